@@ -1,0 +1,1 @@
+"""Clips: procedural motion (the default), video files, and how frames are sampled and transformed."""
