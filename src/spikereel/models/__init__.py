@@ -1,1 +1,1 @@
-
+"""Architectures, one file each, and the import of published weights."""

@@ -1,0 +1,106 @@
+"""Spike-driven attention over video: one module, and a table that says which tokens see each other."""
+
+from typing import Literal, get_args
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from spikereel.errors import ConfigError
+from spikereel.layers.conv import projection
+from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.time import per_frame
+from spikereel.ops.hamming import Similarity, attention, attention_scale, causal_attention
+
+Attention = Literal["spatial", "joint", "hierarchical", "factorised", "causal"]
+Grouping = Literal["frame", "clip", "pixel", "past"]
+
+TOKENS: dict[str, str] = {
+    "frame": "(T B) m (H W) d",
+    "clip": "B m (T H W) d",
+    "pixel": "(B H W) m T d",
+    "past": "T B m (H W) d",
+}
+"""Which tokens attend to each other: those of one frame, of the whole clip, of one pixel over time, of the past."""
+
+SCHEMES: dict[str, tuple[tuple[Grouping, ...], ...]] = {
+    "spatial": (("frame",),),
+    "joint": (("clip",),),
+    "hierarchical": (("frame",), ("pixel",)),
+    "factorised": (("frame", "pixel"),),
+    "causal": (("past",),),
+}
+"""Attention modules of a block, one after the other; the groupings inside one module run in parallel. Spec section 4."""
+
+STREAMING: tuple[str, ...] = ("spatial", "causal")
+"""Schemes that can go on from a state, frame by frame, with the same result as the whole clip."""
+
+
+def schemes(name: str) -> tuple[tuple[Grouping, ...], ...]:
+    """Row of SCHEMES; ConfigError for a name that is not there."""
+    if name not in SCHEMES:
+        raise ConfigError(f"attention {name!r} does not exist; choose one of {', '.join(get_args(Attention))}")
+    return SCHEMES[name]
+
+
+class SpikeAttention(nn.Module):
+    """head_lif; q, k, v = LIF(BN(RepConv x)); A of the token groupings, summed; attn_lif; projection.
+
+    Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1 (spec section 2.10).
+    Dot: A = q (k^T v) / 8, no norm, threshold 0.5 (2.8, 2.9).
+    The second grouping of a factorised module has its own q, k, v and norm, named with `_t`; the projection is shared.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, *, groupings: tuple[Grouping, ...], similarity: Similarity, neuron: NeuronConfig,
+        qk_neuron: NeuronConfig, attn_neuron: NeuronConfig,
+    ):  # fmt: skip
+        super().__init__()
+        if dim % heads:
+            raise ConfigError(f"width {dim} cannot be split into {heads} heads; choose widths that {heads} divides")
+        self.heads, self.similarity, self.groupings = heads, similarity, groupings
+        self.scale = attention_scale(similarity, dim)
+        self.head_lif = Neuron(neuron)
+        self.suffixes = ("", "_t")[: len(groupings)]
+        for suffix in self.suffixes:
+            for part, config in (("q", qk_neuron), ("k", qk_neuron), ("v", neuron)):
+                self.add_module(f"{part}_conv{suffix}", projection(dim))
+                self.add_module(f"{part}_lif{suffix}", Neuron(config))
+            if similarity == "hamming":
+                self.add_module(f"attn_bn{suffix}", nn.BatchNorm2d(dim))
+        self.attn_lif = Neuron(attn_neuron)
+        self.proj_conv = projection(dim)
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        """x [T, B, D, H, W] to the same shape."""
+        state, after = state or {}, {}
+        x, after["head_lif"] = self.head_lif(x, state.get("head_lif"))
+        total = None
+        for grouping, suffix in zip(self.groupings, self.suffixes, strict=True):
+            q, k, v = (self._spikes(part + "{}" + suffix, x, state, after) for part in "qkv")
+            a = self._attend(q, k, v, grouping, state, after)
+            if self.similarity == "hamming":
+                a = per_frame(self.get_submodule(f"attn_bn{suffix}"), a)
+            total = a if total is None else total + a
+        s, after["attn_lif"] = self.attn_lif(total, state.get("attn_lif"))
+        return per_frame(self.proj_conv, s), after
+
+    def _spikes(self, name: str, x: Tensor, state: dict, after: dict) -> Tensor:
+        current = per_frame(self.get_submodule(name.format("_conv")), x)
+        neuron = name.format("_lif")
+        s, after[neuron] = self.get_submodule(neuron)(current, state.get(neuron))
+        return s
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, grouping: Grouping, state: dict, after: dict) -> Tensor:
+        frame, tokens = "T B (m d) H W", TOKENS[grouping]
+        sizes = dict(zip("TBHW", (*q.shape[:2], *q.shape[3:]), strict=True))
+        q, k, v = (rearrange(s, f"{frame} -> {tokens}", m=self.heads) for s in (q, k, v))
+        if grouping == "past":
+            frames = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
+            a, after["summed"] = causal_attention(
+                q, k, v, state.get("summed"), frames, similarity=self.similarity, scale=self.scale
+            )
+            after["frames"] = frames + len(q)
+        else:
+            a = attention(q, k, v, similarity=self.similarity, scale=self.scale)
+        return rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)

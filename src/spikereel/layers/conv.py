@@ -1,0 +1,118 @@
+"""Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv. Module names are the published ones."""
+
+import torch
+from torch import Tensor, nn
+
+from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.time import DropPath, per_frame
+
+
+class Downsample(nn.Module):
+    """Neuron (unless the input is analog), convolution with bias, batch norm. Spec section 2.3."""
+
+    def __init__(self, channels_in: int, channels: int, *, kernel: int, stride: int, neuron: NeuronConfig | None):
+        super().__init__()
+        self.encode_conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2)
+        self.encode_bn = nn.BatchNorm2d(channels)
+        self.encode_lif = None if neuron is None else Neuron(neuron)
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        """x [T, B, C, H, W] to [T, B, C', ceil(H / stride), ceil(W / stride)]."""
+        state, after = state or {}, {}
+        if self.encode_lif is not None:
+            x, after["encode_lif"] = self.encode_lif(x, state.get("encode_lif"))
+        return per_frame(lambda y: self.encode_bn(self.encode_conv(y)), x), after
+
+
+class SepConv(nn.Module):
+    """Neuron, 1x1, norm, neuron, depthwise 7x7, 1x1, norm. Spec section 2.4."""
+
+    def __init__(self, channels: int, neuron: NeuronConfig):
+        super().__init__()
+        wide = 2 * channels
+        self.lif1 = Neuron(neuron)
+        self.pwconv1 = nn.Conv2d(channels, wide, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(wide)
+        self.lif2 = Neuron(neuron)
+        self.dwconv = nn.Conv2d(wide, wide, 7, padding=3, groups=wide, bias=False)
+        self.pwconv2 = nn.Conv2d(wide, channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        state, after = state or {}, {}
+        x, after["lif1"] = self.lif1(x, state.get("lif1"))
+        x = per_frame(lambda y: self.bn1(self.pwconv1(y)), x)
+        x, after["lif2"] = self.lif2(x, state.get("lif2"))
+        return per_frame(lambda y: self.bn2(self.pwconv2(self.dwconv(y))), x), after
+
+
+class ConvBlock(nn.Module):
+    """x + Sep(x), then x + Chan(x) with Chan two 3x3 convolutions of ratio 4. Spec section 2.4."""
+
+    def __init__(self, channels: int, neuron: NeuronConfig, *, drop_path: float = 0.0):
+        super().__init__()
+        wide = 4 * channels
+        self.Conv = SepConv(channels, neuron)
+        self.lif1 = Neuron(neuron)
+        self.conv1 = nn.Conv2d(channels, wide, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(wide)
+        self.lif2 = Neuron(neuron)
+        self.conv2 = nn.Conv2d(wide, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        state, after = state or {}, {}
+        y, after["Conv"] = self.Conv(x, state.get("Conv"))
+        x = x + self.drop_path(y)
+        y, after["lif1"] = self.lif1(x, state.get("lif1"))
+        y = per_frame(lambda z: self.bn1(self.conv1(z)), y)
+        y, after["lif2"] = self.lif2(y, state.get("lif2"))
+        return x + self.drop_path(per_frame(lambda z: self.bn2(self.conv2(z)), y)), after
+
+
+class NormAndPad(nn.Module):
+    """Batch norm, then a border of one pixel holding what the norm makes of an input of zero.
+
+    The border is beta - mean gamma / sqrt(var + eps) with the running statistics, in training after their update, and
+    with gamma and beta as constants in the backward pass: as published, so that training agrees too. Spec section 2.6.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(x)
+        n, c, h, w = x.shape
+        out = self.border().to(x.dtype).view(1, c, 1, 1).expand(n, c, h + 2, w + 2).clone()
+        out[:, :, 1:-1, 1:-1] = x
+        return out
+
+    def border(self) -> Tensor:
+        """[C]: the norm of zero."""
+        bn = self.bn
+        return bn.bias.detach() - bn.running_mean * bn.weight.detach() / torch.sqrt(bn.running_var + bn.eps)
+
+
+class RepConv(nn.Module):
+    """1x1, norm with border, depthwise 3x3, 1x1, norm: linear, so it folds to one dense 3x3 when not training.
+
+    Only the first 1x1 sees spikes when run as it stands. Spec section 2.6.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        tail = nn.Sequential(
+            nn.Conv2d(dim, dim, 3, groups=dim, bias=False), nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim)
+        )
+        self.body = nn.Sequential(nn.Conv2d(dim, dim, 1, bias=False), NormAndPad(dim), tail)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, D, H, W] to the same shape."""
+        return self.body(x)
+
+
+def projection(dim: int) -> nn.Sequential:
+    """RepConv and the outer norm around it: what makes q, k, v and the output of an attention."""
+    return nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim))

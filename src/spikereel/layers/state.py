@@ -1,0 +1,84 @@
+"""The state of a spiking network: membranes and running sums, as a plain nested mapping that the caller owns."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spikereel.errors import StateError
+
+Nested = Mapping[str, "Tensor | Nested"]
+
+
+class State(dict):
+    """Everything a network remembers between calls: `logits, state = model(video, state)`.
+
+    A nested dict with the names of the modules, tensors at the leaves; `flat()` gives {"block3.0.attn.q_lif": tensor}.
+    Membranes are [B, C, H, W] (or [B, C] before the head), in float32 or wider.
+    """
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "State":
+        """A state with `change` applied to every tensor."""
+        return State(_map(self, change))
+
+    def to(self, device: torch.device | str) -> "State":
+        """The state on another device."""
+        return self.map(lambda x: x.to(device))
+
+    def detach(self) -> "State":
+        """The same numbers without their history: the cut of truncated back-propagation through time."""
+        return self.map(Tensor.detach)
+
+    def clone(self) -> "State":
+        """An independent copy."""
+        return self.map(Tensor.clone)
+
+    def flat(self) -> dict[str, Tensor]:
+        """{dotted name: tensor}."""
+        return dict(_leaves(self))
+
+    @classmethod
+    def from_flat(cls, flat: Mapping[str, Tensor]) -> "State":
+        """Inverse of `flat`."""
+        state = cls()
+        for name, tensor in flat.items():
+            *path, leaf = name.split(".")
+            node = state
+            for part in path:
+                node = node.setdefault(part, {})
+            node[leaf] = tensor
+        return state
+
+    def save(self, path: str | Path) -> None:
+        """Write to a safetensors file."""
+        from safetensors.torch import save_file
+
+        tensors = {name: x.detach().cpu().contiguous().clone() for name, x in self.flat().items()}
+        save_file(tensors, str(path), metadata={"spikereel_state": json.dumps({"version": 1})})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "State":
+        """Read a file written by `save`; StateError where it is anything else."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                if "spikereel_state" not in (file.metadata() or {}):
+                    raise StateError(f"{path} holds no neuron state; write one with state.save(path)")
+                return cls.from_flat({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise StateError(f"cannot read a neuron state from {path}: {error}") from None
+
+
+def _map(node: Nested, change: Callable[[Tensor], Tensor]) -> dict:
+    return {name: change(x) if isinstance(x, Tensor) else _map(x, change) for name, x in node.items()}
+
+
+def _leaves(node: Nested, prefix: str = ""):
+    for name, x in node.items():
+        if isinstance(x, Tensor):
+            yield prefix + name, x
+        else:
+            yield from _leaves(x, f"{prefix}{name}.")

@@ -1,0 +1,31 @@
+"""Layers that know nothing of time, applied to every frame."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a layer for [B, ...] to [T, B, ...], all frames in one batch."""
+    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training a residual branch [T, B, ...] is dropped for whole clips, never for single steps.
+
+    A clip that keeps its branch has it scaled by 1 / (1 - rate). Source: Huang et al. 2016.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(1, x.shape[1], *[1] * (x.ndim - 2), device=x.device) >= self.rate
+        return x * (keep / (1.0 - self.rate)).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"

@@ -1,0 +1,171 @@
+"""SpikeVideoFormer: a convolutional stem and a spike-driven Transformer over space and time.
+
+Source: Zou et al., "SpikeVideoFormer", ICML 2025. The names of all blocks are those of the published weights.
+With `attention="spatial"` and `similarity="dot"` it is Meta-SpikeFormer (Spike-driven Transformer V2).
+"""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from spikereel.errors import ConfigError, DataError, StateError
+from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
+from spikereel.layers.conv import ConvBlock, Downsample
+from spikereel.layers.mlp import MLP
+from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.state import State
+from spikereel.layers.time import DropPath
+from spikereel.ops.hamming import Similarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeVideoFormerConfig:
+    """Every constant of the architecture; the defaults are the published ones."""
+
+    num_classes: int = 1000
+    in_channels: int = 3
+    widths: tuple[int, int, int, int] = (64, 128, 256, 360)
+    """Channels of the four stages, C0 to C3; the first block runs at C0 / 2."""
+    depths: tuple[int, int] = (6, 2)
+    """Transformer blocks at C2 and at C3."""
+    heads: int = 8
+    mlp_ratio: float = 4.0
+    attention: Attention = "joint"
+    similarity: Similarity = "hamming"
+    drop_path: float = 0.0
+    """Largest rate of stochastic depth, growing linearly over the Transformer blocks; off in the published model."""
+    neuron: NeuronConfig = field(default_factory=NeuronConfig)
+
+    def __post_init__(self) -> None:
+        schemes(self.attention)
+        for name in ("num_classes", "in_channels", "heads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if len(self.widths) != 4 or min(self.widths) < 2 or self.widths[0] % 2:
+            raise ConfigError(f"widths must be four positive numbers, the first even, got {tuple(self.widths)}")
+        if len(self.depths) != 2 or min(self.depths) < 1:
+            raise ConfigError(f"depths must be two positive numbers of blocks, got {tuple(self.depths)}")
+        if not 0.0 <= self.drop_path < 1.0:
+            raise ConfigError(f"drop_path must lie in [0, 1), got {self.drop_path}")
+
+
+class TransformerBlock(nn.Module):
+    """x + A(x) for each attention of the scheme, then x + MLP(x); no layer norm. Spec section 2.5."""
+
+    def __init__(self, dim: int, config: SpikeVideoFormerConfig, drop_path: float):
+        super().__init__()
+        neuron = config.neuron
+        # integer counts would break the Hamming reading of q and k, so those stay binary
+        binary = replace(neuron, kind="lif") if neuron.kind == "ilif" else neuron
+        dot = config.similarity == "dot"
+        attn_neuron = replace(neuron, threshold=neuron.threshold / 2) if dot else neuron
+        self.attentions = []
+        for groupings, name in zip(schemes(config.attention), ("attn", "attn_t"), strict=False):
+            module = SpikeAttention(
+                dim, config.heads, groupings=groupings, similarity=config.similarity, neuron=neuron,
+                qk_neuron=binary, attn_neuron=attn_neuron,
+            )  # fmt: skip
+            self.add_module(name, module)
+            self.attentions.append(name)
+        self.mlp = MLP(dim, config.mlp_ratio, neuron)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        """x [T, B, D, H, W] to the same shape."""
+        state, after = state or {}, {}
+        for name in (*self.attentions, "mlp"):
+            y, after[name] = self.get_submodule(name)(x, state.get(name))
+            x = x + self.drop_path(y)
+        return x, after
+
+
+class SpikeVideoFormer(nn.Module):
+    """`logits, state = model(video, state)`; one frame is one time step."""
+
+    def __init__(self, config: SpikeVideoFormerConfig | None = None):
+        super().__init__()
+        self.config = config = config or SpikeVideoFormerConfig()
+        c0, c1, c2, c3 = config.widths
+        neuron = config.neuron
+        self.downsample1_1 = Downsample(config.in_channels, c0 // 2, kernel=7, stride=2, neuron=None)
+        self.ConvBlock1_1 = nn.ModuleList([ConvBlock(c0 // 2, neuron)])
+        self.downsample1_2 = Downsample(c0 // 2, c0, kernel=3, stride=2, neuron=neuron)
+        self.ConvBlock1_2 = nn.ModuleList([ConvBlock(c0, neuron)])
+        self.downsample2 = Downsample(c0, c1, kernel=3, stride=2, neuron=neuron)
+        self.ConvBlock2_1 = nn.ModuleList([ConvBlock(c1, neuron)])
+        self.ConvBlock2_2 = nn.ModuleList([ConvBlock(c1, neuron)])
+        self.downsample3 = Downsample(c1, c2, kernel=3, stride=2, neuron=neuron)
+        ramp = torch.linspace(0, config.drop_path, sum(config.depths)).tolist()
+        self.block3 = nn.ModuleList(TransformerBlock(c2, config, rate) for rate in ramp[: config.depths[0]])
+        self.downsample4 = Downsample(c2, c3, kernel=3, stride=1, neuron=neuron)
+        self.block4 = nn.ModuleList(TransformerBlock(c3, config, rate) for rate in ramp[config.depths[0] :])
+        self.lif = Neuron(neuron)
+        self.head = nn.Linear(c3, config.num_classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, video: Float[Tensor, "T B C H W"], state: State | None = None
+    ) -> tuple[Float[Tensor, "B classes"], State]:
+        """Logits of all frames seen since the state began, and the state after the last one.
+
+        state: None at the start of a clip. Only `spatial` and `causal` attention can go on from a state; the others see
+        a whole clip at once, and raise StateError. The logits are the head applied to the mean spikes over time, which
+        equals the published mean over time of the head, and does not depend on how the frames were split.
+        Raises DataError for a video of the wrong shape or with values that are not finite.
+        """
+        self._check(video, state)
+        previous = state or {}
+        features, after = self.features(video, state)
+        pooled = features.flatten(3).mean(3)
+        spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
+        counts, frames = spikes.sum(0), torch.full((), len(spikes), dtype=torch.int64, device=video.device)
+        if "head" in previous:
+            counts, frames = counts + previous["head"]["counts"], frames + previous["head"]["frames"]
+        after["head"] = {"counts": counts, "frames": frames}
+        return self.head(counts / frames), after
+
+    def features(
+        self, video: Float[Tensor, "T B C H W"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T B D h w"], State]:
+        """Real-valued features of the backbone at 1/16 of the resolution, before the last neuron."""
+        state, after, x = state or {}, State(), video
+        for name, stage in self.stages():
+            if isinstance(stage, nn.ModuleList):
+                after[name] = {}
+                for i, block in enumerate(stage):
+                    x, after[name][str(i)] = block(x, state.get(name, {}).get(str(i)))
+            else:
+                x, after[name] = stage(x, state.get(name))
+        return x, after
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """The parts of the backbone, in order of execution."""
+        names = (
+            "downsample1_1", "ConvBlock1_1", "downsample1_2", "ConvBlock1_2", "downsample2", "ConvBlock2_1",
+            "ConvBlock2_2", "downsample3", "block3", "downsample4", "block4",
+        )  # fmt: skip
+        return [(name, self.get_submodule(name)) for name in names]
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether a call may go on from the state of the call before."""
+        return self.config.attention in STREAMING
+
+    def _check(self, video: Tensor, state: State | None) -> None:
+        channels = self.config.in_channels
+        if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
+            raise DataError(
+                f"this model takes video [T, B, C={channels}, H, W] with at least one frame, got {list(video.shape)}"
+            )
+        if not video.is_floating_point():
+            raise DataError(f"video must be floating point, got {video.dtype}; divide pixel values by 255")
+        if not torch.compiler.is_compiling() and not torch.isfinite(video).all():
+            raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
+        if state and not self.can_stream:
+            raise StateError(
+                f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
+                f"modes that can: {', '.join(STREAMING)}. Pass state=None"
+            )

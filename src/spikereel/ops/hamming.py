@@ -1,0 +1,118 @@
+"""Spike-driven attention without softmax: dot-product and Hamming similarity, quadratic and linear, clip and causal.
+
+Axes: *b any leading axes (batch, heads), N tokens, d head width; q, k, v are spikes. All sums are of small integers;
+they are computed in float32 or wider with TF32 and autocast off, hence exact up to 2^24.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spikereel.errors import ConfigError
+
+Similarity = Literal["dot", "hamming"]
+
+DOT_SCALE = 0.125
+"""Scale of the dot-product form for every head width (SpikeVideoFormer section 2.8)."""
+
+
+def attention_scale(similarity: Similarity, dim: int) -> float:
+    """What the attended sum is divided by: 2 D for Hamming, D the full channel width; 8 for the dot product."""
+    if similarity not in get_args(Similarity):
+        raise ConfigError(f"similarity {similarity!r} does not exist; choose dot or hamming")
+    return 2.0 * dim if similarity == "hamming" else 1.0 / DOT_SCALE
+
+
+def hamming_similarity(
+    q: Float[Tensor, "*b N d"], k: Float[Tensor, "*b M d"]
+) -> Float[Tensor, "*b N M"]:
+    """Fraction of equal bits, 1/2 + (2q - 1)(2k - 1)^T / (2d), for binary q and k.
+
+    Proposition 3.1: for signs of Gaussian projections it is within delta of 1 - arccos(cosine) / pi with a probability
+    that grows with d. Source: SpikeVideoFormer section 3.
+    """
+    return 0.5 + _bipolar(q, "hamming") @ _bipolar(k, "hamming").mT / (2.0 * q.shape[-1])
+
+
+def attention_reference(
+    q: Float[Tensor, "*b N d"],
+    k: Float[Tensor, "*b M d"],
+    v: Float[Tensor, "*b M e"],
+    *,
+    similarity: Similarity,
+    scale: float,
+) -> Float[Tensor, "*b N e"]:
+    """(f(q) f(k)^T) v / scale with the N x M similarity written out; f(s) = 2s - 1 for Hamming, s for dot."""
+    with _exact_products(q):
+        q, k, v = _wide(q), _wide(k), _wide(v)
+        return (_bipolar(q, similarity) @ _bipolar(k, similarity).mT) @ v / scale
+
+
+def attention(
+    q: Float[Tensor, "*b N d"],
+    k: Float[Tensor, "*b M d"],
+    v: Float[Tensor, "*b M e"],
+    *,
+    similarity: Similarity,
+    scale: float,
+) -> Float[Tensor, "*b N e"]:
+    """f(q) (f(k)^T v) / scale: the same integers as `attention_reference`, linear in the number of tokens."""
+    with _exact_products(q):
+        q, k, v = _wide(q), _wide(k), _wide(v)
+        return _bipolar(q, similarity) @ (_bipolar(k, similarity).mT @ v) / scale
+
+
+def causal_attention(
+    q: Float[Tensor, "T *b N d"],
+    k: Float[Tensor, "T *b N d"],
+    v: Float[Tensor, "T *b N e"],
+    summed: Float[Tensor, "*b d e"] | None = None,
+    frames: int | Tensor = 0,
+    *,
+    similarity: Similarity,
+    scale: float,
+) -> tuple[Float[Tensor, "T *b N e"], Float[Tensor, "*b d e"]]:
+    """Each frame attends to itself and all earlier ones through a running sum, N tokens a frame.
+
+    S_t = S_(t-1) + f(k_t)^T v_t          A_t = f(q_t) S_t / (scale t)
+
+    summed, frames: S and the count of frames so far (None and 0 at the start). Dividing by the tokens seen (t N, in
+    units of one frame's N) keeps the magnitude that of `spatial` attention, equal to it on the first frame.
+    S is held in float64: whole numbers to 2^53, so that a stream of days stays exact and equals the clip.
+
+    Returns A and the sum after the last frame.
+    """
+    with _exact_products(q):
+        q, k, v = _wide(q), _wide(k), _wide(v)
+        past = (_bipolar(k, similarity).mT @ v).double().cumsum(0)
+        if summed is not None:
+            past = past + summed
+        seen = torch.arange(1, len(q) + 1, device=q.device, dtype=torch.float64) + frames
+        mean = past / seen.view(-1, *[1] * (past.ndim - 1))
+        return _bipolar(q, similarity) @ mean.to(q.dtype) / scale, past[-1]
+
+
+def _bipolar(s: Tensor, similarity: Similarity) -> Tensor:
+    return 2.0 * s - 1.0 if similarity == "hamming" else s
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+@contextmanager
+def _exact_products(x: Tensor) -> Iterator[None]:
+    """Full float32 products: no autocast, no TF32 (11 bits would round sums above 2,048)."""
+    before = torch.backends.cuda.matmul.allow_tf32 if x.is_cuda else False
+    if before:
+        torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.autocast(x.device.type, enabled=False):
+            yield
+    finally:
+        if before:
+            torch.backends.cuda.matmul.allow_tf32 = True

@@ -1,0 +1,180 @@
+"""Spiking neurons as pure functions of input and membrane: LIF, parametric LIF, Integer-LIF.
+
+Time is the first axis of x. The membrane goes in and comes out, so any split of a clip gives the same spikes:
+
+    s, v = lif(x, None)        equals        s1, v = lif(x[:3], None);  s2, v = lif(x[3:], v)
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spikereel.errors import ConfigError, StateError
+from spikereel.ops.surrogate import Surrogate, integer_spike, spike, surrogate_gradient
+
+Reset = Literal["hard", "soft"]
+Backend = Literal["auto", "reference", "fused"]
+
+
+def lif(
+    x: Float[Tensor, "T *d"],
+    v: Float[Tensor, "*d"] | None = None,
+    *,
+    tau: float = 2.0,
+    threshold: float = 1.0,
+    reset: Reset = "hard",
+    v_reset: float = 0.0,
+    decay_input: bool = True,
+    surrogate: Surrogate = "sigmoid",
+    alpha: float | None = None,
+    detach_reset: bool = True,
+    backend: Backend = "auto",
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
+    """Leaky integrate-and-fire over the first axis of x.
+
+    h = v + (x - (v - v_reset)) / tau          charged; without `decay_input`: h = v - (v - v_reset) / tau + x
+    s = 1 if h >= threshold else 0             fires at equality
+    v = (1 - s) h + s v_reset                  hard reset; soft: v = h - s threshold
+
+    x: input current; v: membrane after the last step, None at the start (then v_reset, or 0 with soft reset).
+    With `detach_reset`, s is a constant inside the reset during the backward pass. `tau=math.inf` without
+    `decay_input` is the integrate-and-fire neuron. Half-precision inputs are integrated in float32.
+    Defaults are those of SpikeVideoFormer's released model; SVFormer uses `surrogate="atan"`.
+
+    Returns the spikes, shaped and typed like x, and the membrane after the last step.
+    Raises StateError where v does not fit x, ConfigError for an impossible constant.
+    """
+    if not tau >= 1.0:
+        raise ConfigError(f"tau must be at least 1 time step, got {tau}")
+    decay = 0.0 if math.isinf(tau) else 1.0 / tau
+    return _integrate(
+        x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend
+    )
+
+
+def plif(
+    x: Float[Tensor, "T *d"],
+    v: Float[Tensor, "*d"] | None,
+    w: Float[Tensor, ""],
+    *,
+    threshold: float = 1.0,
+    reset: Reset = "hard",
+    v_reset: float = 0.0,
+    decay_input: bool = True,
+    surrogate: Surrogate = "atan",
+    alpha: float | None = None,
+    detach_reset: bool = True,
+    backend: Backend = "auto",
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
+    """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
+
+    w = 0 gives tau = 2. Source: Fang et al. 2021 (Incorporating Learnable Membrane Time Constant); SVFormer section 1.2.
+    """
+    return _integrate(
+        x, v, torch.sigmoid(w), threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend
+    )
+
+
+def ilif(
+    x: Float[Tensor, "T *d"],
+    v: Float[Tensor, "*d"] | None = None,
+    *,
+    levels: int = 4,
+    decay: float = 0.25,
+    top: int | None = None,
+    normalise: bool = False,
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
+    """Integer-LIF: a neuron that emits 0..top spikes at once, each worth one binary sub-step at inference.
+
+    u = decay v + x          s = round(clamp(u, 0, top))          v = u - s  (s a constant in the backward pass)
+
+    top: the largest count, `levels` by default ({0..4}); `top=levels - 1` gives {0..3}. `normalise` divides the output
+    by `levels`, as in Spike-driven Transformer V3; `decay=0` removes the memory. The gradient ds/du is 1 on [0, top].
+    Source: SpikeYOLO (Luo et al. 2024); SpikeVideoFormer uses levels = 4 for segmentation.
+    """
+    if levels < 1:
+        raise ConfigError(f"levels must be at least 1, got {levels}")
+    top = levels if top is None else top
+    charge = _start(x, v, 0.0)
+    dtype = x.dtype
+    spikes = []
+    for current in x.to(charge.dtype).unbind(0):
+        u = decay * charge + current
+        s = integer_spike(u, top)
+        charge = u - s.detach()
+        spikes.append(s)
+    out = torch.stack(spikes).to(dtype)
+    return (out / levels if normalise else out), charge
+
+
+def _integrate(
+    x: Tensor,
+    v: Tensor | None,
+    decay: float | Tensor,
+    threshold: float,
+    reset: Reset,
+    v_reset: float,
+    decay_input: bool,
+    surrogate: Surrogate,
+    alpha: float | None,
+    detach_reset: bool,
+    backend: Backend,
+) -> tuple[Tensor, Tensor]:
+    _check_choices(reset, surrogate, backend)
+    start = _start(x, v, v_reset if reset == "hard" else 0.0)
+    current = x.to(start.dtype)
+    if backend != "reference" and detach_reset:
+        from spikereel.kernels.lif_torch import fused_lif
+
+        spikes, v = fused_lif(
+            current, start, decay, threshold, v_reset if reset == "hard" else None, decay_input,
+            lambda u: surrogate_gradient(u, surrogate, alpha), v_reset,
+        )  # fmt: skip
+        return spikes.to(x.dtype), v
+    if backend == "fused":
+        raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
+    spikes, v = _reference(
+        current, start, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset
+    )
+    return spikes.to(x.dtype), v
+
+
+def _reference(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset):
+    """The equations of `lif`, step by step, differentiated by autograd."""
+    spikes = []
+    for current in x.unbind(0):
+        leak = v - v_reset
+        h = v + (current - leak) * decay if decay_input else v - leak * decay + current
+        s = spike(h - threshold, surrogate, alpha)
+        gate = s.detach() if detach_reset else s
+        v = (1.0 - gate) * h + gate * v_reset if reset == "hard" else h - gate * threshold
+        spikes.append(s)
+    return torch.stack(spikes), v
+
+
+def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:
+    """The membrane to begin with, in float32 or wider."""
+    if x.ndim == 0 or x.shape[0] == 0:
+        raise StateError(f"a neuron needs at least one time step on the first axis, got input of shape {tuple(x.shape)}")
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    if v is None:
+        return torch.full(x.shape[1:], rest, dtype=dtype, device=x.device)
+    if v.shape != x.shape[1:]:
+        raise StateError(
+            f"membrane of shape {tuple(v.shape)} does not continue an input of shape {tuple(x.shape)}; "
+            "batch size and resolution must stay the same while a state is carried: start again with state=None"
+        )
+    return v.to(dtype)
+
+
+def _check_choices(reset: str, surrogate: str, backend: str) -> None:
+    for what, value, choices in (
+        ("reset", reset, get_args(Reset)),
+        ("surrogate", surrogate, get_args(Surrogate)),
+        ("backend", backend, get_args(Backend)),
+    ):
+        if value not in choices:
+            raise ConfigError(f"{what} {value!r} does not exist; choose one of {', '.join(choices)}")
