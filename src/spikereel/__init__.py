@@ -1,3 +1,40 @@
-"""Spikereel: spike-driven video transformers to train, measure and run."""
+"""Spikereel: spike-driven video transformers to train, measure and run.
+
+    model = spikereel.create_model("spikevideoformer_s", num_classes=400)
+    logits, state = model(video)          # video [T, B, C, H, W]
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_WHERE = {
+    "create_model": "spikereel.hub",
+    "list_models": "spikereel.hub",
+    "load_model": "spikereel.hub",
+    "save_model": "spikereel.hub",
+    "load_authors_weights": "spikereel.models.authors",
+    "State": "spikereel.layers.state",
+}
+_MODULES = {"energy": "spikereel.runtime.energy"}
+
+__all__ = ["State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model"]
+
+if TYPE_CHECKING:
+    from spikereel.hub import create_model, list_models, load_model, save_model
+    from spikereel.layers.state import State
+    from spikereel.models.authors import load_authors_weights
+    from spikereel.runtime import energy
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    raise AttributeError(f"module 'spikereel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -97,7 +97,8 @@ class SpikeVideoFormer(nn.Module):
         self.ConvBlock2_1 = nn.ModuleList([ConvBlock(c1, neuron)])
         self.ConvBlock2_2 = nn.ModuleList([ConvBlock(c1, neuron)])
         self.downsample3 = Downsample(c1, c2, kernel=3, stride=2, neuron=neuron)
-        ramp = torch.linspace(0, config.drop_path, sum(config.depths)).tolist()
+        blocks = sum(config.depths)
+        ramp = [config.drop_path * i / max(blocks - 1, 1) for i in range(blocks)]
         self.block3 = nn.ModuleList(TransformerBlock(c2, config, rate) for rate in ramp[: config.depths[0]])
         self.downsample4 = Downsample(c2, c3, kernel=3, stride=1, neuron=neuron)
         self.block4 = nn.ModuleList(TransformerBlock(c3, config, rate) for rate in ramp[config.depths[0] :])

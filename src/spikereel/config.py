@@ -1,0 +1,94 @@
+"""Typed configuration: frozen dataclasses built from plain values, with errors that name the nearest key."""
+
+import ast
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from spikereel.errors import ConfigError
+
+C = TypeVar("C")
+
+
+def build(cls: type[C], values: Mapping[str, Any]) -> C:
+    """An instance of the dataclass `cls`; values may be JSON types, nested mappings for nested dataclasses.
+
+    Raises ConfigError for an unknown key (naming the nearest one) or a value of the wrong type.
+    """
+    _check_keys(cls, values, "")
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "value")
+    try:
+        parsed = parser.parse_object({"value": dict(values)})
+    except ArgumentError as error:
+        raise ConfigError(_one_line(str(error))) from None
+    return parser.instantiate(parsed).value
+
+
+def override(config: C, assignments: Iterable[str]) -> C:
+    """A copy of a dataclass with `a.b=value` assignments applied; values are read as JSON or Python literals."""
+    values = dataclasses.asdict(config)  # type: ignore[call-overload]
+    for assignment in assignments:
+        key, found, text = assignment.partition("=")
+        if not found:
+            raise ConfigError(f"{assignment!r} is not an assignment; write key=value, for example train.epochs=5")
+        _assign(type(config), values, key.strip(), _literal(text.strip()))
+    return build(type(config), values)
+
+
+def known_keys(cls: type, prefix: str = "") -> list[str]:
+    """Dotted names of all fields, nested ones included."""
+    keys = []
+    for name, kind in typing.get_type_hints(cls).items():
+        if dataclasses.is_dataclass(kind):
+            keys += known_keys(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def unknown_key(key: str, options: Iterable[str], what: str = "option") -> ConfigError:
+    """The error for a key that does not exist."""
+    options = list(options)
+    near = difflib.get_close_matches(key, options, n=1, cutoff=0.4)
+    tail = [o for o in options if o.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+    best = (tail or near)[:1]
+    hint = f"did you mean {best[0]!r}?" if best else f"choose one of {', '.join(options)}"
+    return ConfigError(f"unknown {what} {key!r}; {hint}")
+
+
+def _check_keys(cls: type, values: Mapping[str, Any], prefix: str) -> None:
+    hints = typing.get_type_hints(cls)
+    for name, value in values.items():
+        if name not in hints:
+            raise unknown_key(prefix + name, known_keys(cls, prefix))
+        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
+            _check_keys(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
+
+
+def _assign(cls: type, values: dict, key: str, value: Any) -> None:
+    if key not in known_keys(cls):
+        raise unknown_key(key, known_keys(cls))
+    *path, leaf = key.split(".")
+    for part in path:
+        values = values[part]
+    values[leaf] = value
+
+
+def _literal(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return {"none": None, "None": None, "True": True, "False": False}.get(text, text)
+
+
+def _one_line(message: str) -> str:
+    text = " ".join(message.split()).replace("value.", "", 1)
+    return text.replace("Parser key", "option").replace("typing.", "").replace("<class '", "").replace("'>", "")

@@ -1,0 +1,190 @@
+"""Reading video files with PyAV: what is in them, chosen frames, and which frames the papers choose.
+
+A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
+video, cut short, or damaged:
+- cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame;
+- damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
+  packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
+Frame counts in headers are never trusted and never a reason to refuse. Decoding runs without frame threads, which
+would swallow errors at the end of a stream.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from spikereel.data.containers import missing_bytes
+from spikereel.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What a good video file holds."""
+
+    frames: int  # decoded, never the header's claim; 1 is legal, and sampling then repeats it
+    fps: float  # average frame rate; 0.0 where the file does not say
+    width: int  # pixels, upright (after the file's rotation)
+    height: int  # pixels, upright
+    codec: str  # ffmpeg's name, such as "h264"
+    seconds: float  # frames / fps; 0.0 where fps is
+
+
+def probe(path: str | PathLike) -> VideoInfo:
+    """Decode the whole file and say what is in it. Errors: DataError for anything that is not a good video."""
+    path = Path(path)
+    with _opened(path) as stream:
+        frames, shape = 0, (0, 0)
+        for frame in _decoded(path, stream):
+            if not frames:
+                quarter = _quarter_turns(path, frame)
+                shape = (frame.width, frame.height) if quarter % 2 == 0 else (frame.height, frame.width)
+            frames += 1
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        return VideoInfo(
+            frames=frames,
+            fps=fps,
+            width=shape[0],
+            height=shape[1],
+            codec=stream.codec_context.name,
+            seconds=frames / fps if fps else 0.0,
+        )
+
+
+def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor) -> Tensor:
+    """Frames of a file by number, in the order asked for, repeats allowed: uint8 [T, 3, H, W], RGB, upright.
+
+    Decodes from the start to the largest index and no further, so damage after that goes unseen; a cut file is refused
+    whatever the indices. Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a
+    negative one.
+    """
+    path = Path(path)
+    order = [int(index) for index in indices]
+    if not order or min(order) < 0:
+        raise ConfigError(f"indices are {order}: give at least one, none below 0")
+    wanted, pictures, frames = set(order), {}, 0
+    with _opened(path) as stream:
+        for frame in _decoded(path, stream):
+            if frames in wanted:
+                pictures[frames] = _upright(path, frame)
+            frames += 1
+            if len(pictures) == len(wanted):
+                break
+    if len(pictures) < len(wanted):
+        raise DataError(f"{path}: has {frames} frames, frame {max(order)} was asked for; sample below {frames}")
+    if len({picture.shape for picture in pictures.values()}) > 1:
+        raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
+    return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2).contiguous()
+
+
+def sample_indices(
+    total: int,
+    frames: int,
+    *,
+    stride: float | None = None,
+    start: float | None = None,
+    clip: int = 0,
+    clips: int = 1,
+    generator: torch.Generator | None = None,
+) -> list[int]:
+    """Which `frames` of a video of `total` frames make a clip (SVFormer, as its code samples: PySlowFast's rule).
+
+    With span cs = stride * frames and delta = max(total - cs, 0), the start is `start` if given, else uniform in
+    [0, delta] if a generator is given (training), else that of view `clip` of `clips`: clip * floor(delta / (clips - 1)),
+    or floor(delta / 2) for a single one. The indices are trunc(clamp(linspace(start, start + cs - 1, frames), 0,
+    total - 1)): a short video repeats its last frame, and the true step is a little above the stride.
+    With `stride=None` the clip spans the whole video, linspace(0, total - 1, frames), and nothing is random.
+    Errors: ConfigError for a number out of range, and for several clips or a start without a stride.
+    """
+    if total < 1 or frames < 1:
+        raise ConfigError(f"total is {total} and frames is {frames}: both must be at least 1")
+    if not 0 <= clip < clips:
+        raise ConfigError(f"clip is {clip} of {clips} clips: choose 0 to {clips - 1}")
+    if stride is None:
+        if clips > 1 or start is not None:
+            raise ConfigError("clips and start need a stride: without one the clip spans the whole video")
+        start, span = 0.0, total
+    elif stride <= 0:
+        raise ConfigError(f"stride is {stride}: it must be above 0, or None for the whole video")
+    else:
+        span = stride * frames
+        start = _start(max(total - span, 0), clip, clips, generator) if start is None else start
+    return torch.linspace(start, start + span - 1, frames).clamp(0, total - 1).long().tolist()
+
+
+def _start(delta: float, clip: int, clips: int, generator: torch.Generator | None) -> float:
+    if generator is not None:
+        return delta * torch.rand((), generator=generator).item()
+    return clip * (delta // (clips - 1)) if clips > 1 else delta // 2
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[VideoStream]:
+    """The first real video stream of a file, ready to decode; errors of ffmpeg in the body become DataError too."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise DataError(f"{path}: is a folder or a device, not a video file; name a file in it")
+    try:
+        if not path.stat().st_size:
+            raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
+        missing = missing_bytes(path)
+        # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
+        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            if missing:
+                raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
+            yield _video_stream(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
+    # The cover picture of a sound file is a video stream to ffmpeg.
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise DataError(f"{path}: has no video stream; give a file with pictures")
+    if streams[0].codec_context is None:
+        raise DataError(f"{path}: no decoder for its video; convert it, for example to H.264")
+    streams[0].thread_type = "SLICE"
+    return streams[0]
+
+
+def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing."""
+    frames = packets = 0
+    for packet in stream.container.demux(stream):
+        if packet.is_corrupt:
+            raise DataError(f"{path}: is cut short or damaged in frame {frames} or soon after; copy or download it again")
+        packets += packet.size > 0
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
+            yield frame
+            frames += 1
+    if not frames:
+        raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
+    if packets - frames > 2 + packets // 10:
+        raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
+
+
+def _quarter_turns(path: Path, frame: VideoFrame) -> int:
+    """Quarter turns counter-clockwise that put the frame upright."""
+    if frame.rotation % 90:
+        raise DataError(f"{path}: is rotated by {frame.rotation} degrees; convert it to an upright video")
+    return frame.rotation // 90 % 4
+
+
+def _upright(path: Path, frame: VideoFrame) -> np.ndarray:
+    """uint8 [H, W, 3], RGB."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(path, frame))
