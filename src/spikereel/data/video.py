@@ -2,7 +2,8 @@
 
 A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
 video, cut short, or damaged:
-- cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame;
+- cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame. Formats made
+  to be cut anywhere (TS, MPEG, live WebM) declare no size: there a clean cut is just a shorter video;
 - damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
   packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
 Frame counts in headers are never trusted and never a reason to refuse. Decoding runs without frame threads, which
@@ -99,9 +100,10 @@ def sample_indices(
     """Which `frames` of a video of `total` frames make a clip (SVFormer, as its code samples: PySlowFast's rule).
 
     With span cs = stride * frames and delta = max(total - cs, 0), the start is `start` if given, else uniform in
-    [0, delta] if a generator is given (training), else that of view `clip` of `clips`: clip * floor(delta / (clips - 1)),
-    or floor(delta / 2) for a single one. The indices are trunc(clamp(linspace(start, start + cs - 1, frames), 0,
-    total - 1)): a short video repeats its last frame, and the true step is a little above the stride.
+    [0, delta] if a generator is given (training), else that of view `clip` of `clips`, which is
+    clip * floor(delta / (clips - 1)), or floor(delta / 2) for a single one. The indices are
+    trunc(clamp(linspace(start, start + cs - 1, frames), 0, total - 1)): a short video repeats its last frame, and the
+    true step is a little above the stride.
     With `stride=None` the clip spans the whole video, linspace(0, total - 1, frames), and nothing is random.
     Errors: ConfigError for a number out of range, and for several clips or a start without a stride.
     """
@@ -137,11 +139,10 @@ def _opened(path: Path) -> Iterator[VideoStream]:
     try:
         if not path.stat().st_size:
             raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
-        missing = missing_bytes(path)
+        if missing := missing_bytes(path):
+            raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
         # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
         with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            if missing:
-                raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
             yield _video_stream(path, container)
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
@@ -165,8 +166,9 @@ def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
     frames = packets = 0
     for packet in stream.container.demux(stream):
         if packet.is_corrupt:
-            raise DataError(f"{path}: is cut short or damaged in frame {frames} or soon after; copy or download it again")
-        packets += packet.size > 0
+            raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
+        # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
+        packets += packet.size > 0 and not packet.is_discard
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")

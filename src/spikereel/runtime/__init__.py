@@ -1,1 +1,1 @@
-
+"""Running trained models and measuring what they cost."""

@@ -1,1 +1,1 @@
-
+"""Tasks: a loss and a measure on top of a model."""

@@ -1,0 +1,241 @@
+"""Datasets of video files: folders with a subfolder per class, and text lists."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikereel.data.video import probe, read_frames, sample_indices
+from spikereel.errors import ConfigError, DataError
+
+SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_MOST_CLASSES = 100_000
+
+Transform = Callable[[Tensor, torch.Generator | None], Tensor]
+Progress = Callable[[int, int], None]  # (files done, files in all)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Outcome of decoding every file once."""
+
+    frames: dict[Path, int]  # good files and their true numbers of frames
+    bad: list[tuple[Path, str]]  # the others, each with its reason
+
+
+def scan(paths: Iterable[Path], *, progress: Progress | None = None) -> Scan:
+    """Decode every file from end to end, once, and sort the good from the bad; `progress(done, total)` after each."""
+    paths = list(dict.fromkeys(paths))
+    report = Scan({}, [])
+    for done, path in enumerate(paths, start=1):
+        try:
+            report.frames[path] = probe(path).frames
+        except DataError as error:
+            report.bad.append((path, str(error)))
+        if progress:
+            progress(done, len(paths))
+    return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How video files become clips. Errors: ConfigError for values that do not exist or do not go together."""
+
+    frames: int  # T, frames of a clip
+    transform: Transform  # (uint8 [T, C, H, W], generator or None) -> float32; TrainTransform or EvalTransform
+    stride: float | None = None  # see `sample_indices`; None spreads the clip over the whole video
+    clips: int = 1  # views in time, for evaluation
+    train: bool = False  # draw a random clip, and hand the transform a generator
+    seed: int = 0  # of everything random
+    on_error: Literal["raise", "skip"] = "raise"  # what a bad file does, see `VideoFiles`
+    progress: Progress | None = None  # called while on_error="skip" looks at all files
+
+    def __post_init__(self):
+        if self.on_error not in ("raise", "skip"):
+            raise ConfigError(f"on_error is {self.on_error!r}: choose 'raise' or 'skip'")
+        if self.train and self.clips > 1:
+            raise ConfigError(f"clips is {self.clips}: training takes one clip of a video at a time")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: it must be at least 0")
+        # Other wrong combinations show here and not in a worker.
+        sample_indices(1, self.frames, stride=self.stride, clip=self.clips - 1, clips=self.clips)
+
+    @property
+    def views(self) -> int:
+        """Clips times the crops of the transform."""
+        return self.clips * getattr(self.transform, "crops", 1)
+
+
+class VideoFiles(Dataset):
+    """Labelled video files; item i is `(video, label)`, video float32 as the transform gives it: [T, C, H, W].
+
+    With several views - `reading.clips` in time times the crops of an `EvalTransform(crops=3)` - it is
+    [views, T, C, H, W], the crops of a clip next to each other. With `reading.train` an item is random, seeded by
+    (seed, epoch, index): the same whatever the worker or the order. Call `set_epoch` before each epoch; it reaches
+    workers that are already running.
+
+    `on_error="raise"`: a bad file is a DataError when it is reached. `on_error="skip"`: all files are decoded once at
+    construction (`progress(done, total)` after each), bad ones leave the dataset and stand in `skipped` as
+    (path, reason). Errors: DataError for no files, missing files, or none that is good.
+    """
+
+    def __init__(self, samples: Sequence[tuple[Path, int]], reading: Reading, *, classes: Sequence[str], root: Path):
+        self.samples, self.reading, self.classes, self.root = list(samples), reading, tuple(classes), root
+        self.skipped: list[tuple[Path, str]] = []
+        self._lengths: dict[Path, int] = {}
+        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        if not self.samples:
+            raise DataError(f"{root}: no video files; supported are {' '.join(sorted(SUFFIXES))}")
+        if reading.on_error == "skip":
+            self._drop_bad()
+        else:
+            self._require_all()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the random clips and crops of the items that are read from now on."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        path, label = self.samples[index]
+        if path not in self._lengths:
+            self._lengths[path] = probe(path).frames
+        generator = self._generator(index % len(self)) if self.reading.train else None
+        views = [self._view(path, clip, generator) for clip in range(self.reading.clips)]
+        if len(views) == 1:
+            return views[0], label
+        return torch.stack(views).flatten(0, views[0].ndim - 4), label
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
+        lines = sorted(
+            f"{Path(os.path.relpath(path, self.root)).as_posix()}\t{path.stat().st_size}\t{label}\n"
+            for path, label in self.samples
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _view(self, path: Path, clip: int, generator: torch.Generator | None) -> Tensor:
+        how = self.reading
+        indices = sample_indices(
+            self._lengths[path], how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
+        )
+        return how.transform(read_frames(path, indices), generator)
+
+    def _generator(self, index: int) -> torch.Generator:
+        entropy = np.random.SeedSequence([self.reading.seed, int(self._epoch), index]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
+
+    def _require_all(self) -> None:
+        for path, _ in self.samples:
+            if not path.is_file():
+                raise DataError(f"{path}: no such file; check the path, or skip bad files with on_error='skip'")
+
+    def _drop_bad(self) -> None:
+        report = scan((path for path, _ in self.samples), progress=self.reading.progress)
+        self.skipped, self._lengths = report.bad, report.frames
+        self.samples = [(path, label) for path, label in self.samples if path in report.frames]
+        if not self.samples:
+            raise DataError(f"{self.root}: none of {len(report.bad)} files is a good video; first: {report.bad[0][1]}")
+
+
+class VideoFolder(VideoFiles):
+    """`root/<class>/<any name>.mp4` (or another of SUFFIXES); see `VideoFiles`.
+
+    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
+    given - give the training set's to a test folder that may lack some. Errors: DataError for a missing or empty
+    folder, a class without files, and a subfolder that is not among the given classes.
+    """
+
+    def __init__(self, root: str | PathLike, reading: Reading, *, classes: Sequence[str] | None = None):
+        root = Path(root)
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; give one with a subfolder per class")
+        found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if not found:
+            raise DataError(f"{root}: has no subfolders; put the videos of each class into one named for it")
+        names = tuple(found if classes is None else classes)
+        samples = []
+        for name in found:
+            if name not in names:
+                raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
+            files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not files:
+                raise DataError(f"{root / name}: class without video files; add some or remove the folder")
+            samples += [(path, names.index(name)) for path in files]
+        super().__init__(samples, reading, classes=names, root=root)
+
+
+class VideoList(VideoFiles):
+    """A text file of lines `path label`, as the papers' data lists; see `VideoFiles`.
+
+    The label is what follows the last space, so paths may contain spaces; they are relative to the list's folder.
+    Labels are all integers from 0 or all class names. Without `classes`, those are the sorted names, or "0" to the
+    largest integer. Errors: DataError, with the line's number, for a line without a label, a label out of range, and
+    integers mixed with names.
+    """
+
+    def __init__(self, path: str | PathLike, reading: Reading, *, classes: Sequence[str] | None = None):
+        path = Path(path)
+        lines = _read_list(path)
+        labels = _integer_labels(path, lines) or [label for _, _, label in lines]
+        if classes is None:
+            classes = _default_classes(labels)
+        number_of = {name: i for i, name in enumerate(classes)} | {i: i for i in range(len(classes))}
+        samples = []
+        for (number, name, _), label in zip(lines, labels, strict=True):
+            if label not in number_of:
+                raise DataError(f"{path}:{number}: label {label!r} is none of the {len(classes)} classes; correct it")
+            samples.append((path.parent / name, number_of[label]))
+        super().__init__(samples, reading, classes=classes, root=path.parent)
+
+
+def _integer_labels(path: Path, lines: list[tuple[int, str, str]]) -> list[int] | None:
+    """The labels as integers; None if they are names."""
+    integers = [_INTEGER.fullmatch(label) is not None for _, _, label in lines]
+    if integers.count(integers[0]) < len(lines):
+        number, _, label = lines[integers.index(not integers[0])]
+        raise DataError(
+            f"{path}:{number}: label {label!r} among labels of the other kind; use all integers or all names"
+        )
+    return [int(label) for _, _, label in lines] if integers[0] else None
+
+
+def _default_classes(labels: Sequence[int] | Sequence[str]) -> list[str]:
+    if isinstance(labels[0], str):
+        return sorted(set(labels))
+    # A slip such as a number of bytes in the last column must not become a list of that many classes.
+    return [str(i) for i in range(min(max(labels) + 1, _MOST_CLASSES))]
+
+
+def _read_list(path: Path) -> list[tuple[int, str, str]]:
+    """(line number, file name, label) of every line that is not blank."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such list; give a text file of lines 'path label'")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; give a text file of lines 'path label'") from error
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.rsplit(maxsplit=1)
+        if len(fields) == 1:
+            raise DataError(f"{path}:{number}: no label after {fields[0]!r}; write 'path label'")
+        if fields:
+            lines.append((number, fields[0].strip(), fields[1]))
+    if not lines:
+        raise DataError(f"{path}: lists no files; write a line 'path label' for each")
+    return lines

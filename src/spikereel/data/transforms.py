@@ -1,0 +1,202 @@
+"""Transforms of clips: every random choice is made once and holds for all frames of the clip.
+
+The functions take float or uint8 clips [T, C, H, W] and keep the type; `TrainTransform` and `EvalTransform` put them
+together and give float32. Interpolation is bilinear with antialiasing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spikereel.errors import ConfigError
+
+# The papers normalise every channel alike: (x - 0.45) / 0.225.
+MEAN = 0.45
+STD = 0.225
+
+
+def to_float(video: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 0..1; floating-point clips only become float32."""
+    return video.float() / 255 if video.dtype == torch.uint8 else video.float()
+
+
+def resize_short_side(video: Tensor, size: int) -> Tensor:
+    """The short side becomes `size`, the long one floor(long / short * size): [T, C, H, W] -> [T, C, H', W']."""
+    height, width = video.shape[-2:]
+    short = min(height, width)
+    return _resize(video, height * size // short, width * size // short)
+
+
+def center_crop(video: Tensor, size: int) -> Tensor:
+    """The middle square: [T, C, H, W] -> [T, C, size, size]. Errors: ConfigError if the clip is smaller."""
+    height, width = _at_least(video, size)
+    return _crop(video, (height - size) // 2, (width - size) // 2, size, size)
+
+
+def three_crops(video: Tensor, size: int) -> Tensor:
+    """Start, middle and end of the long side, the middle of the short one: [T, C, H, W] -> [3, T, C, size, size].
+
+    Offsets 0, ceil((L - size) / 2) and L - size along the long side L. Errors: ConfigError if the clip is smaller.
+    """
+    height, width = _at_least(video, size)
+    rows, columns = height - size, width - size
+    middle_row, middle_column = ceil(rows / 2), ceil(columns / 2)
+    if height > width:
+        corners = [(0, middle_column), (middle_row, middle_column), (rows, middle_column)]
+    else:
+        corners = [(middle_row, 0), (middle_row, middle_column), (middle_row, columns)]
+    return torch.stack([_crop(video, top, left, size, size) for top, left in corners])
+
+
+def random_resized_crop(
+    video: Tensor,
+    size: int,
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """One random box of all frames, resized: [T, C, H, W] -> [T, C, size, size].
+
+    The box has a share of the area uniform in `scale` and a width-to-height ratio log-uniform in `ratio`; if ten such
+    boxes do not fit, it is the largest central one with a ratio in range.
+    """
+    height, width = video.shape[-2:]
+    for _ in range(10):
+        share, shape, down, right = torch.rand(4, generator=generator).tolist()
+        area = height * width * (scale[0] + share * (scale[1] - scale[0]))
+        aspect = ratio[0] * (ratio[1] / ratio[0]) ** shape
+        box_width, box_height = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top, left = int(down * (height - box_height + 1)), int(right * (width - box_width + 1))
+            return _resize(_crop(video, top, left, box_height, box_width), size, size)
+    box_width = min(width, round(height * ratio[1]))
+    box_height = min(height, round(width / ratio[0]))
+    top, left = (height - box_height) // 2, (width - box_width) // 2
+    return _resize(_crop(video, top, left, box_height, box_width), size, size)
+
+
+def horizontal_flip(video: Tensor) -> Tensor:
+    """Mirror every frame: left and right, clockwise and counter-clockwise change places."""
+    return video.flip(-1)
+
+
+def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
+    """(video - mean) / std, for all channels alike or per channel C: float32 [T, C, H, W]."""
+    mean, std = (torch.as_tensor(value, dtype=torch.float32, device=video.device) for value in (mean, std))
+    return (to_float(video) - mean.reshape(-1, 1, 1)) / std.reshape(-1, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTransform:
+    """Random box, perhaps mirrored, normalised: `(video, generator) -> float32 [T, C, size, size]`."""
+
+    size: int = 224
+    scale: tuple[float, float] = (0.08, 1.0)  # share of the area
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width to height
+    flip: bool = False  # mirror half of the clips; wrong for classes that differ by left and right
+    mean: float | tuple[float, ...] = MEAN
+    std: float | tuple[float, ...] = STD
+
+    def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        video = random_resized_crop(video, self.size, scale=self.scale, ratio=self.ratio, generator=generator)
+        if self.flip and torch.rand((), generator=generator) < 0.5:
+            video = horizontal_flip(video)
+        return normalise(video, self.mean, self.std)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalTransform:
+    """Short side to `size`, one central crop or three, normalised.
+
+    `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
+    used, it is there so that both transforms are called alike. Errors: ConfigError for other numbers of crops.
+    """
+
+    size: int = 224
+    crops: int = 1
+    mean: float | tuple[float, ...] = MEAN
+    std: float | tuple[float, ...] = STD
+
+    def __post_init__(self):
+        if self.crops not in (1, 3):
+            raise ConfigError(f"crops is {self.crops}: choose 1 or 3")
+
+    def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        video = resize_short_side(video, self.size)
+        crops = center_crop(video, self.size) if self.crops == 1 else three_crops(video, self.size)
+        return normalise(crops, self.mean, self.std)
+
+
+def mixup_cutmix(
+    videos: Tensor,
+    labels: Tensor,
+    *,
+    classes: int,
+    mixup: float = 0.8,
+    cutmix: float = 1.0,
+    smoothing: float = 0.1,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Blend a batch with its own reverse: float [B, T, C, H, W], int64 [B] -> (videos, float32 targets [B, classes]).
+
+    One of the two, by a fair coin, with lambda ~ Beta(alpha, alpha), one for the batch (timm's batch mode):
+    mixup     lambda * videos + (1 - lambda) * reverse
+    cutmix    a box with a share 1 - lambda of the area comes from the reverse, in all frames; lambda becomes the share
+              that is left after the box is clipped at the borders.
+    Targets are lambda * one_hot(labels) + (1 - lambda) * one_hot(reverse), with 1 - smoothing on the class and
+    smoothing / classes on all. An alpha of 0 switches that kind off; both 0 leaves the smoothing.
+    Errors: ConfigError for a negative alpha, a smoothing outside [0, 1), or a label outside the classes.
+    """
+    if min(mixup, cutmix) < 0 or not 0 <= smoothing < 1:
+        raise ConfigError(f"mixup {mixup}, cutmix {cutmix}: at least 0; smoothing {smoothing}: from 0 to below 1")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ConfigError(f"labels go from {labels.min()} to {labels.max()}: only 0 to {classes - 1} are classes")
+    targets = F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
+    if not mixup and not cutmix:
+        return videos, targets
+    # torch offers no Beta distribution that takes a generator, so one draw of it seeds numpy's.
+    rng = np.random.default_rng(torch.randint(2**62, (), generator=generator).item())
+    use_cutmix = bool(cutmix) and (not mixup or rng.random() < 0.5)
+    if use_cutmix:
+        videos, keep = _paste_box(videos, rng.beta(cutmix, cutmix), rng)
+    else:
+        keep = rng.beta(mixup, mixup)
+        videos = torch.lerp(videos.flip(0), videos, keep)
+    return videos, torch.lerp(targets.flip(0), targets, keep)
+
+
+def _paste_box(videos: Tensor, keep: float, rng: np.random.Generator) -> tuple[Tensor, float]:
+    """Videos with a box of the reversed batch in them, and the share of the area that is still their own."""
+    height, width = videos.shape[-2:]
+    half_height, half_width = (round(side * (1 - keep) ** 0.5 / 2) for side in (height, width))
+    row, column = rng.integers(height), rng.integers(width)
+    top, bottom = max(row - half_height, 0), min(row + half_height, height)
+    left, right = max(column - half_width, 0), min(column + half_width, width)
+    mixed = videos.clone()
+    mixed[..., top:bottom, left:right] = videos.flip(0)[..., top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+
+
+def _resize(video: Tensor, height: int, width: int) -> Tensor:
+    if video.shape[-2:] == (height, width):
+        return video
+    # uint8 has its own rounding and channel limits in interpolate; clips go through float and back.
+    resized = F.interpolate(video.float(), (height, width), mode="bilinear", align_corners=False, antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8) if video.dtype == torch.uint8 else resized
+
+
+def _crop(video: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    return video[..., top : top + height, left : left + width]
+
+
+def _at_least(video: Tensor, size: int) -> tuple[int, int]:
+    height, width = video.shape[-2:]
+    if min(height, width) < size:
+        raise ConfigError(f"cannot cut {size}x{size} out of {height}x{width}: resize the clip first")
+    return height, width

@@ -1,0 +1,67 @@
+"""Writing H.264 video with PyAV."""
+
+import os
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikereel.errors import ConfigError, DataError
+
+
+def write_video(path: str | PathLike, frames: Tensor, fps: float | Fraction) -> None:
+    """Write an mp4 file (H.264, yuv420p): frames uint8 [T, 3, H, W] or [T, H, W, 3], RGB; fps in frames a second.
+
+    yuv420p needs even sides: odd ones grow by one pixel that repeats the border. The file appears under its name only
+    when it is complete (it is written beside it and renamed), and an old file of that name is replaced.
+    Errors: ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
+    the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"{path}: the name must end in .mp4")
+    if not fps > 0:
+        raise ConfigError(f"fps is {fps}: it must be above 0")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
+    pictures = _pictures(frames)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        _encode(unfinished, pictures, Fraction(fps).limit_denominator(1001))
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _pictures(frames: Tensor) -> np.ndarray:
+    """uint8 [T, H, W, 3] with even H and W."""
+    if (
+        frames.dtype != torch.uint8
+        or frames.ndim != 4
+        or not frames.numel()
+        or 3 not in (frames.shape[1], frames.shape[3])
+    ):
+        raise ConfigError(f"frames are {frames.dtype} {list(frames.shape)}: give uint8 [T, 3, H, W] or [T, H, W, 3]")
+    if frames.shape[1] == 3:
+        frames = frames.permute(0, 2, 3, 1)
+    pictures = frames.cpu().numpy()
+    height, width = pictures.shape[1:3]
+    return np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _encode(path: Path, pictures: np.ndarray, rate: Fraction) -> None:
+    # The index goes to the front, so that a browser can start to play before it has the whole file.
+    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

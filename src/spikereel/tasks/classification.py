@@ -1,0 +1,56 @@
+"""Action classification: soft-target cross-entropy, top-k accuracy, confusion matrix."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def classification_loss(
+    logits: Float[Tensor, "B classes"], target: Int[Tensor, "B"] | Float[Tensor, "B classes"], *, smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Cross-entropy in float32; targets are labels (smoothed here) or the soft targets of mixup (smoothed there)."""
+    soft = target.is_floating_point()
+    return F.cross_entropy(logits.float(), target, label_smoothing=0.0 if soft else smoothing)
+
+
+@dataclass
+class ClassificationScore:
+    """Counts over a test set."""
+
+    classes: int
+    confusion: Tensor = field(init=False)
+    """int64 [true, predicted]."""
+    in_top5: int = 0
+
+    def __post_init__(self) -> None:
+        self.confusion = torch.zeros(self.classes, self.classes, dtype=torch.int64)
+
+    def add(self, logits: Float[Tensor, "B classes"], labels: Int[Tensor, "B"]) -> None:
+        """Count a batch."""
+        logits, labels = logits.detach().cpu(), labels.cpu()
+        best = logits.topk(min(5, self.classes), dim=1).indices
+        self.confusion.index_put_((labels, best[:, 0]), torch.ones_like(labels), accumulate=True)
+        self.in_top5 += int((best == labels[:, None]).any(1).sum())
+
+    @property
+    def clips(self) -> int:
+        """Clips counted."""
+        return int(self.confusion.sum())
+
+    @property
+    def top1(self) -> float:
+        """Per cent correct."""
+        return 100.0 * float(self.confusion.diag().sum()) / self.clips
+
+    @property
+    def top5(self) -> float:
+        """Per cent with the true class among the best five."""
+        return 100.0 * self.in_top5 / self.clips
+
+    def per_class(self) -> list[float | None]:
+        """Per cent correct of each class; None for a class without clips."""
+        totals = self.confusion.sum(1).tolist()
+        return [100.0 * int(self.confusion[i, i]) / n if n else None for i, n in enumerate(totals)]

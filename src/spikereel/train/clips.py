@@ -1,0 +1,125 @@
+"""From a DataSpec to datasets and loaders."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from spikereel.data.folder import Reading, VideoFiles, VideoFolder, VideoList
+from spikereel.data.motion import MotionClips
+from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.ut_interaction import UTInteraction
+from spikereel.errors import ConfigError
+from spikereel.train.config import DataSpec
+
+Split = Literal["train", "val", "test"]
+HELD_OUT = 5
+"""Without a val folder, every fifth file of a video folder or list is held out from training."""
+
+
+def build_dataset(
+    spec: DataSpec, split: Split, *, seed: int = 0, classes: tuple[str, ...] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:  # fmt: skip
+    """The clips of a split: items `(video float32 [T, C, H, W] or [views, T, C, H, W], label)`.
+
+    Has `.classes` and `.fingerprint()`. classes: those of the trained model, so that a test folder may lack some.
+    """
+    if spec.kind == "motion":
+        return _motion(spec, split)
+    if spec.root is None:
+        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the videos")
+    train = split == "train"
+    transform = (
+        TrainTransform(size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std)
+        if train
+        else EvalTransform(size=spec.size, crops=spec.crops, mean=spec.mean, std=spec.std)
+    )
+    reading = Reading(
+        frames=spec.frames, transform=transform, stride=spec.stride, clips=1 if train else spec.clips, train=train,
+        seed=seed, on_error=spec.on_error, progress=progress,
+    )  # fmt: skip
+    return _files(spec, split, reading, classes)
+
+
+def build_loader(dataset: Dataset, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
+    """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full."""
+    full = shuffle and len(dataset) >= batch  # type: ignore[arg-type]
+    return DataLoader(
+        dataset, batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
+        persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+
+
+def channels_of(spec: DataSpec) -> int:
+    """Channels of the clips."""
+    return 2 if spec.kind == "motion" and spec.modality == "events" else 3
+
+
+class Normalised(Dataset):
+    """Procedural clips with the normalisation of the spec; events stay 0 and 1.
+
+    Every epoch of a training set has clips of its own: call `set_epoch` before each, it reaches running workers too.
+    """
+
+    def __init__(self, clips: MotionClips, length: int, spec: DataSpec):
+        self.clips, self.length, self.classes = clips, length, clips.classes
+        rgb = spec.modality == "rgb"
+        self.mean, self.std = (torch.tensor(x if rgb else y) for x, y in ((spec.mean, (0.0,)), (spec.std, (1.0,))))
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the clips that are made from now on."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if not 0 <= index < self.length:
+            raise IndexError(f"clip {index} of {self.length}")
+        video, label = self.clips[int(self._epoch) * self.length + index]
+        return (video - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1), label
+
+    def fingerprint(self) -> str:
+        """Hash of the generator's options."""
+        return self.clips.fingerprint()
+
+
+def _motion(spec: DataSpec, split: Split) -> Normalised:
+    length = spec.train_length if split == "train" else spec.test_length
+    seed = spec.seed + ("train", "val", "test").index(split)
+    clips = MotionClips(
+        2**31 if split == "train" else length, seed=seed, frames=spec.frames, height=spec.size, width=spec.size,
+        modality=spec.modality,
+    )  # fmt: skip
+    return Normalised(clips, length, spec)
+
+
+def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> VideoFiles:
+    root = Path(str(spec.root))
+    if spec.kind == "ut_interaction":
+        if split == "test":
+            return UTInteraction(root, reading, split="all")
+        return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
+    if spec.kind == "list":
+        return _part(VideoList(root, reading, classes=classes), spec, split)
+    for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
+        if (root / "train").is_dir() and (root / name).is_dir():
+            return VideoFolder(root / name, reading, classes=classes or _train_classes(root))
+    return _part(VideoFolder(root, reading, classes=classes), spec, split)
+
+
+def _train_classes(root: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.name for p in (root / "train").iterdir() if p.is_dir() and not p.name.startswith(".")))
+
+
+def _part(files: VideoFiles, spec: DataSpec, split: Split) -> VideoFiles:
+    """All files for test; else the held-out fifth or the others."""
+    if split != "test":
+        held = {i for i in range(len(files)) if (i - spec.fold) % HELD_OUT == 0}
+        files.samples = [x for i, x in enumerate(files.samples) if (i in held) == (split == "val")]
+    return files

@@ -1,0 +1,125 @@
+"""What a run is: model, data, optimisation. Saved whole inside every checkpoint."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from spikereel.errors import ConfigError
+from spikereel.layers.attention import Attention
+from spikereel.ops.hamming import Similarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A listed architecture, and what to change of it; None keeps the architecture's own value."""
+
+    name: str = "spikevideoformer_ti"
+    start: str | None = None
+    """Weights to start from: a safetensors file or a listed name; parts of another shape (the head) start fresh."""
+    attention: Attention | None = None
+    similarity: Similarity | None = None
+    widths: tuple[int, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    heads: int | None = None
+    drop_path: float | None = None
+    residual_gain: float | None = None
+    neuron: Literal["lif", "plif", "ilif"] | None = None
+    surrogate: Literal["sigmoid", "atan"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Where clips come from and how they are cut."""
+
+    kind: Literal["motion", "folder", "list", "ut_interaction"] = "motion"
+    root: str | None = None
+    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
+    split: Literal["train", "val", "test"] = "test"
+    """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
+    fold: int = 1
+    """ut_interaction: the sequence (1 to 10) that training leaves out; folder, list: every 5th file from this one on."""
+    frames: int = 8
+    stride: int | None = None
+    """Frames between samples in time; None spreads the samples over the whole video."""
+    size: int = 64
+    """Side of the square that the model sees, in pixels."""
+    modality: Literal["rgb", "events"] = "rgb"
+    """motion only: colour frames, or ON and OFF events."""
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    """Normalisation of pixel values in [0, 1], one value or one a channel."""
+    crop_area: tuple[float, float] = (0.5, 1.0)
+    """Training on files: share of the frame that a random crop keeps."""
+    flip: bool = False
+    """Training on files: mirror half of the clips; not where left and right are classes."""
+    clips: int = 1
+    crops: Literal[1, 3] = 1
+    """Evaluation: views a video is seen in, clips in time times crops in space; logits are averaged."""
+    train_length: int = 8000
+    test_length: int = 1000
+    """motion only: clips an epoch, and clips to judge on."""
+    seed: int = 0
+    """motion only: training clips have this seed, validation seed + 1, test seed + 2."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """A broken file stops the run, or is left out and reported."""
+    workers: int = 1
+    """Processes that prepare clips; 0 does it in the main one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSpec:
+    """AdamW, linear warm-up, cosine to zero."""
+
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    """On matrices and kernels; never on biases, norms and time constants."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    epochs: float = 10
+    """May be less than one."""
+    warmup: float = 0.05
+    """Share of all steps."""
+    batch: int = 32
+    accumulate: int = 1
+    """Batches whose gradients are added before a step."""
+    clip_norm: float = 1.0
+    """Largest gradient norm; 0 turns clipping off."""
+    smoothing: float = 0.1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    """Beta parameters; 0 turns either off."""
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "epochs", "batch", "accumulate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Where and how a run happens."""
+
+    out: str = "runs"
+    """Folder that gets a sub-folder named after the run."""
+    seed: int = 0
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """auto is bf16 autocast on a GPU and float32 elsewhere."""
+    devices: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    threads: int = 0
+    """CPU threads; 0 leaves PyTorch's choice."""
+    silent_epochs: int = 2
+    """A run stops when a layer has not fired once in this many validations on end; 0 turns the guard off."""
+    resume: bool = False
+    """Go on from the last checkpoint of the run of the same name."""
+    progress: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run."""
+
+    name: str
+    task: Literal["classification"] = "classification"
+    model: ModelSpec = field(default_factory=ModelSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    optim: OptimSpec = field(default_factory=OptimSpec)
+    run: RunSpec = field(default_factory=RunSpec)

@@ -1,0 +1,66 @@
+"""Judging a trained model on clips that training never saw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from spikereel.errors import DataError
+from spikereel.layers.observe import FiringRates, firing_rates
+from spikereel.tasks.classification import ClassificationScore
+from spikereel.train.clips import build_loader
+from spikereel.train.config import DataSpec
+from spikereel.train.module import view_logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Outcome of `evaluate`."""
+
+    score: ClassificationScore
+    classes: tuple[str, ...]
+    views: int
+    rates: FiringRates
+    data_hash: str
+    skipped: tuple[tuple[str, str], ...]
+    """Files left out, each with its reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; accuracies in per cent."""
+        return {
+            "top1": self.score.top1, "top5": self.score.top5, "clips": self.score.clips, "views": self.views,
+            "averaged": "logits", "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
+            "confusion": self.score.confusion.tolist(), "data_hash": self.data_hash,
+            "firing": self.rates.means(), "skipped": [list(x) for x in self.skipped],
+        }  # fmt: skip
+
+
+def evaluate(
+    model: nn.Module, dataset: Dataset, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Accuracy of a model on a dataset of `build_dataset`; logits of all views of a clip are averaged.
+
+    Raises DataError where the classes of the data are not those of the model.
+    """
+    classes = tuple(dataset.classes)  # type: ignore[attr-defined]
+    count = model.config.num_classes
+    if len(classes) != count:
+        raise DataError(f"the data has {len(classes)} classes, the model {count}: {', '.join(classes[:8])}")
+    loader = build_loader(dataset, spec, batch=batch, shuffle=False)
+    score, views, done = ClassificationScore(count), 1, 0
+    model = model.to(device).eval()
+    with torch.inference_mode(), firing_rates(model) as rates:
+        for videos, labels in loader:
+            views = videos.shape[1] if videos.ndim == 6 else 1
+            score.add(view_logits(model, videos.to(device)), labels)
+            done += len(labels)
+            if progress is not None:
+                progress(done, len(dataset))  # type: ignore[arg-type]
+    skipped = tuple((str(path), reason) for path, reason in getattr(dataset, "skipped", ()))
+    return Evaluation(
+        score=score, classes=classes, views=views, rates=rates, data_hash=dataset.fingerprint(), skipped=skipped
+    )  # type: ignore[attr-defined]

@@ -1,0 +1,130 @@
+"""The training loop's body for PyTorch Lightning: one step, one validation, and the guards that stop a lost run."""
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from spikereel.data.transforms import mixup_cutmix
+from spikereel.errors import TrainingError
+from spikereel.layers.observe import firing_rates
+from spikereel.tasks.classification import ClassificationScore, classification_loss
+from spikereel.train.config import OptimSpec
+
+
+class ClassificationModule(pl.LightningModule):
+    """Trains a model on batches `(videos [B, T, C, H, W], labels [B])`."""
+
+    def __init__(self, model: nn.Module, optim: OptimSpec, *, silent_epochs: int = 2):
+        super().__init__()
+        self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
+        self.silent_since: dict[str, int] = {}
+        self.history: list[dict[str, float]] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        videos, labels = batch
+        o = self.optim
+        if o.mixup or o.cutmix:
+            videos, labels = mixup_cutmix(
+                videos, labels, classes=self.model.config.num_classes, mixup=o.mixup, cutmix=o.cutmix,
+                smoothing=o.smoothing,
+            )  # fmt: skip
+        clip = videos.transpose(0, 1)
+        logits, _ = self.model(clip)
+        loss = classification_loss(logits, labels, smoothing=o.smoothing)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"loss is {float(loss)} at step {self.global_step}; first layer with values that are not finite: "
+                f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
+            )
+        hit = logits.argmax(1) == (labels if labels.ndim == 1 else labels.argmax(1))
+        self.log("loss", loss, prog_bar=True)
+        self.log("accuracy", 100.0 * hit.float().mean(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.score = ClassificationScore(self.model.config.num_classes)
+        self._observer = firing_rates(self.model)
+        self.rates = self._observer.__enter__()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        videos, labels = batch
+        self.score.add(view_logits(self.model, videos), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self._observer.__exit__(None, None, None)
+        means = self.rates.means()
+        rate = sum(means.values()) / len(means)
+        self.log_dict({"val_top1": self.score.top1, "firing": rate}, prog_bar=True, sync_dist=True)
+        if self.trainer.sanity_checking:
+            return
+        self.history.append(
+            {"epoch": self.current_epoch, "step": self.global_step, "val_top1": self.score.top1, "firing": rate}
+        )
+        self._guard(self.rates.silent())
+
+    def _guard(self, silent: list[str]) -> None:
+        """Stop when a layer has been silent in `silent_epochs` validations on end."""
+        self.silent_since = {name: self.silent_since.get(name, 0) + 1 for name in silent}
+        dead = [name for name, n in self.silent_since.items() if n >= self.silent_epochs]
+        if self.silent_epochs and dead:
+            raise TrainingError(
+                f"dead network: {len(dead)} layer(s) never fired in {self.silent_epochs} validations: "
+                f"{', '.join(dead[:3])}. Lower optim.lr or the threshold; run.silent_epochs=0 turns this guard off"
+            )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        o = self.optim
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=o.lr, betas=o.betas,
+        )  # fmt: skip
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, o.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def warmup_cosine(step: int, total: int, warmup: float) -> float:
+    """Factor on the learning rate: linear to 1 over the share `warmup` of all steps, then a half cosine to 0."""
+    ramp = warmup * total
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - ramp) / max(total - ramp, 1))))
+
+
+def view_logits(model: nn.Module, videos: Tensor) -> Tensor:
+    """Logits [B, classes] of videos [B, T, C, H, W], or of [B, views, T, C, H, W] averaged over the views."""
+    if videos.ndim == 5:
+        return model(videos.transpose(0, 1))[0]
+    batch, views = videos.shape[:2]
+    return model(videos.flatten(0, 1).transpose(0, 1))[0].unflatten(0, (batch, views)).mean(1)
+
+
+def first_non_finite(model: nn.Module, clip: Tensor) -> str:
+    """Name of the first layer, in order of execution, with a parameter or an output that is not finite."""
+    found: list[str] = []
+
+    def look(name: str):
+        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+            own = (*module.parameters(recurse=False), output[0] if isinstance(output, tuple) else output)
+            if not found and not all(torch.isfinite(x).all() for x in own):
+                found.append(name)
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(look(name))
+        for name, module in model.named_modules()
+        if not any(module.children())
+    ]
+    try:
+        with torch.no_grad():
+            model(clip)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else "none (the loss itself overflowed)"

@@ -1,0 +1,168 @@
+"""Carrying out a recipe: data, model, trainer, and the files a run leaves behind."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
+
+from spikereel.errors import ConfigError, WeightsError
+from spikereel.hub import Metadata, create_model, load_model, save_model
+from spikereel.train.clips import build_dataset, build_loader, channels_of
+from spikereel.train.config import DataSpec, ModelSpec, Recipe
+from spikereel.train.module import ClassificationModule
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a run left behind."""
+
+    folder: Path
+    best: Path
+    """Weights of the best validation, with configuration inside."""
+    last: Path
+    top1: float
+    """Best validation accuracy, per cent."""
+    history: list[dict[str, float]]
+    seconds: float
+
+
+def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResult:
+    """Train, and leave in `<run.out>/<name>/`: best and last `.safetensors`, `last.ckpt` to resume from, TensorBoard
+    logs and `recipe.json`.
+
+    Raises TrainingError for a loss that is not finite or a network with dead layers, DataError for bad files,
+    ConfigError for values that do not go together.
+    """
+    started = time.monotonic()
+    run, spec = recipe.run, recipe.data
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    pl.seed_everything(run.seed, workers=True, verbose=False)
+    train_set = build_dataset(spec, "train", seed=run.seed)
+    val_set = build_dataset(spec, "val", classes=tuple(train_set.classes))  # type: ignore[attr-defined]
+    model = build_model(recipe.model, classes=tuple(train_set.classes), in_channels=channels_of(spec))  # type: ignore[attr-defined]
+    folder = Path(run.out) / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    module = ClassificationModule(model, recipe.optim, silent_epochs=run.silent_epochs)
+    keep = KeepWeights(recipe, folder, train_set)
+    trainer = _trainer(recipe, folder, (keep, *callbacks), len(train_set))  # type: ignore[arg-type]
+    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    optim = recipe.optim
+    trainer.fit(
+        module,
+        build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed),
+        build_loader(val_set, spec, batch=optim.batch, shuffle=False),
+        ckpt_path=_resume_from(folder) if run.resume else None,
+        # our own checkpoint, written by this run; plain tensors and numbers
+        weights_only=True,
+    )
+    return TrainResult(
+        folder=folder, best=folder / "best.safetensors", last=folder / "last.safetensors", top1=keep.best,
+        history=module.history, seconds=time.monotonic() - started,
+    )  # fmt: skip
+
+
+def build_model(spec: ModelSpec, *, classes: tuple[str, ...], in_channels: int) -> nn.Module:
+    """The model of a recipe, from fresh weights or from `spec.start`."""
+    changes = {
+        f.name: getattr(spec, f.name)
+        for f in dataclasses.fields(spec)
+        if f.name not in ("name", "start") and getattr(spec, f.name) is not None
+    }
+    model = create_model(spec.name, num_classes=len(classes), in_channels=in_channels, **changes)
+    if spec.start is not None:
+        start_from(model, spec.start)
+    return model
+
+
+def start_from(model: nn.Module, source: str) -> list[str]:
+    """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
+
+    Raises WeightsError where anything else differs.
+    """
+    have, own = load_model(source).state_dict(), model.state_dict()
+    fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
+    fresh = sorted((own.keys() | have.keys()) - fits.keys())
+    if any(not name.startswith("head.") for name in fresh):
+        raise WeightsError(
+            f"{source} cannot start this model: {len(fresh)} entries differ, first {fresh[0]}; "
+            "choose the same architecture, attention and similarity"
+        )
+    model.load_state_dict(own | fits)
+    return fresh
+
+
+def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
+    """What a checkpoint says of itself: classes, how clips are made, and the whole recipe."""
+    return Metadata(
+        name=recipe.model.name, classes=classes, preprocess=dataclasses.asdict(recipe.data),
+        training={"recipe": dataclasses.asdict(recipe), "data_hash": data_hash, **figures},
+    )  # fmt: skip
+
+
+def data_spec_of(metadata: Metadata) -> DataSpec:
+    """How the clips of a trained model are made."""
+    from spikereel.config import build
+
+    if not metadata.preprocess:
+        raise ConfigError("these weights do not say how clips were made; train with `spikereel train`, or save with it")
+    return build(DataSpec, metadata.preprocess)
+
+
+class KeepWeights(Callback):
+    """Writes best and last weights as safetensors after every validation, and tells the data which epoch it is."""
+
+    def __init__(self, recipe: Recipe, folder: Path, data: Any):
+        self.recipe, self.folder, self.data, self.best = recipe, folder, data, -1.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.data.set_epoch(trainer.current_epoch)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        top1 = float(trainer.callback_metrics["val_top1"])
+        figures = {"val_top1": top1, "steps": trainer.global_step}
+        metadata = metadata_of(self.recipe, tuple(self.data.classes), self.data.fingerprint(), **figures)
+        save_model(module.model, self.folder / "last.safetensors", metadata)
+        if top1 >= self.best:
+            self.best = top1
+            save_model(module.model, self.folder / "best.safetensors", metadata)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.best = state_dict["best"]
+
+
+def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:
+    run, optim = recipe.run, recipe.optim
+    gpu = torch.cuda.is_available()
+    precision = ("bf16-mixed" if gpu else "32-true") if run.precision == "auto" else run.precision
+    batches = max(clips // optim.batch, 1)
+    whole, part = divmod(optim.epochs, 1)
+    bars: tuple[Callback, ...] = (RichProgressBar(leave=True),) if run.progress else ()
+    checkpoint = ModelCheckpoint(dirpath=folder, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
+    return pl.Trainer(
+        accelerator="gpu" if gpu else "cpu", devices=run.devices, strategy=run.strategy,
+        precision={"bf16": "bf16-mixed", "32": "32-true"}.get(precision, precision),
+        max_epochs=int(whole) if whole else 1, limit_train_batches=1.0 if whole else max(round(part * batches), 1),
+        accumulate_grad_batches=optim.accumulate, gradient_clip_val=optim.clip_norm or None,
+        callbacks=[checkpoint, Timer(), *bars, *callbacks], logger=TensorBoardLogger(str(folder), name="", version="log"),
+        log_every_n_steps=10, num_sanity_val_steps=0, enable_progress_bar=run.progress, enable_model_summary=False,
+    )  # fmt: skip
+
+
+def _resume_from(folder: Path) -> str:
+    path = folder / "last.ckpt"
+    if not path.is_file():
+        raise ConfigError(f"nothing to resume: no {path}; start with run.resume=false")
+    return str(path)

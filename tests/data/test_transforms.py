@@ -1,0 +1,166 @@
+"""Transforms: one choice for all frames of a clip, the papers' geometry, targets that add up."""
+
+import pytest
+import torch
+
+from spikereel.data.transforms import (
+    EvalTransform,
+    TrainTransform,
+    center_crop,
+    horizontal_flip,
+    mixup_cutmix,
+    normalise,
+    random_resized_crop,
+    resize_short_side,
+    three_crops,
+    to_float,
+)
+from spikereel.errors import ConfigError
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _columns(frames: int = 2, height: int = 8, width: int = 12) -> torch.Tensor:
+    """Float [T, 3, H, W]; every pixel holds the number of its column."""
+    return torch.arange(width).float().expand(frames, 3, height, width).contiguous()
+
+
+def _same_in_all_frames(video: torch.Tensor) -> bool:
+    return torch.equal(video, video[:1].expand_as(video))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(240, 320, (224, 298)), (320, 240, (298, 224)), (50, 50, (224, 224))]
+)
+def test_resize_short_side_gives_the_papers_sizes(height, width, expected):
+    assert resize_short_side(torch.zeros(1, 3, height, width), 224).shape[-2:] == expected
+
+
+def test_resize_is_antialiased_and_keeps_the_type():
+    noise = torch.rand(1, 3, 64, 64, generator=_generator()) * 255
+    small = resize_short_side(noise, 8)
+    assert small.std() < 0.25 * noise.std()  # without antialiasing 2 x 2 of the 8 x 8 pixels are averaged: 0.5
+    same = resize_short_side(noise.round().to(torch.uint8), 8)
+    assert same.dtype == torch.uint8
+    assert (same.float() - small).abs().max() <= 1
+
+
+def test_crops_take_the_papers_offsets():
+    video = _columns(height=224, width=298)
+    assert center_crop(video, 224)[0, 0, 0, 0] == 37
+    assert [crop[0, 0, 0, 0].item() for crop in three_crops(video, 224)] == [0, 37, 74]
+    tall = video.transpose(-1, -2)
+    assert [crop[0, 0, 0, 0].item() for crop in three_crops(tall, 224)] == [0, 37, 74]
+    assert three_crops(video, 224).shape == (3, 2, 3, 224, 224)
+    # An odd gap: ceil for the three crops.
+    assert three_crops(_columns(height=8, width=13), 8)[1, 0, 0, 0, 0] == 3
+
+
+def test_crops_of_too_small_clips_are_refused():
+    for crop in (center_crop, three_crops):
+        with pytest.raises(ConfigError, match="9x9 out of 8x12"):
+            crop(_columns(), 9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_crop_is_one_box_for_all_frames(seed):
+    video = torch.rand(1, 3, 40, 60).expand(4, -1, -1, -1)
+    cropped = random_resized_crop(video, 16, generator=_generator(seed))
+    assert cropped.shape == (4, 3, 16, 16)
+    assert _same_in_all_frames(cropped)
+    assert torch.equal(cropped, random_resized_crop(video, 16, generator=_generator(seed)))
+    assert not torch.equal(cropped, random_resized_crop(video, 16, generator=_generator(seed + 1)))
+
+
+def test_random_crop_covers_the_scales_and_reaches_the_borders():
+    video = _columns(1, 64, 64)
+    crops = [random_resized_crop(video, 8, scale=(0.25, 1.0), generator=_generator(s))[0, 0, 0] for s in range(300)]
+    spans = torch.stack([(row[-1] - row[0]) * 8 / 7 for row in crops])
+    assert 26 < spans.min() < 31
+    assert spans.max() > 60
+    assert min(row[0].item() for row in crops) < 4
+    assert max(row[-1].item() for row in crops) > 60
+
+
+def test_random_crop_falls_back_to_the_middle():
+    video = _columns(1, 4, 400)
+    cropped = random_resized_crop(video, 4, scale=(0.9, 1.0), generator=_generator())
+    assert cropped.mean().item() == pytest.approx(199.5, abs=1)
+
+
+def test_flip_and_normalise():
+    video = _columns()
+    assert torch.equal(horizontal_flip(video)[0, 0, 0], torch.arange(11, -1, -1).float())
+    assert torch.allclose(normalise(video, 1.0, 2.0), (video - 1) / 2)
+    coloured = normalise(video, (0, 1, 2), (1, 2, 4))
+    assert torch.allclose(coloured[:, 2], (video[:, 2] - 2) / 4)
+    assert to_float(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).max() == 1
+
+
+def test_train_transform_flips_only_on_request():
+    video = _columns(3, 32, 32)
+    for flip, expected in ((False, {False}), (True, {False, True})):
+        transform = TrainTransform(size=8, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=flip)
+        clips = [transform(video, _generator(seed)) for seed in range(20)]
+        assert {bool(clip[0, 0, 0, 0] > clip[0, 0, 0, -1]) for clip in clips} == expected
+        assert all(_same_in_all_frames(clip) for clip in clips)
+
+
+def test_eval_transform():
+    video = torch.randint(0, 256, (2, 3, 48, 64), dtype=torch.uint8)
+    one, three = EvalTransform(size=32)(video), EvalTransform(size=32, crops=3)(video, None)
+    assert one.shape == (2, 3, 32, 32)
+    assert one.dtype == torch.float32
+    assert torch.equal(three[1], one)
+    white = EvalTransform(size=32)(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
+    assert white.mean().item() == pytest.approx((1 - 0.45) / 0.225)
+    with pytest.raises(ConfigError, match="crops is 2"):
+        EvalTransform(crops=2)
+
+
+def _batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Clip b is filled with b; its label is b."""
+    return torch.arange(4.0).reshape(4, 1, 1, 1, 1).expand(4, 2, 3, 20, 30).contiguous(), torch.arange(4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
+def test_mixed_targets_match_mixed_pixels(seed, mixup, cutmix):
+    videos, labels = _batch()
+    mixed, targets = mixup_cutmix(
+        videos, labels, classes=4, mixup=mixup, cutmix=cutmix, smoothing=0.0, generator=_generator(seed)
+    )
+    assert torch.allclose(targets.sum(1), torch.ones(4))
+    # Each pixel is b or 3 - b in the shares of the target, so the mean pixel is the mean label.
+    assert torch.allclose(mixed.mean(dim=(1, 2, 3, 4)), targets @ torch.arange(4.0), atol=1e-5)
+    assert torch.equal(mixed, mixed[:, :1].expand_as(mixed))
+    if not mixup:
+        assert set(mixed.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0}
+
+
+def test_mixing_uses_both_kinds_and_is_seeded():
+    videos, labels = _batch()
+    whole = [
+        len(mixup_cutmix(videos, labels, classes=4, generator=_generator(seed))[0][0].unique()) == 1
+        for seed in range(60)
+    ]
+    assert 15 < sum(whole) < 45
+    first, again = (mixup_cutmix(videos, labels, classes=4, generator=_generator(7)) for _ in range(2))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert torch.equal(videos, _batch()[0])
+
+
+def test_smoothing_alone():
+    videos, labels = _batch()
+    same, targets = mixup_cutmix(videos, labels, classes=5, mixup=0, cutmix=0, smoothing=0.1)
+    assert torch.equal(same, videos)
+    assert targets[2].tolist() == pytest.approx([0.02, 0.02, 0.92, 0.02, 0.02])
+
+
+@pytest.mark.parametrize("options", [{"classes": 3}, {"classes": 4, "mixup": -1}, {"classes": 4, "smoothing": 1.0}])
+def test_mixing_refuses(options):
+    with pytest.raises(ConfigError):
+        mixup_cutmix(*_batch(), **options)
