@@ -67,8 +67,11 @@ def _check_keys(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     for name, value in values.items():
         if name not in hints:
             raise unknown_key(prefix + name, known_keys(cls, prefix))
-        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
-            _check_keys(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
+        if not dataclasses.is_dataclass(hints[name]) or isinstance(value, hints[name]):  # type: ignore[arg-type]
+            continue
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"option {prefix + name!r} holds several options, not the one value {value!r}")
+        _check_keys(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
 def _assign(cls: type, values: dict, key: str, value: Any) -> None:

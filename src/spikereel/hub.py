@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from spikereel.config import build, unknown_key
-from spikereel.errors import WeightsError
+from spikereel.errors import ConfigError, WeightsError
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
 
@@ -139,8 +139,11 @@ def save_model(model: SpikeVideoFormer, path: str | Path, metadata: Metadata | N
     content = save(tensors, metadata={"spikereel": json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_model(name_or_path: str | Path) -> SpikeVideoFormer:
@@ -150,12 +153,15 @@ def load_model(name_or_path: str | Path) -> SpikeVideoFormer:
     """
     path = find_weights(name_or_path)
     header, tensors = _read(path)
-    model = SpikeVideoFormer(build(SpikeVideoFormerConfig, header["config"]))
+    try:
+        model = SpikeVideoFormer(build(SpikeVideoFormerConfig, header["config"]))
+        model.metadata = build(Metadata, header["metadata"])
+    except ConfigError as error:
+        raise WeightsError(f"{path}: the configuration in the file does not fit this version: {error}") from None
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(f"{path}: weights do not fit the configuration in the file: {str(error)[:200]}") from None
-    model.metadata = build(Metadata, header["metadata"])
     return model.eval()
 
 
@@ -195,10 +201,20 @@ def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
         ) from None
     if header is None:
         raise WeightsError(f"{path} carries no Spikereel configuration; use load_authors_weights(model, path)")
-    header = json.loads(header)
+    return _header(path, header), tensors
+
+
+def _header(path: Path, text: str) -> dict:
+    try:
+        header = json.loads(text)
+        whole = header["format"] != FORMAT or header.keys() >= {"config", "metadata"}
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise WeightsError(f"{path} carries a broken Spikereel configuration; fetch or save it again")
     if header["format"] != FORMAT:
         raise WeightsError(f"{path} has format {header['format']}, this version reads {FORMAT}; upgrade spikereel")
-    return header, tensors
+    return header
 
 
 def _info(name: str, entry: Architecture) -> ModelInfo:

@@ -48,6 +48,8 @@ class Neuron(nn.Module):
             raise ConfigError(f"neuron {config.kind!r} does not exist; choose one of {', '.join(get_args(Kind))}")
         self.config = config
         if config.kind == "plif":
+            if not config.tau > 1.0:
+                raise ConfigError(f"tau of plif must be above 1 time step to begin with, got {config.tau}")
             self.w = nn.Parameter(-torch.log(torch.tensor(config.tau - 1.0)))
 
     def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikereel.errors import StateError
 
-Nested = Mapping[str, "Tensor | Nested"]
+Nested = Mapping[str, Tensor | Mapping[str, Any]]
 
 
 class State(dict):

@@ -1,9 +1,11 @@
 """Import of the weights that the authors published: read safely, and every key accounted for both ways."""
 
 import pickle
+import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +17,13 @@ WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 
 PREFIXES = ("module.", "backbone.")
 
+UNREADABLE = (
+    RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
+)  # fmt: skip
+"""What reading a file that is no checkpoint may end in: the unpickler takes any bytes for instructions."""
 
-def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Tensor]) -> None:
+
+def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
     """Load a published checkpoint (`.pth`, `.pyth`, `.safetensors`, or its state_dict) into a model of the same shape.
 
     Pickles are read with `weights_only=True`, so no code in them can run. Wrapping keys ("model", "state_dict", ...)
@@ -71,8 +78,8 @@ def read_checkpoint(path: str | Path) -> Mapping:
             f"{path} is a pickle that holds more than tensors and was not opened, since it could run code; "
             "save its state_dict alone, in safetensors if you can"
         ) from None
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).split("\n")[0]
+    except UNREADABLE as error:
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise WeightsError(f"{path} is not a whole PyTorch checkpoint ({reason}); fetch it again") from None
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a state_dict; save model.state_dict()")

@@ -47,6 +47,8 @@ class SpikeVideoFormerConfig:
             raise ConfigError(f"widths must be four positive numbers, the first even, got {tuple(self.widths)}")
         if len(self.depths) != 2 or min(self.depths) < 1:
             raise ConfigError(f"depths must be two positive numbers of blocks, got {tuple(self.depths)}")
+        if not self.mlp_ratio > 0.0:
+            raise ConfigError(f"mlp_ratio must be above 0, got {self.mlp_ratio}")
         if not 0.0 <= self.drop_path < 1.0:
             raise ConfigError(f"drop_path must lie in [0, 1), got {self.drop_path}")
 
@@ -122,11 +124,13 @@ class SpikeVideoFormer(nn.Module):
         features, after = self.features(video, state)
         pooled = features.flatten(3).mean(3)
         spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
-        counts, frames = spikes.sum(0), torch.full((), len(spikes), dtype=torch.int64, device=video.device)
+        # bfloat16 counts to 256 and no further
+        counts = spikes.sum(0, dtype=torch.promote_types(spikes.dtype, torch.float32))
+        frames = torch.full((), len(spikes), dtype=torch.int64, device=video.device)
         if "head" in previous:
             counts, frames = counts + previous["head"]["counts"], frames + previous["head"]["frames"]
         after["head"] = {"counts": counts, "frames": frames}
-        return self.head(counts / frames), after
+        return self.head((counts / frames).to(spikes.dtype)), after
 
     def features(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None

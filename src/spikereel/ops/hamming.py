@@ -35,7 +35,9 @@ def hamming_similarity(
     Proposition 3.1: for signs of Gaussian projections it is within delta of 1 - arccos(cosine) / pi with a probability
     that grows with d. Source: SpikeVideoFormer section 3.
     """
-    return 0.5 + _bipolar(q, "hamming") @ _bipolar(k, "hamming").mT / (2.0 * q.shape[-1])
+    with _exact_products(q):
+        q, k = _wide(q), _wide(k)
+        return 0.5 + _bipolar(q, "hamming") @ _bipolar(k, "hamming").mT / (2.0 * q.shape[-1])
 
 
 def attention_reference(

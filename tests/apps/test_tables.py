@@ -1,0 +1,140 @@
+"""What the tables say, at several widths."""
+
+import io
+
+import pytest
+import torch
+from rich.console import Console
+
+from spikereel.apps.predict import Prediction
+from spikereel.apps.tables import (
+    bar,
+    by_block,
+    energy_table,
+    evaluation_table,
+    firing_table,
+    models_table,
+    top5_table,
+)
+from spikereel.data.video import VideoInfo
+from spikereel.hub import list_models
+from spikereel.layers.observe import FiringRates
+from spikereel.runtime.energy import LayerCost, Passport
+from spikereel.tasks.classification import ClassificationScore
+from spikereel.train.evaluate import Evaluation
+
+LAYERS = (
+    LayerCost(name="stem", kind="conv2d", macs=1e9, folded_macs=1e9, operand="real", rate=(1.0, 1.0), analog=True),
+    LayerCost(name="conv", kind="conv2d", macs=4e9, folded_macs=8e9, operand="real", rate=(0.1, 0.3), analog=False),
+    LayerCost(
+        name="attn.kv", kind="attention", macs=1e9, folded_macs=1e9, operand="binary", rate=(0.5, 0.5), analog=False
+    ),
+)
+FIRING = {
+    "downsample2.encode_lif": (0.1, 0.3),
+    "ConvBlock1_1.0.lif1": (0.0, 0.0),
+    "block3.0.attn.q_lif": (0.05, 0.05),
+    "block3.0.mlp.fc1_lif": (0.0002, 0.0002),
+    "block3.1.attn.q_lif": (0.4, 0.4),
+    "lif": (0.2, 0.2),
+}
+PASSPORT = Passport(clip=(2, 3, 32, 32), clips=1, layers=LAYERS, firing=FIRING)
+
+
+def show(renderable, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(renderable)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    return text
+
+
+def row(text: str, start: str) -> list[str]:
+    return next(line for line in text.splitlines() if line.strip().startswith(start)).replace(start, "").split()
+
+
+def evaluation() -> Evaluation:
+    score = ClassificationScore(3)
+    score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
+    return Evaluation(
+        score=score, classes=("[red]left", "right", "up"), views=3, rates=FiringRates(), data_hash="d" * 64,
+        skipped=(("bad.mp4", "is empty"),),
+    )  # fmt: skip
+
+
+def test_bar_has_its_width_and_shows_anything_above_nothing():
+    assert bar(0.0, 4) == "    "
+    assert bar(1.0, 4) == "████"
+    assert bar(2.0, 4) == "████"
+    assert bar(0.5, 4) == "██  "
+    assert bar(0.001, 4) == "▏   "
+
+
+def test_blocks_keep_order_and_short_names():
+    blocks = by_block(FIRING)
+    assert list(blocks) == ["downsample2", "ConvBlock1_1", "block3.0", "block3.1", "lif"]
+    assert list(blocks["block3.0"]) == ["attn.q_lif", "mlp.fc1_lif"]
+    assert blocks["ConvBlock1_1"] == {"lif1": [0.0, 0.0]}
+    assert blocks["lif"] == {"lif": [0.2, 0.2]}
+    assert by_block({"a.lif": torch.tensor([0.5])}) == by_block({"a.lif": 0.5}) == {"a": {"lif": [0.5]}}
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_firing_table_names_every_neuron_and_the_silent_one(width: int):
+    text = show(firing_table(FIRING), width)
+    assert all(f"  {name.split('.', 2)[-1]} " in text for name in FIRING if name.count(".") > 1)
+    assert "  encode_lif " in text
+    assert text.count("█") > 10 * (2 + 4) / 4
+    assert "20.0 %" in text
+    assert "<0.1 %" in text
+    assert text.count("silent") == 2
+    assert "1 silent" in text
+    assert "6 neurons, mean rate 14.2 %" in text
+
+
+def test_energy_table_gives_each_reading_its_own_ratio():
+    text = show(energy_table(PASSPORT))
+    # 1e9 MACs at 4.6 pJ; 4e9 at 0.9 pJ and rates 0.1 and 0.3; 1e9 at 0.9 pJ and rate 0.5
+    assert row(text, "layers on pixels, MAC") == ["4.6", "2.3"]
+    assert row(text, "layers on spikes, AC as executed") == ["0.72", "0.36"]
+    assert row(text, "layers on spikes, AC with RepConv folded") == ["1.44", "0.72"]
+    assert row(text, "attention") == ["0.45", "0.225"]
+    assert row(text, "SNN, as in the papers") == ["5.77", "2.885", "4.78"]
+    assert row(text, "SNN, folded") == ["6.49", "3.245", "4.25"]
+    assert row(text, "SNN, as it runs") == ["23.45", "11.73", "1.18"]
+    assert row(text, "the same network as an ANN") == ["27.6", "13.8", "1"]
+    assert "6 GMAC a clip" in text
+    assert "4.6 pJ a MAC" in text
+    assert "mean firing rate 20.0 %" in text
+
+
+def test_models_table_has_every_model_and_its_weights():
+    text = show(models_table(list_models()))
+    assert all(name in text for name in list_models())
+    assert ".motion_spatial" in text
+    assert "causal" not in text
+
+
+def test_evaluation_table_shows_figures_hashes_and_empty_classes():
+    text = show(evaluation_table(evaluation(), "abcdef" * 11))
+    assert "75.00 %" in text
+    assert "100.00 %" in text
+    assert "abcdefabcdef " in text
+    assert "d" * 12 in text
+    assert "[red]left" in text
+    assert row(text, "right")[:3] == ["2", "50.0", "%"]
+    assert "no clips" in text
+    assert "1 file(s) left out; first bad.mp4: is empty" in text
+
+
+def test_top5_table_shows_the_best_and_the_notes():
+    prediction = Prediction(
+        path="clips/[a].mp4", model="m", weights="0", classes=("a", "b"), probabilities=(0.25, 0.75), passport=PASSPORT,
+        indices=(0, 4), clips=1, views=1, running=None, notes=("events simulated from rgb",),
+        info=VideoInfo(frames=9, fps=25.0, width=8, height=8, codec="h264", seconds=0.36),
+    )  # fmt: skip
+    text = show(top5_table(prediction))
+    assert "clips/[a].mp4" in text
+    assert "2 of 9 frames, 1 view(s); events simulated from rgb" in text
+    assert row(text, "b")[:2] == ["75.0", "%"]
+    assert text.index("75.0") < text.index("25.0")

@@ -1,0 +1,55 @@
+"""Run-time shape checks for the whole package, and the markers that need something this machine may not have."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+
+# has to come before the first import of these packages, and so before everything below
+CHECKED = [f"spikereel.{package}" for package in ("ops", "layers", "models", "tasks")]
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
+
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+torch.set_num_threads(1)
+settings.register_profile("spikereel", deadline=None, derandomize=True)
+settings.load_profile("spikereel")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {
+        "slow": None if config.getoption("--slow") else "slow; give --slow to run it",
+        "parity": _without_folder("SPIKEREEL_PARITY", "the authors' fixtures"),
+        "realdata": _without_folder("SPIKEREEL_DATA", "the real recordings"),
+        "gpu": None if torch.cuda.is_available() else "no CUDA device",
+    }
+    for item in items:
+        for marker, reason in reasons.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _without_folder(variable: str, content: str) -> str | None:
+    folder = os.environ.get(variable)
+    return None if folder and Path(folder).is_dir() else f"{variable} names no folder with {content}"
+
+
+@pytest.fixture(scope="session")
+def parity_folder() -> Path:
+    """The folder of the authors' fixtures; only for tests marked `parity`."""
+    return Path(os.environ["SPIKEREEL_PARITY"])
+
+
+@pytest.fixture
+def as_user() -> Iterator[None]:
+    """Without the run-time shape checks, as users run the package: for errors that the checks would forestall."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

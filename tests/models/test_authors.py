@@ -1,0 +1,149 @@
+"""Import of published checkpoints: every wrapper they come in, every key accounted for, and nothing that runs code."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny import clip, tiny_config, tiny_model
+
+from spikereel.errors import WeightsError
+from spikereel.models.authors import load_authors_weights, merge_heads, read_checkpoint, strip_prefixes
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return tiny_model().float().state_dict()
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(99)
+    return SpikeVideoFormer(tiny_config())
+
+
+def _same(model, weights):
+    own = model.state_dict()
+    return own.keys() == weights.keys() and all(torch.equal(own[name], weights[name]) for name in own)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pyth", ".safetensors"])
+def test_round_trip_through_a_file(model, weights, tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(weights, path)
+    assert not _same(model, weights)
+    load_authors_weights(model, path)
+    assert _same(model, weights)
+    with torch.no_grad():
+        video = clip().float()
+        assert torch.equal(model.eval()(video)[0], tiny_model().float()(video)[0])
+
+
+WRAPPED = {
+    "bare": lambda w: w,
+    "model": lambda w: {"model": w, "epoch": 7, "args": {"lr": 1e-3}},
+    "model_state": lambda w: {"model_state": w, "optimizer_state": {}},
+    "model_state_dict": lambda w: {"model_state_dict": w},
+    "state_dict": lambda w: {"meta": {}, "state_dict": {f"backbone.{k}": x for k, x in w.items()}},
+    "module.": lambda w: {f"module.{k}": x for k, x in w.items()},
+    "module.backbone.": lambda w: {"model": {f"module.backbone.{k}": x for k, x in w.items()}},
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPED)
+def test_wrappers_and_prefixes(model, weights, tmp_path, wrapper):
+    wrapped = WRAPPED[wrapper](weights)
+    torch.save(wrapped, tmp_path / "weights.pth")
+    load_authors_weights(model, tmp_path / "weights.pth")
+    assert _same(model, weights)
+    other = SpikeVideoFormer(tiny_config())
+    load_authors_weights(other, wrapped)
+    assert _same(other, weights)
+
+
+def test_a_prefix_goes_only_where_all_names_bear_it():
+    mixed = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
+    assert strip_prefixes(mixed) == mixed
+
+
+def test_distillation_head_is_averaged(model, weights, tmp_path):
+    weights = dict(weights)
+    weights["head_kd.weight"] = weights["head.weight"] + 2.0
+    weights["head_kd.bias"] = weights["head.bias"] - 4.0
+    load_authors_weights(model, weights)
+    assert torch.equal(model.head.weight, (weights["head.weight"] + weights["head_kd.weight"]) / 2)
+    assert torch.equal(model.head.bias, (weights["head.bias"] + weights["head_kd.bias"]) / 2)
+    assert "head_kd.bias" in weights
+    assert merge_heads({"head.bias": torch.zeros(1)}).keys() == {"head.bias"}
+
+
+def _without(w):
+    return {k: x for k, x in w.items() if "attn_bn" not in k}
+
+
+def _with_other_head(w):
+    return {**w, "head.weight": torch.zeros(7, 24), "head.bias": torch.zeros(7)}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_without, r"10 missing: block3\.0\.attn\.attn_bn\.bias.*\.\.\."),
+        (lambda w: {**w, "extra.weight": torch.zeros(1)}, r"1 unexpected: extra\.weight"),
+        (_with_other_head, r"2 wrong in shape: head\.bias \[7\] \(model: \[5\]\), head\.weight \[7, 24\] \(model: \[5, 24\]\)"),
+        (lambda w: {**_without(w), "extra": torch.zeros(1)}, r"10 missing.*; 1 unexpected: extra"),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_fit_are_named_and_change_nothing(model, weights, tmp_path, change, named):
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    torch.save(change(weights), tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=rf"weights\.pth does not fit this model: {named}"):
+        load_authors_weights(model, tmp_path / "weights.pth")
+    assert _same(model, before)
+
+
+class Hostile:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_pickle_does_not_run(model, weights, tmp_path, save):
+    ran, path = tmp_path / "ran", tmp_path / "weights.pth"
+    save({"model": weights if save is torch.save else {}, "hook": Hostile(f"mkdir {ran}")}, path)
+    with pytest.raises(WeightsError, match=r"weights\.pth .*could run code"):
+        load_authors_weights(model, path)
+    assert not ran.exists()
+    torch.load(path, weights_only=False) if save is torch.save else pickle.loads(path.read_bytes())
+    assert ran.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_broken_files(weights, tmp_path, suffix):
+    whole = tmp_path / f"whole{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(weights, whole)
+    content = whole.read_bytes()
+    for name, part in (("half", content[: len(content) // 2]), ("short", content[:5]), ("empty", b""), ("text", b"hello\n")):
+        path = tmp_path / f"{name}{suffix}"
+        path.write_bytes(part)
+        with pytest.raises(WeightsError, match=f"{name}{suffix}"):
+            read_checkpoint(path)
+
+
+def test_missing_files_folders_and_other_content(model, tmp_path):
+    for path in (tmp_path / "nowhere.pth", tmp_path):
+        with pytest.raises(WeightsError, match=f"no checkpoint at {path}"):
+            load_authors_weights(model, path)
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    torch.save({"epoch": 3}, tmp_path / "epoch.pth")
+    torch.save({}, tmp_path / "nothing.pth")
+    for name, shown in (("list", "list"), ("epoch", "holds epoch"), ("nothing", "holds nothing")):
+        with pytest.raises(WeightsError, match=rf"{name}\.pth.*{shown}"):
+            load_authors_weights(model, tmp_path / f"{name}.pth")

@@ -1,0 +1,99 @@
+"""Imports point down: the table of the house style, and nothing heavy before it is asked for."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import spikereel
+
+SOURCE = Path(spikereel.__file__).parent
+BASE = {"errors", "config"}
+# the table names the next storey; what lies beneath that is allowed too, unless the column "never" says otherwise
+MAY_IMPORT = {
+    "kernels": set(),
+    "ops": {"kernels"},
+    "layers": {"ops"},
+    "models": {"layers", "ops"},
+    "tasks": {"models", "layers", "ops"},
+    "data": set(),
+    "hub": {"tasks", "models", "layers", "ops"},
+    "train": {"hub", "tasks", "models", "data", "layers", "ops"},
+    "runtime": {"models", "layers", "ops"},
+    "apps": {"train", "runtime", "hub", "tasks", "models", "data", "layers", "ops"},
+    "errors": set(),
+    "config": set(),
+}
+OUTSIDE = {
+    "kernels": {"torch", "triton", "math", "collections", "typing"},
+    "data": {"torch", "numpy", "av"},
+}
+"""Third-party packages, where the table limits them; kernels: all imports."""
+
+
+def _owner(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _imports(tree):
+    """(module, names, whether at the top level of the file) of every import."""
+    top = set(map(id, ast.walk(ast.Module([n for n in tree.body if not _is_function(n)], []))))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, [], id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module, [alias.name for alias in node.names], id(node) in top
+
+
+def _is_function(node):
+    return isinstance(node, ast.FunctionDef | ast.ClassDef)
+
+
+def _ours(module, names):
+    """Packages of ours that an import reaches."""
+    if module == "spikereel":
+        return set(names) or {"spikereel"}
+    return {module.split(".")[1]} if module.startswith("spikereel.") else set()
+
+
+FILES = [path for path in sorted(SOURCE.rglob("*.py")) if path != SOURCE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_layering(path):
+    owner = _owner(path)
+    allowed = MAY_IMPORT[owner] | {owner} | (BASE - {owner} if owner not in ("errors", "kernels") else set())
+    for module, names, top in _imports(ast.parse(path.read_text())):
+        ours = _ours(module, names)
+        assert ours <= allowed, f"{path}: {owner} may not import {module}"
+        assert not (ours & {"kernels"} and owner != "kernels" and top), f"{path}: kernels are imported inside a function"
+        if owner == "ops":
+            assert not module.startswith("torch.nn") and "nn" not in names, f"{path}: ops own no parameters"
+        if owner == "kernels" and not ours:
+            assert module.split(".")[0] in OUTSIDE["kernels"], f"{path}: {module}"
+
+
+def test_every_package_has_a_row():
+    assert {_owner(path) for path in FILES} <= MAY_IMPORT.keys()
+
+
+def test_the_package_itself_imports_nothing_of_ours():
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    plain = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert {n.module for n in plain} <= {"importlib", "typing"}
+
+
+def test_everything_promised_is_there():
+    assert set(spikereel.__all__) <= set(dir(spikereel))
+    for name in spikereel.__all__:
+        assert getattr(spikereel, name) is not None
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = spikereel.nothing
+
+
+@pytest.mark.parametrize("text", ["import spikereel.train", "def f():\n    from spikereel.apps import cli"])
+def test_the_reader_of_imports_sees_them(text):
+    (module, names, top), = _imports(ast.parse(text))
+    assert _ours(module, names) & {"train", "apps"}
+    assert top == text.startswith("import")
