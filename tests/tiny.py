@@ -1,4 +1,4 @@
-"""Small models whose every neuron fires, for tests: a fresh network is mostly silent, and a silent one hides any error."""
+"""Small models whose every neuron fires: a fresh network is mostly silent, and a silent one hides any error."""
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,9 @@ def assert_at_work(model: nn.Module, video: Tensor) -> None:
     with torch.no_grad(), firing_rates(model) as rates:
         model(video)
     assert rates.silent() == []
-    most = {name: m.config.levels if m.config.kind == "ilif" else 1 for name, m in model.named_modules() if name in rates}
+    most = {
+        name: m.config.levels if m.config.kind == "ilif" else 1 for name, m in model.named_modules() if name in rates
+    }
     idle = {name: rate for name, rate in rates.means().items() if not 0.003 < rate < 0.97 * most[name]}
     assert not idle, f"silent or saturated: {idle}"
 

@@ -1,7 +1,7 @@
 """Spikereel: spike-driven video transformers to train, measure and run.
 
-    model = spikereel.create_model("spikevideoformer_s", num_classes=400)
-    logits, state = model(video)          # video [T, B, C, H, W]
+model = spikereel.create_model("spikevideoformer_s", num_classes=400)
+logits, state = model(video)          # video [T, B, C, H, W]
 """
 
 from importlib import import_module

@@ -6,11 +6,14 @@ import difflib
 import json
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spikereel.errors import ConfigError
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def build(cls: type[C], values: Mapping[str, Any]) -> C:
@@ -32,7 +35,7 @@ def build(cls: type[C], values: Mapping[str, Any]) -> C:
 
 def override(config: C, assignments: Iterable[str]) -> C:
     """A copy of a dataclass with `a.b=value` assignments applied; values are read as JSON or Python literals."""
-    values = dataclasses.asdict(config)  # type: ignore[call-overload]
+    values = dataclasses.asdict(config)
     for assignment in assignments:
         key, found, text = assignment.partition("=")
         if not found:
@@ -67,7 +70,7 @@ def _check_keys(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     for name, value in values.items():
         if name not in hints:
             raise unknown_key(prefix + name, known_keys(cls, prefix))
-        if not dataclasses.is_dataclass(hints[name]) or isinstance(value, hints[name]):  # type: ignore[arg-type]
+        if not dataclasses.is_dataclass(hints[name]):
             continue
         if not isinstance(value, Mapping):
             raise ConfigError(f"option {prefix + name!r} holds several options, not the one value {value!r}")

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 from spikereel.config import build, unknown_key
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.layers.neuron import NeuronConfig
+from spikereel.models.metadata import Metadata
 from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -65,7 +66,7 @@ _PUBLISHED = {
 
 ARCHITECTURES: dict[str, Architecture] = {
     "spikevideoformer_ti": Architecture(
-        config=SpikeVideoFormerConfig(widths=(24, 48, 96, 128), depths=(3, 1)),
+        config=SpikeVideoFormerConfig(widths=(16, 32, 96, 160), depths=(2, 1), residual_gain=0.0),
         source="Spikereel; a small one for CPUs, tests and demos",
         weights=("motion", "motion_spatial"),
     ),
@@ -111,26 +112,12 @@ def create_model(name: str, **config: Any) -> SpikeVideoFormer:
     return model
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """What a weights file says of itself besides the configuration; `model.metadata`."""
-
-    name: str = ""
-    """Architecture the model was created from."""
-    classes: tuple[str, ...] = ()
-    """Names of the classes, in the order of the logits."""
-    preprocess: dict[str, Any] = field(default_factory=dict)
-    """How clips were sampled and normalised: frames, size, stride, mean, std."""
-    training: dict[str, Any] = field(default_factory=dict)
-    """Recipe and figures."""
-
-
 def save_model(model: SpikeVideoFormer, path: str | Path, metadata: Metadata | None = None) -> None:
     """Write weights, configuration and metadata into one safetensors file; whole or not at all."""
     from safetensors.torch import save
 
     path = Path(path)
-    metadata = metadata or getattr(model, "metadata", Metadata())
+    metadata = metadata or model.metadata
     header = {
         "format": FORMAT, "architecture": "spikevideoformer", "config": dataclasses.asdict(model.config),
         "metadata": dataclasses.asdict(metadata),

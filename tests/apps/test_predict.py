@@ -225,7 +225,7 @@ def test_tensors_that_are_no_clip_are_refused(model):
 
 def test_weights_that_do_not_say_how_clips_are_made_and_wrong_views_are_refused(model):
     clip = random_clip(4, 3, 32, 32)
-    with pytest.raises(ConfigError, match="do not say how clips were made"):
+    with pytest.raises(ConfigError, match="do not say how clips are made"):
         predict(create_model("spikevideoformer_ti"), clip)
     with pytest.raises(ConfigError, match="views is 0"):
         predict(model, clip, views=0)

@@ -19,9 +19,13 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer
 
 PATH = Path(__file__).parent / "svdf_golden.safetensors"
 CASES = (("joint", "hamming"), ("spatial", "dot"), ("causal", "hamming"))
-SPIKES = tuple(f"block3.0.attn.{part}_lif" for part in ("head", "q", "k", "v", "attn")) + ("block4.0.mlp.fc1_lif", "lif")
-EVERY = 4
-"""Only every fourth row and column of the gradient is kept."""
+SPIKES = (
+    *tuple(f"block3.0.attn.{part}_lif" for part in ("head", "q", "k", "v", "attn")),
+    "block4.0.mlp.fc1_lif",
+    "lif",
+)
+EVERY = 8
+"""Only every eighth row and column of the gradient is kept."""
 
 
 def compute(model: SpikeVideoFormer, video: Tensor) -> dict[str, Tensor]:
@@ -48,12 +52,23 @@ def compute(model: SpikeVideoFormer, video: Tensor) -> dict[str, Tensor]:
 def build(case: tuple[str, str], tensors: dict[str, Tensor]) -> SpikeVideoFormer:
     """The model of a case, from the weights in the file."""
     model = SpikeVideoFormer(tiny_config(attention=case[0], similarity=case[1])).double().eval()
-    own = prefix(case) + "weights."
-    weights = {n.removeprefix("weights."): x for n, x in tensors.items() if n.startswith("weights.")}
-    weights |= {n.removeprefix(own): x for n, x in tensors.items() if n.startswith(own)}
-    counters = {n: x for n, x in model.state_dict().items() if n.endswith("num_batches_tracked")}
-    model.load_state_dict({n: x.double() for n, x in weights.items()} | counters)
+    for name, part in (("weights", _weights(model)), (prefix(case) + "norms", _norms(model))):
+        for x, values in zip(part, tensors[name].split([x.numel() for x in part]), strict=True):
+            x.copy_(values.view(x.shape))
     return model
+
+
+def _weights(model: SpikeVideoFormer) -> list[Tensor]:
+    return [x for x in model.state_dict().values() if x.ndim > 1]
+
+
+def _norms(model: SpikeVideoFormer) -> list[Tensor]:
+    """Batch norms, and biases."""
+    return [x for x in model.state_dict().values() if x.ndim == 1]
+
+
+def _packed(parts: list[Tensor], dtype: torch.dtype) -> Tensor:
+    return torch.cat([x.flatten() for x in parts]).to(dtype)
 
 
 def prefix(case: tuple[str, str]) -> str:
@@ -67,11 +82,8 @@ def make() -> dict[str, Tensor]:
     tensors = {"video": video}
     for case in CASES:
         model = tiny_model(video.double() / 255, attention=case[0], similarity=case[1])
-        for name, x in model.state_dict().items():
-            if x.ndim > 1:
-                tensors[f"weights.{name}"] = x.half()
-            elif not name.endswith("num_batches_tracked"):
-                tensors[f"{prefix(case)}weights.{name}"] = x.float()
+        tensors["weights"] = _packed(_weights(model), torch.float16)
+        tensors[prefix(case) + "norms"] = _packed(_norms(model), torch.float32)
     for case in CASES:
         results = compute(build(case, tensors), video.double() / 255)
         tensors |= {prefix(case) + name: x for name, x in results.items()}
@@ -80,3 +92,4 @@ def make() -> dict[str, Tensor]:
 
 if __name__ == "__main__":
     save_file(make(), PATH)
+    PATH.chmod(0o644)

@@ -143,8 +143,8 @@ def test_clips_of_a_batch_do_not_mix():
 
 
 def test_unknown_scheme_and_odd_heads(as_user):
-    with pytest.raises(ConfigError, match="'global'.*spatial"):
+    with pytest.raises(ConfigError, match=r"'global'.*spatial"):
         schemes("global")
     lif = NeuronConfig()
-    with pytest.raises(ConfigError, match="10.*3"):
+    with pytest.raises(ConfigError, match=r"10.*3"):
         SpikeAttention(10, 3, groupings=("clip",), similarity="dot", neuron=lif, qk_neuron=lif, attn_neuron=lif)

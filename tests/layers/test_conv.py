@@ -67,7 +67,9 @@ def test_border_in_training_has_the_statistics_after_their_update():
     var = 0.9 * before_var + 0.1 * x.var((0, 2, 3), unbiased=True)
     wanted = module.bn.bias - mean * module.bn.weight / torch.sqrt(var + 1e-5)
     torch.testing.assert_close(y[0, :, 0, 0], wanted, rtol=0, atol=1e-14)
-    assert (y[0, :, 0, 0] - (module.bn.bias - before_mean * module.bn.weight / torch.sqrt(before_var + 1e-5))).abs().max() > 0.01
+    assert (
+        y[0, :, 0, 0] - (module.bn.bias - before_mean * module.bn.weight / torch.sqrt(before_var + 1e-5))
+    ).abs().max() > 0.01
 
 
 def test_border_gives_no_gradient_to_gamma_and_beta():

@@ -35,7 +35,9 @@ def test_save_and_load(tmp_path):
     state = _state()
     state.save(tmp_path / "state.safetensors")
     loaded = State.load(tmp_path / "state.safetensors")
-    assert _equal(State.from_flat(dict(sorted(state.flat().items()))), State.from_flat(dict(sorted(loaded.flat().items()))))
+    assert _equal(
+        State.from_flat(dict(sorted(state.flat().items()))), State.from_flat(dict(sorted(loaded.flat().items())))
+    )
 
 
 def test_save_shared_and_strided_tensors(tmp_path):

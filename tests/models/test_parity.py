@@ -17,8 +17,8 @@ MODES = {"3D_ham": ("joint", "hamming"), "2D": ("spatial", "dot")}
 TOLERANCE = 1e-4
 
 GRADIENTS = {"3D_ham": (350, 443), "2D": (240, 330)}
-"""How many gradients have to be within the tolerance, and how many of the authors' are finite: in the 2D fixture neurons
-are silent, and what is upstream of them overflows for the authors as well."""
+"""How many gradients have to be within the tolerance, and how many of the authors' are finite: in the 2D fixture some
+neurons are silent, and what is upstream of them overflows for the authors as well."""
 
 
 @dataclasses.dataclass
@@ -138,7 +138,6 @@ def test_one_training_step(authors):
     # rounding, and how much rounding is the distance from our own float64
     noise = {name: _distance(gradients[name], exact[name]) for name in finite}
     assert {name: errors[name] for name in finite if name not in close and not errors[name] <= 10 * noise[name]} == {}
-    print(f"{authors.mode}: {len(close)} of {len(finite)} finite gradients within {TOLERANCE}, of {len(wanted)} in all")
     enough, usable = GRADIENTS[authors.mode]
     assert len(finite) == usable
     assert len(close) >= enough

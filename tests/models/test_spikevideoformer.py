@@ -1,4 +1,4 @@
-"""The published sizes and names, streaming, causality, gradients, and what the model refuses. All models are calibrated."""
+"""The published sizes and names, streaming, causality, gradients, and refusals, on calibrated models."""
 
 import hashlib
 import itertools
@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import assert_at_work, clip, tiny_config, tiny_model
+from tiny import BATCH_NORMS, assert_at_work, clip, tiny_config, tiny_model
 
 from spikereel.errors import ConfigError, DataError, StateError
 from spikereel.layers.attention import SCHEMES, STREAMING
@@ -249,6 +249,17 @@ def test_stochastic_depth_grows_with_depth_and_drops_whole_clips():
     assert all(m.rate == 0.0 for m in SpikeVideoFormer(tiny_config()).modules() if isinstance(m, DropPath))
 
 
+def test_residual_gain_is_the_weight_of_the_last_norm_of_every_branch():
+    last = ("Conv.bn2", "0.bn2", "proj_conv.1", "fc2_bn")
+    for gain in (1.0, 0.1):
+        model = SpikeVideoFormer(tiny_config(residual_gain=gain, attention="hierarchical"))
+        norms = {name: m for name, m in model.named_modules() if isinstance(m, BATCH_NORMS)}
+        scaled = {name for name, m in norms.items() if m.weight.eq(gain).all()}
+        assert scaled == {name for name in norms if gain == 1.0 or name.endswith(last)}
+        assert sum(name.endswith(last) for name in norms) == 4 * 2 + 2 * 3
+        assert all(m.weight.eq(1).all() for name, m in norms.items() if name not in scaled)
+
+
 def test_evaluation_and_rates_leave_the_model_as_it_was():
     model, video = tiny_model(), clip()
     before = {name: x.clone() for name, x in model.state_dict().items()}
@@ -265,7 +276,8 @@ def test_evaluation_and_rates_leave_the_model_as_it_was():
     [
         (lambda x: x[:, :, :2], r"C=3.*\[4, 2, 2, 64, 64\]"), (lambda x: x[0], r"\[2, 3, 64, 64\]"),
         (lambda x: x[:0], r"at least one frame.*\[0, 2, 3, 64, 64\]"), (lambda x: x[:, :0], r"\[4, 0, 3"),
-        (lambda x: (x * 255).to(torch.uint8), r"uint8.*255"), (lambda x: x.index_fill(0, torch.tensor(1), torch.nan), "NaN"),
+        (lambda x: (x * 255).to(torch.uint8), r"uint8.*255"),
+        (lambda x: x.index_fill(0, torch.tensor(1), torch.nan), "NaN"),
         (lambda x: x.index_fill(0, torch.tensor(1), torch.inf), "infinite"),
     ],
 )  # fmt: skip
@@ -291,7 +303,8 @@ def test_state_of_another_batch_or_resolution(as_user, change):
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"attention": "global"}, "'global'"), ({"widths": (7, 8, 8, 8)}, "7, 8, 8, 8"), ({"widths": (8, 8, 8)}, "8, 8, 8"),
+        ({"attention": "global"}, "'global'"), ({"widths": (7, 8, 8, 8)}, "7, 8, 8, 8"),
+        ({"widths": (8, 8, 8)}, "8, 8, 8"),
         ({"depths": (0, 1)}, "0, 1"), ({"num_classes": 0}, "num_classes.*0"), ({"in_channels": -1}, "in_channels.*-1"),
         ({"heads": 0}, "heads.*0"), ({"mlp_ratio": 0.0}, "mlp_ratio.*0"), ({"drop_path": 1.0}, "drop_path.*1"),
     ],

@@ -96,6 +96,17 @@ def test_any_split_of_the_causal_form_is_the_clip(parts, similarity, seed):
     assert torch.equal(summed, last)
 
 
+def test_a_stream_of_days_stays_exact():
+    """The running sum is float64 from the first frame: in float32 it would stand still at 2^24."""
+    ones = torch.ones(3, 1, 1, 1)
+    _, summed = causal_attention(ones, ones, ones, similarity="dot", scale=1.0)
+    assert summed.dtype == torch.float64
+    summed = summed.fill_(2.0**24)
+    for frame in range(5):
+        _, summed = causal_attention(ones, ones, ones, summed, 2**24 + 3 * frame, similarity="dot", scale=1.0)
+    assert summed.item() == 2**24 + 15
+
+
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_causal_magnitude_does_not_grow_with_time(similarity):
     q, k, v = _qkv(400, 1, 16, 8)

@@ -1,4 +1,4 @@
-"""LIF, PLIF and Integer-LIF: by hand, at the threshold, over any split of time, and the fused twin against the reference."""
+"""LIF, PLIF and Integer-LIF: by hand, at the threshold, over any split of time, and both backends alike."""
 
 import itertools
 import math
@@ -41,7 +41,8 @@ BY_HAND = {
         [0, 1, 0, 1, 0], [0.75, 0.25, 0.375, 0.25, 0.25],
     ),
     "integrate and fire": (
-        [0.5, 0.5, 0.25, 0.75, 0.5], {"tau": math.inf, "decay_input": False}, [0, 1, 0, 1, 0], [0.5, 0.0, 0.25, 0.0, 0.5],
+        [0.5, 0.5, 0.25, 0.75, 0.5], {"tau": math.inf, "decay_input": False},
+        [0, 1, 0, 1, 0], [0.5, 0.0, 0.25, 0.0, 0.5],
     ),
     "tau 4, threshold 0.5": (
         [1.0, 2.0, 1.0, 4.0, -1.0], {"tau": 4.0, "threshold": 0.5},

@@ -51,7 +51,7 @@ def demo_picture(
         raise ConfigError("demo_picture needs at least one evaluation")
     if not path.parent.is_dir():
         raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
-    style = {
+    style: dict = {
         "font.family": "DejaVu Sans", "font.size": 14, "text.color": INK, "axes.labelcolor": MUTED,
         "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GRID, "text.parse_math": False,
     }  # fmt: skip

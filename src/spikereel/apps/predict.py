@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikereel.config import build
-from spikereel.data.motion import events_from
+from spikereel.data.motion import events_from, time_surface
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video import VideoInfo, probe, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, weights_hash
+from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.runtime.energy import Passport, measure
-from spikereel.train.config import DataSpec
+from spikereel.train.config import DataSpec, data_spec_of
 
 EVENT_THRESHOLD = 0.25
 """Change of log-luma that makes an event: the one `MotionClips` trains with."""
@@ -82,7 +82,7 @@ class Prediction:
         }  # fmt: skip
 
 
-def predict(model: nn.Module, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
+def predict(model: SpikeVideoFormer, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
     """The classes of one video, with firing rates and energy measured on it.
 
     source: a video file; a `.npy` file, uint8 [T, H, W, 3] or float [T, C, H, W] in [0, 1]; or a tensor, uint8
@@ -93,8 +93,8 @@ def predict(model: nn.Module, source: str | PathLike | Tensor, *, views: int | N
     Raises DataError, in one line, for a file that is not a good video or clip; ConfigError for weights that do not say
     how clips were made, and for several clips of a model that sees the whole video at once.
     """
-    metadata = getattr(model, "metadata", Metadata())
-    spec = _spec_of(metadata)
+    metadata = model.metadata
+    spec = data_spec_of(metadata)
     clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
     if clips < 1:
         raise ConfigError(f"views is {clips}: it must be at least 1")
@@ -103,7 +103,7 @@ def predict(model: nn.Module, source: str | PathLike | Tensor, *, views: int | N
         sample_indices(video.info.frames, spec.frames, stride=spec.stride, clip=clip, clips=clips)
         for clip in range(clips)
     ]
-    simulated = spec.modality == "events" and video.channels == 3
+    simulated = spec.modality != "rgb" and video.channels == 3
     if not simulated and video.channels != model.config.in_channels:
         raise DataError(f"{video.name}: has {video.channels} channels, this model takes {model.config.in_channels}")
     device = next(model.parameters()).device
@@ -210,6 +210,8 @@ def _views(video: _Source, indices: list[int], spec: DataSpec, crops: int, simul
     views = views if crops > 1 else views[None]
     if simulated:
         views = [torch.from_numpy(events_from(view.numpy(), threshold=EVENT_THRESHOLD)) for view in views]
+    if simulated and spec.modality == "surface":
+        views = [torch.from_numpy(time_surface(view.numpy())) for view in views]
     return [view[:, None] for view in views]
 
 
@@ -260,13 +262,6 @@ def _classes_of(metadata: Metadata, count: int) -> tuple[str, ...]:
     if len(classes) != count:
         raise ConfigError(f"these weights name {len(classes)} classes, the model has {count}; save them again")
     return classes
-
-
-def _spec_of(metadata: Metadata) -> DataSpec:
-    # train.run has the same function, but to import it takes the extra "train".
-    if not metadata.preprocess:
-        raise ConfigError("these weights do not say how clips were made; train with `spikereel train`, or save with it")
-    return build(DataSpec, metadata.preprocess)
 
 
 def _first_line(error: Exception) -> str:

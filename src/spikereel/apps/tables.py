@@ -149,13 +149,15 @@ def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
     table.add_column("M param.", justify="right", no_wrap=True)
     table.add_column("attention", no_wrap=True)
     table.add_column("weights", no_wrap=True)
-    table.add_column("published", overflow="fold", ratio=1)
+    notes = Text()
     for name, info in models.items():
         weights = Text("\n".join(full.removeprefix(name) for full in info.weights) or "-", "green")
-        published = Text(info.source, "dim").append(f"\n{info.published}" if info.published else "", "default")
         scheme = f"{info.attention}, {info.similarity}"
-        table.add_row(Text(name, "bold"), f"{info.parameters * 1e-6:.1f}", scheme, weights, published)
-    return table
+        table.add_row(Text(name, "bold"), f"{info.parameters * 1e-6:.1f}", scheme, weights)
+        if info.published:
+            notes.append(f"{name}: {info.published}\n")
+    sources = sorted({info.source for info in models.values()})
+    return Group(table, notes, Text("sources: " + "; ".join(sources), "dim"))
 
 
 def evaluation_table(evaluation: "Evaluation", weights_hash: str) -> RenderableType:

@@ -215,10 +215,11 @@ def _integer_labels(path: Path, lines: list[tuple[int, str, str]]) -> list[int] 
 
 
 def _default_classes(labels: Sequence[int] | Sequence[str]) -> list[str]:
-    if isinstance(labels[0], str):
-        return sorted(set(labels))
+    names = {label for label in labels if isinstance(label, str)}
+    if names:
+        return sorted(names)
     # A slip such as a number of bytes in the last column must not become a list of that many classes.
-    return [str(i) for i in range(min(max(labels) + 1, _MOST_CLASSES))]
+    return [str(i) for i in range(min(max(int(label) for label in labels) + 1, _MOST_CLASSES))]
 
 
 def _read_list(path: Path) -> list[tuple[int, str, str]]:

@@ -9,7 +9,7 @@ information on the class, exactly and not just on average: 10 % is the ceiling o
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ CLASSES = (
 )
 
 # Part of the fingerprint: raise it whenever the same (seed, index) gives other pixels.
-_CONTENT_VERSION = 1
+_CONTENT_VERSION = 2
 _DIRECTION = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _TURN = {"clockwise": 1, "counterclockwise": -1}
 _GROWTH = {"zoom_in": 1, "zoom_out": -1}
@@ -44,10 +44,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 class Speeds:
     """Ranges that each clip draws its own motion from; per frame, so they do not depend on the clip's length."""
 
-    shift: tuple[float, float] = (0.03, 0.08)  # of the short side; also the step of a shake
-    turn: tuple[float, float] = (12.0, 30.0)  # degrees
-    zoom: tuple[float, float] = (0.05, 0.08)  # change of log-radius
-    radius: tuple[float, float] = (0.12, 0.36)  # of the short side; a zoom past one end goes on from the other
+    shift: tuple[float, float] = (0.05, 0.12)  # of the short side; also the step of a shake
+    turn: tuple[float, float] = (15.0, 40.0)  # degrees
+    zoom: tuple[float, float] = (0.06, 0.10)  # change of log-radius
+    radius: tuple[float, float] = (0.12, 0.42)  # of the short side; a zoom past one end goes on from the other
 
 
 def draw_pose(
@@ -91,12 +91,27 @@ def events_from(video: np.ndarray, *, threshold: float) -> np.ndarray:
     return np.stack([change >= threshold, change <= -threshold], axis=1).astype(np.float32)
 
 
+SURFACE_DECAY = 0.6
+
+
+def time_surface(events: np.ndarray, *, decay: float = SURFACE_DECAY) -> np.ndarray:
+    """How recent the last event of each pixel is: [T, 2, H, W] of 0 and 1 -> float32 of the same shape in [0, 1].
+
+    s[t] = max(e[t], decay s[t - 1]): 1 at an event, then fading, so a moving edge draws a tail behind it.
+    Source: Lagorce et al. 2017 (HOTS), with the age in frames.
+    """
+    surface = events.astype(np.float32)
+    for t in range(1, len(surface)):
+        np.maximum(surface[t], np.float32(decay) * surface[t - 1], out=surface[t])
+    return surface
+
+
 class MotionClips(Dataset):
     """`length` clips of ten motions; item i is `(video, label)` with label i % 10.
 
     video: float32 [T, 3, H, W] in [0, 1] for "rgb", float32 [T, 2, H, W] of 0 and 1 for "events" (see `events_from`;
-    the first frame is compared with an instant before the clip). With `targets=True` items are
-    `(video, label, targets)`, where targets holds for the moving object
+    the first frame is compared with an instant before the clip); for "surface", the time surface of those events.
+    With `targets=True` items are `(video, label, targets)`, where targets holds for the moving object
         "mask"       bool [T, H, W]
         "keypoints"  float32 [T, 4, 2], xy in pixels: front (the bright end), right-hand side, back, left-hand side
         "visible"    bool [T, 4]: the pixel nearest to the keypoint is in the mask.
@@ -117,7 +132,7 @@ class MotionClips(Dataset):
         frames: int = 8,
         height: int = 64,
         width: int = 64,
-        modality: Literal["rgb", "events"] = "rgb",
+        modality: Literal["rgb", "events", "surface"] = "rgb",
         noise: float = 0.03,
         clutter: int = 3,
         threshold: float = 0.25,
@@ -132,21 +147,21 @@ class MotionClips(Dataset):
         _check("noise", noise, 0)
         _check("clutter", clutter, 0)
         _check("threshold", threshold, 1e-6)
-        if modality not in ("rgb", "events"):
-            raise ConfigError(f"modality is {modality!r}: choose 'rgb' or 'events'")
+        if modality not in ("rgb", "events", "surface"):
+            raise ConfigError(f"modality is {modality!r}: choose 'rgb', 'events' or 'surface'")
         self.length, self.seed, self.frames, self.height, self.width = length, seed, frames, height, width
         self.modality, self.threshold = modality, threshold
         self.noise, self.clutter, self.targets = noise, clutter, targets
 
     @property
     def channels(self) -> int:
-        """3 for rgb, 2 for events."""
+        """3 for rgb, 2 for events and their surface."""
         return 3 if self.modality == "rgb" else 2
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int] | tuple[Tensor, int, dict[str, Tensor]]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         if not -self.length <= index < self.length:
             raise IndexError(f"clip {index} of {self.length}")
         index %= self.length
@@ -156,8 +171,10 @@ class MotionClips(Dataset):
         if self.modality == "rgb":
             pose = _without_first(pose)
         video, cover = self._render(rng, pose)
-        if self.modality == "events":
+        if self.modality != "rgb":
             video = events_from(video, threshold=self.threshold)
+        if self.modality == "surface":
+            video = time_surface(video)
         clip = torch.from_numpy(video), label
         return (*clip, self._targets(pose, cover)) if self.targets else clip
 
@@ -169,7 +186,7 @@ class MotionClips(Dataset):
 
     def _render(self, rng: np.random.Generator, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
         """Frames [T, 3, H, W] at every instant of the pose, and the object's cover [T, H, W]."""
-        size = {"height": self.height, "width": self.width}
+        size: dict[str, Any] = {"height": self.height, "width": self.width}
         canvas = background(rng, **size)
         for _ in range(self.clutter):
             # One instant of any class has the distribution that the object has at each of its own.

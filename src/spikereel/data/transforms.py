@@ -88,8 +88,10 @@ def horizontal_flip(video: Tensor) -> Tensor:
 
 def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
     """(video - mean) / std, for all channels alike or per channel C: float32 [T, C, H, W]."""
-    mean, std = (torch.as_tensor(value, dtype=torch.float32, device=video.device) for value in (mean, std))
-    return (to_float(video) - mean.reshape(-1, 1, 1)) / std.reshape(-1, 1, 1)
+    centre, spread = (
+        torch.as_tensor(value, dtype=torch.float32, device=video.device).reshape(-1, 1, 1) for value in (mean, std)
+    )
+    return (to_float(video) - centre) / spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ def mixup_cutmix(
     if not mixup and not cutmix:
         return videos, targets
     # torch offers no Beta distribution that takes a generator, so one draw of it seeds numpy's.
-    rng = np.random.default_rng(torch.randint(2**62, (), generator=generator).item())
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     use_cutmix = bool(cutmix) and (not mixup or rng.random() < 0.5)
     if use_cutmix:
         videos, keep = _paste_box(videos, rng.beta(cutmix, cutmix), rng)

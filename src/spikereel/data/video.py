@@ -10,7 +10,7 @@ Frame counts in headers are never trusted and never a reason to refuse. Decoding
 would swallow errors at the end of a stream.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -130,7 +130,7 @@ def _start(delta: float, clip: int, clips: int, generator: torch.Generator | Non
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[VideoStream]:
+def _opened(path: Path) -> Generator[VideoStream, None, None]:
     """The first real video stream of a file, ready to decode; errors of ffmpeg in the body become DataError too."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
@@ -164,6 +164,7 @@ def _video_stream(path: Path, container: av.container.InputContainer) -> VideoSt
 def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing."""
     frames = packets = 0
+    assert isinstance(stream.container, av.container.InputContainer)
     for packet in stream.container.demux(stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")

@@ -49,10 +49,10 @@ class _FusedLIF(torch.autograd.Function):
         return spikes, v
 
     @staticmethod
-    def backward(ctx, grad_spikes, grad_v):
+    def backward(ctx, grad_spikes, grad_v):  # ty: ignore[incompatible-method-override]
         charged, *saved = ctx.saved_tensors
         fixed, threshold, reset_to, decay_input, gradient, v_rest = ctx.constants
-        x, first, decay = saved or (None, None, fixed)
+        decay = saved[-1] if saved else fixed
         scale = decay if decay_input else 1.0
         direct = gradient(charged - threshold).mul_(grad_spikes)
         # dv/dh is 1 where the neuron was silent or resets softly, 0 where it was set back
@@ -64,6 +64,7 @@ class _FusedLIF(torch.autograd.Function):
             grad_h = torch.add(direct[t], back, out=grad_x[t])
             grad_h = grad_h * (1.0 - decay)
         if saved:
+            x, first, _ = saved
             before = _membranes_before(charged, first, threshold, reset_to) - v_rest
             # grad_x still holds dL/dh here
             grad_decay = (grad_x * ((x - before) if decay_input else -before)).sum()

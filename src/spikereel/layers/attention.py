@@ -30,7 +30,10 @@ SCHEMES: dict[str, tuple[tuple[Grouping, ...], ...]] = {
     "factorised": (("frame", "pixel"),),
     "causal": (("past",),),
 }
-"""Attention modules of a block, one after the other; the groupings inside one module run in parallel. Spec section 4."""
+"""Attention modules of a block, one after the other; the groupings inside one module run in parallel.
+
+Spec section 4.
+"""
 
 STREAMING: tuple[str, ...] = ("spatial", "causal")
 """Schemes that can go on from a state, frame by frame, with the same result as the whole clip."""

@@ -1,4 +1,4 @@
-"""Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv. Module names are the published ones."""
+"""Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv, under their published names."""
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,8 @@ class NormAndPad(nn.Module):
     def border(self) -> Tensor:
         """[C]: the norm of zero."""
         bn = self.bn
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
         return bn.bias.detach() - bn.running_mean * bn.weight.detach() / torch.sqrt(bn.running_var + bn.eps)
 
 

@@ -1,6 +1,6 @@
 """Looking at spikes while a network runs, without changing what it computes."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -35,7 +35,7 @@ class FiringRates(dict[str, Tensor]):
 
 
 @contextmanager
-def firing_rates(model: nn.Module) -> Iterator[FiringRates]:
+def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
     """Collect the firing rates of every neuron of `model` inside the block."""
     rates = FiringRates()
     hooks = [

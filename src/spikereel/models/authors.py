@@ -33,7 +33,8 @@ def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any
     shape and every key of the model is given.
     """
     name = str(source) if isinstance(source, str | Path) else "the state_dict"
-    weights = merge_heads(strip_prefixes(_unwrap(read_checkpoint(source) if name == str(source) else source, name)))
+    content = read_checkpoint(source) if isinstance(source, str | Path) else source
+    weights = merge_heads(strip_prefixes(_unwrap(content, name)))
     own = model.state_dict()
     problems = []
     for what, keys in (

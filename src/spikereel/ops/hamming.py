@@ -4,7 +4,7 @@ Axes: *b any leading axes (batch, heads), N tokens, d head width; q, k, v are sp
 they are computed in float32 or wider with TF32 and autocast off, hence exact up to 2^24.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
@@ -27,9 +27,7 @@ def attention_scale(similarity: Similarity, dim: int) -> float:
     return 2.0 * dim if similarity == "hamming" else 1.0 / DOT_SCALE
 
 
-def hamming_similarity(
-    q: Float[Tensor, "*b N d"], k: Float[Tensor, "*b M d"]
-) -> Float[Tensor, "*b N M"]:
+def hamming_similarity(q: Float[Tensor, "*b N d"], k: Float[Tensor, "*b M d"]) -> Float[Tensor, "*b N M"]:
     """Fraction of equal bits, 1/2 + (2q - 1)(2k - 1)^T / (2d), for binary q and k.
 
     Proposition 3.1: for signs of Gaussian projections it is within delta of 1 - arccos(cosine) / pi with a probability
@@ -107,7 +105,7 @@ def _wide(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _exact_products(x: Tensor) -> Iterator[None]:
+def _exact_products(x: Tensor) -> Generator[None, None, None]:
     """Full float32 products: no autocast, no TF32 (11 bits would round sums above 2,048)."""
     before = torch.backends.cuda.matmul.allow_tf32 if x.is_cuda else False
     if before:

@@ -50,9 +50,7 @@ def lif(
     if not tau >= 1.0:
         raise ConfigError(f"tau must be at least 1 time step, got {tau}")
     decay = 0.0 if math.isinf(tau) else 1.0 / tau
-    return _integrate(
-        x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend
-    )
+    return _integrate(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend)
 
 
 def plif(
@@ -71,7 +69,7 @@ def plif(
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
 
-    w = 0 gives tau = 2. Source: Fang et al. 2021 (Incorporating Learnable Membrane Time Constant); SVFormer section 1.2.
+    w = 0 gives tau = 2. Source: Fang et al. 2021 (Incorporating Learnable Membrane Time Constant); SVFormer 1.2.
     """
     return _integrate(
         x, v, torch.sigmoid(w), threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend
@@ -158,7 +156,9 @@ def _reference(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, a
 def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:
     """The membrane to begin with, in float32 or wider."""
     if x.ndim == 0 or x.shape[0] == 0:
-        raise StateError(f"a neuron needs at least one time step on the first axis, got input of shape {tuple(x.shape)}")
+        raise StateError(
+            f"a neuron needs at least one time step on the first axis, got input of shape {tuple(x.shape)}"
+        )
     dtype = torch.promote_types(x.dtype, torch.float32)
     if v is None:
         return torch.full(x.shape[1:], rest, dtype=dtype, device=x.device)

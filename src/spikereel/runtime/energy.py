@@ -194,10 +194,9 @@ class _Meter:
             summed = isinstance(module, nn.Linear)
             tally = self.tallies.setdefault(name, _Tally(type(module).__name__.lower()))
             operand = "binary" if summed else _operand(x)
-            if operand == "real" and self.chain is None:
-                tally.analog, rate = True, torch.ones(self.steps, dtype=torch.float64)
-            elif operand == "real":
-                rate = self.chain
+            if operand == "real":
+                tally.analog = tally.analog or self.chain is None
+                rate = torch.ones(self.steps, dtype=torch.float64) if self.chain is None else self.chain
             elif summed:
                 rate = x.mean(dtype=torch.float64).cpu().expand(self.steps)
             else:
@@ -247,6 +246,8 @@ def _operand(x: Tensor) -> Operand:
 def _folded_weights(module: RepConv) -> dict[nn.Module, float]:
     """Factor on the executed MACs of each convolution when the whole RepConv is one dense 3x3 on spikes."""
     first, tail = module.body[0], module.body[2]
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(tail, nn.Sequential)
     # the border makes the first 1x1 and its norm no larger, so all three run on the same pixels
     dense = 9.0 * first.in_channels
     return {first: dense / first.weight[0].numel(), tail[0]: 0.0, tail[1]: 0.0}

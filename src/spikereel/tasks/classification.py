@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -54,3 +54,11 @@ class ClassificationScore:
         """Per cent correct of each class; None for a class without clips."""
         totals = self.confusion.sum(1).tolist()
         return [100.0 * int(self.confusion[i, i]) / n if n else None for i, n in enumerate(totals)]
+
+
+def view_logits(model: nn.Module, videos: Tensor) -> Tensor:
+    """Logits [B, classes] of videos [B, T, C, H, W], or of [B, views, T, C, H, W] averaged over the views."""
+    if videos.ndim == 5:
+        return model(videos.transpose(0, 1))[0]
+    batch, views = videos.shape[:2]
+    return model(videos.flatten(0, 1).transpose(0, 1))[0].unflatten(0, (batch, views)).mean(1)

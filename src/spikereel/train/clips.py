@@ -1,8 +1,8 @@
 """From a DataSpec to datasets and loaders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,23 @@ from spikereel.errors import ConfigError
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
+
+
+class LabelledClips(Protocol):
+    """What training and evaluation ask of a dataset; items are `(video, label)`."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+    def fingerprint(self) -> str: ...
+
+
 HELD_OUT = 5
 """Without a val folder, every fifth file of a video folder or list is held out from training."""
 
@@ -23,7 +40,7 @@ HELD_OUT = 5
 def build_dataset(
     spec: DataSpec, split: Split, *, seed: int = 0, classes: tuple[str, ...] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Dataset:  # fmt: skip
+) -> LabelledClips:  # fmt: skip
     """The clips of a split: items `(video float32 [T, C, H, W] or [views, T, C, H, W], label)`.
 
     Has `.classes` and `.fingerprint()`. classes: those of the trained model, so that a test folder may lack some.
@@ -45,18 +62,18 @@ def build_dataset(
     return _files(spec, split, reading, classes)
 
 
-def build_loader(dataset: Dataset, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
+def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
     """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full."""
-    full = shuffle and len(dataset) >= batch  # type: ignore[arg-type]
+    full = shuffle and len(dataset) >= batch
     return DataLoader(
-        dataset, batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
+        cast(Dataset, dataset), batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
         persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
 
 
 def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
-    return 2 if spec.kind == "motion" and spec.modality == "events" else 3
+    return 2 if spec.kind == "motion" and spec.modality != "rgb" else 3
 
 
 class Normalised(Dataset):

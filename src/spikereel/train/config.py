@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spikereel.config import build
 from spikereel.errors import ConfigError
+from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
 from spikereel.ops.hamming import Similarity
 
@@ -21,7 +23,7 @@ class ModelSpec:
     depths: tuple[int, ...] | None = None
     heads: int | None = None
     drop_path: float | None = None
-    residual_gain: float | None = None
+    threshold: float | None = None
     neuron: Literal["lif", "plif", "ilif"] | None = None
     surrogate: Literal["sigmoid", "atan"] | None = None
 
@@ -36,14 +38,14 @@ class DataSpec:
     split: Literal["train", "val", "test"] = "test"
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
-    """ut_interaction: the sequence (1 to 10) that training leaves out; folder, list: every 5th file from this one on."""
+    """ut_interaction: the sequence (1 to 10) that training leaves out; folder, list: every 5th file from here on."""
     frames: int = 8
     stride: int | None = None
     """Frames between samples in time; None spreads the samples over the whole video."""
     size: int = 64
     """Side of the square that the model sees, in pixels."""
-    modality: Literal["rgb", "events"] = "rgb"
-    """motion only: colour frames, or ON and OFF events."""
+    modality: Literal["rgb", "events", "surface"] = "rgb"
+    """motion only: colour frames, ON and OFF events, or their time surface."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     """Normalisation of pixel values in [0, 1], one value or one a channel."""
@@ -91,6 +93,8 @@ class OptimSpec:
         for name in ("lr", "epochs", "batch", "accumulate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
+        if self.epochs > 1 and self.epochs % 1:
+            raise ConfigError(f"optim.epochs above 1 must be whole, got {self.epochs}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,3 +127,10 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     optim: OptimSpec = field(default_factory=OptimSpec)
     run: RunSpec = field(default_factory=RunSpec)
+
+
+def data_spec_of(metadata: Metadata) -> DataSpec:
+    """How the clips of a trained model are made; ConfigError where its file does not say."""
+    if not metadata.preprocess:
+        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
+    return build(DataSpec, metadata.preprocess)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.data import Dataset
 
 from spikereel.errors import DataError
 from spikereel.layers.observe import FiringRates, firing_rates
-from spikereel.tasks.classification import ClassificationScore
-from spikereel.train.clips import build_loader
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.tasks.classification import ClassificationScore, view_logits
+from spikereel.train.clips import LabelledClips, build_loader
 from spikereel.train.config import DataSpec
-from spikereel.train.module import view_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +37,14 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module, dataset: Dataset, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    model: SpikeVideoFormer, dataset: LabelledClips, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Accuracy of a model on a dataset of `build_dataset`; logits of all views of a clip are averaged.
 
     Raises DataError where the classes of the data are not those of the model.
     """
-    classes = tuple(dataset.classes)  # type: ignore[attr-defined]
+    classes = tuple(dataset.classes)
     count = model.config.num_classes
     if len(classes) != count:
         raise DataError(f"the data has {len(classes)} classes, the model {count}: {', '.join(classes[:8])}")
@@ -59,8 +57,8 @@ def evaluate(
             score.add(view_logits(model, videos.to(device)), labels)
             done += len(labels)
             if progress is not None:
-                progress(done, len(dataset))  # type: ignore[arg-type]
+                progress(done, len(dataset))
     skipped = tuple((str(path), reason) for path, reason in getattr(dataset, "skipped", ()))
     return Evaluation(
         score=score, classes=classes, views=views, rates=rates, data_hash=dataset.fingerprint(), skipped=skipped
-    )  # type: ignore[attr-defined]
+    )

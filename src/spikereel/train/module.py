@@ -5,19 +5,21 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from spikereel.data.transforms import mixup_cutmix
 from spikereel.errors import TrainingError
 from spikereel.layers.observe import firing_rates
-from spikereel.tasks.classification import ClassificationScore, classification_loss
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.tasks.classification import ClassificationScore, classification_loss, view_logits
 from spikereel.train.config import OptimSpec
 
 
 class ClassificationModule(pl.LightningModule):
     """Trains a model on batches `(videos [B, T, C, H, W], labels [B])`."""
 
-    def __init__(self, model: nn.Module, optim: OptimSpec, *, silent_epochs: int = 2):
+    def __init__(self, model: SpikeVideoFormer, optim: OptimSpec, *, silent_epochs: int = 2):
         super().__init__()
         self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
         self.silent_since: dict[str, int] = {}
@@ -31,18 +33,29 @@ class ClassificationModule(pl.LightningModule):
                 videos, labels, classes=self.model.config.num_classes, mixup=o.mixup, cutmix=o.cutmix,
                 smoothing=o.smoothing,
             )  # fmt: skip
-        clip = videos.transpose(0, 1)
+        self._clip = clip = videos.transpose(0, 1)
         logits, _ = self.model(clip)
         loss = classification_loss(logits, labels, smoothing=o.smoothing)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"loss is {float(loss)} at step {self.global_step}; first layer with values that are not finite: "
+                f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
                 f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
             )
         hit = logits.argmax(1) == (labels if labels.ndim == 1 else labels.argmax(1))
         self.log("loss", loss, prog_bar=True)
         self.log("accuracy", 100.0 * hit.float().mean(), prog_bar=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop at a gradient that is not finite: spikes hide such values from the loss until all weights have them."""
+        grads = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        if torch.isfinite(torch.nn.utils.get_total_norm(grads.values())):
+            return
+        nearest = [name for name, x in grads.items() if not torch.isfinite(x).all()][-1:]
+        raise TrainingError(
+            f"gradient is not finite at step {self.global_step}, from {''.join(nearest) or 'their norm'} back; first layer with "
+            f"values that are not finite: {first_non_finite(self.model, self._clip)}. Lower optim.lr, or look at the data"
+        )
 
     def on_validation_epoch_start(self) -> None:
         self.score = ClassificationScore(self.model.config.num_classes)
@@ -75,7 +88,7 @@ class ClassificationModule(pl.LightningModule):
                 f"{', '.join(dead[:3])}. Lower optim.lr or the threshold; run.silent_epochs=0 turns this guard off"
             )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         o = self.optim
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -96,14 +109,6 @@ def warmup_cosine(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - ramp) / max(total - ramp, 1))))
 
 
-def view_logits(model: nn.Module, videos: Tensor) -> Tensor:
-    """Logits [B, classes] of videos [B, T, C, H, W], or of [B, views, T, C, H, W] averaged over the views."""
-    if videos.ndim == 5:
-        return model(videos.transpose(0, 1))[0]
-    batch, views = videos.shape[:2]
-    return model(videos.flatten(0, 1).transpose(0, 1))[0].unflatten(0, (batch, views)).mean(1)
-
-
 def first_non_finite(model: nn.Module, clip: Tensor) -> str:
     """Name of the first layer, in order of execution, with a parameter or an output that is not finite."""
     found: list[str] = []
@@ -117,9 +122,7 @@ def first_non_finite(model: nn.Module, clip: Tensor) -> str:
         return hook
 
     hooks = [
-        module.register_forward_hook(look(name))
-        for name, module in model.named_modules()
-        if not any(module.children())
+        module.register_forward_hook(look(name)) for name, module in model.named_modules() if not any(module.children())
     ]
     try:
         with torch.no_grad():
@@ -127,4 +130,4 @@ def first_non_finite(model: nn.Module, clip: Tensor) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    return found[0] if found else "none (the loss itself overflowed)"
+    return found[0] if found else "none (loss or gradient overflowed)"

@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import logging
 import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,21 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
 
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, create_model, load_model, save_model
-from spikereel.train.clips import build_dataset, build_loader, channels_of
-from spikereel.train.config import DataSpec, ModelSpec, Recipe
+from spikereel.models.authors import read_checkpoint
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.train.clips import LabelledClips, build_dataset, build_loader, channels_of
+from spikereel.train.config import ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule
+
+HINTS = (
+    r"Checkpoint directory .* exists and is not empty",
+    r"The '.*_dataloader' does not have many workers",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+"""Warnings of Lightning about what is meant so here, or about its own insides."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,30 +58,34 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         torch.set_num_threads(run.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     train_set = build_dataset(spec, "train", seed=run.seed)
-    val_set = build_dataset(spec, "val", classes=tuple(train_set.classes))  # type: ignore[attr-defined]
-    model = build_model(recipe.model, classes=tuple(train_set.classes), in_channels=channels_of(spec))  # type: ignore[attr-defined]
+    val_set = build_dataset(spec, "val", classes=tuple(train_set.classes))
+    model = build_model(recipe.model, classes=tuple(train_set.classes), in_channels=channels_of(spec))
     folder = Path(run.out) / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with run.out") from None
     module = ClassificationModule(model, recipe.optim, silent_epochs=run.silent_epochs)
     keep = KeepWeights(recipe, folder, train_set)
-    trainer = _trainer(recipe, folder, (keep, *callbacks), len(train_set))  # type: ignore[arg-type]
+    checkpoint = _resume_from(folder, module) if run.resume else None
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
     optim = recipe.optim
-    trainer.fit(
-        module,
-        build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed),
-        build_loader(val_set, spec, batch=optim.batch, shuffle=False),
-        ckpt_path=_resume_from(folder) if run.resume else None,
-        # our own checkpoint, written by this run; plain tensors and numbers
-        weights_only=True,
-    )
+    with _quiet():
+        _trainer(recipe, folder, (keep, *callbacks), len(train_set)).fit(
+            module,
+            build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed),
+            build_loader(val_set, spec, batch=optim.batch, shuffle=False),
+            ckpt_path=checkpoint,
+            # our own checkpoint, written by this run; plain tensors and numbers
+            weights_only=True,
+        )
     return TrainResult(
         folder=folder, best=folder / "best.safetensors", last=folder / "last.safetensors", top1=keep.best,
         history=module.history, seconds=time.monotonic() - started,
     )  # fmt: skip
 
 
-def build_model(spec: ModelSpec, *, classes: tuple[str, ...], in_channels: int) -> nn.Module:
+def build_model(spec: ModelSpec, *, classes: tuple[str, ...], in_channels: int) -> SpikeVideoFormer:
     """The model of a recipe, from fresh weights or from `spec.start`."""
     changes = {
         f.name: getattr(spec, f.name)
@@ -82,7 +98,7 @@ def build_model(spec: ModelSpec, *, classes: tuple[str, ...], in_channels: int) 
     return model
 
 
-def start_from(model: nn.Module, source: str) -> list[str]:
+def start_from(model: SpikeVideoFormer, source: str) -> list[str]:
     """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
 
     Raises WeightsError where anything else differs.
@@ -107,62 +123,80 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
     )  # fmt: skip
 
 
-def data_spec_of(metadata: Metadata) -> DataSpec:
-    """How the clips of a trained model are made."""
-    from spikereel.config import build
-
-    if not metadata.preprocess:
-        raise ConfigError("these weights do not say how clips were made; train with `spikereel train`, or save with it")
-    return build(DataSpec, metadata.preprocess)
-
-
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation, and tells the data which epoch it is."""
 
-    def __init__(self, recipe: Recipe, folder: Path, data: Any):
-        self.recipe, self.folder, self.data, self.best = recipe, folder, data, -1.0
+    def __init__(self, recipe: Recipe, folder: Path, data: LabelledClips):
+        self.recipe, self.folder, self.data, self.best, self.epoch = recipe, folder, data, -1.0, 0
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.data.set_epoch(trainer.current_epoch)
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch = trainer.current_epoch
+        self.data.set_epoch(self.epoch)
 
-    def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         top1 = float(trainer.callback_metrics["val_top1"])
         figures = {"val_top1": top1, "steps": trainer.global_step}
         metadata = metadata_of(self.recipe, tuple(self.data.classes), self.data.fingerprint(), **figures)
-        save_model(module.model, self.folder / "last.safetensors", metadata)
+        save_model(pl_module.model, self.folder / "last.safetensors", metadata)
         if top1 >= self.best:
             self.best = top1
-            save_model(module.model, self.folder / "best.safetensors", metadata)
+            save_model(pl_module.model, self.folder / "best.safetensors", metadata)
 
     def state_dict(self) -> dict[str, float]:
-        return {"best": self.best}
+        return {"best": self.best, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.best = state_dict["best"]
+        self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
+        # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
+        self.data.set_epoch(self.epoch + 1)
 
 
 def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:
     run, optim = recipe.run, recipe.optim
     gpu = torch.cuda.is_available()
-    precision = ("bf16-mixed" if gpu else "32-true") if run.precision == "auto" else run.precision
+    bf16 = gpu if run.precision == "auto" else run.precision == "bf16"
     batches = max(clips // optim.batch, 1)
-    whole, part = divmod(optim.epochs, 1)
+    whole = int(optim.epochs)
+    steps = batches if whole else max(round(optim.epochs * batches), 1)
     bars: tuple[Callback, ...] = (RichProgressBar(leave=True),) if run.progress else ()
-    checkpoint = ModelCheckpoint(dirpath=folder, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder, filename="last", monitor=None, save_top_k=1, enable_version_counter=False
+    )
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu", devices=run.devices, strategy=run.strategy,
-        precision={"bf16": "bf16-mixed", "32": "32-true"}.get(precision, precision),
-        max_epochs=int(whole) if whole else 1, limit_train_batches=1.0 if whole else max(round(part * batches), 1),
+        precision="bf16-mixed" if bf16 else "32-true",
+        max_epochs=max(whole, 1), limit_train_batches=1.0 if whole else steps,
         accumulate_grad_batches=optim.accumulate, gradient_clip_val=optim.clip_norm or None,
-        callbacks=[checkpoint, Timer(), *bars, *callbacks], logger=TensorBoardLogger(str(folder), name="", version="log"),
-        log_every_n_steps=10, num_sanity_val_steps=0, enable_progress_bar=run.progress, enable_model_summary=False,
+        callbacks=[checkpoint, Timer(), *bars, *callbacks],
+        logger=TensorBoardLogger(str(folder), name="", version="log"), log_every_n_steps=min(10, steps),
+        num_sanity_val_steps=0, enable_progress_bar=run.progress, enable_model_summary=False,
     )  # fmt: skip
 
 
-def _resume_from(folder: Path) -> str:
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Without the notices of Lightning, which are about itself and not about the run."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            for message in HINTS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _resume_from(folder: Path, module: ClassificationModule) -> str:
     path = folder / "last.ckpt"
     if not path.is_file():
         raise ConfigError(f"nothing to resume: no {path}; start with run.resume=false")
+    saved, own = read_checkpoint(path).get("state_dict", {}), module.state_dict()
+    if {name: x.shape for name, x in saved.items()} != {name: x.shape for name, x in own.items()}:
+        raise ConfigError(f"{path} is of another model; resume with the options of model.* that it was started with")
     return str(path)

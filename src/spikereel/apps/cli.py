@@ -1,0 +1,283 @@
+"""The command line. Every error that a user can cause is one line on stderr and exit code 2."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from spikereel import __version__
+from spikereel.errors import ConfigError, SpikereelError
+
+EPILOG = """examples:
+  spikereel demo                                        train, judge, predict and draw on procedural clips
+  spikereel train motion optim.epochs=5                 a recipe, with any field changed
+  spikereel train video_folder data.root=videos         your own videos, one sub-folder per class
+  spikereel evaluate runs/motion/best.safetensors       judge on clips that training never saw
+  spikereel predict clip.mp4 --model spikevideoformer_ti.motion
+  spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes on the command line are one line too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 2 for a mistake in the input."""
+    options = _options(arguments)
+    try:
+        options.command(options)
+    except SpikereelError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    # argparse takes no assignments after an option such as --show
+    if hasattr(options, "assignments") and not any(x.startswith("-") for x in rest):
+        options.assignments, rest = [*options.assignments, *rest], []
+    if rest:
+        parser.error(f"unrecognised arguments: {' '.join(rest)}")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="spikereel", description="Spike-driven video transformers: train, measure and run.", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(command=run)
+        return sub
+
+    demo = command("demo", _demo, "train a small model, judge it, classify clips and draw what it cost")
+    demo.add_argument("videos", nargs="*", help="videos of your own to classify as well")
+    demo.add_argument("--out", default="demo", help="folder for the picture, the video and report.json (default: demo)")
+    demo.add_argument("--from-scratch", action="store_true", help="start from fresh weights, not from those that ship")
+
+    train = command("train", _train, "train by a recipe; `spikereel train --list` names them")
+    train.add_argument("recipe", nargs="?", help="name of a recipe")
+    train.add_argument("assignments", nargs="*", metavar="key=value", help="fields to change, such as optim.epochs=5")
+    train.add_argument("--list", action="store_true", help="list the recipes and stop")
+    train.add_argument("--show", action="store_true", help="print the recipe with all its fields and stop")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this run")
+
+    evaluate = command("evaluate", _evaluate, "judge trained weights on clips they never saw")
+    evaluate.add_argument("model", help="weights: a .safetensors file or a listed name")
+    evaluate.add_argument("assignments", nargs="*", metavar="data.key=value", help="what to change of the data")
+    evaluate.add_argument("--batch", type=int, default=16, help="clips at a time (default: 16)")
+    _json(evaluate)
+
+    predict = command("predict", _predict, "classify videos: top 5, firing rates, energy, and an annotated video")
+    predict.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or .npy clips")
+    predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
+    predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
+    predict.add_argument("--no-video", action="store_true", help="write no annotated video")
+    _json(predict)
+
+    energy = command("energy", _energy, "operations and energy of a clip, beside the same network as an ANN")
+    energy.add_argument("model", help="weights (file or listed name), or the name of an architecture")
+    energy.add_argument("--video", help="measure firing rates on this video instead of procedural clips")
+    energy.add_argument("--frames", type=int, help="frames of the clip (architectures: 4)")
+    energy.add_argument("--size", type=int, help="side in pixels (architectures: 224)")
+    _json(energy)
+
+    command("list", _list, "list models, weights and recipes")
+    command("doctor", _doctor, "print versions, devices and active kernels")
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="PATH", help="write the results to this file as well")
+
+
+def _write_json(path: str | Path, content: Any) -> None:
+    """Whole or not at all."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=2) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from None
+
+
+def _writable(path: str | Path | None) -> None:
+    """ConfigError where no file of that name can be made; asked before any work is done."""
+    if path is None:
+        return
+    path = Path(path)
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: it is a folder, or {parent} takes no files; choose another place")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from spikereel.apps.demo import demo
+
+    demo(Path(options.out), videos=options.videos, from_scratch=options.from_scratch, console=_console())
+
+
+def _train(options: argparse.Namespace) -> None:
+    from spikereel.config import override
+    from spikereel.train.recipes import RECIPES, get_recipe
+
+    if options.list or options.recipe is None:
+        for name, recipe in RECIPES.items():
+            print(f"{name:18} {(recipe.__doc__ or '').splitlines()[0]}")
+        if options.list:
+            return
+        raise ConfigError("name a recipe: spikereel train RECIPE [key=value ...]")
+    extra = ["run.resume=true"] if options.resume else []
+    recipe = override(get_recipe(options.recipe), [*options.assignments, *extra])
+    if options.show:
+        import dataclasses
+
+        print(json.dumps(dataclasses.asdict(recipe), indent=2))
+        return
+    from spikereel.apps.extras import need
+
+    need("train")
+    from spikereel.train.run import train
+
+    result = train(recipe)
+    print(f"best validation top-1 {result.top1:.1f} % in {result.seconds:.0f} s; weights: {result.best}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from dataclasses import dataclass
+
+    from rich.progress import Progress
+
+    from spikereel.apps.tables import evaluation_table
+    from spikereel.apps.versions import provenance
+    from spikereel.config import override
+    from spikereel.hub import load_model, weights_hash
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.config import DataSpec, data_spec_of
+    from spikereel.train.evaluate import evaluate
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        data: DataSpec
+
+    if options.batch < 1:
+        raise ConfigError(f"--batch must be at least 1, got {options.batch}")
+    _writable(options.json)
+    model = load_model(options.model)
+    spec = override(Options(data=data_spec_of(model.metadata)), options.assignments).data
+    console = _console()
+    with Progress(console=console, transient=True) as bar:
+        scanning = bar.add_task("looking at files", total=None, visible=spec.on_error == "skip")
+        dataset = build_dataset(
+            spec, spec.split, classes=tuple(model.metadata.classes) or None,
+            progress=lambda done, total: bar.update(scanning, completed=done, total=total),
+        )  # fmt: skip
+        judging = bar.add_task("judging clips", total=len(dataset))
+        outcome = evaluate(
+            model, dataset, spec, batch=options.batch,
+            progress=lambda done, total: bar.update(judging, completed=done, total=total),
+        )  # fmt: skip
+    digest = weights_hash(model)
+    console.print(evaluation_table(outcome, digest))
+    for path, reason in outcome.skipped:
+        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+    if options.json:
+        import dataclasses
+
+        data = dataclasses.asdict(spec)
+        result = {"model": str(options.model), "weights_hash": digest, "split": spec.split, "data": data}
+        _write_json(options.json, {**result, **outcome.to_json(), **provenance()})
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from spikereel.apps.annotate import annotate
+    from spikereel.apps.predict import predict
+    from spikereel.apps.tables import energy_table, firing_table, top5_table
+    from spikereel.hub import load_model
+
+    out = Path(options.out)
+    for path in (out / "x.json", options.json):
+        _writable(path)
+    model = load_model(options.model)
+    # all files are read before anything is written, so a broken one leaves nothing half done
+    predictions = [predict(model, video, views=1) for video in options.videos]
+    console = _console()
+    out.mkdir(parents=True, exist_ok=True)
+    names = _distinct([Path(p.path).stem for p in predictions])
+    for name, prediction in zip(names, predictions, strict=True):
+        console.rule(prediction.path)
+        console.print(top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport))
+        for note in prediction.notes:
+            console.print(note, style="dim", markup=False)
+        _write_json(out / f"{name}.json", prediction.to_json())
+        if not options.no_video and not prediction.path.endswith(".npy"):
+            annotate(out / f"{name}.mp4", prediction, prediction.path)
+            console.print(f"written: {out / name}.mp4 and .json", markup=False)
+    if options.json:
+        results = [p.to_json() for p in predictions]
+        _write_json(options.json, results[0] if len(results) == 1 else results)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+
+
+def _energy(options: argparse.Namespace) -> None:
+    from spikereel.apps.energy import energy_of
+    from spikereel.apps.tables import energy_table, firing_table
+
+    _writable(options.json)
+    passport, note = energy_of(options.model, video=options.video, frames=options.frames, size=options.size)
+    console = _console()
+    console.print(firing_table(passport.firing), energy_table(passport))
+    console.print(note, style="dim", markup=False)
+    if options.json:
+        _write_json(options.json, {"model": options.model, "note": note, **passport.to_json()})
+
+
+def _list(_options: argparse.Namespace) -> None:
+    from spikereel.apps.tables import models_table
+    from spikereel.hub import list_models
+    from spikereel.train.recipes import RECIPES
+
+    console = _console()
+    console.print(models_table(list_models()))
+    console.print(f"recipes: {', '.join(RECIPES)}", markup=False)
+
+
+def _doctor(_options: argparse.Namespace) -> None:
+    from spikereel.apps.doctor import report
+
+    for name, value in report().items():
+        print(f"{name:22} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

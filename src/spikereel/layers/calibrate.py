@@ -1,0 +1,27 @@
+"""Batch-norm statistics from clips, for weights that have none of their own or a new clip length."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def calibrate(model: nn.Module, clips: Iterable[Tensor]) -> None:
+    """Replace the running statistics of every batch norm by the mean over `clips` [T, B, C, H, W]; weights stay.
+
+    Call it after loading weights without `attn_bn`, or to use a clip length or resolution other than the trained one:
+    the sum over tokens ties the norm after the attention to T H W (spec section 3, consequence 3).
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    momenta, training = [m.momentum for m in norms], model.training
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    model.train()
+    with torch.no_grad():
+        for clip in clips:
+            model(clip)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(training)

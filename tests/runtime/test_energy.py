@@ -1,0 +1,236 @@
+"""The energy passport: operations of the paper's models, rates counted by hand, and operands as observed."""
+
+import json
+
+import pytest
+import torch
+from tiny import clip, randomise_norms, tiny_config, tiny_model
+from torch import nn
+from torch.nn import functional as F
+
+from spikereel.errors import DataError
+from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
+from spikereel.runtime.energy import AC_PJ, MAC_PJ, LayerCost, measure
+
+REPCONV = ("_conv.0.body.0", "_conv.0.body.2.0", "_conv.0.body.2.1")
+
+
+def _giga(layers, field="macs"):
+    return sum(getattr(layer, field) for layer in layers) / 1e9
+
+
+def _parts(passport):
+    weights = [x for x in passport.layers if x.kind != "attention"]
+    attention = [x for x in passport.layers if x.kind == "attention"]
+    return weights, [x for x in weights if x.name.endswith(REPCONV)], attention
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The 15 M model on one frame of 224 x 224."""
+    torch.manual_seed(0)
+    return measure(SpikeVideoFormer(), torch.rand(1, 1, 3, 224, 224))
+
+
+def test_operations_of_the_15_m_model(small):
+    weights, repconv, attention = _parts(small)
+    assert _giga(weights) == pytest.approx(6.441, rel=1e-3)
+    assert _giga(attention) == pytest.approx(0.032, abs=5e-4)
+    assert small.macs / 1e9 == pytest.approx(6.473, rel=1e-3)
+    assert _giga(repconv) == pytest.approx(1.039, rel=1e-3)
+    assert _giga(repconv, "folded_macs") == pytest.approx(4.603, rel=1e-3)
+    assert _giga([x for x in weights if x.analog]) == pytest.approx(0.059, abs=5e-4)
+    assert len(repconv) == 3 * 4 * 8
+    assert sum(x.macs for x in attention) == 2 * 196 * (6 * 256**2 + 2 * 360**2) / 8
+
+
+def test_operations_of_the_55_m_model():
+    model = SpikeVideoFormer(SpikeVideoFormerConfig(widths=(128, 256, 512, 640)))
+    passport = measure(model, torch.rand(1, 1, 3, 224, 224))
+    weights, repconv, attention = _parts(passport)
+    assert _giga(weights) == pytest.approx(24.700, rel=1e-3)
+    assert _giga(attention) == pytest.approx(0.117, abs=5e-4)
+    assert _giga(repconv) == pytest.approx(3.782, rel=1e-3)
+    assert _giga(repconv, "folded_macs") == pytest.approx(16.878, rel=1e-3)
+
+
+def test_all_terms_grow_with_the_clip_and_not_with_the_batch():
+    model = tiny_model()
+    one, four = measure(model, clip(1, 1)), measure(model, clip(4, 3))
+    assert four.macs == 4 * one.macs
+    assert four.clips == 3
+    assert four.clip == (4, 3, 64, 64)
+
+
+class OneConv(nn.Module):
+    """An analog convolution, a neuron, and a convolution on its spikes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 3, 3, padding=1, bias=False)
+        self.lif = Neuron(NeuronConfig(threshold=0.2))
+        self.second = nn.Conv2d(3, 5, 3, padding=1, padding_mode="circular", bias=False)
+
+    def forward(self, x):
+        y = self.first(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        s, _ = self.lif(y)
+        self.spikes = s.detach()
+        return self.second(s.flatten(0, 1))
+
+
+def test_rate_times_dense_is_the_mean_of_the_operations_done():
+    """Every weight met by a spike, counted one by one; on a torus, since padding counts as input by convention."""
+    torch.manual_seed(3)
+    model = OneConv()
+    passport = measure(model, torch.randn(4, 3, 2, 9, 7))
+    first, second = passport.layers
+    spikes = model.spikes
+    assert 0.05 < spikes.mean() < 0.95
+    assert second.macs == 4 * 5 * 9 * 7 * 3 * 9
+    for t, rate in enumerate(second.rate):
+        assert rate == pytest.approx(spikes[t].double().mean().item(), abs=1e-12)
+    wanted = sum(AC_PJ * 5 * 9 * 7 * 3 * 9 * spikes[t].double().mean().item() for t in range(4))
+    assert second.energy_pj() == pytest.approx(wanted, rel=1e-12)
+    # an accumulation wherever a weight meets a spike
+    wrapped = F.pad(spikes.flatten(0, 1), (1, 1, 1, 1), mode="circular").double()
+    done = F.conv2d(wrapped, torch.ones_like(model.second.weight).double()).sum().item()
+    assert done / 3 == pytest.approx(second.macs * sum(second.rate) / 4, rel=1e-12)
+    assert first.analog
+    assert first.operand == "real"
+    assert first.rate == (1.0,) * 4
+    assert not second.analog
+    assert second.operand == "binary"
+    assert list(passport.firing) == ["lif"]
+
+
+def test_rates_are_averaged_over_clips():
+    torch.manual_seed(3)
+    model, clips = OneConv(), [torch.randn(2, n, 2, 6, 6) for n in (1, 3)]
+    both = measure(model, clips)
+    one, two = (measure(model, x) for x in clips)
+    assert both.clips == 4
+    for a, b, c in zip(both.layers, one.layers, two.layers, strict=True):
+        assert a.macs == b.macs == c.macs
+        assert a.rate == pytest.approx([(x + 3 * y) / 4 for x, y in zip(b.rate, c.rate, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    model, video = tiny_model(), clip()
+    return model, video, measure(model, video)
+
+
+def test_first_convolution_is_analog_and_the_only_one(tiny):
+    assert [x.name for x in tiny[2].layers if x.analog] == ["downsample1_1.encode_conv"]
+    first = tiny[2].layers[0]
+    assert first.energy_pj() == first.energy_pj("ann") == MAC_PJ * first.macs
+
+
+def test_operands_are_observed(tiny):
+    operands = {x.name: x.operand for x in tiny[2].layers}
+    for part in "q_conv", "proj_conv":
+        assert operands[f"block3.0.attn.{part}.0.body.0"] == "binary"
+        assert operands[f"block3.0.attn.{part}.0.body.2.0"] == "real"
+        assert operands[f"block3.0.attn.{part}.0.body.2.1"] == "real"
+    assert operands["ConvBlock1_1.0.Conv.pwconv1"] == operands["ConvBlock1_1.0.Conv.dwconv"] == "binary"
+    assert operands["ConvBlock1_1.0.Conv.pwconv2"] == "real"
+    assert operands["block4.0.mlp.fc1_conv"] == operands["head"] == "binary"
+    model = tiny_model(neuron=NeuronConfig(kind="ilif"))
+    assert {x.name: x.operand for x in measure(model, clip()).layers}["block4.0.mlp.fc1_conv"] == "integer"
+
+
+def test_real_operands_count_at_the_rate_that_enters_the_chain(tiny):
+    rates = {x.name: x.rate for x in tiny[2].layers}
+    firing = tiny[2].firing
+    chain = [rates[f"block3.0.attn.q_conv{part}"] for part in (".0.body.0", ".0.body.2.0", ".0.body.2.1")]
+    assert chain[0] == chain[1] == chain[2] == pytest.approx(firing["block3.0.attn.head_lif"])
+    assert rates["ConvBlock1_1.0.Conv.pwconv2"] == pytest.approx(firing["ConvBlock1_1.0.Conv.lif2"])
+    assert rates["block3.0.attn.proj_conv.0.body.2.1"] == pytest.approx(firing["block3.0.attn.attn_lif"])
+    assert rates["head"] == pytest.approx([sum(firing["lif"]) / 4] * 4)
+
+
+def test_the_second_product_is_dense_for_hamming_and_sparse_for_dot(tiny):
+    rates = {x.name: x.rate for x in tiny[2].layers}
+    assert rates["block3.0.attn.qkv"] == (1.0,) * 4
+    assert rates["block3.0.attn.kv"] == pytest.approx(tiny[2].firing["block3.0.attn.v_lif"])
+    dot = measure(tiny_model(attention="factorised", similarity="dot"), clip())
+    rates = {x.name: x.rate for x in dot.layers}
+    assert rates["block3.0.attn.qkv_t"] == pytest.approx(dot.firing["block3.0.attn.q_lif_t"])
+    assert sum(x.macs for x in dot.layers if x.kind == "attention") == 2 * sum(
+        x.macs for x in tiny[2].layers if x.kind == "attention"
+    )
+
+
+def test_readings(tiny):
+    passport = tiny[2]
+    assert passport.energy_mj("ann") == pytest.approx(4.6e-9 * passport.macs, rel=1e-12)
+    by_hand = {"paper": 0.0, "folded": 0.0, "as_run": 0.0}
+    for x in passport.layers:
+        rate = sum(x.rate) / len(x.rate)
+        by_hand["paper"] += x.macs * (4.6 if x.analog else 0.9 * rate)
+        by_hand["folded"] += 4.6 * x.macs if x.analog else 0.9 * rate * x.folded_macs
+        by_hand["as_run"] += x.macs * (4.6 if x.operand == "real" else 0.9 * rate)
+    for reading, wanted in by_hand.items():
+        assert passport.energy_mj(reading) == pytest.approx(wanted * 1e-9, rel=1e-12)
+    assert by_hand["paper"] < by_hand["as_run"]
+    assert by_hand["paper"] < by_hand["folded"]
+    parts = passport.parts_mj()
+    assert parts["mac"] + parts["ac"] + parts["attention"] == pytest.approx(parts["total"], rel=1e-12)
+    assert parts["mac"] + parts["ac_folded"] + parts["attention"] == pytest.approx(parts["total_folded"], rel=1e-12)
+    assert sum(passport.energy_per_frame_mj("as_run")) == pytest.approx(parts["total_as_run"], rel=1e-12)
+
+
+def test_energy_of_one_layer_by_hand():
+    layer = LayerCost(
+        name="x", kind="conv2d", macs=200.0, folded_macs=1000.0, operand="real", rate=(0.25, 0.75), analog=False
+    )
+    assert layer.energy_per_step_pj() == [22.5, 67.5]
+    assert layer.energy_per_step_pj("folded") == [112.5, 337.5]
+    for reading in ("as_run", "ann"):
+        assert layer.energy_per_step_pj(reading) == pytest.approx([460.0, 460.0], rel=1e-15)
+
+
+def test_mean_rate_is_weighted_by_operations(tiny):
+    spiking = [x for x in tiny[2].layers if not x.analog and x.kind != "attention"]
+    wanted = sum(x.macs * sum(x.rate) / 4 for x in spiking) / sum(x.macs for x in spiking)
+    assert tiny[2].mean_rate == pytest.approx(wanted, rel=1e-12)
+    assert 0.1 < wanted < 0.9
+
+
+def test_json_is_plain_and_whole(tiny):
+    content = json.loads(json.dumps(tiny[2].to_json()))
+    assert content["clip"] == [4, 3, 64, 64]
+    assert content["gmac"] == tiny[2].macs * 1e-9
+    assert len(content["layers"]) == len(tiny[2].layers)
+    assert len(content["firing"]) == 4 * 4 + 4 + 2 * 7 + 1
+    assert content["energy_mj"]["total"] == tiny[2].energy_mj()
+
+
+def test_measuring_leaves_the_model_as_it_was(tiny):
+    _, video, passport = tiny
+    model = tiny_model()
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    logits = model(video)[0]
+    model.train()
+    assert measure(model, video) == passport
+    assert model.training
+    assert not any(m._forward_hooks for m in model.modules())
+    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
+    assert torch.equal(model.eval()(video)[0], logits)
+
+
+def test_hooks_go_when_a_clip_is_refused():
+    model = tiny_model()
+    with pytest.raises(DataError, match="NaN"):
+        measure(model, clip() * torch.nan)
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_no_clips_and_unequal_clips():
+    model = SpikeVideoFormer(tiny_config())
+    randomise_norms(model)
+    with pytest.raises(DataError, match="at least one clip"):
+        measure(model, [])
+    with pytest.raises(DataError, match=r"one shape.*\(1, 3, 64, 64\).*\(2, 3, 64, 64\)"):
+        measure(model, [clip(2).float(), clip(1).float()])

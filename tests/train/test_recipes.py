@@ -1,0 +1,77 @@
+"""Every recipe is whole, can be shown, changed and built."""
+
+import dataclasses
+import json
+
+import pytest
+
+from spikereel.config import build, known_keys, override
+from spikereel.errors import ConfigError
+from spikereel.hub import ARCHITECTURES
+from spikereel.train.clips import channels_of
+from spikereel.train.config import DataSpec, OptimSpec, Recipe, data_spec_of
+from spikereel.train.recipes import RECIPES, get_recipe
+from spikereel.train.run import build_model, metadata_of
+
+EVERY = pytest.mark.parametrize("name", RECIPES)
+
+
+@EVERY
+def test_named_for_its_function_and_told_in_a_sentence(name):
+    assert get_recipe(name).name == name
+    assert RECIPES[name].__doc__.splitlines()[0].strip()
+    assert get_recipe(name).model.name in ARCHITECTURES
+
+
+@EVERY
+def test_survives_json(name):
+    recipe = get_recipe(name)
+    assert build(Recipe, json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
+@EVERY
+def test_every_field_can_be_changed(name):
+    recipe = override(get_recipe(name), ["optim.lr=0.5", "data.frames=3", "run.seed=7", "model.heads=2"])
+    assert (recipe.optim.lr, recipe.data.frames, recipe.run.seed, recipe.model.heads) == (0.5, 3, 7, 2)
+    same = dataclasses.asdict(recipe)
+    for key in known_keys(Recipe):
+        value = same
+        for part in key.split("."):
+            value = value[part]
+        if not isinstance(value, dict):
+            assert override(recipe, [f"{key}={json.dumps(value)}"]) == recipe, key
+
+
+@EVERY
+def test_model_of_the_recipe_is_built_in_one_step(name):
+    recipe = get_recipe(name)
+    small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), depths=(1, 1), start=None)
+    model = build_model(small, classes=("a", "b"), in_channels=channels_of(recipe.data))
+    assert (model.config.num_classes, model.config.widths) == (2, (8, 16, 16, 24))
+    if recipe.model.threshold is not None:
+        assert model.config.neuron.threshold == recipe.model.threshold
+
+
+@EVERY
+def test_metadata_gives_the_data_options_back(name):
+    recipe = get_recipe(name)
+    assert data_spec_of(metadata_of(recipe, ("a",), "hash")) == recipe.data
+
+
+def test_unknown_recipe_and_key_name_the_nearest():
+    with pytest.raises(ConfigError, match=r"'motoin'.*'motion'"):
+        get_recipe("motoin")
+    with pytest.raises(ConfigError, match=r"optim\.epochs"):
+        override(get_recipe("motion"), ["optim.epoch=3"])
+
+
+@pytest.mark.parametrize("fields", [{"lr": 0}, {"epochs": -1}, {"batch": 0}, {"accumulate": 0}, {"epochs": 1.5}])
+def test_optimiser_values_out_of_range(fields):
+    with pytest.raises(ConfigError, match=str(next(iter(fields.values())))):
+        OptimSpec(**fields)
+
+
+def test_weights_that_do_not_say_how_clips_are_made():
+    with pytest.raises(ConfigError, match="preprocess"):
+        data_spec_of(dataclasses.replace(metadata_of(get_recipe("motion"), (), ""), preprocess={}))
+    assert DataSpec().kind == "motion"

@@ -1,0 +1,149 @@
+"""Whole runs of a few steps: what they leave behind, going on, coming out the same."""
+
+import json
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+from small import DATA, KINDS, SMALL, small_recipe, small_weights, video_folder
+
+from spikereel.config import build
+from spikereel.data.motion import CLASSES
+from spikereel.errors import ConfigError, WeightsError
+from spikereel.hub import create_model, load_model
+from spikereel.train.clips import build_dataset
+from spikereel.train.config import Recipe, data_spec_of
+from spikereel.train.run import KeepWeights, start_from, train
+
+
+class Losses(Callback):
+    def __init__(self):
+        self.values = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.values.append(float(outputs["loss"]))
+
+
+def test_a_run_leaves_weights_checkpoint_and_recipe(tmp_path):
+    recipe, losses = small_recipe(tmp_path), Losses()
+    result = train(recipe, callbacks=(losses,))
+    assert result.folder == tmp_path / "small"
+    assert {p.name for p in result.folder.iterdir()} == {
+        "best.safetensors", "last.safetensors", "last.ckpt", "recipe.json", "log",
+    }  # fmt: skip
+    assert len(losses.values) == 3
+    assert build(Recipe, json.loads((result.folder / "recipe.json").read_text())) == recipe
+    assert [(x["epoch"], x["step"]) for x in result.history] == [(0, 3)]
+    assert result.top1 == result.history[0]["val_top1"]
+    model = load_model(result.last)
+    assert model.metadata.classes == CLASSES
+    assert data_spec_of(model.metadata) == recipe.data
+    assert model.metadata.training["data_hash"] == build_dataset(recipe.data, "train").fingerprint()
+    assert model.metadata.training["steps"] == 3
+    assert model(build_dataset(recipe.data, "test")[0][0][:, None])[0].shape == (1, 10)
+
+
+def test_seeded_runs_are_the_same_and_seeds_differ(tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        losses = Losses()
+        train(small_recipe(tmp_path / name, seed=seed, mixup=0.5, drop_path=0.2), callbacks=(losses,))
+        runs.append(losses.values)
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_resume_goes_on_from_the_last_step(tmp_path):
+    first = train(small_recipe(tmp_path, epochs=1))
+    weights = load_model(first.last).state_dict()
+
+    class Look(Callback):
+        def on_train_start(self, trainer, pl_module):
+            self.step, self.same = trainer.global_step, all(
+                torch.equal(x, weights[name]) for name, x in pl_module.model.state_dict().items()
+            )  # fmt: skip
+
+    look, losses = Look(), Losses()
+    again = train(small_recipe(tmp_path, epochs=2, resume=True), callbacks=(look, losses))
+    assert (look.step, look.same) == (6, True)
+    assert len(losses.values) == 6
+    assert [(x["epoch"], x["step"]) for x in again.history] == [(1, 12)]
+    assert again.top1 >= first.top1
+
+
+def test_resumed_data_is_that_of_the_next_epoch(tmp_path):
+    data = build_dataset(DATA, "train")
+    KeepWeights(small_recipe(tmp_path), tmp_path, data).load_state_dict({"best": 1.0, "epoch": 4})
+    fresh = build_dataset(DATA, "train")
+    fresh.set_epoch(5)
+    assert torch.equal(data[0][0], fresh[0][0])
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(ConfigError, match=r"last\.ckpt"):
+        train(small_recipe(tmp_path, resume=True))
+
+
+def test_resume_with_another_model_or_a_broken_checkpoint(tmp_path):
+    train(small_recipe(tmp_path))
+    with pytest.raises(ConfigError, match=r"last\.ckpt is of another model"):
+        train(small_recipe(tmp_path, resume=True, depths=(2, 1)))
+    (tmp_path / "small" / "last.ckpt").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match=r"last\.ckpt"):
+        train(small_recipe(tmp_path, resume=True))
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"run\.out"):
+        train(small_recipe(tmp_path / "file"))
+
+
+def test_accumulation_counts_steps_not_batches(tmp_path):
+    assert train(small_recipe(tmp_path, epochs=1, accumulate=3)).history[0]["step"] == 2
+
+
+def test_lightning_is_quiet_and_left_as_it_was(tmp_path, capfd):
+    logger = logging.getLogger("pytorch_lightning")
+    level, filters = logger.level, list(warnings.filters)
+    train(small_recipe(tmp_path))
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+    assert (logger.level, warnings.filters) == (level, filters)
+
+
+def test_start_from_copies_all_but_another_head(tmp_path):
+    source = small_weights(tmp_path / "w.safetensors")
+    model = create_model("spikevideoformer_ti", num_classes=3, **SMALL)
+    head = model.head.weight.clone()
+    assert start_from(model, str(tmp_path / "w.safetensors")) == ["head.bias", "head.weight"]
+    assert torch.equal(model.head.weight, head)
+    have = source.state_dict()
+    assert all(torch.equal(x, have[name]) for name, x in model.state_dict().items() if not name.startswith("head."))
+
+
+def test_start_from_the_same_head_is_the_same_model(tmp_path):
+    source = small_weights(tmp_path / "w.safetensors")
+    model = create_model("spikevideoformer_ti", num_classes=10, **SMALL)
+    assert start_from(model, str(tmp_path / "w.safetensors")) == []
+    assert torch.equal(model.head.weight, source.head.weight)
+
+
+def test_start_from_another_architecture_is_refused(tmp_path):
+    small_weights(tmp_path / "w.safetensors")
+    model = create_model("spikevideoformer_ti", num_classes=10, **(SMALL | {"widths": (8, 16, 16, 32)}))
+    with pytest.raises(WeightsError, match="cannot start this model"):
+        start_from(model, str(tmp_path / "w.safetensors"))
+
+
+def test_a_folder_of_videos_trains(tmp_path: Path):
+    root = video_folder(tmp_path / "videos")
+    data = replace(DATA, kind="folder", root=str(root), flip=True)
+    recipe = replace(small_recipe(tmp_path, batch=5, epochs=1), data=data)
+    result = train(recipe)
+    assert [x["step"] for x in result.history] == [1]
+    assert load_model(result.best).metadata.classes == KINDS
