@@ -1,4 +1,4 @@
-"""Benchmarks: `python benchmarks/run.py scaling`. Results go to benchmarks/results/ with hardware, versions and command."""
+"""Benchmarks: `python benchmarks/run.py scaling`. Results go to benchmarks/results/, with hardware and versions."""
 
 import argparse
 import json
@@ -31,7 +31,9 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
     ]  # fmt: skip
     for row in rows:
         print(f"T = {row['frames']:3}   {row['seconds']:7.3f} s   {row['peak_mib']:8.0f} MiB above the loaded model")
-    exponents = {what: exponent([r["frames"] for r in rows], [r[what] for r in rows]) for what in ("seconds", "peak_mib")}
+    exponents = {
+        what: exponent([r["frames"] for r in rows], [r[what] for r in rows]) for what in ("seconds", "peak_mib")
+    }
     print("exponent in T: time {seconds:.3f}, memory {peak_mib:.3f}; goal: at most 1.1 for both".format(**exponents))
     return {"rows": rows, "exponent": exponents, "goal": 1.1}
 
@@ -57,7 +59,12 @@ def forward(options: argparse.Namespace) -> dict[str, Any]:
             started = time.perf_counter()
             model(video)
             times.append(time.perf_counter() - started)
-    return {"frames": options.frames, "seconds": statistics.median(times), "all_seconds": times, "peak_mib": _peak_mib() - before}
+    return {
+        "frames": options.frames,
+        "seconds": statistics.median(times),
+        "all_seconds": times,
+        "peak_mib": _peak_mib() - before,
+    }
 
 
 def exponent(lengths: list[float], values: list[float]) -> float:
@@ -73,10 +80,16 @@ def _peak_mib() -> float:
 
 def _save(name: str, outcome: dict[str, Any]) -> None:
     processor = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     content = {
         "benchmark": name, "command": f"python benchmarks/run.py {' '.join(sys.argv[1:])}", "date": str(date.today()),
         "commit": commit, "hardware": processor, "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},

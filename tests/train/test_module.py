@@ -110,13 +110,23 @@ def test_finite_model_has_no_layer_to_name():
     assert "overflowed" in first_non_finite(module.model, videos.transpose(0, 1))
 
 
-def test_dead_layer_stops_the_run_by_name(tmp_path):
+def test_dead_layer_stops_the_run_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("spikereel.train.module.SETTLING_STEPS", 1)
+
     def silence(model):
         model.get_parameter("block3.0.mlp.fc1_bn.bias").fill_(-100.0)
 
     recipe = small_recipe(tmp_path, epochs=2, silent_epochs=2, train_length=8, threshold=0.02)
     with pytest.raises(TrainingError, match=r"dead network: .*2 validations: .*block3\.0\.mlp\.fc2_lif"):
         train(recipe, callbacks=(AtStart(silence),))
+
+
+def test_first_steps_are_not_judged(tmp_path):
+    def silence(model):
+        model.get_parameter("block3.0.mlp.fc1_bn.bias").fill_(-100.0)
+
+    recipe = small_recipe(tmp_path, epochs=2, silent_epochs=1, train_length=8, threshold=0.02)
+    assert len(train(recipe, callbacks=(AtStart(silence),)).history) == 2
 
 
 def test_layers_that_wake_up_are_forgiven():

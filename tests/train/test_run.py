@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.handlers
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -108,12 +109,19 @@ def test_accumulation_counts_steps_not_batches(tmp_path):
 
 
 def test_lightning_is_quiet_and_left_as_it_was(tmp_path, capfd):
-    logger = logging.getLogger("pytorch_lightning")
-    level, filters = logger.level, list(warnings.filters)
-    train(small_recipe(tmp_path))
-    out, err = capfd.readouterr()
-    assert (out, err) == ("", "")
-    assert (logger.level, warnings.filters) == (level, filters)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    before = [logger.level for logger in loggers], list(warnings.filters)
+    notices = logging.handlers.BufferingHandler(1000)
+    for logger in loggers:
+        logger.addHandler(notices)
+    try:
+        train(small_recipe(tmp_path))
+    finally:
+        for logger in loggers:
+            logger.removeHandler(notices)
+    assert [record.getMessage() for record in notices.buffer] == []
+    assert capfd.readouterr() == ("", "")
+    assert ([logger.level for logger in loggers], warnings.filters) == before
 
 
 def test_start_from_copies_all_but_another_head(tmp_path):

@@ -18,6 +18,7 @@ from spikereel.apps.tables import energy_table, evaluation_table, firing_table, 
 from spikereel.apps.versions import provenance
 from spikereel.data.motion import MotionClips
 from spikereel.hub import find_weights, load_model, weights_hash
+from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec, Recipe, data_spec_of
 from spikereel.train.evaluate import Evaluation, evaluate
@@ -34,7 +35,9 @@ LENGTH = 1200
 """The demo's training: epochs of so many clips."""
 
 
-def demo(out: Path, *, videos: Sequence[str] = (), from_scratch: bool = False, console: Console | None = None) -> dict[str, Any]:
+def demo(
+    out: Path, *, videos: Sequence[str] = (), from_scratch: bool = False, console: Console | None = None
+) -> dict[str, Any]:
     """Run everything and leave `demo.png`, `annotated.mp4`, `report.json` and the trained weights in `out`.
 
     videos: files to classify as well. from_scratch: start from fresh weights and not from those that ship; the
@@ -107,10 +110,12 @@ def _judge(weights: Path, console: Console) -> Evaluation:
     dataset = build_dataset(spec, "test")
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("judging fresh clips", total=len(dataset))
-        return evaluate(model, dataset, spec, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        return evaluate(
+            model, dataset, spec, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
 
 
-def _generated(model: torch.nn.Module, spec: DataSpec) -> tuple[torch.Tensor, str, Prediction]:
+def _generated(model: SpikeVideoFormer, spec: DataSpec) -> tuple[torch.Tensor, str, Prediction]:
     """An rgb clip that the model never saw, its true class, and what the model says."""
     index = 5
     clips = MotionClips(index + 1, seed=FRESH_SEED + 5, frames=spec.frames, height=spec.size, width=spec.size)
@@ -119,7 +124,7 @@ def _generated(model: torch.nn.Module, spec: DataSpec) -> tuple[torch.Tensor, st
     return sample, clips.classes[label], predict(model, sample, views=1)
 
 
-def _classify(model: torch.nn.Module, video: str, out: Path, console: Console) -> Prediction:
+def _classify(model: SpikeVideoFormer, video: str, out: Path, console: Console) -> Prediction:
     prediction = predict(model, video, views=1)
     console.rule(prediction.path)
     console.print(top5_table(prediction))

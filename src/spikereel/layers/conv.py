@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.layers.neuron import Neuron, NeuronConfig
-from spikereel.layers.time import DropPath, per_frame
+from spikereel.layers.time import per_frame
 
 
 class Downsample(nn.Module):
@@ -49,7 +49,7 @@ class SepConv(nn.Module):
 class ConvBlock(nn.Module):
     """x + Sep(x), then x + Chan(x) with Chan two 3x3 convolutions of ratio 4. Spec section 2.4."""
 
-    def __init__(self, channels: int, neuron: NeuronConfig, *, drop_path: float = 0.0):
+    def __init__(self, channels: int, neuron: NeuronConfig):
         super().__init__()
         wide = 4 * channels
         self.Conv = SepConv(channels, neuron)
@@ -59,16 +59,15 @@ class ConvBlock(nn.Module):
         self.lif2 = Neuron(neuron)
         self.conv2 = nn.Conv2d(wide, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         state, after = state or {}, {}
         y, after["Conv"] = self.Conv(x, state.get("Conv"))
-        x = x + self.drop_path(y)
+        x = x + y
         y, after["lif1"] = self.lif1(x, state.get("lif1"))
         y = per_frame(lambda z: self.bn1(self.conv1(z)), y)
         y, after["lif2"] = self.lif2(y, state.get("lif2"))
-        return x + self.drop_path(per_frame(lambda z: self.bn2(self.conv2(z)), y)), after
+        return x + per_frame(lambda z: self.bn2(self.conv2(z)), y), after
 
 
 class NormAndPad(nn.Module):

@@ -15,6 +15,9 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_logits
 from spikereel.train.config import OptimSpec
 
+SETTLING_STEPS = 100
+"""Before that, running statistics still hold 0 and 1 (momentum 0.1), and layers that fire in training are silent."""
+
 
 class ClassificationModule(pl.LightningModule):
     """Trains a model on batches `(videos [B, T, C, H, W], labels [B])`."""
@@ -53,8 +56,9 @@ class ClassificationModule(pl.LightningModule):
             return
         nearest = [name for name, x in grads.items() if not torch.isfinite(x).all()][-1:]
         raise TrainingError(
-            f"gradient is not finite at step {self.global_step}, from {''.join(nearest) or 'their norm'} back; first layer with "
-            f"values that are not finite: {first_non_finite(self.model, self._clip)}. Lower optim.lr, or look at the data"
+            f"gradient is not finite at step {self.global_step}, from {''.join(nearest) or 'their norm'} back; first "
+            f"layer with values that are not finite: {first_non_finite(self.model, self._clip)}. "
+            "Lower optim.lr, or look at the data"
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -76,7 +80,8 @@ class ClassificationModule(pl.LightningModule):
         self.history.append(
             {"epoch": self.current_epoch, "step": self.global_step, "val_top1": self.score.top1, "firing": rate}
         )
-        self._guard(self.rates.silent())
+        if self.global_step >= SETTLING_STEPS:
+            self._guard(self.rates.silent())
 
     def _guard(self, silent: list[str]) -> None:
         """Stop when a layer has been silent in `silent_epochs` validations on end."""
