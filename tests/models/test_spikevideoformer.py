@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import BATCH_NORMS, assert_at_work, clip, tiny_config, tiny_model
 
+import spikereel
 from spikereel.errors import ConfigError, DataError, StateError
 from spikereel.layers.attention import SCHEMES, STREAMING
 from spikereel.layers.neuron import Neuron, NeuronConfig
@@ -318,3 +319,14 @@ def test_impossible_similarity_and_heads(as_user):
     for fields, named in (({"similarity": "cosine"}, "'cosine'"), ({"heads": 5}, "16.*5")):
         with pytest.raises(ConfigError, match=named):
             SpikeVideoFormer(tiny_config(**fields))
+
+
+@pytest.mark.parametrize(("attention", "similarity"), [("joint", "hamming"), ("spatial", "dot"), ("causal", "hamming")])
+def test_whole_model_in_bfloat16(attention, similarity):
+    model = spikereel.create_model(
+        "spikevideoformer_ti", num_classes=3, widths=(8, 16, 16, 24), depths=(1, 1), heads=4, attention=attention,
+        similarity=similarity,
+    )  # fmt: skip
+    logits, _ = model.bfloat16().eval()(torch.rand(2, 1, 3, 32, 32, dtype=torch.bfloat16))
+    assert logits.shape == (1, 3)
+    assert torch.isfinite(logits).all()

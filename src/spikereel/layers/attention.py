@@ -83,10 +83,12 @@ class SpikeAttention(nn.Module):
             q, k, v = (self._spikes(part + "{}" + suffix, x, state, after) for part in "qkv")
             a = self._attend(q, k, v, grouping, state, after)
             if self.similarity == "hamming":
-                a = per_frame(self.get_submodule(f"attn_bn{suffix}"), a)
+                norm = self.get_submodule(f"attn_bn{suffix}")
+                # exact sums come in float32 or wider; a model cast to bfloat16 as a whole takes them rounded
+                a = per_frame(norm, a.to(next(norm.parameters()).dtype))
             total = a if total is None else total + a
         s, after["attn_lif"] = self.attn_lif(total, state.get("attn_lif"))
-        return per_frame(self.proj_conv, s), after
+        return per_frame(self.proj_conv, s.to(x.dtype)), after
 
     def _spikes(self, name: str, x: Tensor, state: dict, after: dict) -> Tensor:
         current = per_frame(self.get_submodule(name.format("_conv")), x)

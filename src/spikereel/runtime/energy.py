@@ -159,6 +159,7 @@ class _Meter:
 
     def __init__(self, model: nn.Module):
         self.model, self.tallies, self.hooks = model, {}, []
+        self.spiking: dict[nn.Module, Tensor] = {}
         self.folds = {
             conv: macs
             for module in model.modules()
@@ -185,7 +186,7 @@ class _Meter:
             hook.remove()
 
     def _remember(self, module: nn.Module, _inputs, output) -> None:
-        module.last_rate = output[0].flatten(1).mean(1, dtype=torch.float64).cpu()
+        self.spiking[module] = output[0].flatten(1).mean(1, dtype=torch.float64).cpu()
 
     def _weights(self, name: str):
         def hook(module, inputs, output):
@@ -216,8 +217,8 @@ class _Meter:
             macs = t * b * h * w * d * d / module.heads
             for suffix in module.suffixes:
                 dense = torch.ones(t, dtype=torch.float64)
-                second = dense if module.similarity == "hamming" else getattr(module, f"q_lif{suffix}").last_rate
-                first = getattr(module, f"v_lif{suffix}").last_rate
+                second = dense if module.similarity == "hamming" else self.spiking[getattr(module, f"q_lif{suffix}")]
+                first = self.spiking[getattr(module, f"v_lif{suffix}")]
                 for part, rate in (("kv", first), ("qkv", second)):
                     tally = self.tallies.setdefault(f"{name}.{part}{suffix}", _Tally("attention"))
                     tally.macs += macs
