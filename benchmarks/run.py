@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import platform
 import resource
 import statistics
 import subprocess
@@ -79,14 +78,9 @@ def _peak_mib() -> float:
 
 
 def _save(name: str, outcome: dict[str, Any]) -> None:
-    processor = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
+    from spikereel.apps.versions import hardware
+
+    processor = hardware().split(",")[0]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()

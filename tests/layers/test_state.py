@@ -1,5 +1,7 @@
 """A state survives every way of carrying it."""
 
+import copy
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -87,3 +89,12 @@ def test_weights_and_missing_files_are_no_state(tmp_path):
     for name in ("weights.safetensors", "missing.safetensors"):
         with pytest.raises(StateError, match=name):
             State.load(tmp_path / name)
+
+
+def test_torch_save_and_safe_load(tmp_path):
+    state = State(lif=torch.ones(2), block={"0": {"q_lif": torch.zeros(3)}})
+    torch.save(state, tmp_path / "state.pt")
+    assert isinstance(copy.deepcopy(state), State)
+    loaded = State(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert loaded.flat().keys() == state.flat().keys()
+    assert all(torch.equal(x, state.flat()[name]) for name, x in loaded.flat().items())

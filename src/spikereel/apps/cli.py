@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from spikereel import __version__
+from spikereel.apps.files import writable, write_json
 from spikereel.errors import ConfigError, SpikereelError
 
 EPILOG = """examples:
@@ -110,28 +111,6 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="PATH", help="write the results to this file as well")
 
 
-def _write_json(path: str | Path, content: Any) -> None:
-    """Whole or not at all."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=2) + "\n")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from None
-
-
-def _writable(path: str | Path | None) -> None:
-    """ConfigError where no file of that name can be made; asked before any work is done."""
-    if path is None:
-        return
-    path = Path(path)
-    parent = next(p for p in path.absolute().parents if p.exists())
-    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ConfigError(f"cannot write {path}: it is a folder, or {parent} takes no files; choose another place")
-
-
 def _console() -> Any:
     from rich.console import Console
 
@@ -189,7 +168,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {options.batch}")
-    _writable(options.json)
+    writable(options.json)
     model = load_model(options.model)
     spec = override(Options(data=data_spec_of(model.metadata)), options.assignments).data
     console = _console()
@@ -213,7 +192,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
         data = dataclasses.asdict(spec)
         result = {"model": str(options.model), "weights_hash": digest, "split": spec.split, "data": data}
-        _write_json(options.json, {**result, **outcome.to_json(), **provenance()})
+        write_json(options.json, {**result, **outcome.to_json(), **provenance()})
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -224,7 +203,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     out = Path(options.out)
     for path in (out / "x.json", options.json):
-        _writable(path)
+        writable(path)
     model = load_model(options.model)
     # all files are read before anything is written, so a broken one leaves nothing half done
     predictions = [predict(model, video, views=1) for video in options.videos]
@@ -236,13 +215,13 @@ def _predict(options: argparse.Namespace) -> None:
         console.print(top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport))
         for note in prediction.notes:
             console.print(note, style="dim", markup=False)
-        _write_json(out / f"{name}.json", prediction.to_json())
+        write_json(out / f"{name}.json", prediction.to_json())
         if not options.no_video and not prediction.path.endswith(".npy"):
             annotate(out / f"{name}.mp4", prediction, prediction.path)
             console.print(f"written: {out / name}.mp4 and .json", markup=False)
     if options.json:
         results = [p.to_json() for p in predictions]
-        _write_json(options.json, results[0] if len(results) == 1 else results)
+        write_json(options.json, results[0] if len(results) == 1 else results)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -253,13 +232,13 @@ def _energy(options: argparse.Namespace) -> None:
     from spikereel.apps.energy import energy_of
     from spikereel.apps.tables import energy_table, firing_table
 
-    _writable(options.json)
+    writable(options.json)
     passport, note = energy_of(options.model, video=options.video, frames=options.frames, size=options.size)
     console = _console()
     console.print(firing_table(passport.firing), energy_table(passport))
     console.print(note, style="dim", markup=False)
     if options.json:
-        _write_json(options.json, {"model": options.model, "note": note, **passport.to_json()})
+        write_json(options.json, {"model": options.model, "note": note, **passport.to_json()})
 
 
 def _list(_options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from spikereel.apps.annotate import annotate, require_draw
 from spikereel.apps.draw import demo_picture
 from spikereel.apps.extras import need
+from spikereel.apps.files import writable, write_json
 from spikereel.apps.predict import Prediction, predict
 from spikereel.apps.tables import energy_table, evaluation_table, firing_table, top5_table
 from spikereel.apps.versions import provenance
@@ -43,10 +44,9 @@ def demo(
     videos: files to classify as well. from_scratch: start from fresh weights and not from those that ship; the
     accuracy is then what a minute of training gives. Returns the content of the report.
     """
-    from spikereel.apps.cli import _write_json
-
     need("train")
     require_draw()
+    writable(out / "report.json")
     console = console or Console()
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def demo(
         "seconds": time.monotonic() - started,
         **provenance(),
     }
-    _write_json(out / "report.json", report)
+    write_json(out / "report.json", report)
     console.rule("done")
     for what in ("demo.png", "annotated.mp4", "report.json"):
         console.print(f"written: {out / what}", markup=False)

@@ -1,6 +1,7 @@
 """The state of a spiking network: membranes and running sums, as a plain nested mapping that the caller owns."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ class State(dict):
     A nested dict with the names of the modules, tensors at the leaves; `flat()` gives {"block3.0.attn.q_lif": tensor}.
     Membranes are [B, C, H, W] (or [B, C] before the head), in float32 or wider.
     """
+
+    def __reduce__(self):
+        # pickled as a plain mapping, which `torch.load(weights_only=True)` reads and models take as a state
+        return OrderedDict, (list(self.items()),)
+
+    def __deepcopy__(self, memo: dict) -> "State":
+        return self.clone()
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "State":
         """A state with `change` applied to every tensor."""

@@ -1,0 +1,30 @@
+"""Results on disk: whole or not at all, and refused before any work where they cannot be written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from spikereel.errors import ConfigError
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON, whole or not at all; ConfigError where it cannot be."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=2) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from None
+
+
+def writable(path: str | Path | None) -> None:
+    """ConfigError where no file of that name can be made; asked before any work is done."""
+    if path is None:
+        return
+    path = Path(path)
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: it is a folder, or {parent} takes no files; choose another place")
