@@ -117,7 +117,7 @@ def _judge(weights: Path, console: Console) -> Evaluation:
 
 def _generated(model: SpikeVideoFormer, spec: DataSpec) -> tuple[torch.Tensor, str, Prediction]:
     """An rgb clip that the model never saw, its true class, and what the model says."""
-    index = 5
+    index = 1
     clips = MotionClips(index + 1, seed=FRESH_SEED + 5, frames=spec.frames, height=spec.size, width=spec.size)
     video, label = clips[index]
     sample = (video * 255).round().to(torch.uint8)

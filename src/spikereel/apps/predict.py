@@ -19,6 +19,9 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.runtime.energy import Passport, measure
 from spikereel.train.config import DataSpec, data_spec_of
 
+ARRAYS = ("tensor", "npy")
+"""What `VideoInfo.codec` says of clips that are no video file."""
+
 EVENT_THRESHOLD = 0.25
 """Change of log-luma that makes an event: the one `MotionClips` trains with."""
 
@@ -99,9 +102,10 @@ def predict(model: SpikeVideoFormer, source: str | PathLike | Tensor, *, views: 
     if clips < 1:
         raise ConfigError(f"views is {clips}: it must be at least 1")
     video = _open(source)
+    # an array is a clip already cut in time, a file is a video to sample from
+    stride = spec.stride if clips > 1 or video.info.codec not in ARRAYS else None
     chosen = [
-        sample_indices(video.info.frames, spec.frames, stride=spec.stride, clip=clip, clips=clips)
-        for clip in range(clips)
+        sample_indices(video.info.frames, spec.frames, stride=stride, clip=clip, clips=clips) for clip in range(clips)
     ]
     simulated = spec.modality != "rgb" and video.channels == 3
     if not simulated and video.channels != model.config.in_channels:
