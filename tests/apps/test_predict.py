@@ -155,6 +155,12 @@ def test_an_event_before_the_clip_is_used_where_the_video_has_it():
     assert expected[0].any()
 
 
+def test_an_array_already_cut_in_time_is_taken_whole():
+    model = make_model({"stride": 2})
+    assert predict(model, random_clip(4, 3, 32, 32)).indices == (0, 1, 2, 3)
+    assert predict(model, random_clip(8, 3, 32, 32)).indices == (0, 2, 4, 7)
+
+
 def test_classes_without_names_are_numbered():
     result = predict(make_model(classes=()), random_clip(4, 3, 32, 32))
     assert result.classes[:2] == ("class 0", "class 1")

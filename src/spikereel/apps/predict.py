@@ -102,8 +102,9 @@ def predict(model: SpikeVideoFormer, source: str | PathLike | Tensor, *, views: 
     if clips < 1:
         raise ConfigError(f"views is {clips}: it must be at least 1")
     video = _open(source)
-    # an array is a clip already cut in time, a file is a video to sample from
-    stride = spec.stride if clips > 1 or video.info.codec not in ARRAYS else None
+    # an array shorter than the span of a clip has been cut in time already; a short file repeats its last frame
+    cut = video.info.codec in ARRAYS and video.info.frames < (spec.stride or 1) * spec.frames
+    stride = None if cut and clips == 1 else spec.stride
     chosen = [
         sample_indices(video.info.frames, spec.frames, stride=stride, clip=clip, clips=clips) for clip in range(clips)
     ]
