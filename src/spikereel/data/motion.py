@@ -58,7 +58,7 @@ def draw_pose(
     Every class takes the same draws in the same order: a uniform start on a torus of four dimensions, then a path that
     does not depend on the start. A sum modulo the period of a uniform variable and an independent one is uniform, hence
     the pose at each instant has the same distribution for all classes.
-    At 8 frames about 4 zooms in 10 pass an end of the radius range and jump back once.
+    At 8 frames about half of the zooms pass an end of the radius range and jump back once.
     """
     speeds = speeds or Speeds()
     kind, steps, side = CLASSES[label], np.arange(-1, frames), min(height, width)
