@@ -18,6 +18,7 @@ from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, create_model, find_weights, list_models, load_model, save_model, weights_hash
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
+from spikereel.models.svformer import SVFormerConfig
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2, "num_classes": 5}
 METADATA = Metadata(
@@ -37,17 +38,33 @@ def saved(tmp_path):
 def test_models_by_name():
     models = list_models()
     sizes = [f"{family}_{size}" for family in ("spikevideoformer", "meta_spikeformer") for size in "smbl"]
-    assert set(models) == {"spikevideoformer_ti", *sizes}
+    bases = {"spikevideoformer_ti", *sizes, "svformer", "svformer_ti"}
+    assert set(models) == bases | {f"{name}.ann" for name in bases}
     wanted = {
         "spikevideoformer_s": 15_116_720, "spikevideoformer_m": 31_340_392, "spikevideoformer_b": 55_358_952,
         "spikevideoformer_l": 123_754_216, "meta_spikeformer_s": 15_112_208, "meta_spikeformer_b": 55_350_248,
+        "svformer": 13_801_612,
     }  # fmt: skip
     assert {name: models[name].parameters for name in wanted} == wanted
     assert (models["spikevideoformer_s"].attention, models["spikevideoformer_s"].similarity) == ("joint", "hamming")
     assert (models["meta_spikeformer_s"].attention, models["meta_spikeformer_s"].similarity) == ("spatial", "dot")
-    assert "79.8" in models["spikevideoformer_b"].published
-    assert "79.8" not in models["spikevideoformer_s"].published
-    assert all(info.name == name and info.classes == 1000 and info.source for name, info in models.items())
+    assert (models["svformer"].attention, models["svformer"].similarity) == ("spatial", "dot")
+    assert all(info.classes == (101 if name.startswith("svformer") else 1000) for name, info in models.items())
+    assert all(info.name == name and info.source and info.obtain for name, info in models.items())
+    assert models["spikevideoformer_s"].clip == (32, 3, 224, 224)
+    assert models["svformer_ti"].clip == (8, 3, 64, 64)
+
+
+def test_figures_of_the_papers_carry_their_protocol():
+    published = {name: info.published for name, info in list_models().items() if info.published}
+    assert set(published) == {"spikevideoformer_b", "meta_spikeformer_b", "svformer"}
+    assert all(p.figure and p.protocol and p.source for row in published.values() for p in row)
+    for name, figures in (
+        ("spikevideoformer_b", ["79.8"]), ("meta_spikeformer_b", ["75.5"]), ("svformer", ["84.03", "80.73", "21 mJ"]),
+    ):  # fmt: skip
+        assert [figure in p.figure for figure, p in zip(figures, published[name], strict=True)] == [True] * len(figures)
+    figure = hub.Published(figure="top-1 1 %", protocol="one view", source="them")
+    assert str(figure) == "top-1 1 % (one view; them)"
 
 
 @pytest.mark.parametrize("name", hub.ARCHITECTURES)
@@ -88,8 +105,30 @@ def test_any_field_can_be_given(field):
         assert model.config == dataclasses.replace(base, neuron=NeuronConfig(**{field: value}))
 
 
+SVFORMER_FIELDS = {
+    "num_classes": 3, "in_channels": 2, "frames": 4, "image_size": 32, "widths": (8, 8, 32, 64), "depths": (1, 2, 1, 1),
+    "head_dim": 16, "mlp_ratio": 1.0, "time_norm": False, "local_path": False, "head": "mean", "drop_path": 0.25,
+    "drop_path_over_time": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [*SVFORMER_FIELDS, *NEURON_FIELDS])
+def test_any_field_of_svformer_can_be_given(field):
+    # a neuron that is spelled as it is by default would show nothing
+    value = {**SVFORMER_FIELDS, **NEURON_FIELDS, "kind": "if", "surrogate": "sigmoid"}[field]
+    base = hub.ARCHITECTURES["svformer_ti"].config
+    with torch.device("meta"):
+        model = create_model("svformer_ti", **{field: value})
+    if field in SVFORMER_FIELDS:
+        assert model.config == dataclasses.replace(base, **{field: value}) != base
+    else:
+        neuron = dataclasses.replace(base.neuron, **{field: value})
+        assert model.config == dataclasses.replace(base, neuron=neuron) != base
+
+
 def test_the_field_tests_leave_no_field_out():
     assert {f.name for f in dataclasses.fields(SpikeVideoFormerConfig)} == {*FIELDS, "neuron"}
+    assert {f.name for f in dataclasses.fields(SVFormerConfig)} == {*SVFORMER_FIELDS, "neuron"}
     assert {f.name for f in dataclasses.fields(NeuronConfig)} == set(NEURON_FIELDS)
 
 
@@ -108,6 +147,8 @@ def test_neuron_as_name_mapping_or_config(neuron):
         ("spikevideoformer_ti", {"treshold": 3}, "did you mean 'threshold'"),
         ("spikevideoformer_ti", {"neuron": {"taau": 3}}, r"did you mean 'neuron\.tau'"),
         ("spikevideoformer_ti", {"neuron": "plfi"}, "plfi"), ("spikevideoformer_ti", {"attention": "global"}, "global"),
+        ("svformer_ti", {"heads": 3}, "unknown .*'heads'.*'head'"), ("svformer_ti", {"head": "max"}, "conv.*mean.*max"),
+        ("svformer_ti.anm", {}, r"did you mean 'svformer_ti\.ann'"),
         ("spikevideoformer_ti", {"num_classes": "many"}, "many"), ("spikevideoformer_ti", {"heads": 0}, "heads.*0"),
     ],
 )  # fmt: skip
@@ -164,6 +205,7 @@ FOREIGN = {
     "field": (json.dumps({**HEADER, "config": {"wings": 2}}), "wings"),
     "metadata": (json.dumps({**HEADER, "metadata": {"classes": 3}}), "classes"),
     "weights": (json.dumps({**HEADER, "config": SMALL}), "do not fit the configuration"),
+    "family": (json.dumps({**HEADER, "architecture": "resnet"}), "'resnet' is none of spikevideoformer, svformer"),
 }  # fmt: skip
 
 

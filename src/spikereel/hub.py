@@ -1,39 +1,66 @@
 """The models by name: create them, list them, save and load them with their configuration inside the file."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from spikereel.config import build, unknown_key
-from spikereel.errors import ConfigError, WeightsError
+from spikereel.errors import WeightsError
 from spikereel.layers.neuron import NeuronConfig
+from spikereel.layers.observe import count_macs
+from spikereel.models.base import VideoModel
+from spikereel.models.files import FAMILIES, read_weights, weights_hash, write_weights
 from spikereel.models.metadata import Metadata
-from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
+from spikereel.models.pretrained import WEIGHTS, read_folder
+from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
+from spikereel.models.svformer import SVFormerConfig
+
+__all__ = [
+    "ARCHITECTURES", "Architecture", "Metadata", "ModelInfo", "Published", "architecture", "create_model",
+    "find_weights", "list_models", "load_model", "save_model", "weights_hash",
+]  # fmt: skip
 
 SHIPPED = Path(__file__).parent / "weights"
-FORMAT = 1
 
 SVDF = "Zou et al., SpikeVideoFormer, ICML 2025"
 SDT2 = "Yao et al., Spike-driven Transformer V2 (Meta-SpikeFormer), ICLR 2024"
+SVF = "Yu et al., SVFormer, 2024 (arXiv 2406.15034)"
+OWN = "Spikereel; a small one for CPUs, tests and demos"
+
+ANN = ".ann"
+"""Ending of the name of a model's twin: the same graph with ReLU in place of every spiking neuron."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One figure of a paper."""
+
+    figure: str
+    protocol: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.figure} ({self.protocol}; {self.source})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A named set of constants."""
 
-    config: SpikeVideoFormerConfig
+    config: SpikeVideoFormerConfig | SVFormerConfig
     source: str
-    published: str = ""
-    """Figures of the paper, with their protocol."""
+    clip: tuple[int, int]
+    """Frames and side in pixels of the clip that `ModelInfo.macs` is for."""
+    published: tuple[Published, ...] = ()
     weights: tuple[str, ...] = ()
     """Tags of weights in this package: `load_model("name.tag")`."""
+    obtain: str = "none published"
+    """Where weights can be had besides those in this package."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +70,18 @@ class ModelInfo:
     name: str
     task: str
     parameters: int
+    macs: int
+    """Dense multiply-accumulates of one clip, attention included."""
+    clip: tuple[int, int, int, int]
+    """[T, C, H, W] that `macs` is for."""
     classes: int
     attention: str
     similarity: str
     weights: tuple[str, ...]
-    published: str
+    obtain: str
+    published: tuple[Published, ...]
     source: str
+    config: Any = field(repr=False)
 
 
 def _sizes(prefix: str, **fields: Any) -> dict[str, SpikeVideoFormerConfig]:
@@ -58,46 +91,80 @@ def _sizes(prefix: str, **fields: Any) -> dict[str, SpikeVideoFormerConfig]:
     return {f"{prefix}_{size}": SpikeVideoFormerConfig(widths=w, **fields) for size, w in widths.items()}
 
 
-_K400 = "Kinetics-400 top-1 {} % / top-5 {} %, {} mJ (paper; T, views and stride not stated)"
-_PUBLISHED = {
-    "spikevideoformer_b": _K400.format("79.8", "94.0", "412.1"),
-    "meta_spikeformer_b": _K400.format("75.5", "90.1", "396.4"),
-}
+def _k400(top1: str, top5: str, energy: str) -> tuple[Published, ...]:
+    figure = f"Kinetics-400 top-1 {top1} %, top-5 {top5} %, {energy} mJ"
+    return (Published(figure=figure, protocol="frames, views and stride not stated", source=SVDF),)
 
-ARCHITECTURES: dict[str, Architecture] = {
+
+def _svformer_figures() -> tuple[Published, ...]:
+    log = "logs in the authors' repository, checkpoint chosen on the test list"
+    return (
+        Published(figure="UCF101 top-1 84.03 %, top-5 95.59 %", protocol="split 1, 5 clips x 3 crops", source=log),
+        Published(figure="UCF101 top-1 80.73 %, top-5 94.11 %", protocol="split 1, 1 clip x 1 crop", source=log),
+        Published(figure="UCF101 21 mJ a video", protocol="not reproduced by the code's own constants", source=SVF),
+    )
+
+
+_PUBLISHED = {
+    "spikevideoformer_b": _k400("79.8", "94.0", "412.1"),
+    "meta_spikeformer_b": _k400("75.5", "90.1", "396.4"),
+}
+_SDT2_FILES = "ImageNet weights of Spike-Driven-Transformer-V2 (github.com/BICLab): `spikereel import FILE --as {}`"
+
+_BASES: dict[str, Architecture] = {
     "spikevideoformer_ti": Architecture(
         config=SpikeVideoFormerConfig(widths=(16, 32, 96, 160), depths=(2, 1), residual_gain=0.0),
-        source="Spikereel; a small one for CPUs, tests and demos",
-        weights=("motion", "motion_spatial"),
+        source=OWN, clip=(8, 64), weights=("motion", "motion_spatial"),
     ),
     **{
-        name: Architecture(config=config, source=SVDF, published=_PUBLISHED.get(name, ""))
+        name: Architecture(
+            config=config, source=SVDF, clip=(32, 224), published=_PUBLISHED.get(name, ()),
+            obtain="none published; start from " + _SDT2_FILES.format(f"{name} --partial"),
+        )
         for name, config in _sizes("spikevideoformer").items()
     },
     **{
-        name: Architecture(config=config, source=SDT2, published=_PUBLISHED.get(name, ""))
+        name: Architecture(
+            config=config, source=SDT2, clip=(32, 224), published=_PUBLISHED.get(name, ()),
+            obtain=_SDT2_FILES.format(name),
+        )
         for name, config in _sizes("meta_spikeformer", attention="spatial", similarity="dot").items()
     },
-}
+    "svformer": Architecture(
+        config=SVFormerConfig(), source=SVF, clip=(16, 224), published=_svformer_figures(),
+        obtain="Baidu Pan, link in github.com/yult0821/SVFormer: `spikereel import FILE --as svformer`",
+    ),
+    "svformer_ti": Architecture(
+        config=SVFormerConfig(frames=8, image_size=64, widths=(32, 64, 96, 128), head_dim=32), source=OWN, clip=(8, 64),
+    ),
+}  # fmt: skip
+
+
+def _twin(entry: Architecture) -> Architecture:
+    config = replace(entry.config, neuron=replace(entry.config.neuron, kind="relu"))
+    return replace(entry, config=config, published=(), weights=(), obtain="none published")
+
+
+ARCHITECTURES: dict[str, Architecture] = _BASES | {name + ANN: _twin(entry) for name, entry in _BASES.items()}
 
 
 def list_models() -> dict[str, ModelInfo]:
-    """All models by name: task, size, scheme, weights that ship with the package, and published figures."""
-    return {name: _info(name, entry) for name, entry in ARCHITECTURES.items()}
+    """All models by name: task, size, operations, scheme, weights, where to get others, and published figures."""
+    return {name: _info(name) for name in ARCHITECTURES}
 
 
-def create_model(name: str, **config: Any) -> SpikeVideoFormer:
+def create_model(name: str, **config: Any) -> VideoModel:
     """A model with fresh weights.
 
-    name: a key of `list_models()`. config: any field of `SpikeVideoFormerConfig`, or of `NeuronConfig` (`tau`,
-    `threshold`, `surrogate`, ...); `neuron` may be the kind alone ("lif", "plif", "ilif").
+    name: a key of `list_models()`. config: any field of its configuration (`SpikeVideoFormerConfig` or
+    `SVFormerConfig`), or of `NeuronConfig` (`tau`, `threshold`, `surrogate`, ...); `neuron` may be the kind alone
+    ("lif", "plif", "if", "ilif", "relu").
     Raises ConfigError for an unknown name or field, naming the nearest one.
     """
-    if name not in ARCHITECTURES:
-        raise unknown_key(name, ARCHITECTURES, "model")
-    values = dataclasses.asdict(ARCHITECTURES[name].config)
+    base = architecture(name).config
+    values = dataclasses.asdict(base)
     neuron = values["neuron"]
-    fields = {f.name for f in dataclasses.fields(SpikeVideoFormerConfig)}
+    fields = {f.name for f in dataclasses.fields(base)}
     for key, value in config.items():
         if key == "neuron":
             neuron |= {"kind": value} if isinstance(value, str) else _as_dict(value)
@@ -107,112 +174,74 @@ def create_model(name: str, **config: Any) -> SpikeVideoFormer:
             neuron[key] = value
         else:
             raise unknown_key(key, [*fields, *neuron])
-    model = SpikeVideoFormer(build(SpikeVideoFormerConfig, values))
+    model = _family(base)(build(type(base), values))
     model.metadata = Metadata(name=name)
     return model
 
 
-def save_model(model: SpikeVideoFormer, path: str | Path, metadata: Metadata | None = None) -> None:
+def architecture(name: str) -> Architecture:
+    """The named set of constants; ConfigError for an unknown name, with the nearest one."""
+    if name not in ARCHITECTURES:
+        raise unknown_key(name, ARCHITECTURES, "model")
+    return ARCHITECTURES[name]
+
+
+def save_model(model: VideoModel, path: str | Path, metadata: Metadata | None = None) -> None:
     """Write weights, configuration and metadata into one safetensors file; whole or not at all."""
-    from safetensors.torch import save
-
-    path = Path(path)
-    metadata = metadata or model.metadata
-    header = {
-        "format": FORMAT, "architecture": "spikevideoformer", "config": dataclasses.asdict(model.config),
-        "metadata": dataclasses.asdict(metadata),
-    }  # fmt: skip
-    tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
-    content = save(tensors, metadata={"spikereel": json.dumps(header)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_weights(model, Path(path), metadata)
 
 
-def load_model(name_or_path: str | Path) -> SpikeVideoFormer:
-    """A model in evaluation mode from a file that `save_model` wrote, or from weights listed as "architecture.tag".
+def load_model(name_or_path: str | Path) -> VideoModel:
+    """A model in evaluation mode from weights listed as "architecture.tag", or from what was saved.
 
+    name_or_path: such a name, a file of `save_model` or a folder of `model.save_pretrained`.
     Raises WeightsError for a file that is missing, broken, foreign, or whose weights do not fit its configuration.
     """
     path = find_weights(name_or_path)
-    header, tensors = _read(path)
-    try:
-        model = SpikeVideoFormer(build(SpikeVideoFormerConfig, header["config"]))
-        model.metadata = build(Metadata, header["metadata"])
-    except ConfigError as error:
-        raise WeightsError(f"{path}: the configuration in the file does not fit this version: {error}") from None
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: weights do not fit the configuration in the file: {str(error)[:200]}") from None
-    return model.eval()
+    return read_folder(path.parent) if Path(name_or_path).is_dir() else read_weights(path)
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """Path of a weights file, given as a path or as a listed "architecture.tag"."""
+    """Path of a weights file, given as a path, by its folder, or as a listed "architecture.tag"."""
     path = Path(name_or_path)
-    if path.is_file():
-        return path
-    name, _, tag = str(name_or_path).partition(".")
+    for file in (path, path / WEIGHTS):
+        if file.is_file():
+            return file
+    name, _, tag = str(name_or_path).rpartition(".")
     if name in ARCHITECTURES and tag in ARCHITECTURES[name].weights:
         return SHIPPED / f"{name}.{tag}.safetensors"
     listed = [f"{n}.{t}" for n, entry in ARCHITECTURES.items() for t in entry.weights]
     raise WeightsError(
-        f"no weights at {name_or_path}: neither a file nor a listed name; listed are {', '.join(listed)}"
+        f"no weights at {name_or_path}: no file, no saved folder and no listed name; listed are {', '.join(listed)}"
     )
 
 
-def weights_hash(model: nn.Module) -> str:
-    """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
-    digest = hashlib.sha256()
-    for name, x in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _family(config: SpikeVideoFormerConfig | SVFormerConfig) -> type[VideoModel]:
+    return next(cls for cls in FAMILIES.values() if cls.config_class is type(config))
 
 
-def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = (file.metadata() or {}).get("spikereel")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is not a whole safetensors file ({error}); authors' .pth files go through load_authors_weights"
-        ) from None
-    if header is None:
-        raise WeightsError(f"{path} carries no Spikereel configuration; use load_authors_weights(model, path)")
-    return _header(path, header), tensors
-
-
-def _header(path: Path, text: str) -> dict:
-    try:
-        header = json.loads(text)
-        whole = header["format"] != FORMAT or header.keys() >= {"config", "metadata"}
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise WeightsError(f"{path} carries a broken Spikereel configuration; fetch or save it again")
-    if header["format"] != FORMAT:
-        raise WeightsError(f"{path} has format {header['format']}, this version reads {FORMAT}; upgrade spikereel")
-    return header
-
-
-def _info(name: str, entry: Architecture) -> ModelInfo:
+@cache
+def _info(name: str) -> ModelInfo:
+    entry, c = ARCHITECTURES[name], ARCHITECTURES[name].config
+    frames, side = entry.clip
+    clip = (frames, c.in_channels, side, side)
     with torch.device("meta"):
-        parameters = sum(p.numel() for p in SpikeVideoFormer(entry.config).parameters())
-    c = entry.config
+        model = _family(c)(c)
+    parameters = sum(p.numel() for p in model.parameters())
     return ModelInfo(
-        name=name, task="classification", parameters=parameters, classes=c.num_classes, attention=c.attention,
-        similarity=c.similarity, weights=tuple(f"{name}.{tag}" for tag in entry.weights), published=entry.published,
-        source=entry.source,
+        name=name, task="classification", parameters=parameters, macs=_macs(_twin(entry).config, clip), clip=clip,
+        classes=c.num_classes,
+        attention=getattr(c, "attention", "spatial"), similarity=getattr(c, "similarity", "dot"),
+        weights=tuple(f"{name}.{tag}" for tag in entry.weights), obtain=entry.obtain, published=entry.published,
+        source=entry.source, config=c,
     )  # fmt: skip
+
+
+@cache
+def _macs(config: SpikeVideoFormerConfig | SVFormerConfig, clip: tuple[int, int, int, int]) -> int:
+    frames, *frame = clip
+    with torch.device("meta"):
+        return count_macs(_family(config)(config), torch.zeros(frames, 1, *frame))
 
 
 def _as_dict(value: NeuronConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ def evaluation(classes: int) -> Evaluation:
     labels = torch.arange(classes).repeat(4)
     score.add(torch.nn.functional.one_hot(labels * (labels % 3 > 0), classes).float(), labels)
     names = tuple(f"class_{i} of $many$" for i in range(classes))
-    return Evaluation(score=score, classes=names, views=1, rates=FiringRates(), data_hash="0" * 64, skipped=())
+    return Evaluation(
+        score=score, classes=names, views=1, average="logits", rates=FiringRates(), data_hash="0" * 64, skipped=()
+    )
 
 
 def draw(path: Path, **changes) -> None:

@@ -57,7 +57,7 @@ def evaluation() -> Evaluation:
     score = ClassificationScore(3)
     score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
     return Evaluation(
-        score=score, classes=("[red]left", "right", "up"), views=3, rates=FiringRates(), data_hash="d" * 64,
+        score=score, classes=("[red]left", "right", "up"), views=3, average="logits", rates=FiringRates(), data_hash="d" * 64,
         skipped=(("bad.mp4", "is empty"),),
     )  # fmt: skip
 
@@ -116,10 +116,10 @@ def test_models_table_has_every_model_and_its_weights():
 
 
 def test_evaluation_table_shows_figures_hashes_and_empty_classes():
-    text = show(evaluation_table(evaluation(), "abcdef" * 11))
+    text = show(evaluation_table([evaluation()], "abcdef" * 11))
     assert "75.00 %" in text
     assert "100.00 %" in text
-    assert "abcdefabcdef " in text
+    assert "abcdefabcdef," in text
     assert "d" * 12 in text
     assert "[red]left" in text
     assert row(text, "right")[:3] == ["2", "50.0", "%"]

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from spikereel.data.folder import Reading, VideoFolder, VideoList, scan
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.video import read_frames
 from spikereel.errors import ConfigError, DataError
 
 EVAL = EvalTransform(size=16)
@@ -108,6 +109,24 @@ def test_set_epoch_reaches_persistent_workers(folder):
         batches.append(next(iter(loader))[0])
     assert torch.equal(batches[0], batches[2])
     assert not torch.equal(batches[0], batches[1])
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_are_independent_draws_of_the_same_frames(folder, monkeypatch, copies):
+    reads = []
+    monkeypatch.setattr(
+        "spikereel.data.folder.read_frames", lambda *arguments: reads.append(arguments) or read_frames(*arguments)
+    )
+    data = _train_set(folder, copies=copies)
+    video, label = data[1]
+    assert video.shape == (copies, 4, 3, 16, 16)
+    assert label == 1
+    assert len(reads) == 1
+    assert len({copy.numpy().tobytes() for copy in video}) == copies
+    assert torch.equal(video[0], _train_set(folder)[1][0])
+    assert torch.equal(video, _train_set(folder, copies=copies)[1][0])
+    same = VideoFolder(folder, _reading(stride=1, train=True, copies=copies))[1][0]
+    assert torch.equal(same, same[:1].expand_as(same))
 
 
 def test_bad_file_is_raised_when_it_is_reached(broken):
@@ -218,6 +237,8 @@ def test_fingerprint_does_not_depend_on_the_place(folder):
     [
         {"on_error": "ignore"},
         {"train": True, "clips": 2, "stride": 1},
+        {"train": True, "copies": 0},
+        {"copies": 2},
         {"seed": -1},
         {"frames": 0},
         {"clips": 3},

@@ -1,8 +1,11 @@
 """Transforms: one choice for all frames of a clip, the papers' geometry, targets that add up."""
 
+import sys
+
 import pytest
 import torch
 
+from spikereel.data.augment import randaugment, random_erasing, read_policy
 from spikereel.data.transforms import (
     EvalTransform,
     TrainTransform,
@@ -118,6 +121,74 @@ def test_eval_transform():
     assert white.mean().item() == pytest.approx((1 - 0.45) / 0.225)
     with pytest.raises(ConfigError, match="crops is 2"):
         EvalTransform(crops=2)
+
+
+def _film(frames: int = 3, height: int = 40, width: int = 60) -> torch.Tensor:
+    """uint8 [T, 3, H, W] of noise, the same in all frames."""
+    noise = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=_generator())
+    return noise.expand(frames, -1, -1, -1).contiguous()
+
+
+def test_defaults_crop_flip_and_normalise_in_this_order():
+    video, generator = _film(), _generator(5)
+    expected = random_resized_crop(video, 16, generator=generator)
+    assert expected.dtype == torch.uint8
+    if torch.rand((), generator=generator) < 0.5:
+        expected = horizontal_flip(expected)
+    expected = normalise(expected, 0.45, 0.225)
+    assert torch.equal(TrainTransform(size=16, flip=True)(video, _generator(5)), expected)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_published_order(seed):
+    video, generator = _film(), _generator(seed)
+    expected = randaugment(video, read_policy("m5-n2-mstd0.25"), generator=generator)
+    expected = normalise(expected, 0.45, 0.225)
+    expected = random_resized_crop(expected, 16, antialias=False, generator=generator)
+    if torch.rand((), generator=generator) < 0.5:
+        expected = horizontal_flip(expected)
+    expected = random_erasing(expected, probability=0.5, generator=generator)
+    transform = TrainTransform(size=16, flip=True, randaugment="m5-n2-mstd0.25", erasing=0.5, antialias=False)
+    assert torch.equal(transform(video, _generator(seed)), expected)
+
+
+def test_erased_noise_is_not_normalised():
+    transform = TrainTransform(size=32, erasing=1.0, mean=0.0, std=0.001)
+    clip = transform(torch.full((2, 3, 32, 32), 255, dtype=torch.uint8), _generator())
+    assert clip.max().item() == pytest.approx(1000)
+    noise = clip[clip < 900]
+    assert 0.8 < noise.std() < 1.2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"randaugment": "m9"}, {"randaugment": ""}, {"randaugment": "m11-n2"}, {"erasing": -0.1}, {"erasing": 1.1}],
+)
+def test_train_transform_refuses(options):
+    ((name, _),) = options.items()
+    with pytest.raises(ConfigError, match=f"{name} is"):
+        TrainTransform(**options)
+
+
+def test_train_transform_without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    TrainTransform(size=16, erasing=0.5)(_film(), _generator())
+    with pytest.raises(ConfigError, match="Pillow"):
+        TrainTransform(randaugment="m5-n2")
+
+
+def test_without_antialiasing_pixels_are_sampled():
+    video = _film(1, 64, 64).float()
+    # Every eighth pixel and its neighbour, 3 and 4 of 0 to 7, both ways.
+    sampled = (video[..., 3::8, 3::8] + video[..., 3::8, 4::8] + video[..., 4::8, 3::8] + video[..., 4::8, 4::8]) / 4
+    assert torch.allclose(resize_short_side(video, 8, antialias=False), sampled)
+    assert not torch.allclose(resize_short_side(video, 8), sampled, atol=10)
+    evaluated = EvalTransform(size=8, mean=0.0, std=1.0, antialias=False)(video.to(torch.uint8))
+    assert torch.allclose(evaluated, sampled / 255)  # not rounded to uint8 on the way
+    trained = TrainTransform(size=8, scale=(1.0, 1.0), ratio=(1.0, 1.0), mean=0.0, std=1.0, antialias=False)
+    assert torch.allclose(trained(video.to(torch.uint8)), sampled / 255)
+    three = EvalTransform(size=8, crops=3, antialias=False)(video.to(torch.uint8))
+    assert torch.allclose(three[1], (sampled / 255 - 0.45) / 0.225, atol=1e-5)
 
 
 def _batch() -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
+from typing import get_args
 
 import pytest
 import torch
 
 from spikereel.errors import ConfigError
-from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.neuron import Kind, Neuron, NeuronConfig
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.ops.lif import ilif, lif, plif
 
@@ -64,8 +65,76 @@ def test_plif_starts_at_its_tau_and_learns(tau):
 
 
 def test_only_plif_has_parameters():
-    counts = {kind: len(Neuron(NeuronConfig(kind=kind)).state_dict()) for kind in ("lif", "plif", "ilif")}
-    assert counts == {"lif": 0, "plif": 1, "ilif": 0}
+    counts = {kind: len(Neuron(NeuronConfig(kind=kind)).state_dict()) for kind in get_args(Kind)}
+    assert counts == {"lif": 0, "plif": 1, "if": 0, "ilif": 0, "relu": 0}
+
+
+@pytest.mark.parametrize(
+    ("reset", "spikes", "membranes"),
+    [
+        # charged: 0.5, 0.75, 1, 1.5, 0.25; equality fires, and nothing leaks
+        ("hard", [0, 0, 1, 1, 0], [0.5, 0.75, 0.0, 0.0, 0.25]),
+        # charged: 0.5, 0.75, 1, 1.5, 0.75
+        ("soft", [0, 0, 1, 1, 0], [0.5, 0.75, 0.0, 0.5, 0.75]),
+    ],
+)
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+def test_if_by_hand(reset, spikes, membranes, backend):
+    neuron = Neuron(NeuronConfig(kind="if", reset=reset, backend=backend))
+    x = torch.tensor([0.5, 0.25, 0.25, 1.5, 0.25]).view(5, 1)
+    s, last = neuron(x)
+    assert s.flatten().tolist() == spikes
+    v = None
+    for current, spike, membrane in zip(x.split(1), spikes, membranes, strict=True):
+        s, v = neuron(current, v)
+        assert (s.item(), v.item()) == (spike, membrane)
+    assert torch.equal(v, last)
+
+
+@pytest.mark.parametrize("change", [{"tau": 7.0}, {"decay_input": True}, {"decay_input": False}])
+def test_if_has_no_time_constant(change):
+    got = _gradient(Neuron(NeuronConfig(kind="if", **change)))
+    plain = _gradient(Neuron(NeuronConfig(kind="if")))
+    assert all(torch.equal(a, b) for a, b in zip(got, plain, strict=True))
+
+
+@pytest.mark.parametrize("field", CHANGES.keys() - {"tau", "decay_input"})
+def test_if_constants_arrive(field):
+    constants = {field: CHANGES[field]}
+    got = _gradient(Neuron(NeuronConfig(kind="if", **constants)))
+    wanted = _gradient(lambda x: lif(x, tau=math.inf, decay_input=False, **constants))
+    plain = _gradient(Neuron(NeuronConfig(kind="if")))
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(got, plain, strict=True))
+
+
+def test_if_passes_the_gradient_on_undamped():
+    """Of a membrane that never fired, to every input before it."""
+    x = torch.full((5, 1), 0.1, requires_grad=True)
+    _, v = Neuron(NeuronConfig(kind="if"))(x)
+    v.sum().backward()
+    assert x.grad.flatten().tolist() == [1.0] * 5
+
+
+def test_relu_remembers_nothing():
+    neuron = Neuron(NeuronConfig(kind="relu"))
+    x = torch.tensor([-1.0, 0.0, 0.5, 3.0, -0.25]).view(5, 1).requires_grad_()
+    y, v = neuron(x)
+    assert y.flatten().tolist() == [0.0, 0.0, 0.5, 3.0, 0.0]
+    assert v.shape == (0,)
+    again, _ = neuron(x[2:], v)
+    assert torch.equal(again, y[2:])
+    y.sum().backward()
+    assert x.grad.flatten().tolist() == [0.0, 0.0, 1.0, 1.0, 0.0]
+    assert not neuron.spiking
+    assert Neuron(NeuronConfig()).spiking
+
+
+def test_relu_shows_the_share_of_outputs_that_are_not_zero():
+    neuron = Neuron(NeuronConfig(kind="relu"))
+    with firing_rates(torch.nn.ModuleDict({"a": neuron})) as rates:
+        neuron(torch.tensor([[7.0, 0.5, -1.0, 0.0], [-1.0, -2.0, 0.0, 3.0]]))
+    assert rates["a"].tolist() == [0.5, 0.25]
 
 
 def test_impossible_neurons(as_user):

@@ -42,6 +42,17 @@ def test_drop_path_keeps_the_expectation():
     assert abs(y.mean().item() - 1.0) < 0.01
 
 
+def test_drop_path_over_time_drops_steps_of_the_whole_batch():
+    torch.manual_seed(0)
+    x = torch.rand(400, 5, 2, 3, 1) + 0.5
+    y = DropPath(0.25, over_time=True)(x)
+    kept = y != 0
+    assert torch.equal(kept, kept[:, :1, :1, :1].expand_as(kept))
+    assert torch.allclose(y[kept], x[kept] / 0.75)
+    assert 0.2 < 1 - kept[:, 0, 0, 0, 0].float().mean() < 0.3
+    assert torch.equal(DropPath(0.9, over_time=True).eval()(x), x)
+
+
 def test_drop_path_off():
     x = torch.rand(2, 3, 4)
     assert torch.equal(DropPath(0.9).eval()(x), x)

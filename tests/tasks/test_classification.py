@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spikereel.tasks.classification import ClassificationScore, classification_loss, view_logits
+from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 
 
 def test_loss_by_hand():
@@ -52,6 +52,9 @@ class MeanOfVideo(torch.nn.Module):
 
 def test_logits_of_views_are_averaged():
     videos = torch.rand(2, 3, 4, 5, 6, 6, generator=torch.Generator().manual_seed(0))
-    each = torch.stack([view_logits(MeanOfVideo(), videos[:, i]) for i in range(3)])
+    each = torch.stack([view_scores(MeanOfVideo(), videos[:, i]) for i in range(3)])
     assert each.shape == (3, 2, 5)
-    torch.testing.assert_close(view_logits(MeanOfVideo(), videos), each.mean(0))
+    torch.testing.assert_close(view_scores(MeanOfVideo(), videos), each.mean(0))
+    probabilities = view_scores(MeanOfVideo(), videos, "softmax")
+    torch.testing.assert_close(probabilities, each.softmax(2).mean(0))
+    assert not torch.allclose(probabilities, each.mean(0).softmax(1))

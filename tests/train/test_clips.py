@@ -82,7 +82,8 @@ def test_folder_with_splits_of_its_own(tmp_path):
 
 def test_views_of_a_file(tmp_path):
     spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), stride=1, clips=2, crops=3)
-    assert build_dataset(spec, "test")[0][0].shape == (6, 4, 3, 32, 32)
+    assert build_dataset(spec, "test", views=True)[0][0].shape == (6, 4, 3, 32, 32)
+    assert build_dataset(spec, "test")[0][0].shape == (4, 3, 32, 32)
     assert build_dataset(spec, "train")[0][0].shape == (4, 3, 32, 32)
 
 

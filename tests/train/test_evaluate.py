@@ -10,7 +10,7 @@ from small import DATA, KINDS, cut_short, small_weights, video_folder
 from spikereel.data.motion import CLASSES
 from spikereel.errors import DataError
 from spikereel.train.clips import build_dataset
-from spikereel.train.evaluate import evaluate
+from spikereel.train.evaluate import evaluate, protocols
 
 
 def test_accuracy_is_that_of_the_logits(tmp_path):
@@ -43,7 +43,7 @@ def test_views_are_averaged_and_bad_files_reported(tmp_path):
     bad = cut_short(video_folder(tmp_path / "videos") / KINDS[0] / "1.mp4")
     spec = replace(DATA, kind="folder", root=str(tmp_path / "videos"), stride=1, clips=2, crops=3, on_error="skip")
     model = small_weights(tmp_path / "w.safetensors", spec, KINDS)
-    clips = build_dataset(spec, "test", classes=KINDS)
+    clips = build_dataset(spec, "test", classes=KINDS, views=True)
     outcome = evaluate(model, clips, spec, batch=2)
     assert (outcome.score.clips, outcome.views) == (5, 6)
     ((path, reason),) = outcome.skipped
@@ -52,6 +52,19 @@ def test_views_are_averaged_and_bad_files_reported(tmp_path):
     with torch.inference_mode():
         best = [int(model(clips[i][0].transpose(0, 1))[0].mean(0).argmax()) for i in range(5)]
     assert outcome.score.confusion.sum(0).tolist() == [best.count(0), best.count(1)]
+
+
+def test_a_single_view_is_judged_beside_several():
+    spec = replace(DATA, clips=5, crops=3)
+    assert [(x.clips, x.crops) for x in protocols(spec)] == [(5, 3), (1, 1)]
+    assert protocols(DATA) == [DATA]
+
+
+def test_probabilities_or_logits_are_averaged(tmp_path):
+    spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path / "videos")), crops=3, average="softmax")
+    model = small_weights(tmp_path / "w.safetensors", spec, KINDS)
+    outcome = evaluate(model, build_dataset(spec, "test", views=True), spec)
+    assert (outcome.views, outcome.to_json()["averaged"]) == (3, "softmax")
 
 
 def test_classes_that_are_not_the_models(tmp_path):

@@ -43,12 +43,12 @@ def batch(size: int = 4):
 
 
 def test_warmup_and_cosine_by_hand():
-    values = [warmup_cosine(step, 100, 0.1) for step in range(101)]
-    assert values[0] == pytest.approx(1 / 11)
-    assert values[9] == pytest.approx(10 / 11)
+    values = [warmup_cosine(step, 100, 0.1, 0.2) for step in range(101)]
+    assert values[0] == pytest.approx(0.2)
+    assert values[5] == pytest.approx(0.6)
     assert values[10] == 1.0
-    assert values[55] == pytest.approx(0.5)
-    assert values[100] == pytest.approx(0.0)
+    assert values[55] == pytest.approx(0.6)
+    assert values[100] == pytest.approx(0.2)
     assert values[:11] == sorted(values[:11])
     assert values[10:] == sorted(values[10:], reverse=True)
     assert warmup_cosine(0, 1, 0.0) == 1.0

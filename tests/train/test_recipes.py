@@ -8,7 +8,6 @@ import pytest
 from spikereel.config import build, known_keys, override
 from spikereel.errors import ConfigError
 from spikereel.hub import ARCHITECTURES
-from spikereel.train.clips import channels_of
 from spikereel.train.config import DataSpec, OptimSpec, Recipe, data_spec_of
 from spikereel.train.recipes import RECIPES, get_recipe
 from spikereel.train.run import build_model, metadata_of
@@ -45,9 +44,13 @@ def test_every_field_can_be_changed(name):
 @EVERY
 def test_model_of_the_recipe_is_built_in_one_step(name):
     recipe = get_recipe(name)
-    small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), depths=(1, 1), start=None)
-    model = build_model(small, classes=("a", "b"), in_channels=channels_of(recipe.data))
+    svformer = recipe.model.name.startswith("svformer")
+    own = {"depths": (1, 1, 1, 1), "head_dim": 8} if svformer else {"depths": (1, 1)}
+    small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), start=None, **own)
+    model = build_model(small, recipe.data, classes=("a", "b"))
     assert (model.config.num_classes, model.config.widths) == (2, (8, 16, 16, 24))
+    if svformer:
+        assert (model.config.frames, model.config.image_size) == (recipe.data.frames, recipe.data.size)
     if recipe.model.threshold is not None:
         assert model.config.neuron.threshold == recipe.model.threshold
 

@@ -19,6 +19,8 @@ EPILOG = """examples:
   spikereel evaluate runs/motion/best.safetensors       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
   spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
+  spikereel import checkpoint.pyth --as svformer        weights of the papers' authors, read safely
+  spikereel calibrate weights.safetensors data.kind=folder data.root=videos
 """
 
 
@@ -102,7 +104,28 @@ def _parser() -> argparse.ArgumentParser:
     energy.add_argument("--size", type=int, help="side in pixels (architectures: 224)")
     _json(energy)
 
-    command("list", _list, "list models, weights and recipes")
+    bring = command("import", _import, "read a checkpoint of the papers' authors and write it as weights of Spikereel")
+    bring.add_argument("file", metavar="FILE", help="the checkpoint: .pth, .pyth or .safetensors")
+    bring.add_argument(
+        "--as", dest="name", metavar="NAME", required=True,
+        help="a model of `spikereel list`, completed by the shapes in FILE; or weights, whose configuration holds",
+    )  # fmt: skip
+    bring.add_argument("--out", metavar="PATH", help="weights to write (default: FILE.spikereel.safetensors, here)")
+    bring.add_argument("--partial", action="store_true", help="leave fresh values where FILE has nothing that fits")
+    _json(bring)
+
+    calibrate = command("calibrate", _calibrate, "re-estimate the statistics of all batch norms on training clips")
+    calibrate.add_argument("model", metavar="WEIGHTS", help="a .safetensors file, a folder or a listed name")
+    calibrate.add_argument(
+        "assignments", nargs="*", metavar="data.key=value",
+        help="what to change of the data; data.kind=... for weights that do not say how clips are made",
+    )  # fmt: skip
+    calibrate.add_argument("--clips", type=int, default=64, metavar="N", help="about so many (default: 64)")
+    calibrate.add_argument(
+        "--out", metavar="PATH", help="weights to write (default: WEIGHTS.calibrated.safetensors, here)"
+    )
+
+    _json(command("list", _list, "list models, weights and recipes"))
     command("doctor", _doctor, "print versions, devices and active kernels")
     return parser
 
@@ -150,49 +173,23 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from dataclasses import dataclass
-
-    from rich.progress import Progress
-
+    from spikereel.apps.evaluate import evaluate_all, evaluation_json
+    from spikereel.apps.importer import data_of
     from spikereel.apps.tables import evaluation_table
-    from spikereel.apps.versions import provenance
-    from spikereel.config import override
     from spikereel.hub import load_model, weights_hash
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.config import DataSpec, data_spec_of
-    from spikereel.train.evaluate import evaluate
-
-    @dataclass(frozen=True, kw_only=True)
-    class Options:
-        data: DataSpec
 
     if options.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {options.batch}")
     writable(options.json)
     model = load_model(options.model)
-    spec = override(Options(data=data_spec_of(model.metadata)), options.assignments).data
+    spec = data_of(model, options.assignments)
     console = _console()
-    with Progress(console=console, transient=True) as bar:
-        scanning = bar.add_task("looking at files", total=None, visible=spec.on_error == "skip")
-        dataset = build_dataset(
-            spec, spec.split, classes=tuple(model.metadata.classes) or None,
-            progress=lambda done, total: bar.update(scanning, completed=done, total=total),
-        )  # fmt: skip
-        judging = bar.add_task("judging clips", total=len(dataset))
-        outcome = evaluate(
-            model, dataset, spec, batch=options.batch,
-            progress=lambda done, total: bar.update(judging, completed=done, total=total),
-        )  # fmt: skip
-    digest = weights_hash(model)
-    console.print(evaluation_table(outcome, digest))
-    for path, reason in outcome.skipped:
+    outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
+    console.print(evaluation_table(outcomes, weights_hash(model)))
+    for path, reason in outcomes[0].skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if options.json:
-        import dataclasses
-
-        data = dataclasses.asdict(spec)
-        result = {"model": str(options.model), "weights_hash": digest, "split": spec.split, "data": data}
-        write_json(options.json, {**result, **outcome.to_json(), **provenance()})
+        write_json(options.json, evaluation_json(model, str(options.model), spec, outcomes))
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -241,14 +238,60 @@ def _energy(options: argparse.Namespace) -> None:
         write_json(options.json, {"model": options.model, "note": note, **passport.to_json()})
 
 
-def _list(_options: argparse.Namespace) -> None:
+def _import(options: argparse.Namespace) -> None:
+    from spikereel.apps.importer import read_import, write_import
+    from spikereel.apps.tables import import_table
+    from spikereel.apps.versions import provenance
+
+    out = options.out or f"{Path(options.file).stem}.spikereel.safetensors"
+    for path in (out, options.json):
+        writable(path)
+    imported = read_import(options.file, options.name)
+    console = _console()
+    console.print(import_table(imported))
+    write_import(imported, out, partial=options.partial)
+    console.print(f"written: {out}", markup=False)
+    if bare := imported.found.without_statistics:
+        advice = f"{len(bare)} batch norms have no statistics; before use, run: spikereel calibrate {out}"
+        console.print(advice, style="yellow", markup=False)
+    if options.json:
+        write_json(options.json, {**imported.to_json(), "out": str(out), **provenance()})
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from rich.progress import Progress
+
+    from spikereel.apps.importer import data_of, recalibrate, write_calibrated
+    from spikereel.apps.tables import moves_table
+    from spikereel.hub import load_model
+
+    out = options.out or f"{Path(options.model).stem}.calibrated.safetensors"
+    writable(out)
+    model = load_model(options.model)
+    spec = data_of(model, options.assignments)
+    console = _console()
+    with Progress(console=console, transient=True) as bar:
+        seeing = bar.add_task("seeing clips", total=None)
+        seen, moves = recalibrate(
+            model, spec, options.clips, progress=lambda done, total: bar.update(seeing, completed=done, total=total)
+        )
+    write_calibrated(model, out)
+    console.print(moves_table(moves), f"{seen} training clips of data.kind={spec.kind}; written: {out}", markup=False)
+
+
+def _list(options: argparse.Namespace) -> None:
     from spikereel.apps.tables import models_table
     from spikereel.hub import list_models
     from spikereel.train.recipes import RECIPES
 
-    console = _console()
-    console.print(models_table(list_models()))
+    writable(options.json)
+    models, console = list_models(), _console()
+    console.print(models_table(models))
     console.print(f"recipes: {', '.join(RECIPES)}", markup=False)
+    if options.json:
+        import dataclasses
+
+        write_json(options.json, {name: dataclasses.asdict(info) for name, info in models.items()})
 
 
 def _doctor(_options: argparse.Namespace) -> None:

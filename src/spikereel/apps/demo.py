@@ -19,7 +19,7 @@ from spikereel.apps.tables import energy_table, evaluation_table, firing_table, 
 from spikereel.apps.versions import provenance
 from spikereel.data.motion import MotionClips
 from spikereel.hub import find_weights, load_model, weights_hash
-from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.base import VideoModel
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec, Recipe, data_spec_of
 from spikereel.train.evaluate import Evaluation, evaluate
@@ -61,7 +61,7 @@ def demo(
     best = next(iter(SCHEMES))
     model = load_model(results[best].last)
     console.rule(f"{best}, by class")
-    console.print(evaluation_table(evaluations[best], weights_hash(model)))
+    console.print(evaluation_table([evaluations[best]], weights_hash(model)))
     sample, label, prediction = _generated(model, data_spec_of(model.metadata))
     console.rule(f"a generated clip: {label}")
     console.print(top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport))
@@ -115,7 +115,7 @@ def _judge(weights: Path, console: Console) -> Evaluation:
         )
 
 
-def _generated(model: SpikeVideoFormer, spec: DataSpec) -> tuple[torch.Tensor, str, Prediction]:
+def _generated(model: VideoModel, spec: DataSpec) -> tuple[torch.Tensor, str, Prediction]:
     """An rgb clip that the model never saw, its true class, and what the model says."""
     index = 1
     clips = MotionClips(index + 1, seed=FRESH_SEED + 5, frames=spec.frames, height=spec.size, width=spec.size)
@@ -124,7 +124,7 @@ def _generated(model: SpikeVideoFormer, spec: DataSpec) -> tuple[torch.Tensor, s
     return sample, clips.classes[label], predict(model, sample, views=1)
 
 
-def _classify(model: SpikeVideoFormer, video: str, out: Path, console: Console) -> Prediction:
+def _classify(model: VideoModel, video: str, out: Path, console: Console) -> Prediction:
     prediction = predict(model, video, views=1)
     console.rule(prediction.path)
     console.print(top5_table(prediction))

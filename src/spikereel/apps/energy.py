@@ -5,8 +5,9 @@ import torch
 from spikereel.apps.predict import predict
 from spikereel.data.motion import MotionClips
 from spikereel.errors import ConfigError
-from spikereel.hub import ARCHITECTURES, create_model, load_model
+from spikereel.hub import ARCHITECTURES, architecture, create_model, load_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.models.svformer import SVFormerConfig
 from spikereel.runtime.energy import Passport, measure
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import data_spec_of
@@ -43,7 +44,8 @@ def _untrained(name: str, frames: int, size: int) -> tuple[Passport, str]:
     if frames < 1 or size < 16:
         raise ConfigError(f"--frames must be at least 1 and --size at least 16, got {frames} and {size}")
     torch.manual_seed(0)
-    model = create_model(name)
+    tied = isinstance(architecture(name).config, SVFormerConfig)
+    model = create_model(name, **({"frames": frames, "image_size": size} if tied else {}))
     dataset = MotionClips(2, frames=frames, height=size, width=size)
     clips = torch.stack([dataset[i][0] for i in range(2)], dim=1) * 2 - 1
     calibrate(model, [clips])

@@ -7,6 +7,7 @@ from spikereel.errors import ConfigError
 EXTRAS = {
     "train": ("pytorch_lightning", "tensorboard"),
     "draw": ("matplotlib", "PIL"),
+    "hub": ("huggingface_hub",),
 }
 
 

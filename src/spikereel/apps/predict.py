@@ -15,7 +15,8 @@ from spikereel.data.transforms import EvalTransform
 from spikereel.data.video import VideoInfo, probe, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, weights_hash
-from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.layers.state import State
+from spikereel.models.base import VideoModel
 from spikereel.runtime.energy import Passport, measure
 from spikereel.train.config import DataSpec, data_spec_of
 
@@ -85,7 +86,7 @@ class Prediction:
         }  # fmt: skip
 
 
-def predict(model: SpikeVideoFormer, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
+def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
     """The classes of one video, with firing rates and energy measured on it.
 
     source: a video file; a `.npy` file, uint8 [T, H, W, 3] or float [T, C, H, W] in [0, 1]; or a tensor, uint8
@@ -206,7 +207,7 @@ def _check_values(name: str, clip: Tensor) -> None:
 def _views(video: _Source, indices: list[int], spec: DataSpec, crops: int, simulated: bool) -> list[Tensor]:
     """The crops of one clip, each float32 [T, 1, C, size, size], ready for the model."""
     if spec.modality == "rgb":
-        see = EvalTransform(size=spec.size, crops=crops, mean=spec.mean, std=spec.std)
+        see = EvalTransform(size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias)
         frames = video.read(indices)
     else:
         see = EvalTransform(size=spec.size, crops=crops, mean=0.0, std=1.0)
@@ -244,7 +245,7 @@ def _running(model: nn.Module, views: list[Tensor]) -> tuple[tuple[float, ...], 
     try:
         with torch.no_grad():
             for view in views:
-                state, row = None, []
+                state, row = State(), []
                 for frame in view:
                     logits, state = model(frame[None], state)
                     row.append(logits)

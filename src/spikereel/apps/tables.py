@@ -1,6 +1,7 @@
 """What the command line shows, as Rich renderables; nothing here prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,10 +12,13 @@ from rich.text import Text
 from torch import Tensor
 
 from spikereel.apps.predict import Prediction
+from spikereel.hub import ANN as TWIN
 from spikereel.hub import ModelInfo
+from spikereel.models.authors import first_few
 from spikereel.runtime.energy import ASSUMPTIONS, Passport
 
 if TYPE_CHECKING:
+    from spikereel.apps.importer import Imported, Move
     from spikereel.train.evaluate import Evaluation
 
 Rates = Tensor | Sequence[float] | float
@@ -143,30 +147,116 @@ def energy_table(passport: Passport) -> RenderableType:
 
 
 def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
-    """The outcome of `list_models`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """The outcome of `list_models`: sizes and schemes, published figures, and where weights can be had.
+
+    The twins with ReLU are one line: they differ from their models in nothing that is shown here.
+    """
+    twins = [name for name in models if name.endswith(TWIN)]
+    shown = {name: info for name, info in models.items() if name not in twins}
+    table = _narrow()
     table.add_column("model", no_wrap=True)
-    table.add_column("M param.", justify="right", no_wrap=True)
-    table.add_column("attention", no_wrap=True)
-    table.add_column("weights", no_wrap=True)
-    notes = Text()
-    for name, info in models.items():
+    table.add_column("task", overflow="fold", min_width=8)
+    for name in ("M\nparam.", "GMAC\na clip"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("clip\nT x H x W", "attention", "weights"):
+        table.add_column(name, no_wrap=name.startswith("clip"), overflow="fold", min_width=9)
+    for name, info in shown.items():
+        t, _, h, w = info.clip
         weights = Text("\n".join(full.removeprefix(name) for full in info.weights) or "-", "green")
-        scheme = f"{info.attention}, {info.similarity}"
-        table.add_row(Text(name, "bold"), f"{info.parameters * 1e-6:.1f}", scheme, weights)
-        if info.published:
-            notes.append(f"{name}: {info.published}\n")
-    sources = sorted({info.source for info in models.values()})
-    return Group(table, notes, Text("sources: " + "; ".join(sources), "dim"))
+        table.add_row(
+            Text(name, "bold"), info.task, f"{info.parameters * 1e-6:.1f}", f"{float(f'{info.macs * 1e-9:.3g}'):,g}",
+            f"{t}x{h}x{w}", f"{info.attention}, {info.similarity}", weights,
+        )  # fmt: skip
+    lines: list[RenderableType] = [table]
+    if twins:
+        lines.append(
+            Text(f"\nEvery one has a twin, NAME{TWIN}: the same network with ReLU in place of spiking neurons.")
+        )
+    sources = sorted({info.source for info in shown.values()})
+    return Group(*lines, *_published(shown), *_obtain(shown), Text("\nsources: " + "; ".join(sources), "dim"))
 
 
-def evaluation_table(evaluation: "Evaluation", weights_hash: str) -> RenderableType:
-    """Accuracy on a test set, in all and by class, with the hashes of weights and data."""
+def _published(models: Mapping[str, ModelInfo]) -> Iterator[RenderableType]:
+    table = _narrow()
+    table.add_column("\npublished", no_wrap=True)
+    for name, ratio in (("figure", 6), ("protocol", 5), ("source", 6)):
+        table.add_column(name, ratio=ratio)
+    for name, info in models.items():
+        for i, x in enumerate(info.published):
+            table.add_row(Text("" if i else name, "bold"), Text(x.figure), Text(x.protocol), Text(x.source, "dim"))
+    if table.row_count:
+        yield table
+
+
+def _obtain(models: Mapping[str, ModelInfo]) -> Iterator[RenderableType]:
+    """Models in groups that say the same but for their names."""
+    groups: dict[str, list[str]] = {}
+    for name, info in models.items():
+        groups.setdefault(info.obtain.replace(f"--as {name}", "--as NAME"), []).append(name)
+    table = _narrow()
+    table.add_column("\nmore weights", no_wrap=True)
+    table.add_column("where", ratio=1)
+    for where, names in groups.items():
+        table.add_row(Text(_together(names), "bold"), Text(where if names[1:] else where.replace("NAME", names[0])))
+    yield table
+
+
+def _together(names: Sequence[str]) -> str:
+    """ "a_s, _m, b": what names share with the one before is said once."""
+    stems = [name.rpartition("_")[0] for name in names]
+    shared = [bool(stem) and stem == before for stem, before in zip(stems, ["", *stems], strict=False)]
+    return ", ".join(name.removeprefix(stem) if s else name for name, stem, s in zip(names, stems, shared, strict=True))
+
+
+def _narrow() -> Table:
+    """A table that leaves the width of a terminal to its content."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+
+
+def import_table(imported: "Imported") -> RenderableType:
+    """Entries of a checkpoint by how they met those of the model, and the fields that its shapes decided."""
+    found, table = imported.found, Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("entries", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    table.add_row("matched", Text(str(len(found.matched)), "bold green"), "")
+    for kind, names in found.problems().items():
+        table.add_row(kind, Text(str(len(names)), "bold yellow"), Text(first_few(names), "dim"))
+    c = imported.model.config
+    fields = {x: getattr(c, x) for x in ("num_classes", "in_channels", "frames", "image_size") if hasattr(c, x)}
+    facts = ", ".join(f"{key} {value}" for key, value in fields.items())
+    return Group(Text(f"{imported.source} as {imported.name}: {facts}"), table)
+
+
+def moves_table(moves: "Sequence[Move]", most: int = 5) -> RenderableType:
+    """Batch norms whose statistics moved farthest in calibration, and the median of all."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("batch norm", overflow="fold")
+    for name in ("mean moved, in std", "std x"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for x in moves[:most]:
+        table.add_row(Text(x.name), f"{x.mean:.3g}", f"{x.scale:.3g}")
+    means, scales = ([getattr(x, field) for x in moves] for field in ("mean", "scale"))
+    table.add_row(f"median of {len(moves)}", f"{median(means):.3g}", f"{median(scales):.3g}", style="bold")
+    return table
+
+
+def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> RenderableType:
+    """Accuracy on a test set under each protocol of views, then by class for the first, with hashes.
+
+    evaluations: those of one model on the same clips, such as in 15 views and in one.
+    """
+    evaluation = evaluations[0]
     score = evaluation.score
-    facts = Table.grid(padding=(0, 3, 0, 0))
-    facts.add_row("top-1", Text(f"{score.top1:.2f} %", "bold green"), "clips", str(score.clips))
-    facts.add_row("top-5", f"{score.top5:.2f} %", "views a clip", str(evaluation.views))
-    facts.add_row("weights", weights_hash[:HASH], "data", evaluation.data_hash[:HASH])
+    figures = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("views a clip", "averaged", "clips", "top-1", "top-5"):
+        figures.add_column(name, justify="right", no_wrap=True)
+    for x in evaluations:
+        figures.add_row(
+            str(x.views), x.average if x.views > 1 else "-", str(x.score.clips),
+            Text(f"{x.score.top1:.2f} %", "bold green"), f"{x.score.top5:.2f} %",
+        )  # fmt: skip
+    facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}", "dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     for name in ("clips", "correct"):

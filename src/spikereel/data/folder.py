@@ -56,6 +56,7 @@ class Reading:
     transform: Transform  # (uint8 [T, C, H, W], generator or None) -> float32; TrainTransform or EvalTransform
     stride: float | None = None  # see `sample_indices`; None spreads the clip over the whole video
     clips: int = 1  # views in time, for evaluation
+    copies: int = 1  # of a training clip, decoded once and transformed this many times
     train: bool = False  # draw a random clip, and hand the transform a generator
     seed: int = 0  # of everything random
     on_error: Literal["raise", "skip"] = "raise"  # what a bad file does, see `VideoFiles`
@@ -66,6 +67,10 @@ class Reading:
             raise ConfigError(f"on_error is {self.on_error!r}: choose 'raise' or 'skip'")
         if self.train and self.clips > 1:
             raise ConfigError(f"clips is {self.clips}: training takes one clip of a video at a time")
+        if self.copies < 1:
+            raise ConfigError(f"copies is {self.copies}: it must be at least 1")
+        if self.copies > 1 and not self.train:
+            raise ConfigError(f"copies is {self.copies}: only training draws several copies of a clip, give train=True")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: it must be at least 0")
         # Other wrong combinations show here and not in a worker.
@@ -82,8 +87,9 @@ class VideoFiles(Dataset):
 
     With several views - `reading.clips` in time times the crops of an `EvalTransform(crops=3)` - it is
     [views, T, C, H, W], the crops of a clip next to each other. With `reading.train` an item is random, seeded by
-    (seed, epoch, index): the same whatever the worker or the order. Call `set_epoch` before each epoch; it reaches
-    workers that are already running.
+    (seed, epoch, index): the same whatever the worker or the order; with `reading.copies` above 1 it is
+    [copies, T, C, H, W], the same frames transformed by independent draws. Call `set_epoch` before each
+    epoch; it reaches workers that are already running.
 
     `on_error="raise"`: a bad file is a DataError when it is reached. `on_error="skip"`: all files are decoded once at
     construction (`progress(done, total)` after each), bad ones leave the dataset and stand in `skipped` as
@@ -115,7 +121,7 @@ class VideoFiles(Dataset):
         if path not in self._lengths:
             self._lengths[path] = probe(path).frames
         generator = self._generator(index % len(self)) if self.reading.train else None
-        views = [self._view(path, clip, generator) for clip in range(self.reading.clips)]
+        views = [view for clip in range(self.reading.clips) for view in self._views(path, clip, generator)]
         if len(views) == 1:
             return views[0], label
         return torch.stack(views).flatten(0, views[0].ndim - 4), label
@@ -128,12 +134,14 @@ class VideoFiles(Dataset):
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def _view(self, path: Path, clip: int, generator: torch.Generator | None) -> Tensor:
+    def _views(self, path: Path, clip: int, generator: torch.Generator | None) -> list[Tensor]:
+        """The copies of one clip, which is decoded once."""
         how = self.reading
         indices = sample_indices(
             self._lengths[path], how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
         )
-        return how.transform(read_frames(path, indices), generator)
+        frames = read_frames(path, indices)
+        return [how.transform(frames, generator) for _ in range(how.copies)]
 
     def _generator(self, index: int) -> torch.Generator:
         entropy = np.random.SeedSequence([self.reading.seed, int(self._epoch), index]).generate_state(1, np.uint64)
@@ -224,19 +232,27 @@ def _default_classes(labels: Sequence[int] | Sequence[str]) -> list[str]:
 
 def _read_list(path: Path) -> list[tuple[int, str, str]]:
     """(line number, file name, label) of every line that is not blank."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such list; give a text file of lines 'path label'")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; give a text file of lines 'path label'") from error
     lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in read_lines(path, "a text file of lines 'path label'"):
         fields = line.rsplit(maxsplit=1)
         if len(fields) == 1:
             raise DataError(f"{path}:{number}: no label after {fields[0]!r}; write 'path label'")
-        if fields:
-            lines.append((number, fields[0].strip(), fields[1]))
+        lines.append((number, fields[0], fields[1]))
+    return lines
+
+
+def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
+    """(line number, stripped line) of every line that is not blank; `form` says in the errors what the file should be.
+
+    Errors: DataError for a file that is missing, not UTF-8 text, or blank.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such list; give {form}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; give {form}") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
-        raise DataError(f"{path}: lists no files; write a line 'path label' for each")
+        raise DataError(f"{path}: lists no files; give {form}")
     return lines

@@ -33,7 +33,7 @@ CLASSES = (
 )
 
 # Part of the fingerprint: raise it whenever the same (seed, index) gives other pixels.
-_CONTENT_VERSION = 2
+_CONTENT_VERSION = 3
 _DIRECTION = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _TURN = {"clockwise": 1, "counterclockwise": -1}
 _GROWTH = {"zoom_in": 1, "zoom_out": -1}
@@ -45,9 +45,9 @@ class Speeds:
     """Ranges that each clip draws its own motion from; per frame, so they do not depend on the clip's length."""
 
     shift: tuple[float, float] = (0.05, 0.12)  # of the short side; also the step of a shake
-    turn: tuple[float, float] = (15.0, 40.0)  # degrees
-    zoom: tuple[float, float] = (0.06, 0.10)  # change of log-radius
-    radius: tuple[float, float] = (0.12, 0.42)  # of the short side; a zoom past one end goes on from the other
+    turn: tuple[float, float] = (20.0, 45.0)  # degrees
+    zoom: tuple[float, float] = (0.06, 0.09)  # change of log-radius
+    radius: tuple[float, float] = (0.14, 0.50)  # of the short side; a zoom past one end goes on from the other
 
 
 def draw_pose(
@@ -58,7 +58,7 @@ def draw_pose(
     Every class takes the same draws in the same order: a uniform start on a torus of four dimensions, then a path that
     does not depend on the start. A sum modulo the period of a uniform variable and an independent one is uniform, hence
     the pose at each instant has the same distribution for all classes.
-    At 8 frames about half of the zooms pass an end of the radius range and jump back once.
+    At 8 frames 47 % of the zooms pass an end of the radius range and jump back once.
     """
     speeds = speeds or Speeds()
     kind, steps, side = CLASSES[label], np.arange(-1, frames), min(height, width)

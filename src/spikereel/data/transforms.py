@@ -1,7 +1,7 @@
 """Transforms of clips: every random choice is made once and holds for all frames of the clip.
 
 The functions take float or uint8 clips [T, C, H, W] and keep the type; `TrainTransform` and `EvalTransform` put them
-together and give float32. Interpolation is bilinear with antialiasing.
+together and give float32. Interpolation is bilinear, with antialiasing unless that is switched off.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikereel.data.augment import randaugment, random_erasing, read_policy, require_pillow
 from spikereel.errors import ConfigError
 
 # The papers normalise every channel alike: (x - 0.45) / 0.225.
@@ -25,11 +26,11 @@ def to_float(video: Tensor) -> Tensor:
     return video.float() / 255 if video.dtype == torch.uint8 else video.float()
 
 
-def resize_short_side(video: Tensor, size: int) -> Tensor:
+def resize_short_side(video: Tensor, size: int, *, antialias: bool = True) -> Tensor:
     """The short side becomes `size`, the long one floor(long / short * size): [T, C, H, W] -> [T, C, H', W']."""
     height, width = video.shape[-2:]
     short = min(height, width)
-    return _resize(video, height * size // short, width * size // short)
+    return _resize(video, height * size // short, width * size // short, antialias)
 
 
 def center_crop(video: Tensor, size: int) -> Tensor:
@@ -59,6 +60,7 @@ def random_resized_crop(
     *,
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    antialias: bool = True,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """One random box of all frames, resized: [T, C, H, W] -> [T, C, size, size].
@@ -74,11 +76,11 @@ def random_resized_crop(
         box_width, box_height = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
         if 0 < box_width <= width and 0 < box_height <= height:
             top, left = int(down * (height - box_height + 1)), int(right * (width - box_width + 1))
-            return _resize(_crop(video, top, left, box_height, box_width), size, size)
+            return _resize(_crop(video, top, left, box_height, box_width), size, size, antialias)
     box_width = min(width, round(height * ratio[1]))
     box_height = min(height, round(width / ratio[0]))
     top, left = (height - box_height) // 2, (width - box_width) // 2
-    return _resize(_crop(video, top, left, box_height, box_width), size, size)
+    return _resize(_crop(video, top, left, box_height, box_width), size, size, antialias)
 
 
 def horizontal_flip(video: Tensor) -> Tensor:
@@ -96,7 +98,13 @@ def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequenc
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTransform:
-    """Random box, perhaps mirrored, normalised: `(video, generator) -> float32 [T, C, size, size]`."""
+    """Random box, perhaps mirrored, normalised: `(video, generator) -> float32 [T, C, size, size]`.
+
+    With any of `randaugment`, `erasing` and `antialias=False` the order is that of the published SVFormer: RandAugment
+    of the uint8 clip [T, 3, H, W] at its own size, normalising, box, mirror, erasing. Without them the box of a uint8
+    clip is rounded to uint8, and normalised last. Errors: ConfigError for a malformed policy or probability, and for
+    RandAugment without Pillow or of clips that are not uint8.
+    """
 
     size: int = 224
     scale: tuple[float, float] = (0.08, 1.0)  # share of the area
@@ -104,12 +112,31 @@ class TrainTransform:
     flip: bool = False  # mirror half of the clips; wrong for classes that differ by left and right
     mean: float | tuple[float, ...] = MEAN
     std: float | tuple[float, ...] = STD
+    randaugment: str | None = None  # a policy such as "m5-n2-mstd0.25", see `augment.read_policy`
+    erasing: float = 0.0  # probability that a rectangle becomes noise, see `augment.random_erasing`
+    antialias: bool = True  # smooth before sampling down; the published SVFormer does not
+
+    def __post_init__(self):
+        if not 0 <= self.erasing <= 1:
+            raise ConfigError(f"erasing is {self.erasing}: a probability goes from 0 to 1")
+        if self.randaugment is not None:
+            read_policy(self.randaugment)
+            require_pillow()
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        video = random_resized_crop(video, self.size, scale=self.scale, ratio=self.ratio, generator=generator)
+        normalised = self.randaugment is not None or self.erasing > 0 or not self.antialias
+        if self.randaugment is not None:
+            video = randaugment(video, read_policy(self.randaugment), generator=generator)
+        if normalised:
+            video = normalise(video, self.mean, self.std)
+        video = random_resized_crop(
+            video, self.size, scale=self.scale, ratio=self.ratio, antialias=self.antialias, generator=generator
+        )
         if self.flip and torch.rand((), generator=generator) < 0.5:
             video = horizontal_flip(video)
-        return normalise(video, self.mean, self.std)
+        if self.erasing:
+            video = random_erasing(video, probability=self.erasing, generator=generator)
+        return video if normalised else normalise(video, self.mean, self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,22 +144,27 @@ class EvalTransform:
     """Short side to `size`, one central crop or three, normalised.
 
     `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
-    used, it is there so that both transforms are called alike. Errors: ConfigError for other numbers of crops.
+    used, it is there so that both transforms are called alike. With `antialias=False`, as the published SVFormer, the
+    clip is normalised before it is resized; else a uint8 clip is rounded to uint8 between the two.
+    Errors: ConfigError for other numbers of crops.
     """
 
     size: int = 224
     crops: int = 1
     mean: float | tuple[float, ...] = MEAN
     std: float | tuple[float, ...] = STD
+    antialias: bool = True  # smooth before sampling down
 
     def __post_init__(self):
         if self.crops not in (1, 3):
             raise ConfigError(f"crops is {self.crops}: choose 1 or 3")
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        video = resize_short_side(video, self.size)
+        if not self.antialias:
+            video = normalise(video, self.mean, self.std)
+        video = resize_short_side(video, self.size, antialias=self.antialias)
         crops = center_crop(video, self.size) if self.crops == 1 else three_crops(video, self.size)
-        return normalise(crops, self.mean, self.std)
+        return normalise(crops, self.mean, self.std) if self.antialias else crops
 
 
 def mixup_cutmix(
@@ -185,11 +217,11 @@ def _paste_box(videos: Tensor, keep: float, rng: np.random.Generator) -> tuple[T
     return mixed, 1 - (bottom - top) * (right - left) / (height * width)
 
 
-def _resize(video: Tensor, height: int, width: int) -> Tensor:
+def _resize(video: Tensor, height: int, width: int, antialias: bool) -> Tensor:
     if video.shape[-2:] == (height, width):
         return video
     # uint8 has its own rounding and channel limits in interpolate; clips go through float and back.
-    resized = F.interpolate(video.float(), (height, width), mode="bilinear", align_corners=False, antialias=True)
+    resized = F.interpolate(video.float(), (height, width), mode="bilinear", align_corners=False, antialias=antialias)
     return resized.round().clamp(0, 255).to(torch.uint8) if video.dtype == torch.uint8 else resized
 
 

@@ -46,11 +46,22 @@ def schemes(name: str) -> tuple[tuple[Grouping, ...], ...]:
     return SCHEMES[name]
 
 
-class SpikeAttention(nn.Module):
+class ProductAttention(nn.Module):
+    """An attention without softmax, and what has to be known to count its two products k^T v and q (k^T v)."""
+
+    head_dim: int
+    """Channels of a head: each product takes that many multiply-accumulates per value of q."""
+    product: Similarity
+    suffixes: tuple[str, ...] = ("",)
+    """One for each set of neurons `q_lif`, `k_lif`, `v_lif`; two products each."""
+
+
+class SpikeAttention(ProductAttention):
     """head_lif; q, k, v = LIF(BN(RepConv x)); A of the token groupings, summed; attn_lif; projection.
 
     Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1 (spec section 2.10).
     Dot: A = q (k^T v) / 8, no norm, threshold 0.5 (2.8, 2.9).
+    With artificial neurons (ReLU) the product is q (k^T v) for either similarity: 2q - 1 means nothing for real values.
     The second grouping of a factorised module has its own q, k, v and norm, named with `_t`; the projection is shared.
     """
 
@@ -63,6 +74,8 @@ class SpikeAttention(nn.Module):
             raise ConfigError(f"width {dim} cannot be split into {heads} heads; choose widths that {heads} divides")
         self.heads, self.similarity, self.groupings = heads, similarity, groupings
         self.scale = attention_scale(similarity, dim)
+        self.head_dim = dim // heads
+        self.product = "dot" if neuron.kind == "relu" else similarity
         self.head_lif = Neuron(neuron)
         self.suffixes = ("", "_t")[: len(groupings)]
         for suffix in self.suffixes:
@@ -103,9 +116,9 @@ class SpikeAttention(nn.Module):
         if grouping == "past":
             frames = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
             a, after["summed"] = causal_attention(
-                q, k, v, state.get("summed"), frames, similarity=self.similarity, scale=self.scale
+                q, k, v, state.get("summed"), frames, similarity=self.product, scale=self.scale
             )
             after["frames"] = frames + len(q)
         else:
-            a = attention(q, k, v, similarity=self.similarity, scale=self.scale)
+            a = attention(q, k, v, similarity=self.product, scale=self.scale)
         return rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)

@@ -1,5 +1,6 @@
 """Neurons as modules: they hold constants and learnable time constants, never a membrane."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from spikereel.errors import ConfigError
 from spikereel.ops.lif import Backend, Reset, ilif, lif, plif
 from spikereel.ops.surrogate import Surrogate
 
-Kind = Literal["lif", "plif", "ilif"]
+Kind = Literal["lif", "plif", "if", "ilif", "relu"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class NeuronConfig:
     """Constants of one neuron; the defaults are those of SpikeVideoFormer's released model (spec section 1.1)."""
 
     kind: Kind = "lif"
+    """lif, plif (learnable time constant), if (no leak), ilif (integer spikes); relu makes the network an ANN."""
     tau: float = 2.0
     """Time constant in time steps; the initial one for plif."""
     threshold: float = 1.0
@@ -40,7 +42,10 @@ class NeuronConfig:
 
 
 class Neuron(nn.Module):
-    """`spikes, v = neuron(x, v)` for x [T, ...] and v [...] (None at the start)."""
+    """`spikes, v = neuron(x, v)` for x [T, ...] and v [...] (None at the start).
+
+    Kind "relu" is the artificial neuron in the same place: its outputs are real and it remembers nothing (v is empty).
+    """
 
     def __init__(self, config: NeuronConfig):
         super().__init__()
@@ -54,16 +59,27 @@ class Neuron(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
         c = self.config
+        if c.kind == "relu":
+            return torch.relu(x), x.new_empty(0)
         if c.kind == "ilif":
             return ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=c.normalise)
         shared = {
-            "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset, "decay_input": c.decay_input,
-            "surrogate": c.surrogate, "alpha": c.alpha, "detach_reset": c.detach_reset, "backend": c.backend,
+            "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset, "surrogate": c.surrogate,
+            "alpha": c.alpha, "detach_reset": c.detach_reset, "backend": c.backend,
         }  # fmt: skip
         if c.kind == "plif":
-            return plif(x, v, self.w, **shared)
-        return lif(x, v, tau=c.tau, **shared)
+            return plif(x, v, self.w, decay_input=c.decay_input, **shared)
+        if c.kind == "if":
+            return lif(x, v, tau=math.inf, decay_input=False, **shared)
+        return lif(x, v, tau=c.tau, decay_input=c.decay_input, **shared)
+
+    @property
+    def spiking(self) -> bool:
+        """False for the artificial neuron."""
+        return self.config.kind != "relu"
 
     def extra_repr(self) -> str:
         c = self.config
+        if not self.spiking:
+            return c.kind
         return f"{c.kind}, tau={c.tau:g}, threshold={c.threshold:g}, {c.reset} reset, {c.surrogate}"

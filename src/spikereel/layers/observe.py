@@ -6,11 +6,54 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from spikereel.layers.attention import ProductAttention
 from spikereel.layers.neuron import Neuron
+
+WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+def dense_macs(layer: nn.Module, output: Tensor) -> int:
+    """Multiply-accumulates of one call of a convolution or linear layer with this output, biases left out."""
+    weight = layer.get_parameter("weight")
+    return output.numel() * weight[0].numel()
+
+
+def count_macs(model: nn.Module, clip: Tensor) -> int:
+    """Dense multiply-accumulates of `model(clip)`: convolutions, linear layers and the products of attention.
+
+    The meta device is enough. A linear head behind a mean over time counts once.
+    """
+    total = 0
+
+    def weights(layer: nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
+        nonlocal total
+        total += dense_macs(layer, output[0] if isinstance(output, tuple) else output)
+
+    def products(attention: ProductAttention, inputs: tuple, _output: tuple) -> None:
+        nonlocal total
+        total += 2 * len(attention.suffixes) * inputs[0].numel() * attention.head_dim
+
+    hooks = [
+        module.register_forward_hook(weights if isinstance(module, WEIGHT_LAYERS) else products)
+        for module in model.modules()
+        if isinstance(module, (*WEIGHT_LAYERS, ProductAttention))
+    ]
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(clip)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return total
 
 
 class FiringRates(dict[str, Tensor]):
-    """{neuron: mean spikes per time step, float64 [T]}, averaged over all calls of the same length."""
+    """{neuron: mean spikes per time step, float64 [T]}, averaged over all calls of the same length.
+
+    An artificial neuron (ReLU) has the share of its outputs that are not zero in place of a firing rate.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +82,9 @@ def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
     """Collect the firing rates of every neuron of `model` inside the block."""
     rates = FiringRates()
     hooks = [
-        module.register_forward_hook(lambda _m, _x, out, name=name: rates.add(name, out[0]))
+        module.register_forward_hook(
+            lambda m, _x, out, name=name: rates.add(name, out[0] if m.spiking else (out[0] != 0).float())
+        )
         for name, module in model.named_modules()
         if isinstance(module, Neuron)
     ]

@@ -1,9 +1,11 @@
-"""Import of the weights that the authors published: read safely, and every key accounted for both ways."""
+"""Weights as the authors publish them: read safely, every key accounted for both ways, and written in their layout."""
 
 import pickle
 import struct
 import warnings
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.errors import WeightsError
+from spikereel.models.base import VideoModel
+from spikereel.models.svformer import SVFormerConfig
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 """Keys under which the papers' repositories keep their weights."""
 
 PREFIXES = ("module.", "backbone.")
+
+MAGIC = (b"PK\x03\x04", b"\x80")
+"""How archives and pickles begin, in both of which PyTorch saves."""
+
+MEAN = ".running_mean"
 
 UNREADABLE = (
     RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
@@ -23,41 +32,124 @@ UNREADABLE = (
 """What reading a file that is no checkpoint may end in: the unpickler takes any bytes for instructions."""
 
 
-def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
-    """Load a published checkpoint (`.pth`, `.pyth`, `.safetensors`, or its state_dict) into a model of the same shape.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Names of the entries of a file and of a model, by how they meet."""
 
-    Pickles are read with `weights_only=True`, so no code in them can run. Wrapping keys ("model", "state_dict", ...)
-    and the prefixes "module." and "backbone." are removed; a distillation head `head_kd` is averaged with `head`, which
-    is what the authors' model does when it evaluates.
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    """In the model only."""
+    unexpected: tuple[str, ...]
+    """In the file only."""
+    misshapen: dict[str, tuple[list[int], list[int]]]
+    """In both with different shapes: (file, model)."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every entry of either side has its place."""
+        return not (self.missing or self.unexpected or self.misshapen)
+
+    @property
+    def without_statistics(self) -> tuple[str, ...]:
+        """Batch norms whose running statistics the file does not give."""
+        return tuple(k.removesuffix(MEAN) for k in sorted({*self.missing, *self.misshapen}) if k.endswith(MEAN))
+
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """Entries without a place, with both shapes where those differ; only kinds of problem that occur."""
+        shapes = (f"{k} {file} (model: {model})" for k, (file, model) in self.misshapen.items())
+        kinds = {"missing": self.missing, "unexpected": self.unexpected, "wrong in shape": tuple(shapes)}
+        return {kind: names for kind, names in kinds.items() if names}
+
+    def __str__(self) -> str:
+        return "; ".join(f"{len(names)} {kind}: {first_few(names)}" for kind, names in self.problems().items())
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """The beginning of a list, in words."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
+    """Load a published checkpoint (`.pth`, `.pyth`, `.safetensors`, or its content) into a model of the same shape.
+
     Raises WeightsError, and leaves the model as it was, unless every key of the file finds its place with the right
-    shape and every key of the model is given.
+    shape and every key of the model is given. Pickles run no code; see `authors_weights` for what is read.
     """
-    name = str(source) if isinstance(source, str | Path) else "the state_dict"
-    content = read_checkpoint(source) if isinstance(source, str | Path) else source
-    weights = merge_heads(strip_prefixes(_unwrap(content, name)))
-    own = model.state_dict()
-    problems = []
-    for what, keys in (
-        ("missing", sorted(own.keys() - weights.keys())),
-        ("unexpected", sorted(weights.keys() - own.keys())),
-        ("wrong in shape", [
-            f"{k} {list(weights[k].shape)} (model: {list(own[k].shape)})"
-            for k in own.keys() & weights.keys() if weights[k].shape != own[k].shape
-        ]),
-    ):  # fmt: skip
-        if keys:
-            shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
-            problems.append(f"{len(keys)} {what}: {shown}")
-    if problems:
+    weights = authors_weights(source)
+    found = compare(model, weights)
+    if not found.whole:
         raise WeightsError(
-            f"{name} does not fit this model: {'; '.join(problems)}. "
+            f"{_name(source)} does not fit this model: {found}. "
             "Create the model with the widths, heads, attention, similarity and num_classes of the checkpoint"
         )
     model.load_state_dict(weights)
 
 
+def authors_weights(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a published checkpoint by the names they have in our models.
+
+    Of a checkpoint with wrapping keys ("model", "model_state", ...) all else is dropped: optimiser, epoch, arguments.
+    The prefixes "module." and "backbone." are removed; a distillation head `head_kd` is averaged with `head`, which
+    is what the authors' model does when it evaluates. Raises WeightsError for anything but a state_dict.
+    """
+    content = read_checkpoint(source) if isinstance(source, str | Path) else source
+    return merge_heads(strip_prefixes(_unwrap(content, _name(source))))
+
+
+def compare(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:
+    """Every entry of a state_dict and of a model accounted for, both ways."""
+    own = {name: list(x.shape) for name, x in model.state_dict().items()}
+    given = {name: list(x.shape) for name, x in weights.items()}
+    both = sorted(own.keys() & given.keys())
+    return Comparison(
+        matched=tuple(k for k in both if given[k] == own[k]), missing=tuple(sorted(own.keys() - given.keys())),
+        unexpected=tuple(sorted(given.keys() - own.keys())),
+        misshapen={k: (given[k], own[k]) for k in both if given[k] != own[k]},
+    )  # fmt: skip
+
+
+def load_matching(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:
+    """Load the entries that fit; all others of the model stay as they are."""
+    found = compare(model, weights)
+    model.load_state_dict({k: weights[k] for k in found.matched}, strict=False)
+    return found
+
+
+def fields_from_shapes(config: Any, weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Fields of a configuration that the shapes in a checkpoint tell: classes, channels; SVFormer: frames and size too.
+
+    A field whose tensor is absent or has another number of axes is left out. SVFormer: the kernel of the convolution
+    before the head covers the clip at 1/32 of its size; without it, the norms have T C features.
+    """
+    sizes = {"num_classes": _size(weights, "head.weight", 0, 2)}
+    if isinstance(config, SVFormerConfig):
+        stem = "patch_embed1.proj.weight"
+        width, features = _size(weights, stem, 0, 4), _size(weights, "patch_embed1.norm.weight", 0, 1)
+        steps = features // width if features and width and config.time_norm else None
+        side = _size(weights, "dwconv_bf_head.weight", 3, 5)
+        sizes["frames"] = _size(weights, "dwconv_bf_head.weight", 2, 5) or steps
+        sizes["image_size"] = side and 32 * side
+    else:
+        stem = "downsample1_1.encode_conv.weight"
+    sizes["in_channels"] = _size(weights, stem, 1, 4)
+    return {name: size for name, size in sizes.items() if size}
+
+
+def authors_state(model: VideoModel) -> dict[str, dict[str, Tensor]]:
+    """The weights in the layout of the authors' checkpoints, for `torch.save`: {"model_state": ...} or {"model": ...}.
+
+    The tensors are those of the model, moved to the CPU where they are elsewhere.
+    """
+    weights = {name: x.detach().cpu() for name, x in model.state_dict().items()}
+    return {"model_state" if model.family == "svformer" else "model": weights}
+
+
 def read_checkpoint(path: str | Path) -> Mapping:
-    """Content of a checkpoint file; WeightsError for one that is missing, broken or would run code."""
+    """Content of a checkpoint file; WeightsError for one that is missing, broken or would run code.
+
+    Pickles are read with `weights_only=True`, so no code in them can run. Besides tensors and plain values they may
+    hold an `argparse.Namespace`, in which training scripts keep their arguments.
+    """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"no checkpoint at {path}; give the path of a .pth, .pyth or .safetensors file")
@@ -69,11 +161,16 @@ def read_checkpoint(path: str | Path) -> Mapping:
             return load_file(str(path))
         except SafetensorError as error:
             raise WeightsError(f"{path} is not a whole safetensors file ({error}); fetch it again") from None
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    if not beginning.startswith(MAGIC):
+        raise WeightsError(f"{path} is no PyTorch checkpoint (it begins with {beginning!r}); fetch it again")
     try:
         with warnings.catch_warnings():
             # a newer pickle protocol is named in a warning first; what cannot be read still raises
             warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([Namespace]):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(
             f"{path} is a pickle that holds more than tensors and was not opened, since it could run code; "
@@ -111,6 +208,16 @@ def merge_heads(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """One head in place of `head` and `head_kd`: their average, as in the published evaluation. Spec section 2.11."""
     weights = dict(weights)
     for part in ("weight", "bias"):
-        if {f"head.{part}", f"head_kd.{part}"} <= weights.keys():
-            weights[f"head.{part}"] = (weights[f"head.{part}"] + weights.pop(f"head_kd.{part}")) / 2
+        one, two = (weights.get(f"{head}.{part}") for head in ("head", "head_kd"))
+        if one is not None and two is not None and one.shape == two.shape:
+            weights[f"head.{part}"] = (one + weights.pop(f"head_kd.{part}")) / 2
     return weights
+
+
+def _size(weights: Mapping[str, Tensor], name: str, axis: int, axes: int) -> int | None:
+    x = weights.get(name)
+    return x.shape[axis] if x is not None and x.ndim == axes else None
+
+
+def _name(source: str | Path | Mapping[str, Any]) -> str:
+    return str(source) if isinstance(source, str | Path) else "the state_dict"

@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spikereel.errors import ConfigError, DataError, StateError
+from spikereel.errors import ConfigError, StateError
 from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath
-from spikereel.models.metadata import Metadata
+from spikereel.models.base import VideoModel
 from spikereel.ops.hamming import Similarity
 
 
@@ -88,16 +88,16 @@ class TransformerBlock(nn.Module):
         return x, after
 
 
-class SpikeVideoFormer(nn.Module):
+class SpikeVideoFormer(VideoModel):
     """`logits, state = model(video, state)`; one frame is one time step."""
 
+    family = "spikevideoformer"
+    config_class = SpikeVideoFormerConfig
     config: SpikeVideoFormerConfig
-    metadata: Metadata
 
     def __init__(self, config: SpikeVideoFormerConfig | None = None):
-        super().__init__()
-        self.config = config = config or SpikeVideoFormerConfig()
-        self.metadata = Metadata()
+        super().__init__(config)
+        config = self.config
         c0, c1, c2, c3 = config.widths
         neuron = config.neuron
         self.downsample1_1 = Downsample(config.in_channels, c0 // 2, kernel=7, stride=2, neuron=None)
@@ -152,9 +152,9 @@ class SpikeVideoFormer(nn.Module):
             if isinstance(stage, nn.ModuleList):
                 after[name] = {}
                 for i, block in enumerate(stage):
-                    x, after[name][str(i)] = block(x, previous.get(name, {}).get(str(i)))
+                    x, after[name][str(i)] = self.run_block(block, x, previous.get(name, {}).get(str(i)))
             else:
-                x, after[name] = stage(x, previous.get(name))
+                x, after[name] = self.run_block(stage, x, previous.get(name))
         return x, after
 
     def stages(self) -> list[tuple[str, nn.Module]]:
@@ -180,15 +180,7 @@ class SpikeVideoFormer(nn.Module):
         return self.config.attention in STREAMING
 
     def _check(self, video: Tensor, state: State | None) -> None:
-        channels = self.config.in_channels
-        if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
-            raise DataError(
-                f"this model takes video [T, B, C={channels}, H, W] with at least one frame, got {list(video.shape)}"
-            )
-        if not video.is_floating_point():
-            raise DataError(f"video must be floating point, got {video.dtype}; divide pixel values by 255")
-        if not torch.compiler.is_compiling() and not torch.isfinite(video).all():
-            raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
+        self.check_video(video)
         if state and not self.can_stream:
             raise StateError(
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "

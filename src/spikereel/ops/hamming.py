@@ -5,7 +5,7 @@ they are computed in float32 or wider with TF32 and autocast off, hence exact up
 """
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -111,7 +111,8 @@ def _exact_products(x: Tensor) -> Generator[None, None, None]:
     if before:
         torch.backends.cuda.matmul.allow_tf32 = False
     try:
-        with torch.autocast(x.device.type, enabled=False):
+        # the meta device has no autocast to turn off
+        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             yield
     finally:
         if before:

@@ -123,6 +123,8 @@ def _integrate(
 ) -> tuple[Tensor, Tensor]:
     _check_choices(reset, surrogate, backend)
     start = _start(x, v, v_reset if reset == "hard" else 0.0)
+    if x.is_meta:
+        return torch.empty_like(x), torch.empty_like(start)
     current = x.to(start.dtype)
     if backend != "reference" and detach_reset:
         from spikereel.kernels.lif_torch import fused_lif

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.errors import DataError
-from spikereel.layers.attention import SpikeAttention
+from spikereel.layers.attention import ProductAttention
 from spikereel.layers.conv import RepConv
-from spikereel.layers.observe import firing_rates
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs, firing_rates
 
 MAC_PJ = 4.6
 AC_PJ = 0.9
@@ -81,9 +82,10 @@ class Passport:
 
     @property
     def mean_rate(self) -> float:
-        """Mean firing rate, weighted by the operations it drives."""
+        """Mean firing rate, weighted by the operations it drives; 0 for an ANN."""
         spiking = [layer for layer in self.layers if not layer.analog and layer.kind != "attention"]
-        return sum(x.macs * sum(x.rate) / len(x.rate) for x in spiking) / sum(x.macs for x in spiking)
+        macs = sum(x.macs for x in spiking)
+        return sum(x.macs * sum(x.rate) / len(x.rate) for x in spiking) / macs if macs else 0.0
 
     def energy_mj(self, reading: str = "paper") -> float:
         """Millijoules of the clip under "paper", "folded", "as_run" or "ann"."""
@@ -150,8 +152,15 @@ class _Tally:
     """Running sums of one layer."""
 
     def __init__(self, kind: str):
-        self.kind, self.macs, self.folded, self.operand, self.analog = kind, 0.0, 0.0, "binary", False
+        self.kind, self.macs, self.folded, self.analog = kind, 0.0, 0.0, False
+        self.operand: Operand = "binary"
         self.rate: Tensor | float = 0.0
+
+    def add(self, macs: float, folded: float, operand: Operand, rate: Tensor, samples: int) -> None:
+        self.macs += macs
+        self.folded += folded
+        self.operand = _wider(self.operand, operand)
+        self.rate = self.rate + rate * samples
 
 
 class _Meter:
@@ -159,7 +168,7 @@ class _Meter:
 
     def __init__(self, model: nn.Module):
         self.model, self.tallies, self.hooks = model, {}, []
-        self.spiking: dict[nn.Module, Tensor] = {}
+        self.spiking: dict[nn.Module, tuple[Tensor, Operand]] = {}
         self.folds = {
             conv: macs
             for module in model.modules()
@@ -169,15 +178,16 @@ class _Meter:
 
     def begin(self, clip: Tensor) -> None:
         self.steps, self.batch, self.chain = clip.shape[0], clip.shape[1], None
+        self.always = torch.ones(self.steps, dtype=torch.float64)
 
     def __enter__(self) -> "_Meter":
         for name, module in self.model.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Conv1d | nn.Linear):
+            if isinstance(module, WEIGHT_LAYERS):
                 self.hooks.append(module.register_forward_hook(self._weights(name)))
-            elif isinstance(module, SpikeAttention):
+            elif isinstance(module, ProductAttention):
                 self.hooks.append(module.register_forward_hook(self._attention(name)))
                 for part in module.children():
-                    if hasattr(part, "config"):
+                    if isinstance(part, Neuron):
                         self.hooks.append(part.register_forward_hook(self._remember))
         return self
 
@@ -186,45 +196,47 @@ class _Meter:
             hook.remove()
 
     def _remember(self, module: nn.Module, _inputs, output) -> None:
-        self.spiking[module] = output[0].flatten(1).mean(1, dtype=torch.float64).cpu()
+        self.spiking[module] = _rates(output[0]), _operand(output[0])
 
     def _weights(self, name: str):
         def hook(module, inputs, output):
             x = inputs[0].detach()
-            # the head sees spikes summed over time: as many operations as one product a time step
-            summed = isinstance(module, nn.Linear)
+            macs = dense_macs(module, output[0] if isinstance(output, tuple) else output)
+            operand, rate = _operand(x), self._rate(x)
+            if rate is None and bool(_whole(x * self.steps)):
+                # spikes averaged over time: as many operations as one product a time step
+                operand, rate, macs = "binary", self.always * x.mean(dtype=torch.float64).cpu(), macs * self.steps
             tally = self.tallies.setdefault(name, _Tally(type(module).__name__.lower()))
-            operand = "binary" if summed else _operand(x)
-            if operand == "real":
+            if operand == "real" or rate is None:
                 tally.analog = tally.analog or self.chain is None
-                rate = torch.ones(self.steps, dtype=torch.float64) if self.chain is None else self.chain
-            elif summed:
-                rate = x.mean(dtype=torch.float64).cpu().expand(self.steps)
+                rate = self.always if self.chain is None else self.chain
             else:
-                rate = x.unflatten(0, (self.steps, self.batch)).flatten(1).mean(1, dtype=torch.float64).cpu()
                 self.chain = rate
-            macs = output.numel() * module.weight[0].numel() * (self.steps if summed else 1)
-            tally.macs += macs
-            tally.folded += macs * self.folds.get(module, 1.0)
-            tally.operand = max(tally.operand, operand, key=("binary", "integer", "real").index)
-            tally.rate = tally.rate + rate * self.batch
+            tally.add(macs, macs * self.folds.get(module, 1.0), operand, rate, self.batch)
 
         return hook
 
+    def _rate(self, x: Tensor) -> Tensor | None:
+        """Mean of each time step, [T]; None for a tensor that has no time axis (any more)."""
+        if x.shape[:2] == (self.steps, self.batch):
+            return _rates(x)
+        if len(x) == self.steps * self.batch and (self.steps > 1 or x.ndim > 2):
+            return _rates(x.unflatten(0, (self.steps, self.batch)))
+        return None
+
     def _attention(self, name: str):
         def hook(module, inputs, _output):
-            t, b, d, h, w = inputs[0].shape
-            macs = t * b * h * w * d * d / module.heads
+            macs = inputs[0].numel() * module.head_dim
             for suffix in module.suffixes:
-                dense = torch.ones(t, dtype=torch.float64)
-                second = dense if module.similarity == "hamming" else self.spiking[getattr(module, f"q_lif{suffix}")]
-                first = self.spiking[getattr(module, f"v_lif{suffix}")]
-                for part, rate in (("kv", first), ("qkv", second)):
+                (q, q_kind), (_, k_kind), (v, v_kind) = (
+                    self.spiking[module.get_submodule(f"{part}_lif{suffix}")] for part in "qkv"
+                )
+                real = "real" in (q_kind, k_kind, v_kind)
+                second = self.always if module.product == "hamming" else q
+                for part, rate, operand in (("kv", v, _wider(k_kind, v_kind)), ("qkv", second, "integer")):
                     tally = self.tallies.setdefault(f"{name}.{part}{suffix}", _Tally("attention"))
-                    tally.macs += macs
-                    tally.folded += macs
-                    tally.operand = "integer" if part == "qkv" else "binary"
-                    tally.rate = tally.rate + rate * b
+                    tally.analog = tally.analog or real
+                    tally.add(macs, macs, "real" if real else operand, self.always if real else rate, self.batch)
 
         return hook
 
@@ -236,6 +248,19 @@ class _Meter:
             )
             for name, x in self.tallies.items()
         )  # fmt: skip
+
+
+def _rates(x: Tensor) -> Tensor:
+    """Mean of [T, ...] at each time step, float64 [T] on the CPU."""
+    return x.detach().flatten(1).mean(1, dtype=torch.float64).cpu()
+
+
+def _whole(x: Tensor) -> Tensor:
+    return ((x - x.round()).abs() < 1e-4).all()
+
+
+def _wider(a: Operand, b: Operand) -> Operand:
+    return max(a, b, key=("binary", "integer", "real").index)
 
 
 def _operand(x: Tensor) -> Operand:

@@ -1,11 +1,14 @@
 """Action classification: soft-target cross-entropy, top-k accuracy, confusion matrix."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Average = Literal["logits", "softmax"]
 
 
 def classification_loss(
@@ -56,9 +59,12 @@ class ClassificationScore:
         return [100.0 * int(self.confusion[i, i]) / n if n else None for i, n in enumerate(totals)]
 
 
-def view_logits(model: nn.Module, videos: Tensor) -> Tensor:
-    """Logits [B, classes] of videos [B, T, C, H, W], or of [B, views, T, C, H, W] averaged over the views."""
-    if videos.ndim == 5:
-        return model(videos.transpose(0, 1))[0]
-    batch, views = videos.shape[:2]
-    return model(videos.flatten(0, 1).transpose(0, 1))[0].unflatten(0, (batch, views)).mean(1)
+def view_scores(model: nn.Module, videos: Tensor, average: Average = "logits") -> Float[Tensor, "B classes"]:
+    """Scores of videos [B, T, C, H, W], or of [B, views, T, C, H, W] averaged over the views.
+
+    average: what the mean is taken of, and what comes back: logits, or the probabilities of a softmax.
+    """
+    views = videos.flatten(0, 1) if videos.ndim == 6 else videos
+    logits = model(views.transpose(0, 1))[0]
+    scores = logits.softmax(1) if average == "softmax" else logits
+    return scores.unflatten(0, videos.shape[:2]).mean(1) if videos.ndim == 6 else scores

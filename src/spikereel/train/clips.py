@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from spikereel.data.folder import Reading, VideoFiles, VideoFolder, VideoList
+from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.motion import MotionClips
+from spikereel.data.ntu import NTU60
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.errors import ConfigError
 from spikereel.train.config import DataSpec
@@ -36,28 +39,43 @@ class LabelledClips(Protocol):
 HELD_OUT = 5
 """Without a val folder, every fifth file of a video folder or list is held out from training."""
 
+CHOSEN_BY = 10
+"""Of an official training list, every tenth video is held out to choose the best weights by."""
+
+OFFICIAL: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], VideoFiles]] = {
+    "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
+    "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
+    "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=spec.protocol),
+}
+
 
 def build_dataset(
     spec: DataSpec, split: Split, *, seed: int = 0, classes: tuple[str, ...] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    views: bool = False, progress: Callable[[int, int], None] | None = None,
 ) -> LabelledClips:  # fmt: skip
     """The clips of a split: items `(video float32 [T, C, H, W] or [views, T, C, H, W], label)`.
 
     Has `.classes` and `.fingerprint()`. classes: those of the trained model, so that a test folder may lack some.
+    views: all `spec.clips` x `spec.crops` of them; otherwise the middle clip and crop. Training clips come as
+    [copies, T, C, H, W] where `spec.copies` is above 1.
     """
     if spec.kind == "motion":
         return _motion(spec, split)
-    if spec.root is None:
-        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the videos")
+    _root(spec)
     train = split == "train"
     transform = (
-        TrainTransform(size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std)
+        TrainTransform(
+            size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std,
+            randaugment=spec.randaugment, erasing=spec.erasing, antialias=spec.antialias,
+        )
         if train
-        else EvalTransform(size=spec.size, crops=spec.crops, mean=spec.mean, std=spec.std)
-    )
+        else EvalTransform(
+            size=spec.size, crops=spec.crops if views else 1, mean=spec.mean, std=spec.std, antialias=spec.antialias
+        )
+    )  # fmt: skip
     reading = Reading(
-        frames=spec.frames, transform=transform, stride=spec.stride, clips=1 if train else spec.clips, train=train,
-        seed=seed, on_error=spec.on_error, progress=progress,
+        frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
+        train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
     )  # fmt: skip
     return _files(spec, split, reading, classes)
 
@@ -73,7 +91,8 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
 
 def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
-    return 2 if spec.kind == "motion" and spec.modality != "rgb" else 3
+    events = spec.kind == "dvs128_gesture" or (spec.kind == "motion" and spec.modality != "rgb")
+    return 2 if events else 3
 
 
 class Normalised(Dataset):
@@ -116,18 +135,41 @@ def _motion(spec: DataSpec, split: Split) -> Normalised:
     return Normalised(clips, length, spec)
 
 
+def _third(spec: DataSpec) -> Literal[1, 2, 3]:
+    if spec.fold not in (1, 2, 3):
+        raise ConfigError(f"data.fold is {spec.fold}: {spec.kind} has the official splits 1, 2 and 3")
+    return spec.fold
+
+
+def _root(spec: DataSpec) -> Path:
+    if spec.root is None:
+        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the videos")
+    return Path(spec.root)
+
+
 def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> VideoFiles:
-    root = Path(str(spec.root))
+    root = _root(spec)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
         return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
+    if spec.kind in OFFICIAL:
+        return _official(spec, split, reading)
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
     for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
         if (root / "train").is_dir() and (root / name).is_dir():
             return VideoFolder(root / name, reading, classes=classes or _train_classes(root))
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
+
+
+def _official(spec: DataSpec, split: Split, reading: Reading) -> VideoFiles:
+    """Data with official training and test lists; to choose by, part of the training list, or the test list."""
+    names = "test" if split == "test" or (split == "val" and spec.select_on_test) else "train"
+    files = OFFICIAL[spec.kind](spec, reading, names)
+    if names == "train" and not spec.select_on_test:
+        files.samples = [x for i, x in enumerate(files.samples) if (i % CHOSEN_BY == 0) == (split == "val")]
+    return files
 
 
 def _train_classes(root: Path) -> tuple[str, ...]:

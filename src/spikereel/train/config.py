@@ -7,7 +7,9 @@ from spikereel.config import build
 from spikereel.errors import ConfigError
 from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
+from spikereel.layers.neuron import Kind
 from spikereel.ops.hamming import Similarity
+from spikereel.ops.surrogate import Surrogate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,23 +24,38 @@ class ModelSpec:
     widths: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
     heads: int | None = None
+    head_dim: int | None = None
+    mlp_ratio: float | None = None
+    time_norm: bool | None = None
+    local_path: bool | None = None
+    head: Literal["conv", "mean"] | None = None
     drop_path: float | None = None
+    drop_path_over_time: bool | None = None
     threshold: float | None = None
-    neuron: Literal["lif", "plif", "ilif"] | None = None
-    surrogate: Literal["sigmoid", "atan"] | None = None
+    tau: float | None = None
+    neuron: Kind | None = None
+    surrogate: Surrogate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """Where clips come from and how they are cut."""
 
-    kind: Literal["motion", "folder", "list", "ut_interaction"] = "motion"
+    kind: Literal["motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "dvs128_gesture"] = (
+        "motion"
+    )
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
     split: Literal["train", "val", "test"] = "test"
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
-    """ut_interaction: the sequence (1 to 10) that training leaves out; folder, list: every 5th file from here on."""
+    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
+    folder, list: every 5th file from here on."""
+    protocol: Literal["cross_subject", "cross_view"] = "cross_subject"
+    """ntu60 only."""
+    select_on_test: bool = False
+    """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
+    all training videos; otherwise every 10th training video is held out to choose by."""
     frames: int = 8
     stride: int | None = None
     """Frames between samples in time; None spreads the samples over the whole video."""
@@ -53,9 +70,19 @@ class DataSpec:
     """Training on files: share of the frame that a random crop keeps."""
     flip: bool = False
     """Training on files: mirror half of the clips; not where left and right are classes."""
+    randaugment: str | None = None
+    """Training on files: a policy such as "m5-n2-mstd0.25"."""
+    erasing: float = 0.0
+    """Training on files: share of the clips that lose a random box to noise."""
+    copies: int = 1
+    """Training on files: clips made of each decoded one, with draws of their own."""
+    antialias: bool = True
+    """Files: smooth before shrinking; the papers' code does not."""
     clips: int = 1
     crops: Literal[1, 3] = 1
-    """Evaluation: views a video is seen in, clips in time times crops in space; logits are averaged."""
+    """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""
+    average: Literal["logits", "softmax"] = "logits"
+    """Evaluation: what is averaged over the views."""
     train_length: int = 8000
     test_length: int = 1000
     """motion only: clips an epoch, and clips to judge on."""
@@ -69,11 +96,15 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSpec:
-    """AdamW, linear warm-up, cosine to zero."""
+    """AdamW, linear warm-up, cosine."""
 
     lr: float = 2e-3
+    min_lr: float = 1e-6
+    """Where the warm-up begins and the cosine ends."""
     weight_decay: float = 0.05
-    """On matrices and kernels; never on biases, norms and time constants."""
+    """On matrices and kernels; never on biases and norms."""
+    decay_time_constants: bool = False
+    """Weight decay on the time constants of PLIF too, which pulls tau to 2: a fault of the published SVFormer."""
     betas: tuple[float, float] = (0.9, 0.999)
     epochs: float = 10
     """May be less than one."""
@@ -104,12 +135,16 @@ class RunSpec:
     out: str = "runs"
     """Folder that gets a sub-folder named after the run."""
     seed: int = 0
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto is bf16 autocast on a GPU and float32 elsewhere."""
     devices: int = 1
     strategy: Literal["auto", "ddp"] = "auto"
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time, the same gradients."""
+    validate_every: int = 1
+    """Epochs between validations."""
     silent_epochs: int = 2
     """A run stops when a layer has not fired once in this many validations on end; 0 turns the guard off."""
     resume: bool = False

@@ -1,15 +1,15 @@
 """Judging a trained model on clips that training never saw."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from spikereel.errors import DataError
 from spikereel.layers.observe import FiringRates, firing_rates
-from spikereel.models.spikevideoformer import SpikeVideoFormer
-from spikereel.tasks.classification import ClassificationScore, view_logits
+from spikereel.models.base import VideoModel
+from spikereel.tasks.classification import Average, ClassificationScore, view_scores
 from spikereel.train.clips import LabelledClips, build_loader
 from spikereel.train.config import DataSpec
 
@@ -21,6 +21,8 @@ class Evaluation:
     score: ClassificationScore
     classes: tuple[str, ...]
     views: int
+    average: Average
+    """What was averaged over the views."""
     rates: FiringRates
     data_hash: str
     skipped: tuple[tuple[str, str], ...]
@@ -30,17 +32,17 @@ class Evaluation:
         """Plain types; accuracies in per cent."""
         return {
             "top1": self.score.top1, "top5": self.score.top5, "clips": self.score.clips, "views": self.views,
-            "averaged": "logits", "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
+            "averaged": self.average, "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
             "confusion": self.score.confusion.tolist(), "data_hash": self.data_hash,
             "firing": self.rates.means(), "skipped": [list(x) for x in self.skipped],
         }  # fmt: skip
 
 
 def evaluate(
-    model: SpikeVideoFormer, dataset: LabelledClips, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    model: VideoModel, dataset: LabelledClips, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Accuracy of a model on a dataset of `build_dataset`; logits of all views of a clip are averaged.
+    """Accuracy of a model on a dataset of `build_dataset`; scores of all views of a clip are averaged.
 
     Raises DataError where the classes of the data are not those of the model.
     """
@@ -54,11 +56,23 @@ def evaluate(
     with torch.inference_mode(), firing_rates(model) as rates:
         for videos, labels in loader:
             views = videos.shape[1] if videos.ndim == 6 else 1
-            score.add(view_logits(model, videos.to(device)), labels)
+            score.add(view_scores(model, videos.to(device), spec.average), labels)
             done += len(labels)
             if progress is not None:
                 progress(done, len(dataset))
     skipped = tuple((str(path), reason) for path, reason in getattr(dataset, "skipped", ()))
     return Evaluation(
-        score=score, classes=classes, views=views, rates=rates, data_hash=dataset.fingerprint(), skipped=skipped
+        score=score,
+        classes=classes,
+        views=views,
+        average=spec.average,
+        rates=rates,
+        data_hash=dataset.fingerprint(),
+        skipped=skipped,
     )
+
+
+def protocols(spec: DataSpec) -> list[DataSpec]:
+    """The views of the spec and, where they are several, the single one that is always judged beside them."""
+    several = spec.clips * spec.crops > 1
+    return [spec, *([replace(spec, clips=1, crops=1)] if several else [])]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from spikereel.data.transforms import mixup_cutmix
 from spikereel.errors import TrainingError
 from spikereel.layers.observe import firing_rates
-from spikereel.models.spikevideoformer import SpikeVideoFormer
-from spikereel.tasks.classification import ClassificationScore, classification_loss, view_logits
+from spikereel.models.base import VideoModel
+from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 from spikereel.train.config import OptimSpec
 
 SETTLING_STEPS = 100
@@ -22,7 +22,7 @@ SETTLING_STEPS = 100
 class ClassificationModule(pl.LightningModule):
     """Trains a model on batches `(videos [B, T, C, H, W], labels [B])`."""
 
-    def __init__(self, model: SpikeVideoFormer, optim: OptimSpec, *, silent_epochs: int = 2):
+    def __init__(self, model: VideoModel, optim: OptimSpec, *, silent_epochs: int = 2):
         super().__init__()
         self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
         self.silent_since: dict[str, int] = {}
@@ -30,6 +30,10 @@ class ClassificationModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         videos, labels = batch
+        if videos.ndim == 6:
+            # several augmented copies of each clip
+            labels = labels.repeat_interleave(videos.shape[1])
+            videos = videos.flatten(0, 1)
         o = self.optim
         if o.mixup or o.cutmix:
             videos, labels = mixup_cutmix(
@@ -68,7 +72,7 @@ class ClassificationModule(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         videos, labels = batch
-        self.score.add(view_logits(self.model, videos), labels)
+        self.score.add(view_scores(self.model, videos), labels)
 
     def on_validation_epoch_end(self) -> None:
         self._observer.__exit__(None, None, None)
@@ -95,23 +99,29 @@ class ClassificationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         o = self.optim
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        undecayed = (1,) if o.decay_time_constants else (0, 1)
+        decayed = [p for p in self.model.parameters() if p.ndim not in undecayed]
+        plain = [p for p in self.model.parameters() if p.ndim in undecayed]
         optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=o.lr, betas=o.betas,
         )  # fmt: skip
         total = max(int(self.trainer.estimated_stepping_batches), 1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, o.warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine(step, total, o.warmup, o.min_lr / o.lr)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def warmup_cosine(step: int, total: int, warmup: float) -> float:
-    """Factor on the learning rate: linear to 1 over the share `warmup` of all steps, then a half cosine to 0."""
+def warmup_cosine(step: int, total: int, warmup: float, floor: float = 0.0) -> float:
+    """Factor on the learning rate: linear from `floor` to 1 over the share `warmup` of all steps, then a half cosine
+    back to `floor`."""
     ramp = warmup * total
     if step < ramp:
-        return (step + 1) / (ramp + 1)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - ramp) / max(total - ramp, 1))))
+        share = step / ramp
+    else:
+        share = 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - ramp) / max(total - ramp, 1))))
+    return floor + (1.0 - floor) * share
 
 
 def first_non_finite(model: nn.Module, clip: Tensor) -> str:

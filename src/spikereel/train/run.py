@@ -14,13 +14,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
 
 from spikereel.errors import ConfigError, WeightsError
-from spikereel.hub import Metadata, create_model, load_model, save_model
+from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
 from spikereel.models.authors import read_checkpoint
-from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.base import VideoModel
 from spikereel.train.clips import LabelledClips, build_dataset, build_loader, channels_of
-from spikereel.train.config import ModelSpec, Recipe
+from spikereel.train.config import DataSpec, ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule
 
 HINTS = (
@@ -29,6 +30,8 @@ HINTS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 """Warnings of Lightning about what is meant so here, or about its own insides."""
+
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,12 +62,17 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     pl.seed_everything(run.seed, workers=True, verbose=False)
     train_set = build_dataset(spec, "train", seed=run.seed)
     val_set = build_dataset(spec, "val", classes=tuple(train_set.classes))
-    model = build_model(recipe.model, classes=tuple(train_set.classes), in_channels=channels_of(spec))
+    model = build_model(recipe.model, spec, classes=tuple(train_set.classes))
+    model.checkpointing = run.checkpointing
     folder = Path(run.out) / recipe.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with run.out") from None
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            # 1.3 times as fast on a CPU, and what tensor cores want
+            layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
     module = ClassificationModule(model, recipe.optim, silent_epochs=run.silent_epochs)
     keep = KeepWeights(recipe, folder, train_set)
     checkpoint = _resume_from(folder, module) if run.resume else None
@@ -85,20 +93,24 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     )  # fmt: skip
 
 
-def build_model(spec: ModelSpec, *, classes: tuple[str, ...], in_channels: int) -> SpikeVideoFormer:
-    """The model of a recipe, from fresh weights or from `spec.start`."""
+def build_model(spec: ModelSpec, data: DataSpec, *, classes: tuple[str, ...]) -> VideoModel:
+    """The model of a recipe, made for its clips, from fresh weights or from `spec.start`."""
     changes = {
         f.name: getattr(spec, f.name)
         for f in dataclasses.fields(spec)
         if f.name not in ("name", "start") and getattr(spec, f.name) is not None
     }
-    model = create_model(spec.name, num_classes=len(classes), in_channels=in_channels, **changes)
+    # weights of SVFormer are tied to the shape of the clips
+    tied = {"frames": data.frames, "image_size": data.size}
+    known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
+    changes |= {name: value for name, value in tied.items() if name in known}
+    model = create_model(spec.name, num_classes=len(classes), in_channels=channels_of(data), **changes)
     if spec.start is not None:
         start_from(model, spec.start)
     return model
 
 
-def start_from(model: SpikeVideoFormer, source: str) -> list[str]:
+def start_from(model: VideoModel, source: str) -> list[str]:
     """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
 
     Raises WeightsError where anything else differs.
@@ -156,7 +168,7 @@ class KeepWeights(Callback):
 def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:
     run, optim = recipe.run, recipe.optim
     gpu = torch.cuda.is_available()
-    bf16 = gpu if run.precision == "auto" else run.precision == "bf16"
+    precision = ("bf16" if gpu else "32") if run.precision == "auto" else run.precision
     batches = max(clips // optim.batch, 1)
     whole = int(optim.epochs)
     steps = batches if whole else max(round(optim.epochs * batches), 1)
@@ -166,8 +178,9 @@ def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clip
     )
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu", devices=run.devices, strategy=run.strategy,
-        precision="bf16-mixed" if bf16 else "32-true",
-        max_epochs=max(whole, 1), limit_train_batches=1.0 if whole else steps,
+        precision=PRECISIONS[precision],
+        check_val_every_n_epoch=min(run.validate_every, max(whole, 1)), max_epochs=max(whole, 1),
+        limit_train_batches=1.0 if whole else steps,
         accumulate_grad_batches=optim.accumulate, gradient_clip_val=optim.clip_norm or None,
         callbacks=[checkpoint, Timer(), *bars, *callbacks],
         logger=TensorBoardLogger(str(folder), name="", version="log"), log_every_n_steps=min(10, steps),

@@ -1,0 +1,48 @@
+"""`spikereel evaluate`: trained weights on clips they never saw, in several views and in a single one."""
+
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from spikereel.apps.versions import provenance
+from spikereel.hub import weights_hash
+from spikereel.models.base import VideoModel
+from spikereel.train.clips import build_dataset
+from spikereel.train.config import DataSpec
+from spikereel.train.evaluate import Evaluation, evaluate, protocols
+
+
+def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> list[Evaluation]:
+    """The outcome with the views of the spec and, where they are several, that of the single middle view."""
+    outcomes = []
+    for view in protocols(spec):
+        with Progress(console=console, transient=True) as bar:
+            scanning = bar.add_task("looking at files", total=None, visible=spec.on_error == "skip")
+            dataset = build_dataset(
+                view, view.split, classes=tuple(model.metadata.classes) or None, views=True,
+                progress=lambda done, total, bar=bar, task=scanning: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+            judging = bar.add_task(f"judging clips, {view.clips} x {view.crops} views", total=len(dataset))
+            outcomes.append(
+                evaluate(
+                    model, dataset, view, batch=batch,
+                    progress=lambda done, total, bar=bar, task=judging: bar.update(task, completed=done, total=total),
+                )
+            )  # fmt: skip
+    return outcomes
+
+
+def evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcomes: list[Evaluation]) -> dict[str, Any]:
+    """Plain types: the first outcome, and each protocol's accuracy side by side."""
+    figures = [
+        {"clips": view.clips, "crops": view.crops, "views": x.views, "averaged": x.average,
+         "top1": x.score.top1, "top5": x.score.top5}
+        for view, x in zip(protocols(spec), outcomes, strict=True)
+    ]  # fmt: skip
+    return {
+        "model": name, "weights_hash": weights_hash(model), "split": spec.split, "data": dataclasses.asdict(spec),
+        **outcomes[0].to_json(), "multi_view": figures[0] if len(figures) > 1 else None, "single_view": figures[-1],
+        **provenance(),
+    }  # fmt: skip

@@ -1,0 +1,52 @@
+"""What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spikereel.errors import DataError
+from spikereel.layers.checkpoint import checkpointed
+from spikereel.models.metadata import Metadata
+from spikereel.models.pretrained import Pretrained
+
+
+class VideoModel(Pretrained, nn.Module):
+    """A network over clips [T, B, C, H, W] with explicit state."""
+
+    family: ClassVar[str]
+    """Name of the architecture, written into weights files."""
+    config_class: ClassVar[type[Any]]
+
+    config: Any
+    metadata: Metadata
+    checkpointing: bool = False
+    """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
+
+    def __init__(self, config: Any = None):
+        super().__init__()
+        self.config = config or self.config_class()
+        self.metadata = Metadata()
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether a call may go on from the state of the call before."""
+        raise NotImplementedError
+
+    def run_block(self, block: nn.Module, x: Tensor, *rest: Any) -> tuple[Tensor, dict]:
+        """`block(x, *rest)`, checkpointed where that is on and gradients are wanted."""
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpointed(block, x, *rest)
+        return block(x, *rest)
+
+    def check_video(self, video: Tensor) -> None:
+        """DataError for a video of the wrong shape or type, or with values that are not finite."""
+        channels = self.config.in_channels
+        if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
+            raise DataError(
+                f"this model takes video [T, B, C={channels}, H, W] with at least one frame, got {list(video.shape)}"
+            )
+        if not video.is_floating_point():
+            raise DataError(f"video must be floating point, got {video.dtype}; divide pixel values by 255")
+        if not torch.compiler.is_compiling() and not video.is_meta and not torch.isfinite(video).all():
+            raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")

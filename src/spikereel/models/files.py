@@ -1,0 +1,114 @@
+"""Weights files: one safetensors file that holds the tensors, the configuration and the metadata of a model."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from spikereel.config import build
+from spikereel.errors import ConfigError, WeightsError
+from spikereel.models.base import VideoModel
+from spikereel.models.metadata import Metadata
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.svformer import SVFormer
+
+FORMAT = 1
+
+FAMILIES: dict[str, type[VideoModel]] = {cls.family: cls for cls in (SpikeVideoFormer, SVFormer)}
+"""Architectures by the name that files carry."""
+
+
+def header_of(model: VideoModel, metadata: Metadata | None = None) -> dict:
+    """What a file says of its tensors, in plain types."""
+    return {
+        "format": FORMAT, "architecture": model.family, "config": dataclasses.asdict(model.config),
+        "metadata": dataclasses.asdict(metadata or model.metadata),
+    }  # fmt: skip
+
+
+def write_weights(model: VideoModel, path: Path, metadata: Metadata | None = None) -> None:
+    """Write weights and header into one file; whole or not at all."""
+    from safetensors.torch import save
+
+    tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    content = save(tensors, metadata={"spikereel": json.dumps(header_of(model, metadata))})
+    write_whole(path, content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file and its folder; an interruption leaves no half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_weights(path: Path) -> VideoModel:
+    """The model of a file, in evaluation mode; WeightsError for one that is broken, foreign or does not fit itself."""
+    header, tensors = _read(path)
+    model = from_header(header, str(path))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: weights do not fit the configuration in the file: {str(error)[:200]}") from None
+    return model.eval()
+
+
+def from_header(header: dict, where: str) -> VideoModel:
+    """A model with fresh weights, as a header describes it."""
+    family = FAMILIES.get(header.get("architecture", ""))
+    if family is None:
+        raise WeightsError(
+            f"{where}: architecture {header.get('architecture')!r} is none of {', '.join(FAMILIES)}; upgrade spikereel"
+        )
+    try:
+        model = family(build(family.config_class, header["config"]))
+        model.metadata = build(Metadata, header["metadata"])
+    except ConfigError as error:
+        raise WeightsError(f"{where}: the configuration in the file does not fit this version: {error}") from None
+    return model
+
+
+def check_header(text: str, where: str) -> dict:
+    """A header from its JSON; WeightsError for one that is broken or of another format."""
+    try:
+        header = json.loads(text)
+        whole = header["format"] != FORMAT or header.keys() >= {"config", "metadata"}
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise WeightsError(f"{where} carries a broken Spikereel configuration; fetch or save it again")
+    if header["format"] != FORMAT:
+        raise WeightsError(f"{where} has format {header['format']}, this version reads {FORMAT}; upgrade spikereel")
+    return header
+
+
+def weights_hash(model: nn.Module) -> str:
+    """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
+    digest = hashlib.sha256()
+    for name, x in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = (file.metadata() or {}).get("spikereel")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file ({error}); authors' files go through `spikereel import`"
+        ) from None
+    if header is None:
+        raise WeightsError(f"{path} carries no Spikereel configuration; bring it in with `spikereel import`")
+    return check_header(header, str(path)), tensors

@@ -1,0 +1,184 @@
+"""The conventions of the Hugging Face hub: a folder with configuration, weights and model card, here or online."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from spikereel import __version__
+from spikereel.errors import WeightsError
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Pretrained:
+    """Saves a model as a folder in the layout of the Hugging Face hub, and reads it back from there."""
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `model.safetensors` (as `save_model`), `config.json` (its header, for readers) and `README.md`.
+
+        Each file is written whole or not at all; a README.md that is there already is left as it is.
+        """
+        _write(self, Path(folder), "path/to/folder")
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None,
+        token: str | bool | None = None, local_files_only: bool = False,
+    ) -> Any:  # fmt: skip
+        """The model of a folder, or of a repository "owner/name" on the hub, in evaluation mode.
+
+        Called on `VideoModel` it gives any family, called on a family that one alone. The other arguments are those of
+        the hub; only they need `huggingface_hub`. Raises WeightsError where nothing is found, or what is there is
+        broken or of another family.
+        """
+        folder = Path(source)
+        if not folder.is_dir():
+            options = {"cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+            folder = _fetch(str(source), {"revision": revision, **options})
+        model = read_folder(folder)
+        if not isinstance(model, cls):
+            found = type(model).__name__
+            raise WeightsError(f"{source} holds a {found}, not a {cls.__name__}; load it with {found}.from_pretrained")
+        return model
+
+    def push_to_hub(
+        self, repo_id: str, *, commit_message: str = "Upload weights", private: bool | None = None,
+        token: str | bool | None = None, branch: str | None = None,
+    ) -> str:  # fmt: skip
+        """Upload what `save_pretrained` writes to "owner/name", which is made if need be; the address of the commit."""
+        hub = _hub(f"push to {repo_id}")
+        with TemporaryDirectory() as folder, _hub_errors(f"cannot push to {repo_id}"):
+            _write(self, Path(folder), repo_id)
+            api = hub.HfApi(token=token, library_name="spikereel", library_version=__version__)
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            if branch is not None:
+                api.create_branch(repo_id, branch=branch, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message=commit_message, revision=branch
+            )
+        return str(commit)
+
+
+def read_folder(folder: Path) -> Any:
+    """The model of a folder that `save_pretrained` wrote; WeightsError where its two descriptions disagree."""
+    from spikereel.models.files import read_weights
+
+    weights, config = folder / WEIGHTS, folder / CONFIG
+    if not weights.is_file():
+        raise WeightsError(f"{folder} holds no {WEIGHTS}; give a folder that save_pretrained wrote, or a weights file")
+    model = read_weights(weights)
+    if config.is_file() and not _same(config, weights):
+        raise WeightsError(
+            f"{config} does not say what {WEIGHTS} beside it says, which decides; save the model again to change it"
+        )
+    return model
+
+
+def model_card(model: Any, where: str) -> str:
+    """Markdown for README.md: what the model is, how its clips are made, what was measured, how to load it."""
+    meta, name = model.metadata, type(model).__name__
+    parameters = sum(p.numel() for p in model.parameters())
+    tags = "\n".join(f"- {tag}" for tag in ("spikereel", model.family, "spiking-neural-network", "video"))
+    return "\n".join([
+        "---", "library_name: spikereel", "license: apache-2.0", "pipeline_tag: video-classification", "tags:", tags,
+        "---", "", f"# {_plain(meta.name or name)}", "",
+        f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.", "",
+        "## Load", "",
+        "```python", "from spikereel.models.base import VideoModel", "",
+        f'model = VideoModel.from_pretrained("{where}")',
+        "logits, state = model(video)  # video [T, B, C, H, W]", "```", "",
+        "## Architecture", "", *_table(dataclasses.asdict(model.config)), "",
+        "## Classes", "", ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.", "",
+        "## How clips are made", "", *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]), "",
+        "## Training and measured figures", "", *(_table(_figures(meta.training)) or ["Not recorded."]), "",
+    ])  # fmt: skip
+
+
+def _write(model: Any, folder: Path, where: str) -> None:
+    from spikereel.models.files import header_of, write_weights, write_whole
+
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError(f"cannot save to {folder}: it is a file; give the name of a folder")
+    write_weights(model, folder / WEIGHTS)
+    write_whole(folder / CONFIG, (json.dumps(header_of(model), indent=2) + "\n").encode())
+    if not (folder / CARD).exists():
+        write_whole(folder / CARD, model_card(model, where).encode())
+
+
+def _same(config: Path, weights: Path) -> bool:
+    from safetensors import safe_open
+
+    with safe_open(str(weights), framework="pt") as file:
+        header = json.loads(file.metadata()["spikereel"])
+    try:
+        return json.loads(config.read_text()) == header
+    except ValueError:
+        raise WeightsError(f"{config} is not JSON; save the model again") from None
+
+
+def _fetch(name: str, options: Mapping[str, Any]) -> Path:
+    if not HUB_ID.fullmatch(name):
+        raise WeightsError(f'no folder at {name}, and "owner/name" is the form of a name on the hub; give one of them')
+    hub = _hub(f"fetch {name}, which is no folder here")
+    with _hub_errors(f"no folder at {name}, and nothing to be had from the hub under that name"):
+        return Path(hub.snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG], **options))
+
+
+def _hub(purpose: str) -> Any:
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise WeightsError(
+            f"cannot {purpose}: huggingface_hub not installed; run: pip install 'spikereel[hub]'"
+        ) from None
+    return huggingface_hub
+
+
+@contextmanager
+def _hub_errors(what: str) -> Generator[None, None, None]:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"{what} ({type(error).__name__}: {reason}); check the name, the connection and HF_HUB_OFFLINE, "
+            "or fetch the files on another machine and give their folder"
+        ) from None
+
+
+def _figures(training: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was measured; of the recipe, which config.json holds whole, the name alone."""
+    recipe = training.get("recipe")
+    return {**training, "recipe": recipe.get("name")} if isinstance(recipe, Mapping) else training
+
+
+def _without(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return {k: x for k, x in values.items() if k != key}
+
+
+def _table(values: Mapping[str, Any]) -> list[str]:
+    rows = [f"| {_plain(key)} | {_plain(value)} |" for key, value in _flat(values)]
+    return ["| | |", "|---|---|", *rows] if rows else []
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, value
+
+
+def _plain(value: Any) -> str:
+    """One line that breaks no table and opens no tag."""
+    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return " ".join(shown.split()).replace("|", "/").replace("`", "'").replace("<", "&lt;")

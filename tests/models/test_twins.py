@@ -1,0 +1,122 @@
+"""Every model has an artificial twin: the same graph and weights, ReLU in place of every spiking neuron."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from spikereel import hub
+from spikereel.hub import create_model, list_models, load_model, save_model
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import count_macs
+from spikereel.layers.state import State
+
+BASES = [name for name in hub.ARCHITECTURES if not name.endswith(hub.ANN)]
+SMALL = {
+    "svformer": {"frames": 4, "image_size": 64, "widths": (8, 16, 16, 24), "head_dim": 8},
+    "spikevideoformer": {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2},
+}
+RUN = ("spikevideoformer_ti", "meta_spikeformer_s", "svformer")
+MORE = {
+    "spikevideoformer_ti": ({}, {"attention": "causal"}, {"attention": "factorised"}), "meta_spikeformer_s": ({},),
+    "svformer": ({}, {"head": "mean", "time_norm": False}, {"local_path": False}),
+}  # fmt: skip
+CASES = [(name, fields) for name in RUN for fields in MORE[name]]
+
+
+def _small(name, **fields):
+    torch.manual_seed(0)
+    small = SMALL["svformer" if name.startswith("svformer") else "spikevideoformer"]
+    return create_model(name, num_classes=5, **small, **fields)
+
+
+def _neurons(model):
+    return {name: m for name, m in model.named_modules() if isinstance(m, Neuron)}
+
+
+def _video(seed=0):
+    return torch.rand(4, 3, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_every_model_has_one():
+    assert len(BASES) * 2 == len(hub.ARCHITECTURES)
+    assert {name + ".ann" for name in BASES} == set(hub.ARCHITECTURES) - set(BASES)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_same_parameters_and_operations(name):
+    with torch.device("meta"):
+        spiking, twin = create_model(name), create_model(name + ".ann")
+    neurons, artificial = _neurons(spiking), _neurons(twin)
+    assert neurons.keys() == artificial.keys()
+    assert {m.config.kind for m in artificial.values()} == {"relu"}
+    assert all(m.spiking for m in neurons.values())
+    time_constants = {f"{n}.w": () for n, m in neurons.items() if m.config.kind == "plif"}
+    shapes, own = ({n: tuple(x.shape) for n, x in m.state_dict().items()} for m in (spiking, twin))
+    assert shapes == own | time_constants
+    assert bool(time_constants) == name.startswith("svformer")
+
+    one, two = list_models()[name], list_models()[name + ".ann"]
+    assert two.parameters == one.parameters - len(time_constants)
+    assert one.macs == two.macs > 1e7
+    assert (two.weights, two.published, two.clip) == ((), (), one.clip)
+    assert two.config == dataclasses.replace(one.config, neuron=two.config.neuron)
+    assert two.config.neuron == dataclasses.replace(one.config.neuron, kind="relu")
+
+
+@pytest.mark.parametrize(("name", "fields"), CASES)
+def test_counted_operations_are_the_same(name, fields):
+    model, twin = _small(name, **fields), _small(name + ".ann", **fields)
+    assert count_macs(model, _video()) == count_macs(twin, _video())
+
+
+@pytest.mark.parametrize(("name", "fields"), CASES)
+def test_runs_forward_and_backward_on_real_values(name, fields):
+    twin, seen = _small(name + ".ann", **fields), {}
+    for neuron, m in _neurons(twin).items():
+        m.register_forward_hook(lambda _m, x, out, neuron=neuron: seen.update({neuron: (x[0], out[0])}))
+    video = _video().requires_grad_()
+    logits, _ = twin.train()(video)
+    logits.square().sum().backward()
+    assert seen.keys() == _neurons(twin).keys()
+    for neuron, (x, y) in seen.items():
+        assert torch.equal(y, x.clamp(min=0)), neuron
+        assert y.unique().numel() > 2, f"{neuron} is binary"
+    assert torch.isfinite(logits).all()
+    assert all(torch.isfinite(p.grad).all() for p in twin.parameters())
+    assert torch.isfinite(video.grad).all()
+    assert video.grad.any()
+
+
+@pytest.mark.parametrize("name", ["spikevideoformer_ti", "meta_spikeformer_s", "svformer"])
+def test_twin_takes_the_weights_of_its_model(name):
+    model, twin = _small(name), _small(name + ".ann")
+    missing, unexpected = twin.load_state_dict(model.state_dict(), strict=False)
+    assert missing == []
+    assert all(key.endswith(".w") for key in unexpected)
+    assert not torch.allclose(model.train()(_video())[0], twin.train()(_video())[0])
+
+
+@pytest.mark.parametrize("fields", [{}, {"head": "mean", "time_norm": False}])
+def test_twin_streams_like_its_model(fields):
+    twin, video = _small("svformer.ann", **fields).double().eval(), _video().double()
+    with torch.no_grad():
+        whole, _ = twin(video)
+        _, state = twin(video[:1], State())
+        logits, _ = twin(video[1:], state)
+    torch.testing.assert_close(logits, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [n + end for n in ("spikevideoformer_ti", "svformer") for end in ("", ".ann")])
+def test_round_trip_is_bit_equal(name, tmp_path):
+    model = _small(name)
+    model.train()(_video(seed=1))
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert type(loaded) is type(model)
+    assert (loaded.config, loaded.metadata) == (model.config, model.metadata)
+    one, two = model.state_dict(), loaded.state_dict()
+    assert list(one) == list(two)
+    assert all(torch.equal(one[n], two[n]) and one[n].dtype == two[n].dtype for n in one)
+    with torch.no_grad():
+        assert torch.equal(loaded(_video())[0], model.eval()(_video())[0])
