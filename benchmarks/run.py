@@ -77,7 +77,8 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _save(name: str, outcome: dict[str, Any]) -> None:
+def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
+    """Write an outcome to RESULTS, with command, commit, hardware and versions."""
     from spikereel.apps.versions import hardware
 
     processor = hardware().split(",")[0]
@@ -85,7 +86,7 @@ def _save(name: str, outcome: dict[str, Any]) -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     content = {
-        "benchmark": name, "command": f"python benchmarks/run.py {' '.join(sys.argv[1:])}", "date": str(date.today()),
+        "benchmark": name, "command": f"python benchmarks/{script} {' '.join(sys.argv[1:])}", "date": str(date.today()),
         "commit": commit, "hardware": processor, "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},
         **outcome,
     }  # fmt: skip
@@ -113,7 +114,7 @@ def main() -> None:
     if options.name.startswith("_"):
         print(json.dumps(outcome))
     else:
-        _save(options.name, outcome)
+        save(options.name, outcome)
 
 
 if __name__ == "__main__":

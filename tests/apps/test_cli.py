@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small import DATA, KINDS, cut_short, small_weights, video_file, video_folder
 
 from spikereel.apps.cli import main
-from spikereel.hub import weights_hash
+from spikereel.hub import create_model, list_models, weights_hash
+from spikereel.models.authors import authors_state
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "list", "doctor")
+COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,14 @@ def test_wrong_names_and_values(arguments, words, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["predcit"], ["energy"], ["energy", "x", "--size", "big"], ["list", "--all"], ["train", "x", "--fast"]],
+    [
+        ["predcit"],
+        ["energy"],
+        ["energy", "x", "--size", "big"],
+        ["list", "--all"],
+        ["train", "x", "--fast"],
+        ["import", "x.pth"],
+    ],
 )
 def test_mistakes_that_the_parser_finds(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -234,6 +243,30 @@ def test_train_lists_and_shows(capsys):
 def test_list_and_doctor(command, word, capsys):
     assert main([command]) == 0
     assert word in capsys.readouterr().out
+
+
+def test_list_writes_every_model_with_its_twin(tmp_path, capsys):
+    path = tmp_path / "deep" / "models.json"
+    assert main(["list", "--json", str(path)]) == 0
+    capsys.readouterr()
+    models = json.loads(path.read_text())
+    assert models.keys() == list_models().keys()
+    assert "svformer.ann" in models
+    assert models["svformer"]["published"][0]["figure"].startswith("UCF101")
+    assert models["svformer"]["config"]["frames"] == models["svformer"]["clip"][0] == 16
+    assert "cannot write" in refused(capsys, "list", "--json", tmp_path)
+
+
+def test_imported_weights_are_judged_once_the_data_is_named(tmp_path, capsys):
+    model = create_model("svformer_ti", num_classes=10, frames=4, image_size=32)
+    torch.save(authors_state(model), tmp_path / "run.pyth")
+    path = tmp_path / "w.safetensors"
+    assert main(["import", str(tmp_path / "run.pyth"), "--as", "svformer_ti", "--out", str(path)]) == 0
+    assert "data.kind=motion" in refused(capsys, "evaluate", path)
+    data = ["data.kind=motion", "data.test_length=12"]
+    assert main(["evaluate", str(path), *data, "--json", str(tmp_path / "r.json")]) == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert (result["clips"], result["data"]["frames"], result["data"]["size"]) == (12, 4, 32)
 
 
 @pytest.mark.parametrize("arguments", [[], *([x] for x in COMMANDS)], ids=["spikereel", *COMMANDS])

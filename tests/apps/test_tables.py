@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from spikereel.apps.importer import Move, read_import
 from spikereel.apps.predict import Prediction
 from spikereel.apps.tables import (
     bar,
@@ -13,11 +14,13 @@ from spikereel.apps.tables import (
     energy_table,
     evaluation_table,
     firing_table,
+    import_table,
     models_table,
+    moves_table,
     top5_table,
 )
 from spikereel.data.video import VideoInfo
-from spikereel.hub import list_models
+from spikereel.hub import create_model, list_models
 from spikereel.layers.observe import FiringRates
 from spikereel.runtime.energy import LayerCost, Passport
 from spikereel.tasks.classification import ClassificationScore
@@ -57,8 +60,8 @@ def evaluation() -> Evaluation:
     score = ClassificationScore(3)
     score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
     return Evaluation(
-        score=score, classes=("[red]left", "right", "up"), views=3, average="logits", rates=FiringRates(), data_hash="d" * 64,
-        skipped=(("bad.mp4", "is empty"),),
+        score=score, classes=("[red]left", "right", "up"), views=3, average="logits", rates=FiringRates(),
+        data_hash="d" * 64, skipped=(("bad.mp4", "is empty"),),
     )  # fmt: skip
 
 
@@ -97,7 +100,7 @@ def test_energy_table_gives_each_reading_its_own_ratio():
     # 1e9 MACs at 4.6 pJ; 4e9 at 0.9 pJ and rates 0.1 and 0.3; 1e9 at 0.9 pJ and rate 0.5
     assert row(text, "layers on pixels, MAC") == ["4.6", "2.3"]
     assert row(text, "layers on spikes, AC as executed") == ["0.72", "0.36"]
-    assert row(text, "layers on spikes, AC with RepConv folded") == ["1.44", "0.72"]
+    assert row(text, "spiking layers with RepConv folded") == ["1.44", "0.72"]
     assert row(text, "attention") == ["0.45", "0.225"]
     assert row(text, "SNN, as in the papers") == ["5.77", "2.885", "4.78"]
     assert row(text, "SNN, folded") == ["6.49", "3.245", "4.25"]
@@ -108,11 +111,31 @@ def test_energy_table_gives_each_reading_its_own_ratio():
     assert "mean firing rate 20.0 %" in text
 
 
-def test_models_table_has_every_model_and_its_weights():
-    text = show(models_table(list_models()))
-    assert all(name in text for name in list_models())
-    assert ".motion_spatial" in text
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_models_table_has_every_model_and_its_weights(width: int):
+    models = list_models()
+    text = show(models_table(models), width)
+    lines = text.splitlines()
+    rows = [next(line for line in lines if line.startswith(f"{name} ")) for name in models if not name.endswith(".ann")]
+    assert len(rows) == len(models) / 2
+    assert "NAME.ann" in text
+    assert "_ti.ann" not in text
+    assert ".motion" in text
     assert "causal" not in text
+
+
+def test_models_table_shows_operations_clips_figures_and_sources():
+    text = show(models_table(list_models()))
+    assert ".motion_spatial" in text
+    assert row(text, "spikevideoformer_b ")[:4] == ["classification", "55.4", "794", "32x224x224"]
+    assert row(text, "meta_spikeformer_l ")[2:6] == ["1,780", "32x224x224", "spatial,", "dot"]
+    words = " ".join(text.split())
+    assert "UCF101 top-1 80.73 %" in words
+    assert "1 clip x 1 crop" in words
+    # once for four sizes, and with its own name for a model that stands alone
+    assert words.count("`spikereel import FILE --as NAME --partial`") == 1
+    assert "spikevideoformer_s, _m, _b, _l none published; start" in words
+    assert "FILE --as svformer`" in words
 
 
 def test_evaluation_table_shows_figures_hashes_and_empty_classes():
@@ -138,3 +161,30 @@ def test_top5_table_shows_the_best_and_the_notes():
     assert "2 of 9 frames, 1 view(s); events simulated from rgb" in text
     assert row(text, "b")[:2] == ["75.0", "%"]
     assert text.index("75.0") < text.index("25.0")
+
+
+def test_an_ann_has_one_row_and_no_firing_rate():
+    text = show(energy_table(Passport(clip=(2, 3, 32, 32), clips=1, layers=LAYERS[:1], firing={})))
+    assert ["ANN", "4.6", "2.3", "1"] in [line.split() for line in text.splitlines()]
+    assert "SNN, as" not in text
+    assert "mean firing rate" not in text
+
+
+def test_import_table_counts_each_kind_and_names_the_first(tmp_path):
+    model = create_model("svformer_ti", num_classes=3, frames=4)
+    weights = {k: x for k, x in model.state_dict().items() if not k.startswith("lpPWConv")}
+    torch.save({**weights, "lpDWConv.bias": torch.zeros(2)}, tmp_path / "[a].pth")
+    text = show(import_table(read_import(tmp_path / "[a].pth", "svformer_ti")), 200)
+    assert "[a].pth as svformer_ti: num_classes 3, in_channels 3, frames 4, image_size 64" in text
+    assert row(text, "matched") == [str(len(weights) - 1)]
+    assert row(text, "missing") == ["2", "lpPWConv.bias,", "lpPWConv.weight"]
+    assert row(text, "wrong in shape") == ["1", "lpDWConv.bias", "[2]", "(model:", "[96])"]
+    assert "unexpected" not in text
+
+
+def test_moves_table_shows_the_farthest_and_the_median():
+    moves = [Move(name=f"block[{i}].bn", mean=float(9 - i), scale=0.5 + i) for i in range(7)]
+    text = show(moves_table(moves))
+    assert row(text, "block[0].bn") == ["9", "0.5"]
+    assert row(text, "median of 7") == ["6", "3.5"]
+    assert "block[5]" not in text

@@ -64,14 +64,7 @@ def test_same_logits_gradients_and_statistics(name, drop_path):
         assert not torch.equal(other["logits"], saved["logits"])
 
 
-SEVERAL_PASSES = pytest.mark.xfail(
-    strict=True, reason="the border of RepConv is made from running statistics, which later passes have moved on"
-)
-
-
-@pytest.mark.parametrize(
-    "name", ["svformer", "svformer-shared-mean", pytest.param("spikevideoformer-causal", marks=SEVERAL_PASSES)]
-)
+@pytest.mark.parametrize("name", ["svformer", "svformer-shared-mean", "spikevideoformer-causal"])
 def test_same_gradients_through_a_carried_state(name):
     model = MODELS[name]()
     plain, _ = _step(model, parts=(1, 2, 1), on=False)

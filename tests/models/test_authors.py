@@ -2,6 +2,8 @@
 
 import os
 import pickle
+from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +11,26 @@ from safetensors.torch import save_file
 from tiny import clip, tiny_config, tiny_model
 
 from spikereel.errors import WeightsError
-from spikereel.models.authors import load_authors_weights, merge_heads, read_checkpoint, strip_prefixes
+from spikereel.models.authors import (
+    authors_state,
+    authors_weights,
+    compare,
+    fields_from_shapes,
+    load_authors_weights,
+    load_matching,
+    merge_heads,
+    read_checkpoint,
+    strip_prefixes,
+)
 from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.svformer import SVFormer, SVFormerConfig
+
+SVFORMER = SVFormerConfig(num_classes=3, frames=4, image_size=32, widths=(8, 16, 32, 32), head_dim=8)
+FAMILIES = {
+    "svformer": (SVFormer, SVFORMER, "model_state"),
+    "spikevideoformer": (SpikeVideoFormer, tiny_config(), "model"),
+    "meta_spikeformer": (SpikeVideoFormer, tiny_config(attention="spatial", similarity="dot"), "model"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +172,81 @@ def test_missing_files_folders_and_other_content(model, tmp_path):
     for name, shown in (("list", "list"), ("epoch", "holds epoch"), ("nothing", "holds nothing")):
         with pytest.raises(WeightsError, match=rf"{name}\.pth.*{shown}"):
             load_authors_weights(model, tmp_path / f"{name}.pth")
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ours_to_the_authors_file_to_ours(family, prefix, tmp_path):
+    cls, config, wrapper = FAMILIES[family]
+    torch.manual_seed(3)
+    ours, other = cls(config), cls(config)
+    state = authors_state(ours)
+    assert state.keys() == {wrapper}
+    state[wrapper] = {f"{prefix}{k}": x for k, x in state[wrapper].items()}
+    more = {"optimizer_state": {"state": {0: torch.zeros(2)}}, "args": Namespace(lr=1e-3, layers=[1, 2]), "cfg": "T: 4"}
+    torch.save({**more, **state}, tmp_path / "run.pyth")
+    assert not _same(other, ours.state_dict())
+    load_authors_weights(other, tmp_path / "run.pyth")
+    assert _same(other, ours.state_dict())
+
+
+def test_a_model_of_another_shape_meets_in_four_ways(model, weights):
+    given = {**_with_other_head(_without(weights)), "extra": torch.zeros(1)}
+    found = compare(model, given)
+    assert found.unexpected == ("extra",)
+    assert found.misshapen == {"head.bias": ([7], [5]), "head.weight": ([7, 24], [5, 24])}
+    assert set(found.missing) == weights.keys() - given.keys()
+    assert set(found.matched) == given.keys() - {"extra", "head.bias", "head.weight"}
+    assert found.without_statistics == ("block3.0.attn.attn_bn", "block4.0.attn.attn_bn")
+    assert not found.whole
+    assert str(found).startswith("10 missing: block3.0.attn.attn_bn.bias, ")
+    assert str(found).endswith(
+        "1 unexpected: extra; 2 wrong in shape: head.bias [7] (model: [5]), head.weight [7, 24] (model: [5, 24])"
+    )
+    assert compare(model, weights).whole
+
+
+def test_matching_entries_are_loaded_and_others_stay(model, weights):
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    found = load_matching(model, _with_other_head(_without(weights)))
+    after = model.state_dict()
+    assert all(torch.equal(after[k], weights[k]) for k in found.matched)
+    assert all(torch.equal(after[k], before[k]) for k in before.keys() - set(found.matched))
+
+
+@pytest.mark.parametrize(
+    ("fields", "shapes"),
+    [
+        ({"num_classes": 9, "in_channels": 2}, {"num_classes": 9, "in_channels": 2, "frames": 4, "image_size": 32}),
+        ({"frames": 6, "image_size": 64}, {"num_classes": 3, "in_channels": 3, "frames": 6, "image_size": 64}),
+        ({"frames": 6, "time_norm": False}, {"num_classes": 3, "in_channels": 3, "frames": 6, "image_size": 32}),
+        ({"frames": 6, "head": "mean"}, {"num_classes": 3, "in_channels": 3, "frames": 6}),
+        ({"head": "mean", "time_norm": False}, {"num_classes": 3, "in_channels": 3}),
+    ],
+)
+def test_shapes_of_svformer_tell_classes_channels_frames_and_size(fields, shapes):
+    config = replace(SVFORMER, **fields)
+    assert fields_from_shapes(config, SVFormer(config).state_dict()) == shapes
+
+
+def test_shapes_of_spikevideoformer_tell_classes_and_channels(model, weights):
+    assert fields_from_shapes(model.config, weights) == {"num_classes": 5, "in_channels": 3}
+    assert fields_from_shapes(model.config, {"head.weight": torch.zeros(3)}) == {}
+
+
+def test_heads_of_different_shapes_are_not_averaged(model, weights):
+    given = {**weights, "head_kd.weight": torch.zeros(9, 24)}
+    with pytest.raises(WeightsError, match=r"1 unexpected: head_kd\.weight"):
+        load_authors_weights(model, given)
+
+
+def test_an_argument_object_is_read_and_any_other_is_not(weights, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"model": weights, "args": Namespace(lr=1e-3)}, path)
+    assert authors_weights(path).keys() == weights.keys()
+    torch.save({"model": weights, "args": Hostile("true")}, path)
+    with pytest.raises(WeightsError, match="could run code"):
+        authors_weights(path)
+    torch.save({"args": Namespace()}, path)
+    with pytest.raises(pickle.UnpicklingError, match="Namespace"):
+        torch.load(path, weights_only=True)

@@ -135,9 +135,11 @@ def test_one_training_step(authors):
     errors = {name: _distance(gradients[name], x) for name, x in finite.items()}
     close = {name for name, x in finite.items() if errors[name] <= TOLERANCE * float(x.double().norm())}
     # a bias before a norm, or a norm before a norm, has a gradient of zero or nearly so: what float32 shows of it is
-    # rounding, and how much rounding is the distance from our own float64
+    # rounding: no more than ten times the distance of our own float32 from float64, or, where the norm is below 1e-4
+    # (those around it are near 1), no more than the 1e-6 that the processor of the fixture left in it
     noise = {name: _distance(gradients[name], exact[name]) for name in finite}
-    assert {name: errors[name] for name in finite if name not in close and not errors[name] <= 10 * noise[name]} == {}
+    allowed = {name: max(10 * noise[name], 1e-6 if float(x.norm()) < 1e-4 else 0.0) for name, x in finite.items()}
+    assert {name: errors[name] for name in finite if name not in close and not errors[name] <= allowed[name]} == {}
     enough, usable = GRADIENTS[authors.mode]
     assert len(finite) == usable
     assert len(close) >= enough

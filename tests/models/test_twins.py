@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from spikereel import hub
+from spikereel.errors import StateError
 from spikereel.hub import create_model, list_models, load_model, save_model
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import count_macs
@@ -88,6 +89,23 @@ def test_runs_forward_and_backward_on_real_values(name, fields):
     assert video.grad.any()
 
 
+def test_attention_of_real_values_is_the_plain_product():
+    """2q - 1 means nothing for them, so q (k^T v) stands in for the Hamming product, divided by 2 D all the same."""
+    twin, seen = _small("spikevideoformer_ti.ann").double(), {}
+    attn = twin.block3[0].attn
+    for part in "qkv":
+        neuron = attn.get_submodule(f"{part}_lif")
+        neuron.register_forward_hook(lambda _m, _x, out, part=part: seen.update({part: out[0]}))
+    attn.attn_bn.register_forward_hook(lambda _m, x, _out: seen.update({"a": x[0]}))
+    attn(torch.randn(4, 2, 16, 3, 3, dtype=torch.float64))
+    # tokens of the whole clip, two heads of 8 channels
+    q, k, v = (seen[part].view(4, 2, 2, 8, 9).permute(1, 2, 0, 4, 3).flatten(2, 3) for part in "qkv")
+    wanted = (q @ k.mT) @ v / (2 * 16)
+    got = seen["a"].view(4, 2, 2, 8, 9).permute(1, 2, 0, 4, 3).flatten(2, 3)
+    assert wanted.abs().max() > 1e-3
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["spikevideoformer_ti", "meta_spikeformer_s", "svformer"])
 def test_twin_takes_the_weights_of_its_model(name):
     model, twin = _small(name), _small(name + ".ann")
@@ -120,3 +138,11 @@ def test_round_trip_is_bit_equal(name, tmp_path):
     assert all(torch.equal(one[n], two[n]) and one[n].dtype == two[n].dtype for n in one)
     with torch.no_grad():
         assert torch.equal(loaded(_video())[0], model.eval()(_video())[0])
+
+
+@pytest.mark.parametrize(("name", "fields"), [("spikevideoformer_ti", {"attention": "spatial"}), ("svformer", {})])
+def test_a_twin_refuses_a_state_of_another_batch(name, fields):
+    model, video = _small(name + hub.ANN, **fields).eval(), _video()[:2]
+    _, state = model(video, State())
+    with pytest.raises(StateError, match="state is that of 3 clips a batch, the video has 1"):
+        model(video[:, :1], state)

@@ -9,7 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikereel.errors import DataError
+from spikereel.hub import create_model
+from spikereel.layers.calibrate import calibrate
 from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.observe import count_macs, firing_rates
 from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
 from spikereel.runtime.energy import AC_PJ, MAC_PJ, LayerCost, measure
 
@@ -152,11 +155,11 @@ def test_real_operands_count_at_the_rate_that_enters_the_chain(tiny):
 
 def test_the_second_product_is_dense_for_hamming_and_sparse_for_dot(tiny):
     rates = {x.name: x.rate for x in tiny[2].layers}
-    assert rates["block3.0.attn.qkv"] == (1.0,) * 4
-    assert rates["block3.0.attn.kv"] == pytest.approx(tiny[2].firing["block3.0.attn.v_lif"])
+    assert rates["block3.0.attn.q (k^T v)"] == (1.0,) * 4
+    assert rates["block3.0.attn.k^T v"] == pytest.approx(tiny[2].firing["block3.0.attn.v_lif"])
     dot = measure(tiny_model(attention="factorised", similarity="dot"), clip())
     rates = {x.name: x.rate for x in dot.layers}
-    assert rates["block3.0.attn.qkv_t"] == pytest.approx(dot.firing["block3.0.attn.q_lif_t"])
+    assert rates["block3.0.attn.q (k^T v)_t"] == pytest.approx(dot.firing["block3.0.attn.q_lif_t"])
     assert sum(x.macs for x in dot.layers if x.kind == "attention") == 2 * sum(
         x.macs for x in tiny[2].layers if x.kind == "attention"
     )
@@ -234,3 +237,42 @@ def test_no_clips_and_unequal_clips():
         measure(model, [])
     with pytest.raises(DataError, match=r"one shape.*\(1, 3, 64, 64\).*\(2, 3, 64, 64\)"):
         measure(model, [clip(2).float(), clip(1).float()])
+
+
+SVF = {"frames": 4, "image_size": 64, "widths": (16, 32, 48, 64), "head_dim": 16, "num_classes": 5}
+
+
+def _svformer(**fields):
+    model = create_model("svformer", **SVF | fields)
+    calibrate(model, [torch.randn(4, 4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 3])
+    return model.eval()
+
+
+def test_svformer_counts_every_operation_and_sees_its_real_operands():
+    torch.manual_seed(0)
+    model, video = _svformer(), torch.randn(4, 2, 3, 64, 64)
+    passport = measure(model, video)
+    assert passport.macs == count_macs(model, video[:, :1])
+    seen = {x.name: x for x in passport.layers}
+    real = {name for name, x in seen.items() if x.operand == "real"}
+    local = {f"blocks{i}.0.{part}" for i in (1, 2) for part in ("attn", "conv2")}
+    assert real == {"patch_embed1.proj", "lpPWConv", "head", *local}
+    assert {name for name, x in seen.items() if x.analog} == {"patch_embed1.proj"}
+    with firing_rates(model) as rates:
+        model(video)
+    for layer, neuron in (
+        ("dwconv_bf_head", "lif_bf_head"), ("blocks3.0.attn.qkv", "blocks3.0.attn.in_lif"),
+        ("blocks1.0.conv2", "blocks1.0.act1"), ("lpPWConv", "lplif"), ("blocks4.0.attn.k^T v", "blocks4.0.attn.v_lif"),
+    ):  # fmt: skip
+        assert seen[layer].rate == pytest.approx(rates[neuron].tolist()), layer
+
+
+@pytest.mark.parametrize("name", ["spikevideoformer_ti.ann", "svformer.ann"])
+def test_a_twin_is_all_macs(name):
+    torch.manual_seed(0)
+    model = _svformer(neuron="relu") if name == "svformer.ann" else create_model(name, num_classes=5).eval()
+    passport = measure(model, torch.rand(4, 2, 3, 64, 64))
+    assert not passport.spiking
+    assert passport.mean_rate == 0.0
+    assert passport.energy_mj("paper") == passport.energy_mj("as_run") == passport.energy_mj("ann")
+    assert passport.energy_mj("ann") == pytest.approx(passport.macs * MAC_PJ * 1e-9)

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from small import DATA, KINDS, cut_short, video_folder
+from small import DATA, KINDS, cut_short, video_file, video_folder
 
 from spikereel.errors import ConfigError, DataError
 from spikereel.train.clips import build_dataset, build_loader, channels_of
+from spikereel.train.recipes import get_recipe
 
 
 @pytest.mark.parametrize("modality", ["rgb", "events"])
@@ -66,7 +68,8 @@ def test_folder_holds_a_fifth_out(tmp_path):
     train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
     assert (len(train), len(val), len(test)) == (5, 1, 6)
     assert train.classes == KINDS
-    assert not {path for path, _ in train.samples} & {path for path, _ in val.samples}
+    assert not set(train.kept) & set(val.kept)
+    assert len({data.fingerprint() for data in (train, val, test)}) == 3
 
 
 def test_folder_with_splits_of_its_own(tmp_path):
@@ -100,3 +103,68 @@ def test_broken_file_stops_or_is_left_out(tmp_path):
 def test_files_need_a_root():
     with pytest.raises(ConfigError, match=r"data\.root"):
         build_dataset(replace(DATA, kind="folder"), "train")
+
+
+def ucf101(root):
+    """Twelve training videos of two classes and two to test on, with the official lists."""
+    names = {"train": [f"{kind}/{i}.mp4" for kind in KINDS for i in range(6)], "test": [f"{k}/9.mp4" for k in KINDS]}
+    for i, name in enumerate([*names["train"], *names["test"]]):
+        video_file(root / name, seed=i)
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("".join(f"{i} {kind}\n" for i, kind in enumerate(KINDS, start=1)))
+    for split, files in names.items():
+        label = {"train": " {}", "test": ""}[split]
+        lines = [name + label.format(1 + KINDS.index(name.split("/")[0])) + "\n" for name in files]
+        (lists / f"{split}list01.txt").write_text("".join(lines))
+    return replace(DATA, kind="ucf101", root=str(root))
+
+
+def test_official_lists_hold_out_training_videos_to_choose_by(tmp_path):
+    spec = ucf101(tmp_path)
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (train.kept, val.kept, len(test)) == ([1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [0, 10], 2)
+    assert torch.equal(val[1][0], build_dataset(spec, "val").whole[10][0])
+    assert train.classes == KINDS
+    first = train[0][0]
+    train.set_epoch(1)
+    assert not torch.equal(train[0][0], first)
+    with pytest.raises(ConfigError, match=r"data\.fold is 4"):
+        build_dataset(replace(spec, fold=4), "train")
+
+
+def test_the_published_fault_of_choosing_on_the_test_list(tmp_path):
+    spec = replace(ucf101(tmp_path), select_on_test=True)
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val)) == (12, 2)
+    assert val.samples == test.samples
+
+
+def test_everything_published_for_svformer_goes_into_a_training_clip(tmp_path):
+    recipe = get_recipe("ucf101_svformer")
+    spec = replace(recipe.data, root=ucf101(tmp_path).root, size=32, frames=4, workers=0)
+    clips = build_dataset(spec, "train")
+    assert clips[0][0].shape == (2, 4, 3, 32, 32)
+    assert not torch.equal(*clips[0][0])
+    transform = clips.whole.reading.transform
+    assert (transform.randaugment, transform.erasing, transform.antialias) == ("m5-n2-mstd0.25", 0.25, False)
+    assert (transform.scale, transform.flip, transform.mean, transform.std) == ((0.08, 1.0), True, (0.45,), (0.225,))
+    assert build_dataset(spec, "test", views=True)[0][0].shape == (15, 4, 3, 32, 32)
+
+
+def test_event_files(tmp_path):
+    for kind in KINDS:
+        for i in range(3):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            t = np.arange(50) * 1000
+            events = {"t": t, "x": t % 34, "y": np.full(50, i), "p": t % 2, "width": 34, "height": 34}
+            np.savez(tmp_path / kind / f"{i}.npz", **events)
+    spec = replace(DATA, kind="events", root=str(tmp_path))
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test), train.classes) == (5, 1, 6, KINDS)
+    video, label = test[5]
+    assert (video.shape, label) == ((4, channels_of(spec), 32, 32), 1)
+    assert video.sum() == 50
+    shifted = build_dataset(replace(spec, shift=8), "train")
+    assert not torch.equal(shifted[0][0], train[0][0])
+    assert torch.equal(build_dataset(replace(spec, shift=8), "test")[5][0], video)

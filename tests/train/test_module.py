@@ -6,6 +6,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 from small import SMALL, small_recipe
+from torch import nn
 
 from spikereel.errors import TrainingError
 from spikereel.hub import create_model
@@ -27,7 +28,7 @@ class AtStart(Callback):
 
 
 class Steps:
-    global_step = 7
+    global_step, estimated_stepping_batches = 7, 10
 
 
 def module_of(**optim) -> ClassificationModule:
@@ -67,6 +68,24 @@ def test_weight_decay_spares_biases_norms_and_time_constants(tmp_path):
         name: 0.3 if p.ndim > 1 else 0.0 for name, p in model.named_parameters()
     }
     assert any(p.ndim == 0 for p in model.parameters())
+
+
+def test_weight_decay_of_time_constants_when_asked():
+    module = module_of(decay_time_constants=True)
+    module.model.tau = nn.Parameter(torch.zeros(()))
+    module._trainer = Steps()
+    optimizer = module.configure_optimizers()["optimizer"]
+    decay = {p.ndim: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decay[0] == decay[4] == module.optim.weight_decay > 0
+    assert decay[1] == 0.0
+
+
+def test_copies_of_a_clip_share_its_label():
+    module, (videos, labels) = module_of(), batch()
+    module.model.eval()
+    loss = module.training_step((torch.stack([videos, videos.flip(1)], dim=1), labels), 0)
+    copies = [module.training_step((v, labels), 0) for v in (videos, videos.flip(1))]
+    torch.testing.assert_close(loss, sum(copies) / 2)
 
 
 def test_loss_of_a_step_is_smoothed_cross_entropy():

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this run")
 
     evaluate = command("evaluate", _evaluate, "judge trained weights on clips they never saw")
-    evaluate.add_argument("model", help="weights: a .safetensors file or a listed name")
+    evaluate.add_argument("model", help="weights: a .safetensors file, a folder or a listed name")
     evaluate.add_argument("assignments", nargs="*", metavar="data.key=value", help="what to change of the data")
     evaluate.add_argument("--batch", type=int, default=16, help="clips at a time (default: 16)")
     _json(evaluate)
@@ -265,7 +265,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     from spikereel.apps.tables import moves_table
     from spikereel.hub import load_model
 
-    out = options.out or f"{Path(options.model).stem}.calibrated.safetensors"
+    name = Path(options.model).name.removesuffix(".safetensors")
+    out = options.out or f"{name}.calibrated.safetensors"
     writable(out)
     model = load_model(options.model)
     spec = data_of(model, options.assignments)

@@ -133,16 +133,18 @@ def energy_table(passport: Passport) -> RenderableType:
     def row(name: str, mj: float, ratio: str = "", style: str = "") -> None:
         table.add_row(Text(name, style), *(Text(x, style) for x in (f"{mj:.4g}", f"{mj / frames:.4g}", ratio)))
 
-    row("  layers on pixels, MAC", parts["mac"])
-    row("  layers on spikes, AC as executed", parts["ac"])
-    row("  attention", parts["attention"])
-    for key, total in (("paper", "total"), ("folded", "total_folded"), ("as_run", "total_as_run")):
-        row(f"SNN, {READINGS[key]}", parts[total], _ratio(parts["ann"], parts[total]), "bold")
-        if key == "paper":
-            row("  layers on spikes, AC with RepConv folded", parts["ac_folded"])
-    row("the same network as an ANN", parts["ann"], "1", "bold yellow")
-    facts = f"{passport.macs * 1e-9:.4g} GMAC a clip; mean firing rate {100 * passport.mean_rate:.1f} %; "
-    facts += f"measured on {passport.clips} clip(s)"
+    facts = f"{passport.macs * 1e-9:.4g} GMAC a clip"
+    if passport.spiking:
+        row("  layers on pixels, MAC", parts["mac"])
+        row("  layers on spikes, AC as executed", parts["ac"])
+        row("  attention", parts["attention"])
+        for key, total in (("paper", "total"), ("folded", "total_folded"), ("as_run", "total_as_run")):
+            row(f"SNN, {READINGS[key]}", parts[total], _ratio(parts["ann"], parts[total]), "bold")
+            if key == "paper":
+                row("  spiking layers with RepConv folded", parts["ac_folded"])
+        facts += f"; mean firing rate {100 * passport.mean_rate:.1f} %"
+    row("the same network as an ANN" if passport.spiking else "ANN", parts["ann"], "1", "bold yellow")
+    facts += f"; measured on {passport.clips} clip(s)"
     return Group(table, Text(facts), Text(f"Counted, not measured: {'; '.join((*ASSUMPTIONS, ANN))}.", "dim"))
 
 

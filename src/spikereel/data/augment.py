@@ -1,6 +1,6 @@
 """RandAugment and random erasing of clips: one draw for a clip, the same in all its frames.
 
-Only RandAugment needs Pillow, which it takes from the extra "draw".
+Only RandAugment needs Pillow, which it takes from the extra "train".
 """
 
 import re
@@ -74,7 +74,7 @@ def require_pillow() -> None:
     try:
         import PIL  # noqa: F401
     except ImportError:
-        raise ConfigError("RandAugment needs Pillow; run pip install spikereel[draw]") from None
+        raise ConfigError("RandAugment needs Pillow; run pip install spikereel[train]") from None
 
 
 def draw_operations(policy: Policy, rng: np.random.Generator) -> list[tuple[str, float]]:

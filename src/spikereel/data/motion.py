@@ -45,7 +45,7 @@ class Speeds:
     """Ranges that each clip draws its own motion from; per frame, so they do not depend on the clip's length."""
 
     shift: tuple[float, float] = (0.05, 0.12)  # of the short side; also the step of a shake
-    turn: tuple[float, float] = (20.0, 45.0)  # degrees
+    turn: tuple[float, float] = (10.0, 28.0)  # degrees
     zoom: tuple[float, float] = (0.06, 0.09)  # change of log-radius
     radius: tuple[float, float] = (0.14, 0.50)  # of the short side; a zoom past one end goes on from the other
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from spikereel.errors import DataError
+from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
@@ -38,6 +38,14 @@ class VideoModel(Pretrained, nn.Module):
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpointed(block, x, *rest)
         return block(x, *rest)
+
+    def check_batch(self, video: Tensor, sums: Tensor) -> None:
+        """StateError unless running sums [B, ...] of the head are those of as many clips as the video [T, B, ...]."""
+        if len(sums) != video.shape[1]:
+            raise StateError(
+                f"the state is that of {len(sums)} clips a batch, the video has {video.shape[1]}; batch size and "
+                "resolution must stay the same while a state is carried: start again with state=None"
+            )
 
     def check_video(self, video: Tensor) -> None:
         """DataError for a video of the wrong shape or type, or with values that are not finite."""

@@ -14,7 +14,7 @@ from spikereel.errors import WeightsError
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 class Pretrained:
@@ -84,20 +84,22 @@ def read_folder(folder: Path) -> Any:
 def model_card(model: Any, where: str) -> str:
     """Markdown for README.md: what the model is, how its clips are made, what was measured, how to load it."""
     meta, name = model.metadata, type(model).__name__
+    origin = next((x for key, x in _flat(meta.training) if key.rpartition(".")[2] == "origin"), None)
     parameters = sum(p.numel() for p in model.parameters())
     tags = "\n".join(f"- {tag}" for tag in ("spikereel", model.family, "spiking-neural-network", "video"))
     return "\n".join([
         "---", "library_name: spikereel", "license: apache-2.0", "pipeline_tag: video-classification", "tags:", tags,
         "---", "", f"# {_plain(meta.name or name)}", "",
-        f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.", "",
+        f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.",
+        *([f"Converted from `{_plain(origin)}`: the terms of its authors hold as well."] if origin else []), "",
+        "## Architecture", "", *_table(dataclasses.asdict(model.config)), "",
+        "## Classes", "", ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.", "",
+        "## How clips are made", "", *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]), "",
+        "## Training and measured figures", "", *(_table(meta.training) or ["Not recorded."]), "",
         "## Load", "",
         "```python", "from spikereel.models.base import VideoModel", "",
         f'model = VideoModel.from_pretrained("{where}")',
         "logits, state = model(video)  # video [T, B, C, H, W]", "```", "",
-        "## Architecture", "", *_table(dataclasses.asdict(model.config)), "",
-        "## Classes", "", ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.", "",
-        "## How clips are made", "", *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]), "",
-        "## Training and measured figures", "", *(_table(_figures(meta.training)) or ["Not recorded."]), "",
     ])  # fmt: skip
 
 
@@ -155,12 +157,6 @@ def _hub_errors(what: str) -> Generator[None, None, None]:
         ) from None
 
 
-def _figures(training: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was measured; of the recipe, which config.json holds whole, the name alone."""
-    recipe = training.get("recipe")
-    return {**training, "recipe": recipe.get("name")} if isinstance(recipe, Mapping) else training
-
-
 def _without(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return {k: x for k, x in values.items() if k != key}
 
@@ -172,7 +168,10 @@ def _table(values: Mapping[str, Any]) -> list[str]:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if key == "recipe" and isinstance(value, Mapping):
+            # config.json holds it whole
+            yield prefix + key, value.get("name")
+        elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         elif value is not None:
             yield prefix + key, value
@@ -180,5 +179,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _plain(value: Any) -> str:
     """One line that breaks no table and opens no tag."""
-    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    values = value if isinstance(value, list | tuple) else [value]
+    shown = ", ".join(f"{x:.6g}" if isinstance(x, float) else str(x) for x in values)
     return " ".join(shown.split()).replace("|", "/").replace("`", "'").replace("<", "&lt;")

@@ -186,3 +186,5 @@ class SpikeVideoFormer(VideoModel):
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"
             )
+        if state and "head" in state:
+            self.check_batch(video, state["head"]["counts"])

@@ -321,8 +321,13 @@ class SVFormer(VideoModel):
             )
         if h % 32 or w % 32:
             raise DataError(f"frames must have sides that 32 divides, got {h} x {w}; resize or pad them")
-        if self.training and b == 1 and c.head == "conv":
-            raise DataError("the norm of the conv head needs at least 2 clips a batch in training, got 1")
+        if self.training and b == 1 and (c.head == "conv" or (c.time_norm and h == w == 32)):
+            raise DataError(
+                "norms over single pixels of one time step need at least 2 clips a batch in training, got 1"
+            )
+        for name in ("dwconv_bf_head", "head"):
+            if state and name in state:
+                self.check_batch(video, state[name]["sums"])
         first = _frames_seen(state or {})
         if not self.fixed_frames:
             return first

@@ -81,6 +81,11 @@ class Passport:
         return sum(layer.macs for layer in self.layers)
 
     @property
+    def spiking(self) -> bool:
+        """False for an ANN: no layer has spikes before it."""
+        return not all(layer.analog for layer in self.layers)
+
+    @property
     def mean_rate(self) -> float:
         """Mean firing rate, weighted by the operations it drives; 0 for an ANN."""
         spiking = [layer for layer in self.layers if not layer.analog and layer.kind != "attention"]
@@ -233,7 +238,7 @@ class _Meter:
                 )
                 real = "real" in (q_kind, k_kind, v_kind)
                 second = self.always if module.product == "hamming" else q
-                for part, rate, operand in (("kv", v, _wider(k_kind, v_kind)), ("qkv", second, "integer")):
+                for part, rate, operand in (("k^T v", v, _wider(k_kind, v_kind)), ("q (k^T v)", second, "integer")):
                     tally = self.tallies.setdefault(f"{name}.{part}{suffix}", _Tally("attention"))
                     tally.analog = tally.analog or real
                     tally.add(macs, macs, "real" if real else operand, self.always if real else rate, self.batch)

@@ -1,5 +1,6 @@
 """From a DataSpec to datasets and loaders."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from spikereel.data.folder import Reading, VideoFiles, VideoFolder, VideoList
+from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60
@@ -42,11 +43,12 @@ HELD_OUT = 5
 CHOSEN_BY = 10
 """Of an official training list, every tenth video is held out to choose the best weights by."""
 
-OFFICIAL: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], VideoFiles]] = {
+VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], LabelledClips]] = {
     "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
     "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
     "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=spec.protocol),
 }
+"""Videos with official training and test lists."""
 
 
 def build_dataset(
@@ -62,6 +64,8 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     _root(spec)
+    if spec.kind in ("events", "dvs128_gesture"):
+        return _events(spec, split, seed, classes)
     train = split == "train"
     transform = (
         TrainTransform(
@@ -91,7 +95,7 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
 
 def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
-    events = spec.kind == "dvs128_gesture" or (spec.kind == "motion" and spec.modality != "rgb")
+    events = spec.kind in ("events", "dvs128_gesture") or (spec.kind == "motion" and spec.modality != "rgb")
     return 2 if events else 3
 
 
@@ -143,42 +147,90 @@ def _third(spec: DataSpec) -> Literal[1, 2, 3]:
 
 def _root(spec: DataSpec) -> Path:
     if spec.root is None:
-        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the videos")
+        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the files")
     return Path(spec.root)
 
 
-def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> VideoFiles:
+def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> LabelledClips:
     root = _root(spec)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
         return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
-    if spec.kind in OFFICIAL:
-        return _official(spec, split, reading)
+    if spec.kind in VIDEO_SETS:
+        return _official(spec, split, lambda name: VIDEO_SETS[spec.kind](spec, reading, name))
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
-    for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
-        if (root / "train").is_dir() and (root / name).is_dir():
-            return VideoFolder(root / name, reading, classes=classes or _train_classes(root))
+    folder = _folder(root, split)
+    if folder is not None:
+        return VideoFolder(folder, reading, classes=classes or _train_classes(root))
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
 
 
-def _official(spec: DataSpec, split: Split, reading: Reading) -> VideoFiles:
-    """Data with official training and test lists; to choose by, part of the training list, or the test list."""
-    names = "test" if split == "test" or (split == "val" and spec.select_on_test) else "train"
-    files = OFFICIAL[spec.kind](spec, reading, names)
-    if names == "train" and not spec.select_on_test:
-        files.samples = [x for i, x in enumerate(files.samples) if (i % CHOSEN_BY == 0) == (split == "val")]
-    return files
+def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
+    from spikereel.data.events.augment import EventAugment
+    from spikereel.data.events.files import EventFiles, EventReading
+    from spikereel.data.events.gesture import DVS128Gesture
+
+    train, root = split == "train", _root(spec)
+    augment = EventAugment(flip=0.5 if spec.flip else 0.0, shift=spec.shift, drop=spec.drop) if train else None
+    reading = EventReading(
+        bins=spec.frames, size=(spec.size, spec.size), values=spec.counts, train=train, seed=seed, augment=augment
+    )
+    if spec.kind == "dvs128_gesture":
+        return _official(spec, split, lambda name: DVS128Gesture(root, reading, split=name, cache=spec.cache))
+    folder = _folder(root, split)
+    if folder is not None:
+        return EventFiles(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
+    return _part(EventFiles(root, reading, classes=classes, on_error=spec.on_error), spec, split)
+
+
+def _folder(root: Path, split: Split) -> Path | None:
+    """The sub-folder of a split, where there is one for training and one to judge on."""
+    for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
+        if (root / "train").is_dir() and (root / name).is_dir():
+            return root / name
+    return None
 
 
 def _train_classes(root: Path) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in (root / "train").iterdir() if p.is_dir() and not p.name.startswith(".")))
 
 
-def _part(files: VideoFiles, spec: DataSpec, split: Split) -> VideoFiles:
+class Part(Dataset):
+    """Some items of a dataset, under their own numbers there."""
+
+    def __init__(self, whole: LabelledClips, kept: Sequence[int]):
+        self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
+        self.skipped = getattr(whole, "skipped", [])
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.whole[self.kept[index]]
+
+    def set_epoch(self, epoch: int) -> None:
+        """As that of the dataset."""
+        self.whole.set_epoch(epoch)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the dataset's fingerprint and the numbers of the items."""
+        return hashlib.sha256(f"{self.whole.fingerprint()} {self.kept}".encode()).hexdigest()
+
+
+def _part(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:
     """All files for test; else the held-out fifth or the others."""
-    if split != "test":
-        held = {i for i in range(len(files)) if (i - spec.fold) % HELD_OUT == 0}
-        files.samples = [x for i, x in enumerate(files.samples) if (i in held) == (split == "val")]
-    return files
+    if split == "test":
+        return files
+    return Part(files, [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")])
+
+
+def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "test"]], LabelledClips]) -> LabelledClips:
+    """Data with official training and test lists; to choose by, part of the training list, or the test list."""
+    if split == "test" or (split == "val" and spec.select_on_test):
+        return load("test")
+    if spec.select_on_test:
+        return load("train")
+    files = load("train")
+    return Part(files, [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")])

@@ -78,6 +78,14 @@ class DataSpec:
     """Training on files: clips made of each decoded one, with draws of their own."""
     antialias: bool = True
     """Files: smooth before shrinking; the papers' code does not."""
+    counts: Literal["count", "binary"] = "count"
+    """Event files: how many events fell on a pixel in a time bin, or whether any did."""
+    shift: int = 0
+    """Training on event files: move clips by up to so many pixels of the sensor."""
+    drop: float = 0.0
+    """Training on event files: leave out a random share of the events, up to this."""
+    cache: str | None = None
+    """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
     clips: int = 1
     crops: Literal[1, 3] = 1
     """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""

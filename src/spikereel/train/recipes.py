@@ -114,7 +114,7 @@ def dvs128_gesture_svformer() -> Recipe:
     return replace(
         base,
         name="dvs128_gesture_svformer",
-        data=DataSpec(kind="dvs128_gesture", frames=16, size=128, workers=8),
+        data=DataSpec(kind="dvs128_gesture", frames=16, size=128, shift=8, drop=0.2, workers=8),
         optim=replace(base.optim, batch=32, accumulate=1),
     )
 

@@ -1,0 +1,156 @@
+"""Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`.
+
+Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from run import save
+
+Run = tuple[str, str, list[str]]
+"""Name, recipe, assignments."""
+
+SCHEMES = {
+    "joint, Hamming": ["model.attention=joint", "model.similarity=hamming"],
+    "spatial, Hamming": ["model.attention=spatial", "model.similarity=hamming"],
+    "joint, dot": ["model.attention=joint", "model.similarity=dot"],
+}
+FAMILIES = ("spikevideoformer_ti", "svformer_ti", "spikevideoformer_ti.ann", "svformer_ti.ann")
+FRESH_SEED, FRESH_CLIPS = 20_000, 1000
+
+
+def attention(options: argparse.Namespace) -> dict[str, Any]:
+    """Token patterns and similarities on procedural clips, over seeds."""
+    runs = {
+        (scheme, seed): ("motion", [*change, f"run.seed={seed}", f"data.seed={100 * seed}", *_budget(options)])
+        for seed in options.seeds
+        for scheme, change in SCHEMES.items()
+    }
+    rows = [{"scheme": k[0], "seed": k[1], **row} for k, row in zip(runs, _all(runs, options), strict=True)]
+    table = {}
+    for scheme in SCHEMES:
+        values = [row["top1"] for row in rows if row["scheme"] == scheme]
+        table[scheme] = {"mean": statistics.fmean(values), "values": values}
+        print(f"{scheme:18} {table[scheme]['mean']:5.1f} %   of {', '.join(f'{x:.1f}' for x in values)}")
+    return {"clips": options.clips, "judged_on": FRESH_CLIPS, "rows": rows, "top1": table}
+
+
+def families(options: argparse.Namespace) -> dict[str, Any]:
+    """SpikeVideoFormer, SVFormer and their ANN twins on equal clips: procedural ones, and UT-Interaction."""
+    runs = {("motion", model, 0): ("motion", [f"model.name={model}", *_budget(options)]) for model in FAMILIES}
+    if options.ut:
+        runs |= {
+            ("ut_interaction", model, fold): (
+                "ut_interaction",
+                [
+                    f"model.name={model}",
+                    f"data.root={options.ut}",
+                    f"data.fold={fold}",
+                    f"optim.epochs={options.epochs}",
+                ],
+            )
+            for fold in options.folds
+            for model in FAMILIES
+        }
+    rows = [
+        {"data": data, "model": model, "fold": fold, **row}
+        for (data, model, fold), row in zip(runs, _all(runs, options), strict=True)
+    ]
+    for row in rows:
+        print("{data:15} {model:24} fold {fold}  {top1:5.1f} %  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
+    return {"clips": options.clips, "rows": rows}
+
+
+def one(options: argparse.Namespace) -> dict[str, Any]:
+    """Train and judge one run; prints its row."""
+    import torch
+
+    from spikereel.config import override
+    from spikereel.hub import load_model, weights_hash
+    from spikereel.runtime.energy import measure
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.evaluate import evaluate
+    from spikereel.train.recipes import get_recipe
+    from spikereel.train.run import train
+
+    recipe = override(get_recipe(options.recipe), ["run.threads=1", "run.progress=false", *options.assignments])
+    result = train(recipe)
+    model, motion = load_model(result.last), recipe.data.kind == "motion"
+    judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
+    spec = override(recipe, judged).data
+    dataset = build_dataset(spec, "test" if motion else "val")
+    outcome = evaluate(model, dataset, spec)
+    passport = measure(model, torch.stack([dataset[i][0] for i in range(min(6, len(dataset)))], dim=1))
+    return {
+        "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
+        "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
+        "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(), "as_run_mj": passport.energy_mj("as_run"),
+        "ann_mj": passport.energy_mj("ann"), "train_seconds": result.seconds, "weights_hash": weights_hash(model),
+        "data_hash": outcome.data_hash, "recipe": options.recipe, "assignments": options.assignments,
+    }  # fmt: skip
+
+
+def _budget(options: argparse.Namespace) -> list[str]:
+    return [f"data.train_length={options.clips // 4}", "optim.epochs=4", "data.test_length=200"]
+
+
+def _all(runs: dict[tuple, tuple[str, list[str]]], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of all runs in order, `options.workers` at a time."""
+
+    def row(key: tuple) -> dict[str, Any]:
+        recipe, assignments = runs[key]
+        folder = options.out / "_".join(str(part).replace(", ", "-") for part in key)
+        done = folder / "row.json"
+        if done.is_file():
+            saved = json.loads(done.read_text())
+            if saved["assignments"][:-1] == assignments:
+                return saved
+        command = [sys.executable, __file__, "_one", recipe, *assignments, f"run.out={folder}"]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+        if outcome.returncode:
+            sys.exit(f"{' '.join(command)}\n{outcome.stderr[-2000:]}")
+        text = outcome.stdout.strip().splitlines()[-1]
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.write_text(text)
+        print(f"{key}: {json.loads(text)['top1']:.1f} %", flush=True)
+        return json.loads(text)
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        return list(pool.map(row, runs))
+
+
+def main() -> None:
+    """Parse the command line and run one comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for run in (attention, families):
+        sub = commands.add_parser(run.__name__, help=run.__doc__)
+        sub.set_defaults(run=run)
+        sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
+        sub.add_argument("--workers", type=int, default=2, help="runs at a time")
+        sub.add_argument("--out", type=Path, default=Path("runs/compare"))
+        sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+        sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
+        sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
+        sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction")
+    sub = commands.add_parser("_one")
+    sub.set_defaults(run=one)
+    sub.add_argument("recipe")
+    sub.add_argument("assignments", nargs="*")
+    options = parser.parse_args()
+    outcome = options.run(options)
+    if options.run is one:
+        print(json.dumps(outcome))
+    else:
+        save(f"compare_{options.run.__name__}", outcome, script="compare.py")
+
+
+if __name__ == "__main__":
+    main()

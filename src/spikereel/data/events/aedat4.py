@@ -1,0 +1,180 @@
+"""AEDAT 4.0, as DV and dv-processing write it: FlatBuffers packets, each compressed on its own.
+
+The few tables needed are read by hand; LZ4 and Zstandard need the packages of the extra "events".
+Source: the AEDAT 4.0 specification of iniVation, and the FlatBuffers internals.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor, content, require_events, require_sensor
+from spikereel.errors import ConfigError, DataError, SpikereelError
+
+_MAGIC = b"#!AER-DAT4.0\r\n"
+_EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "?"], "itemsize": 16})
+
+Unpack = Callable[[bytes], bytes]
+
+
+def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """The event stream of a recording; frames, inertia and triggers are passed over. Times are of the Unix epoch.
+
+    A recording that was closed well says where its packets end, and so shows any cut; one that was not may end after
+    any whole packet. Errors: DataError as `read_events`, for no or several event streams, and for a packet of no sense;
+    ConfigError, which names the extra, where the package for its compression is missing.
+    """
+    data = content(path)
+    try:
+        unpack, end, info, start = _file_header(path, data)
+        stream, stated = _event_stream(path, info)
+        width, height = require_sensor(path, stated, sensor)
+        parts = [_events(unpack(body)) for body in _packets(path, data, start, end, stream)]
+        if end < len(data):
+            unpack(data[end:])  # the table of packets comes last: a cut shows here
+    except SpikereelError:
+        raise
+    except (struct.error, ValueError, RuntimeError, EOFError) as error:
+        raise DataError(f"{path}: is cut short or damaged ({error}); copy or download it again") from error
+    events: np.ndarray = np.concatenate(parts) if parts else np.empty(0, _EVENT)
+    require_events(path, len(events))
+    return Events(
+        t=np.ascontiguousarray(events["t"]),
+        x=events["x"].astype(np.uint16),
+        y=events["y"].astype(np.uint16),
+        p=np.ascontiguousarray(events["p"]),
+        width=width,
+        height=height,
+        format="AEDAT 4.0",
+        source=str(path),
+    )
+
+
+def _file_header(path: Path, data: bytes) -> tuple[Unpack, int, str, int]:
+    """How to unpack, where the packets end, the XML on the streams, and where the packets start."""
+    at = len(_MAGIC)
+    (size,) = struct.unpack_from("<I", data, at)
+    start = at + 4 + size
+    if start > len(data):
+        raise DataError(f"{path}: ends inside its header; copy or download it again")
+    table = _table(data[at:start], b"IOHE")
+    end = table.number(1, "<q", -1)
+    if end >= len(data):
+        missing = end - len(data) + 1
+        raise DataError(f"{path}: is cut short, {missing} bytes or more are missing; copy or download it again")
+    return _unpacker(path, table.number(0, "<i", 0)), len(data) if end < 0 else end, table.text(2), start
+
+
+def _unpacker(path: Path, code: int) -> Unpack:
+    if code == 0:
+        return _whole
+    names = {1: "LZ4", 2: "LZ4", 3: "Zstandard", 4: "Zstandard"}
+    if code not in names:
+        raise DataError(f"{path}: its compression has the unknown number {code}; export it with LZ4 or none")
+    try:
+        if code in (1, 2):
+            import lz4.frame
+
+            return lz4.frame.decompress
+        import zstandard
+    except ImportError:
+        raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install spikereel[events]") from None
+
+    def unpack(body: bytes) -> bytes:
+        stream = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            whole = stream.decompress(body)
+        except zstandard.ZstdError as error:
+            raise ValueError(error) from error
+        if not stream.eof:
+            raise ValueError("a packet ends early")
+        return whole
+
+    return unpack
+
+
+def _whole(body: bytes) -> bytes:
+    if len(body) < 4 or len(body) != 4 + struct.unpack_from("<I", body)[0]:
+        raise ValueError("a packet is not as long as it says")
+    return body
+
+
+def _event_stream(path: Path, info: str) -> tuple[int, Sensor | None]:
+    """Number of the only event stream, and the size that it states."""
+    try:
+        root = ElementTree.fromstring(re.sub(r"[^>]*\Z", "", info))
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: the list of its streams cannot be read ({error}); export it again") from error
+    streams = [
+        (node, {attr.get("key"): attr.text or "" for attr in node.iter("attr")})
+        for node in root.iterfind("./node[@name='outInfo']/node")
+    ]
+    events = [(int(node.get("name", "")), keys) for node, keys in streams if keys.get("typeIdentifier") == "EVTS"]
+    if len(events) != 1:
+        raise DataError(f"{path}: has {len(events)} event streams, one is read; export one of them")
+    number, keys = events[0]
+    return number, (int(keys["sizeX"]), int(keys["sizeY"])) if {"sizeX", "sizeY"} <= keys.keys() else None
+
+
+def _packets(path: Path, data: bytes, at: int, end: int, stream: int) -> list[bytes]:
+    """The bodies of the packets of a stream: number of the stream and size, 4 bytes each, come before each body."""
+    bodies = []
+    while at < end:
+        number, size = struct.unpack_from("<ii", data, at)
+        if size < 0 or at + 8 + size > end:
+            raise DataError(f"{path}: the packet at byte {at} passes the end of the file; copy or download it again")
+        if number == stream:
+            bodies.append(data[at + 8 : at + 8 + size])
+        at += 8 + size
+    return bodies
+
+
+def _events(packet: bytes) -> np.ndarray:
+    start, number = _table(packet, b"EVTS").vector(0)
+    return np.frombuffer(packet, _EVENT, count=number, offset=start)
+
+
+class _Table:
+    """A FlatBuffers table: its fields lie where its vtable says, 0 meaning absent."""
+
+    def __init__(self, data: bytes, at: int):
+        self.data, self.at = data, at
+        self.vtable = at - struct.unpack_from("<i", data, at)[0]
+        if self.vtable < 0:
+            raise ValueError("a table points outside its packet")
+
+    def field(self, number: int) -> int:
+        """Where a field lies, or 0."""
+        (size,) = struct.unpack_from("<H", self.data, self.vtable)
+        if 4 + 2 * number >= size:
+            return 0
+        (offset,) = struct.unpack_from("<H", self.data, self.vtable + 4 + 2 * number)
+        return self.at + offset if offset else 0
+
+    def number(self, field: int, kind: str, default: int) -> int:
+        at = self.field(field)
+        return struct.unpack_from(kind, self.data, at)[0] if at else default
+
+    def vector(self, field: int) -> tuple[int, int]:
+        """Where the elements start, and how many there are."""
+        at = self.field(field)
+        if not at:
+            return 0, 0
+        at += struct.unpack_from("<I", self.data, at)[0]
+        return at + 4, struct.unpack_from("<I", self.data, at)[0]
+
+    def text(self, field: int) -> str:
+        start, size = self.vector(field)
+        return self.data[start : start + size].decode("utf-8", errors="replace")
+
+
+def _table(packet: bytes, identifier: bytes) -> _Table:
+    """The root table of a packet that starts with its size and carries the identifier."""
+    if packet[8:12] != identifier:
+        raise ValueError(f"a packet is {packet[8:12]!r} instead of {identifier!r}")
+    return _Table(packet, 4 + struct.unpack_from("<I", packet, 4)[0])

@@ -1,0 +1,80 @@
+"""Changes to events for training: pure functions, and `EventAugment`, which draws them at random.
+
+What is random takes a numpy Generator; the same generator state gives the same events.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikereel.data.events.recording import Events
+from spikereel.errors import ConfigError
+
+
+def flip_horizontal(events: Events) -> Events:
+    """Left and right exchanged: x becomes width - 1 - x."""
+    return replace(events, x=np.uint16(events.width - 1) - events.x)
+
+
+def flip_polarity(events: Events) -> Events:
+    """ON and OFF exchanged."""
+    return replace(events, p=~events.p)
+
+
+def shift(events: Events, dx: int, dy: int) -> Events:
+    """Every event dx columns to the right and dy rows down; those that leave the sensor are dropped."""
+    x, y = events.x.astype(np.int64) + dx, events.y.astype(np.int64) + dy
+    kept = (x >= 0) & (x < events.width) & (y >= 0) & (y < events.height)
+    moved = events.take(kept)
+    return replace(moved, x=x[kept].astype(np.uint16), y=y[kept].astype(np.uint16))
+
+
+def drop_events(events: Events, rate: float, generator: np.random.Generator) -> Events:
+    """Each event left out with probability `rate`. Errors: ConfigError outside [0, 1]."""
+    if not 0 <= rate <= 1:
+        raise ConfigError(f"rate is {rate}: it must be from 0 to 1")
+    return events.take(generator.random(len(events)) >= rate)
+
+
+def jitter_time(events: Events, sigma_us: float, generator: np.random.Generator) -> Events:
+    """Normal noise on every time, rounded to microseconds; then sorted again, so the events change places.
+
+    Errors: ConfigError for a sigma below 0.
+    """
+    if sigma_us < 0:
+        raise ConfigError(f"sigma_us is {sigma_us}: it must be at least 0")
+    t = events.t + np.rint(generator.normal(0.0, sigma_us, len(events))).astype(np.int64)
+    order = np.argsort(t, kind="stable")
+    return replace(events, t=t[order], x=events.x[order], y=events.y[order], p=events.p[order])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventAugment:
+    """What happens to the events of a training item; nothing by default. Errors: ConfigError outside the ranges."""
+
+    flip: float = 0.0  # probability of left and right exchanged; not for gestures of one hand
+    polarity: float = 0.0  # probability of ON and OFF exchanged
+    shift: int = 0  # pixels at most, in either direction, in x and y
+    drop: float = 0.0  # the rate of each item is uniform from 0 to this
+    jitter_us: float = 0.0  # standard deviation of the noise on times
+
+    def __post_init__(self):
+        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", np.inf), ("jitter_us", np.inf)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be from 0 to {high}")
+
+    def __call__(self, events: Events, generator: np.random.Generator) -> Events:
+        """The same draws in the same order whatever the options, so that one option does not disturb another."""
+        flip, polarity, drop = generator.random(3)
+        dx, dy = generator.integers(-self.shift, self.shift + 1, 2).tolist()
+        if flip < self.flip:
+            events = flip_horizontal(events)
+        if polarity < self.polarity:
+            events = flip_polarity(events)
+        if dx or dy:
+            events = shift(events, dx, dy)
+        if self.drop:
+            events = drop_events(events, drop * self.drop, generator)
+        if self.jitter_us:
+            events = jitter_time(events, self.jitter_us, generator)
+        return events

@@ -1,0 +1,117 @@
+"""Prophesee RAW in the encoding EVT 3.0: words of 16 bits that build on those before them.
+
+Source: the data encoding formats of the Metavision SDK's documentation. Triggers and vendor words are passed over.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from spikereel.data.events.prophesee import raw_header, stated_sensor
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor, content, records, require_events, require_sensor, unwrap
+
+_ROW, _ONE, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
+_CHUNK = 1 << 18  # words decoded at a time, so that the columns in between stay in the cache
+
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # t, x, y, p
+
+
+def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """Words of 16 bits, little-endian: kind in the top 4, value in the others; row, time and base carry over.
+
+    0 row; 2 one event (bit 11 polarity, 0-10 x); 3 base of vectors (as 2); 4 and 5 vectors of 12 and 8 events, a bit
+    for each, after which the base moves on by as many; 6 and 8 bits 0-11 and 12-23 of the microseconds, which wrap
+    after 16.8 s. A new high part sets the low one to 0. Events before the first high part, row or base are left out.
+    Errors: DataError as `read_events`.
+    """
+    data = content(path)
+    text, start = raw_header(data)
+    width, height = require_sensor(path, stated_sensor(text), sensor)
+    words = records(path, data, start, "<u2")
+    parts, state, high = [], words[:0], 0
+    for i in range(0, len(words), _CHUNK):
+        columns, state, high = _decode(np.concatenate([state, words[i : i + _CHUNK]]), high)
+        parts.append(columns)
+    require_events(path, sum(len(part[0]) for part in parts))
+    t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Events(t=t, x=x, y=y, p=p, width=width, height=height, format="EVT3", source=str(path))
+
+
+def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:
+    """The events of some words, the words that set the state in which they end, and the high part of the time there.
+
+    The first words set the state at the start, if there is one; `high` is the unwrapped form of its high part.
+    """
+    kind = (words >> 12).astype(np.uint8)
+    one, other = np.flatnonzero(kind == _ONE), np.flatnonzero(kind != _ONE)
+    kind = kind[other]
+    row_at, time_at = other[kind == _ROW], other[(kind == _LOW) | (kind == _HIGH)]
+    clock, high = _clock(words[time_at], high)
+    vector_at, base, bits = _vectors(words, other, kind)
+    known = max(_first(other, kind == _ROW), _first(other, kind == _HIGH))
+    bits[vector_at < known] = 0
+    one = one[np.searchsorted(one, known) :]
+
+    # the number of a bit, over 16: its vector
+    bit = np.flatnonzero(np.unpackbits(bits.astype("<u2").view(np.uint8), bitorder="little"))
+    from_vector = vector_at[bit >> 4]
+    place = np.searchsorted(one, from_vector)
+    at = np.insert(one, place, from_vector) if len(bit) else one
+    x = words[at]
+    x[place + np.arange(len(bit))] = base[bit >> 4] + (bit & 15).astype(np.uint16)
+    t = np.repeat(clock, np.diff(np.searchsorted(at, time_at), append=len(at)))
+    rows = np.repeat(words[row_at] & 0x7FF, np.diff(row_at, append=len(words)))
+    y = rows[at - (row_at[0] if len(row_at) else 0)]
+    state = _state(words, other, kind, clock, base)
+    return (t, x & 0x7FF, y, (x & 0x800) != 0), state, high
+
+
+def _clock(words: np.ndarray, high: int) -> tuple[np.ndarray, int]:
+    """Microseconds after each time word, of no meaning before the first high part; and the last high part."""
+    is_high, value = words >> 12 == _HIGH, words & 0xFFF
+    if not is_high.any():
+        return np.zeros(len(words), np.int64), high
+    highs = unwrap(value[is_high], 12) + (high & ~0xFFF)
+    each = np.concatenate([highs[:1], highs])[np.cumsum(is_high)]
+    sets_low = ~is_high
+    sets_low[1:] |= each[1:] != each[:-1]
+    sets_low[np.argmax(is_high)] = True
+    setter = np.maximum.accumulate(np.where(sets_low, np.arange(len(words)), 0))
+    return each << 12 | np.where(is_high, 0, value)[setter], int(highs[-1])
+
+
+def _vectors(words: np.ndarray, other: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every vector after the first base: where it is, its base with x moved on, and its bits.
+
+    One more base stands at the end: that of a next vector, or 0 if no base is known.
+    """
+    chosen = np.flatnonzero((kind >= _BASE) & (kind <= _VECTOR_8))
+    chosen = chosen[int(np.argmax(kind[chosen] == _BASE)) if (kind == _BASE).any() else len(chosen) :]
+    part, kind = words[other[chosen]], kind[chosen]
+    if not len(part):
+        return other[chosen], np.zeros(1, np.uint16), part
+    moved = np.cumsum(np.array([0, 12, 8])[kind - _BASE])
+    is_base = kind == _BASE
+    number = np.cumsum(is_base) - 1
+    after = (part[is_base] & 0xFFF)[number] + (moved - moved[is_base][number]).astype(np.uint16)
+    vector = np.flatnonzero(~is_base)
+    bits = part[vector] & np.array([0xFFF, 0xFF], np.uint16)[kind[vector] - _VECTOR_12]
+    return other[chosen[vector]], np.append(after[vector - 1], after[-1]), bits
+
+
+def _state(words: np.ndarray, other: np.ndarray, kind: np.ndarray, clock: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """The fewest words that bring a decoder into the state it has after these."""
+    state = []
+    if (kind == _HIGH).any():
+        state += [_HIGH << 12 | int(clock[-1]) >> 12 & 0xFFF, _LOW << 12 | int(clock[-1]) & 0xFFF]
+    if (kind == _ROW).any():
+        state.append(int(words[other[kind == _ROW][-1]]))
+    if (kind == _BASE).any():
+        state.append(_BASE << 12 | int(base[-1]) & 0xFFF)
+    return np.array(state, "<u2")
+
+
+def _first(other: np.ndarray, mask: np.ndarray) -> int:
+    """Position of the first word of a mask, or one past any."""
+    return int(other[np.argmax(mask)]) if mask.any() else np.iinfo(np.int64).max

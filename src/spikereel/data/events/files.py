@@ -1,0 +1,191 @@
+"""Datasets of event recordings: how events become items, and folders with a subfolder per class."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.frames import to_frames, to_surface, to_voxels
+from spikereel.data.events.readers import SUFFIXES, read_events
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor
+from spikereel.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventReading:
+    """How events become arrays [T, 2, H, W]. Errors: ConfigError for values that do not exist or do not go together."""
+
+    bins: int  # T
+    form: Literal["frames", "voxels", "surface"] = "frames"  # see `to_frames`, `to_voxels`, `to_surface`
+    by: Literal["time", "count"] = "time"  # of frames: bins of equal time, or of equal numbers of events
+    values: Literal["count", "binary"] = "count"  # of frames
+    tau_us: float = 50_000.0  # of the surface
+    size: tuple[int, int] | None = None  # (H, W); None keeps the sensor's
+    window_us: int | None = None  # take so long a part: a random one in training, else the middle; None takes all
+    augment: EventAugment | None = None  # of training items
+    train: bool = False  # random windows and augmentation
+    seed: int = 0  # of everything random
+
+    def __post_init__(self):
+        for name, known in (
+            ("form", ("frames", "voxels", "surface")),
+            ("by", ("time", "count")),
+            ("values", ("count", "binary")),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(known)}")
+        if self.form != "frames" and (self.by, self.values) != ("time", "count"):
+            raise ConfigError(f"form is {self.form!r}: by and values are for 'frames'")
+        if self.bins < 1 or not self.tau_us > 0 or self.seed < 0 or min(self.size or (1, 1)) < 1:
+            raise ConfigError(
+                f"bins {self.bins}, tau_us {self.tau_us}, seed {self.seed}, size {self.size}: "
+                f"the seed is at least 0, the others above 0"
+            )
+        if self.window_us is not None and self.window_us < 1:
+            raise ConfigError(f"window_us is {self.window_us}: it must be at least 1, or None for the whole recording")
+        if self.augment and not self.train:
+            raise ConfigError("augment is for training: set train=True or leave it out")
+
+    def __call__(self, events: Events, generator: np.random.Generator | None = None) -> Tensor:
+        """float32 [T, 2, H, W]; random with a generator, which training items need."""
+        events = self._window(events, generator)
+        if self.augment and generator:
+            events = self.augment(events, generator)
+        if self.form == "frames":
+            array = to_frames(events, self.bins, by=self.by, values=self.values, size=self.size)
+        elif self.form == "voxels":
+            array = to_voxels(events, self.bins, size=self.size)
+        else:
+            array = to_surface(events, self.bins, tau_us=self.tau_us, size=self.size)
+        return torch.from_numpy(array)
+
+    def _window(self, events: Events, generator: np.random.Generator | None) -> Events:
+        if self.window_us is None or not len(events):
+            return events
+        spare = max(int(events.t[-1]) - int(events.t[0]) + 1 - self.window_us, 0)
+        start = int(events.t[0]) + (spare // 2 if generator is None else int(generator.integers(spare + 1)))
+        return events.between(start, start + self.window_us)
+
+
+class EventItems(Dataset):
+    """The base of datasets of events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says, and an int.
+
+    With `reading.train` an item is random, seeded by (seed, epoch, index): the same whatever the worker or the order.
+    Call `set_epoch` before each epoch; it reaches workers that are already running.
+    """
+
+    classes: tuple[str, ...]
+    labels: list[int]  # of all items
+
+    def __init__(self, reading: EventReading):
+        self.reading = reading
+        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the random windows and augmentations of the items that are read from now on."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        index %= len(self)
+        generator = None
+        if self.reading.train:
+            generator = np.random.default_rng(np.random.SeedSequence([self.reading.seed, int(self._epoch), index]))
+        return self.reading(self.events(index), generator), self.labels[index]
+
+    def events(self, index: int) -> Events:
+        """The events of an item, before anything random."""
+        raise NotImplementedError
+
+
+class EventFiles(EventItems):
+    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventItems`.
+
+    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
+    given. The layout of N-MNIST is such a folder: give Train/ or Test/. `sensor=(width, height)` is for files that do
+    not state it. `on_error="raise"`: a bad file is a DataError when it is reached; "skip": all files are read once at
+    construction, bad ones leave the dataset and stand in `skipped` as (path, reason).
+    Errors: DataError for a missing or empty folder, a class without files, a subfolder that is not among the given
+    classes, and no good file.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike,
+        reading: EventReading,
+        *,
+        classes: Sequence[str] | None = None,
+        sensor: Sensor | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ):
+        super().__init__(reading)
+        if on_error not in ("raise", "skip"):
+            raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
+        self.root, self.sensor = Path(root), sensor
+        self.skipped: list[tuple[Path, str]] = []
+        self.classes, self.samples = _folder(self.root, classes)
+        if on_error == "skip":
+            self._drop_bad()
+        self.labels = [label for _, label in self.samples]
+
+    def events(self, index: int) -> Events:
+        """All events of one file. Errors: DataError as `read_events`."""
+        return read_events(self.samples[index][0], sensor=self.sensor)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
+        return fingerprint(self.root, [(path, label) for path, label in self.samples])
+
+    def _drop_bad(self) -> None:
+        good = []
+        for path, label in self.samples:
+            try:
+                read_events(path, sensor=self.sensor)
+                good.append((path, label))
+            except DataError as error:
+                self.skipped.append((path, str(error)))
+        self.samples = good
+        if not good:
+            raise DataError(f"{self.root}: none of {len(self.skipped)} files is good; first: {self.skipped[0][1]}")
+
+
+def fingerprint(root: Path, items: Sequence[tuple]) -> str:
+    """sha256 (hex) of the sorted lines (path relative to the root, bytes, then the rest of each item)."""
+    lines = sorted(
+        "\t".join(map(str, (Path(os.path.relpath(path, root)).as_posix(), path.stat().st_size, *rest))) + "\n"
+        for path, *rest in items
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _folder(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """The names of the classes, and (path, label) of every file."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give one with a subfolder per class")
+    found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not found:
+        raise DataError(f"{root}: has no subfolders; put the recordings of each class into one named for it")
+    names, samples = tuple(found if classes is None else classes), []
+    for name in found:
+        if name not in names:
+            raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
+        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not files:
+            raise DataError(f"{root / name}: class without event files; add some or remove the folder")
+        samples += [(path, names.index(name)) for path in files]
+    return names, samples

@@ -1,0 +1,107 @@
+"""Prophesee recordings: RAW in the encoding EVT 2.0, and DAT; EVT 3.0 is in `evt3`.
+
+Source: the data encoding formats of the Metavision SDK's documentation. Triggers and vendor words are passed over.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor, content, header, records, require_events, require_sensor, unwrap
+from spikereel.errors import DataError
+
+# Names that older headers hold instead of a size; the longer ones first.
+_SENSORS = {
+    "genx320": (320, 320),
+    "imx636": (1280, 720),
+    "gen41": (1280, 720),
+    "gen4": (1280, 720),
+    "gen31": (640, 480),
+    "gen3": (640, 480),
+}
+_ATIS = (304, 240)
+_HIGH = 8
+
+
+def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """Words of 32 bits, little-endian: kind in the top 4 (0 OFF, 1 ON, 8 time), then 6 bits time, 11 x, 11 y.
+
+    A time word carries bits 6 to 33 of the microseconds, which wrap after 4.8 hours. Events before the first time word
+    are left out: their time is not known. Errors: DataError as `read_events`.
+    """
+    data = content(path)
+    text, start = raw_header(data)
+    width, height = require_sensor(path, stated_sensor(text), sensor)
+    words = records(path, data, start, "<u4")
+    highs = np.flatnonzero(words >> 28 == _HIGH)
+    at = np.flatnonzero(words < 0x2000_0000)
+    first = np.searchsorted(at, highs)
+    at = at[first[0] :] if len(highs) else at[:0]
+    require_events(path, len(at))
+    events = words[at]
+    time = unwrap(words[highs] & 0xFFF_FFFF, 28) << 6
+    t = np.repeat(time, np.diff(first, append=first[0] + len(at)))
+    t += (events >> 22) & 0x3F
+    return Events(
+        t=t,
+        x=((events >> 11) & 0x7FF).astype(np.uint16),
+        y=(events & 0x7FF).astype(np.uint16),
+        p=events >= 0x1000_0000,
+        width=width,
+        height=height,
+        format="EVT2",
+        source=str(path),
+    )
+
+
+def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """8 bytes an event, little-endian: microseconds in 32 bits, which may wrap, then 14 bits x, 14 y, 1 polarity.
+
+    Files without a size are of the ATIS, 304 x 240 (N-Cars, GEN1), unless it is given. Errors: DataError as
+    `read_events`, and for events of another type than 0 and 12 or another size.
+    """
+    data = content(path)
+    text, start = header(data, b"%", last=b"% end")
+    if len(data) - start < 2:
+        require_events(path, 0)
+    kind, size = data[start], data[start + 1]
+    if kind not in (0, 12) or size != 8:
+        raise DataError(f"{path}: holds events of type {kind} and {size} bytes, not 0 or 12 and 8; convert it to RAW")
+    words = records(path, data, start + 2, "<u4", columns=2)
+    require_events(path, len(words))
+    width, height = require_sensor(path, stated_sensor(text) or (_ATIS if sensor is None else None), sensor)
+    events = words[:, 1]
+    return Events(
+        t=unwrap(words[:, 0], 32),
+        x=(events & 0x3FFF).astype(np.uint16),
+        y=((events >> 14) & 0x3FFF).astype(np.uint16),
+        p=(events >> 28) != 0,
+        width=width,
+        height=height,
+        format="DAT",
+        source=str(path),
+    )
+
+
+def encoding(data: bytes) -> str:
+    """The encoding that a header of `%` lines names, such as "2.0" or "EVT21"; "" if none (then it may be DAT)."""
+    text, _ = raw_header(data)
+    found = re.search(r"^% (?:evt|format) +([\w.]+)", text, re.MULTILINE | re.IGNORECASE)
+    return found[1].upper() if found else ""
+
+
+def raw_header(data: bytes) -> tuple[str, int]:
+    return header(data, b"% ", last=b"% end")
+
+
+def stated_sensor(text: str) -> Sensor | None:
+    """The size in a header: `geometry`, `format EVT3;height=720;width=1280`, `Height` and `Width`, or a known name."""
+    if found := re.search(r"^% geometry +(\d+)x(\d+)", text, re.MULTILINE):
+        return int(found[1]), int(found[2])
+    width, height = (re.search(rf"\b{key}[= ]+(\d+)", text, re.IGNORECASE) for key in ("width", "height"))
+    if width and height:
+        return int(width[1]), int(height[1])
+    named = re.search("|".join(_SENSORS), text, re.IGNORECASE)
+    return _SENSORS[named[0].lower()] if named else None

@@ -1,0 +1,65 @@
+"""A recording of an event camera: four columns and the size of the sensor."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikereel.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Events:
+    """N events in the order of their times; checked when made, never sorted.
+
+    Errors: DataError, with `source` and the number of the first event at fault, for columns of other types or unequal
+    lengths, an event outside the sensor, and a time that goes backwards.
+    """
+
+    t: np.ndarray  # int64 [N], microseconds; the zero is the camera's
+    x: np.ndarray  # uint16 [N], column, from 0 at the left
+    y: np.ndarray  # uint16 [N], row, from 0 at the top (from the first row of the file where it counts otherwise)
+    p: np.ndarray  # bool [N], True for ON: the pixel became brighter
+    width: int  # pixels
+    height: int  # pixels
+    format: str = "events"  # what it was read as, such as "EVT3"
+    source: str = "events"  # the file; only for messages
+
+    def __post_init__(self):
+        for name, kind in (("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.bool_)):
+            column = getattr(self, name)
+            if column.dtype != kind or column.shape != self.t.shape or column.ndim != 1:
+                raise DataError(
+                    f"{self.source}: {name} is {column.dtype} {list(column.shape)}; "
+                    f"make it {np.dtype(kind)} [{len(self.t)}]"
+                )
+        self._require_inside("x", self.width)
+        self._require_inside("y", self.height)
+        if (self.t[1:] < self.t[:-1]).any():
+            i = int(np.argmax(self.t[1:] < self.t[:-1])) + 1
+            raise DataError(
+                f"{self.source}: time goes backwards at event {i}, {self.t[i]} us after {self.t[i - 1]} us; "
+                f"sort the events or cut the recording there"
+            )
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def take(self, which: np.ndarray | slice) -> "Events":
+        """The events of a slice, mask or index array, which must keep their order."""
+        return replace(self, t=self.t[which], x=self.x[which], y=self.y[which], p=self.p[which])
+
+    def between(self, start_us: int, stop_us: int) -> "Events":
+        """The events with start_us <= t < stop_us, as views. Errors: ConfigError where start_us > stop_us."""
+        if start_us > stop_us:
+            raise ConfigError(f"start_us is {start_us} and stop_us {stop_us}: the start comes first")
+        first, last = np.searchsorted(self.t, [start_us, stop_us])
+        return self.take(slice(first, last))
+
+    def _require_inside(self, name: str, size: int) -> None:
+        column = getattr(self, name)
+        if len(column) and int(column.max()) >= size:
+            i = int(np.argmax(column >= size))
+            raise DataError(
+                f"{self.source}: event {i} has {name} {column[i]}, outside the sensor of {self.width} x {self.height}; "
+                f"check the size given, or copy the file again"
+            )

@@ -1,0 +1,82 @@
+"""What the readers of event files share: bytes, header lines, whole records, and clocks that wrap around."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from spikereel.errors import DataError
+
+Sensor = tuple[int, int]  # (width, height) in pixels
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def content(path: Path, limit: int = -1) -> bytes:
+    """All bytes of a file, or the first ones. Errors: DataError if it is missing, no file, unreadable or empty."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise DataError(f"{path}: is a folder or a device, not a recording; name a file in it")
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if not data:
+        raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
+    return data
+
+
+def header(data: bytes, mark: bytes, *, last: bytes) -> tuple[str, int]:
+    """The leading lines that start with `mark`, and where they end; the line that starts with `last` closes them.
+
+    Where no such line comes, a line with control characters is taken for events that happen to start with the mark.
+    """
+    at = 0
+    while data.startswith(mark, at):
+        end = data.find(b"\n", at) + 1 or len(data)
+        line = data[at:end]
+        if _CONTROL.search(line):
+            break
+        at = end
+        if line.lower().startswith(last):
+            break
+    return data[:at].decode("utf-8", errors="replace"), at
+
+
+def records(path: Path, data: bytes, start: int, kind: str, columns: int = 1) -> np.ndarray:
+    """Everything after `start` as numbers of a type: [n], or [n, columns]. Errors: DataError if the last is cut."""
+    size = np.dtype(kind).itemsize * columns
+    if rest := (len(data) - start) % size:
+        raise DataError(f"{path}: ends inside an event, after {rest} of {size} bytes; copy or download it again")
+    words = np.frombuffer(data, kind, offset=start)
+    return words.reshape(-1, columns) if columns > 1 else words
+
+
+def unwrap(ticks: np.ndarray, bits: int) -> np.ndarray:
+    """int64 times of a counter of `bits` bits: a fall by more than half its range is a wrap, any other stays a fall."""
+    falls = np.flatnonzero(ticks[1:] < ticks[:-1])
+    time = ticks.astype(np.int64)
+    wraps = falls[time[falls] - time[falls + 1] > 1 << (bits - 1)]
+    if len(wraps):
+        turns = np.zeros(len(time), np.int64)
+        turns[wraps + 1] = 1 << bits
+        time += np.cumsum(turns)
+    return time
+
+
+def require_events(path: Path, count: int) -> None:
+    """Errors: DataError if there are none."""
+    if not count:
+        raise DataError(f"{path}: holds no events; record it again, or leave it out")
+
+
+def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> Sensor:
+    """The size that the file states, else the one given. Errors: DataError without either, or if they differ."""
+    sensor = stated or given
+    if sensor is None:
+        raise DataError(f"{path}: does not state the size of its sensor; give sensor=(width, height)")
+    if given not in (None, sensor):
+        raise DataError(f"{path}: its sensor is {sensor[0]} x {sensor[1]}, not {given}; leave sensor out")
+    return sensor

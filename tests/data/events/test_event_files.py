@@ -1,0 +1,195 @@
+"""Folders of event files: labels, seeds, windows, broken files; and N-MNIST as it is."""
+
+from functools import partial
+
+import event_writers as write
+import numpy as np
+import pytest
+import torch
+from event_writers import FIVE
+from torch.utils.data import DataLoader
+
+from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.files import EventFiles, EventReading
+from spikereel.data.events.frames import to_frames, to_surface, to_voxels
+from spikereel.data.events.readers import read_events
+from spikereel.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """events/{0,1}/ with three N-MNIST files and some others."""
+    rng = np.random.default_rng(0)
+    for name in ("0/b.bin", "0/a.bin", "1/c.BIN"):
+        rows = rng.integers(0, [300_000, 34, 34, 2], (400, 4))
+        path = tmp_path / "events" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(write.nmnist(sorted(map(tuple, rows.tolist()))))
+    (tmp_path / "events/0/notes.txt").write_text("not events")
+    (tmp_path / "events/.cache").mkdir()
+    return tmp_path / "events"
+
+
+def test_labels_and_items(folder):
+    data = EventFiles(folder, EventReading(bins=4))
+    assert data.classes == ("0", "1")
+    assert [(path.name, label) for path, label in data.samples] == [("a.bin", 0), ("b.bin", 0), ("c.BIN", 1)]
+    video, label = data[-1]
+    assert label == 1
+    assert video.shape == (4, 2, 34, 34)
+    assert video.dtype == torch.float32
+    assert video.sum() == 400
+    assert len(data) == len(list(data)) == 3
+    assert data.labels == [0, 0, 1]
+    with pytest.raises(IndexError):
+        data[3]
+
+
+@pytest.mark.parametrize(
+    ("form", "function"),
+    [("frames", to_frames), ("voxels", to_voxels), ("surface", partial(to_surface, tau_us=9000.0))],
+)
+def test_forms_and_size(folder, form, function):
+    data = EventFiles(folder, EventReading(bins=3, form=form, size=(16, 20), tau_us=9000.0))
+    video, _ = data[0]
+    assert video.shape == (3, 2, 16, 20)
+    assert np.array_equal(video.numpy(), function(data.events(0), 3, size=(16, 20)))
+    assert video.max() > 0
+
+
+def test_frames_by_count_and_binary(folder):
+    data = EventFiles(folder, EventReading(bins=3, by="count", values="binary"))
+    assert np.array_equal(data[0][0].numpy(), to_frames(data.events(0), 3, by="count", values="binary"))
+
+
+def test_errors_of_folders(tmp_path, folder):
+    reading = EventReading(bins=2)
+    with pytest.raises(DataError, match="no such folder"):
+        EventFiles(tmp_path / "absent", reading)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(DataError, match="has no subfolders"):
+        EventFiles(tmp_path / "bare", reading)
+    with pytest.raises(DataError, match="1: is not among the classes 0"):
+        EventFiles(folder, reading, classes=("0",))
+    assert EventFiles(folder, reading, classes=("1", "0")).labels == [1, 1, 0]
+    with pytest.raises(ConfigError, match="on_error is 'ignore'"):
+        EventFiles(folder, reading, on_error="ignore")
+    (folder / "2").mkdir()
+    with pytest.raises(DataError, match="2: class without event files"):
+        EventFiles(folder, reading)
+
+
+def test_bad_files_raise_or_are_skipped(folder):
+    (folder / "0/aa.bin").write_bytes(b"1234")
+    data = EventFiles(folder, EventReading(bins=2))
+    with pytest.raises(DataError, match=r"aa\.bin: ends inside an event"):
+        data[1]
+    data = EventFiles(folder, EventReading(bins=2), on_error="skip")
+    assert len(data) == 3
+    ((path, reason),) = data.skipped
+    assert path.name == "aa.bin"
+    assert "ends inside an event" in reason
+    for name in ("0/a.bin", "0/b.bin", "1/c.BIN"):
+        (folder / name).write_bytes(b"1")
+    with pytest.raises(DataError, match="none of 4 files is good"):
+        EventFiles(folder, EventReading(bins=2), on_error="skip")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bins": 0},
+        {"bins": 2, "form": "picture"},
+        {"bins": 2, "by": "mean"},
+        {"bins": 2, "form": "voxels", "by": "count"},
+        {"bins": 2, "size": (0, 1)},
+        {"bins": 2, "window_us": 0},
+        {"bins": 2, "tau_us": 0},
+        {"bins": 2, "seed": -1},
+        {"bins": 2, "augment": EventAugment()},
+    ],
+)
+def test_reading_refuses(options):
+    with pytest.raises(ConfigError):
+        EventReading(**options)
+
+
+def _train_set(folder, **options) -> EventFiles:
+    reading = {"bins": 2, "train": True, "window_us": 50_000, "augment": EventAugment(shift=3)} | options
+    return EventFiles(folder, EventReading(**reading))
+
+
+def test_training_items_depend_on_seed_epoch_and_index_only(folder):
+    data, same, other = _train_set(folder), _train_set(folder), _train_set(folder, seed=1)
+    first = data[1][0]
+    assert torch.equal(first, same[1][0])
+    assert torch.equal(first, data[-2][0])
+    assert not torch.equal(first, other[1][0])
+    data.set_epoch(1)
+    assert not torch.equal(first, data[1][0])
+    data.set_epoch(0)
+    assert torch.equal(first, data[1][0])
+
+
+def test_set_epoch_reaches_persistent_workers(folder):
+    data = _train_set(folder)
+    loader = DataLoader(data, batch_size=3, num_workers=1, persistent_workers=True)
+    batches = []
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        batches.append(next(iter(loader))[0])
+    assert torch.equal(batches[0], batches[2])
+    assert not torch.equal(batches[0], batches[1])
+
+
+def test_window_of_evaluation_is_the_middle(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/a.bin").write_bytes(write.nmnist([(t, 0, 0, 1) for t in range(100, 200)]))
+    data = EventFiles(tmp_path, EventReading(bins=1, window_us=10))
+    assert data[0][0].sum() == 10
+    kept = data.reading._window(data.events(0), None)
+    assert kept.t.tolist() == list(range(145, 155))
+    assert len(data.reading._window(kept, None)) == 10
+    long = EventReading(bins=1, window_us=1000, train=True)
+    assert len(long._window(kept, np.random.default_rng(0))) == 10
+    # Every start that fits comes up, the first and the last among them.
+    short = EventReading(bins=1, window_us=8, train=True)
+    rng = np.random.default_rng(0)
+    assert {int(short._window(kept, rng).t[0]) for _ in range(60)} == {145, 146, 147}
+
+
+def test_fingerprint(folder):
+    data = EventFiles(folder, EventReading(bins=2))
+    before = data.fingerprint()
+    assert before == EventFiles(folder, EventReading(bins=3)).fingerprint()
+    assert before != EventFiles(folder, EventReading(bins=2), classes=("1", "0")).fingerprint()
+    (folder / "0/a.bin").write_bytes(write.nmnist(FIVE))
+    assert before != data.fingerprint()
+
+
+@pytest.mark.realdata
+def test_real_nmnist_as_a_folder(real_data, tmp_path):
+    """Nearest mean on 500 and 500 recordings beats chance by far, so frames and labels belong together."""
+    pack = real_data / "nmnist_small"
+    for line in (pack / "train1K.txt").read_text().splitlines()[1:]:
+        number, label = line.split()
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / label / f"{number}.bs2").symlink_to(pack / f"{number}.bs2")
+    data = EventFiles(tmp_path, EventReading(bins=2, size=(17, 17)))
+    assert len(data) == 1000
+    assert data.classes == tuple("0123456789")
+    video = torch.stack([data[i][0].flatten() for i in range(1000)])
+    labels = torch.tensor(data.labels)
+    video = video / video.norm(dim=1, keepdim=True)
+    means = torch.stack([video[::2][labels[::2] == k].mean(dim=0) for k in range(10)])
+    guess = torch.cdist(video[1::2], means).argmin(dim=1)
+    assert (guess == labels[1::2]).float().mean() > 0.6
+
+
+@pytest.mark.realdata
+def test_real_recordings_in_windows(real_data):
+    events = read_events(real_data / "dvs128_objects_set100" / "Caneca.aedat")
+    video = EventReading(bins=8, window_us=500_000, size=(64, 64))(events)
+    assert video.shape == (8, 2, 64, 64)
+    middle = (int(events.t[0]) + int(events.t[-1])) // 2
+    assert abs(video.sum() - len(events.between(middle - 250_000, middle + 250_000))) <= 2

@@ -1,0 +1,415 @@
+"""Every event format: bytes written by hand, round trips, clocks that wrap, cut and damaged files, real recordings."""
+
+import struct
+
+import event_writers as write
+import numpy as np
+import pytest
+from event_writers import FIVE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikereel.data.events import evt3
+from spikereel.data.events.readers import info, read_events
+from spikereel.errors import ConfigError, DataError
+
+WRITERS = {
+    "AEDAT 2.0": ("a.aedat", write.aedat2),
+    "AEDAT 3.1": ("a.aedat", write.aedat3),
+    "AEDAT 4.0": ("a.aedat4", write.aedat4),
+    "N-MNIST": ("a.bin", write.nmnist),
+    "DAT": ("a.dat", write.dat),
+    "EVT2": ("a.raw", write.evt2),
+    "EVT3": ("a.raw", write.evt3),
+    "NPZ": ("a.npz", write.npz),
+}
+# Where a file of FIVE may end and still be a good one: after any number of whole events or packets.
+CLEAN_CUTS = {"AEDAT 2.0": 4, "AEDAT 3.1": 2, "N-MNIST": 4, "DAT": 4, "EVT2": 6, "EVT3": 12}
+
+
+def _rows(events):
+    columns = (events.t, events.x, events.y, events.p)
+    return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(name, content):
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.fixture(params=WRITERS)
+def small(request, save):
+    """(format, path of FIVE events)."""
+    name, writer = WRITERS[request.param]
+    return request.param, save(name, writer(FIVE))
+
+
+def test_round_trip(small):
+    form, path = small
+    events = read_events(path)
+    assert _rows(events) == FIVE
+    assert events.format == form
+    found = info(path)
+    assert (found.events, found.on, found.off, found.t_first_us, found.t_last_us) == (5, 3, 2, 10, 9000)
+
+
+def test_every_cut_is_an_error_or_a_shorter_file(small):
+    form, path = small
+    whole, clean = path.read_bytes(), 0
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        try:
+            events = read_events(path)
+        except DataError as error:
+            assert str(path) in str(error)  # noqa: PT017
+        else:
+            assert _rows(events) == FIVE[: len(events)]
+            clean += 1
+    assert clean == CLEAN_CUTS.get(form, 0)
+
+
+@pytest.mark.parametrize(("code", "closed"), [(0, False), (1, True), (1, False), (3, True), (4, False)])
+def test_aedat4_compressed_or_left_open(save, code, closed):
+    lz4, zstandard = pytest.importorskip("lz4.frame"), pytest.importorskip("zstandard")
+    pack = {
+        0: bytes,
+        1: lz4.compress,
+        3: zstandard.compress,
+        4: zstandard.ZstdCompressor(write_content_size=False).compress,
+    }
+    whole = write.aedat4(FIVE, code, pack[code], closed=closed)
+    path = save("a.aedat4", whole)
+    assert _rows(read_events(path)) == FIVE
+    clean = 0
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        try:
+            rows = _rows(read_events(path))
+        except DataError:
+            continue
+        assert rows == FIVE[: len(rows)]
+        clean += 1
+    # Six packets, the last of them a frame; a file of none, or of one frame, has no events.
+    assert clean == (0 if closed else 5)
+
+
+# Bytes taken from the formats' descriptions, and what they mean.
+BY_HAND = {
+    "a.aedat": (b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + bytes([0, 0, 0x05, 0x06, 0, 0, 1, 2]), (258, 3, 5, 1)),
+    "b.aedat": (
+        b"#!AER-DAT2.0\r\n# AEChip: Davis346red\r\n" + bytes([0x40, 0x55, 0x98, 0, 0, 0, 0, 9]),
+        (9, 345, 257, 1),
+    ),
+    "c.aedat": (
+        b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
+        + bytes([1, 0, 1, 0, 8, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0])
+        + bytes([0x17, 0, 6, 0, 7, 0, 0, 0]),
+        (7, 3, 5, 1),
+    ),
+    "a.bin": (bytes([7, 15, 0xC2, 0x8E, 0x13]), (0x428E13, 7, 15, 1)),
+    "a.dat": (
+        b"% Version 2\n% Height 16000\n% Width 16000\n" + bytes([0, 8, 2, 1, 0, 0, 3, 0x60, 1, 0x18]),
+        (258, 0x2003, 0x2005, 1),
+    ),
+    "a.raw": (
+        b"% evt 2.0\n% geometry 2048x2048\n" + bytes([1, 0, 0, 0x80, 5, 0x1C, 0xA0, 0x10]),
+        (66, 0x403, 0x405, 1),
+    ),
+    "b.raw": (
+        b"% format EVT3;height=720;width=1280\n% end\n" + bytes([1, 0x80, 2, 0x60, 5, 0, 3, 0x28]),
+        (4098, 3, 5, 1),
+    ),
+    "c.raw": (
+        b"% evt 3.0\n% geometry 640x480\n" + bytes([1, 0x80, 5, 0, 3, 0x30, 0, 0x40, 2, 0x50]),
+        (4096, 16, 5, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_bytes_by_hand(save, name):
+    content, row = BY_HAND[name]
+    assert _rows(read_events(save(name, content))) == [row]
+
+
+@pytest.mark.parametrize(
+    ("form", "turn"), [("AEDAT 2.0", 32), ("DAT", 32), ("EVT2", 34), ("EVT3", 24), ("AEDAT 3.1", 31)]
+)
+@pytest.mark.parametrize("turns", [1, 3])
+def test_clocks_wrap_around(save, form, turn, turns):
+    name, writer = WRITERS[form]
+    # Four events a turn: more than half a turn without one cannot be told from a step back.
+    rows = [(100 + (i << turn - 2), i % 30, 3, i % 2) for i in range(1, 4 * turns + 2)]
+    options = {"packet": 1} if form == "AEDAT 3.1" else {}
+    path = save(name, writer(rows, **options))
+    assert _rows(read_events(path)) == rows
+
+
+def test_nmnist_overflow_rows_move_the_clock(save):
+    rows = [(8000, 1, 2, 1), (8191, 0, 240, 0), (5, 3, 4, 0), (0, 0, 240, 1), (6, 5, 6, 1)]
+    expected = [(8000, 1, 2, 1), (8192 + 5, 3, 4, 0), (2 * 8192 + 6, 5, 6, 1)]
+    assert _rows(read_events(save("a.bin", write.nmnist(rows)))) == expected
+
+
+def test_what_is_no_event_is_passed_over(save):
+    dvs = write.aedat2(FIVE[:1]) + struct.pack(">II", 0x8000, 11) + write.aedat2([(12, 3, 4, 0)])[-8:]
+    assert _rows(read_events(save("a.aedat", dvs))) == [FIVE[0], (12, 3, 4, 0)]
+    davis = write.aedat2(FIVE, chip="Davis240C") + struct.pack(">IIII", 0x8000_0000, 9500, 0x400, 9600)
+    assert _rows(read_events(save("a.aedat", davis))) == FIVE
+    three = write.aedat3(FIVE) + write.aedat3_packet(1, [struct.pack("<II", 2, 9500)])  # not valid
+    assert _rows(read_events(save("a.aedat", three))) == FIVE
+    trigger = write.evt2(FIVE) + struct.pack("<II", 0xA0000000, 0xE0000000)
+    assert _rows(read_events(save("a.raw", trigger))) == FIVE
+    early = b"% evt 2.0\n% geometry 40x40\n% end\n" + struct.pack("<I", 1 << 28) + write.evt2(FIVE)[33:]
+    assert _rows(read_events(save("a.raw", early))) == FIVE
+
+
+def test_an_event_may_look_like_a_header_line(save):
+    # The first byte of the address of row 140 is '#', and 10 in a time is the end of a line.
+    rows = [(2570, 0, 140, 0), (2571, 5, 141, 1)]
+    path = save("a.aedat", write.aedat2(rows, chip="Davis346", end=""))
+    assert path.read_bytes()[-16:-15] == b"#"
+    assert _rows(read_events(path)) == rows
+
+
+words = st.one_of(
+    st.sampled_from(
+        [0x0002, 0x0803, 0x2005, 0x2806, 0x3010, 0x3811, 0x4FFF, 0x4A05, 0x5081, 0x50FF, 0x5F00, 0x7000, 0xA001]
+    ),
+    st.integers(0, 3).map(lambda step: ("later", step)),
+)
+
+# Some of time, row and base, in any order, with a vector before the rest is known.
+prefixes = st.permutations([0x8FFE, 0x0005, 0x3810, 0x4A05]).flatmap(
+    lambda all: st.integers(0, 4).map(lambda n: all[:n])
+)
+
+
+@given(st.lists(words, max_size=60), st.sampled_from([1, 3, 7, 1 << 18]), prefixes)
+def test_evt3_equals_a_machine_of_one_word_at_a_time(tmp_path_factory, steps, chunk, prefix):
+    stream, high, low = list(prefix), 4094, 0
+    for step in steps:
+        if isinstance(step, int):
+            stream.append(step)
+            continue
+        low += 1400 * step[1]
+        high, low = high + low // 4096, low % 4096
+        stream += [0x8000 | high % 4096, 0x6000 | low]
+    path = tmp_path_factory.mktemp("words") / "a.raw"
+    head = b"% evt 3.0\n% geometry 640x480\n% end\n"
+    path.write_bytes(head + struct.pack(f"<{len(stream)}H", *stream))
+    expected = write.slow_evt3(stream)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evt3, "_CHUNK", chunk)
+        if expected:
+            assert _rows(read_events(path)) == expected
+        else:
+            with pytest.raises(DataError, match="holds no events"):
+                read_events(path)
+
+
+def test_evt3_low_part_starts_anew(save):
+    """A high part that repeats keeps the low one, a new one sets it to 0."""
+    body = [0x6040, 0x8001, 0x0002, 0x2003, 0x6050, 0x2003, 0x8001, 0x2004, 0x8002, 0x2005, 0x6001, 0x2006]
+    path = save("a.raw", b"% evt 3.0\n% geometry 40x40\n" + struct.pack("<12H", *body))
+    assert read_events(path).t.tolist() == [0x1000, 0x1050, 0x1050, 0x2000, 0x2001]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.aedat", b"", r"is empty \(0 bytes\)"),
+        ("a.bin", b"", r"is empty \(0 bytes\)"),
+        ("a.xyz", b"whatever", "is of no known event format"),
+        ("a.aedat", b"#!AER-DAT1.0\r\n", "is AEDAT 1.0"),
+        ("a.aedat", write.aedat2([]), "holds no events"),
+        ("a.aedat", write.aedat2(FIVE, chip="Celex5"), r"its camera is 'a.b.Celex5'; known are DVS128"),
+        ("a.aedat", b"#!AER-DAT2.0\r\n12345678", "header names no camera"),
+        ("a.aedat", write.aedat2([(9, 1, 1, 1), (8, 1, 1, 1)]), "backwards at event 1, 8 us after 9 us"),
+        ("a.aedat", write.aedat2([(9, 300, 190, 1)], chip="Davis240B"), "event 0 has x 300, outside the sensor of 240"),
+        ("a.aedat", write.aedat3(FIVE, form="SerializedTS"), "its format is SerializedTS, only RAW"),
+        ("a.aedat", write.aedat3(FIVE) + write.aedat3_packet(1, [b"abc"]), "1 events of 3 bytes"),
+        ("a.aedat", write.aedat3(FIVE)[:-3], "3 bytes of its last packet are missing"),
+        ("a.aedat4", write.aedat4(FIVE, code=9), "compression has the unknown number 9"),
+        ("a.aedat4", write.aedat4(FIVE, code=1), "is cut short or damaged"),
+        ("a.aedat4", write.aedat4(FIVE, info="<dv/>"), "has 0 event streams"),
+        ("a.aedat4", write.aedat4(FIVE, info="<dv"), "list of its streams cannot be read"),
+        ("a.bin", write.nmnist([(1, 34, 2, 1)]), "event 0 has x 34, outside the sensor of 34 x 34"),
+        ("a.bin", write.nmnist([(5, 3, 2, 1), (4, 3, 2, 1)]), "backwards at event 1"),
+        ("a.dat", write.dat(FIVE)[:-8].replace(b"\x0c\x08", b"\x0e\x08"), "events of type 14 and 8 bytes"),
+        ("a.dat", write.dat([(9, 1, 50, 1)]), "event 0 has y 50, outside the sensor of 40 x 40"),
+        ("a.raw", b"% evt 2.1\n" + bytes(8), "its encoding is 2.1"),
+        ("a.raw", b"% hello\n" + bytes(8), "is of no known event format"),
+        ("a.raw", write.evt2(FIVE, header="% evt 2.0\n"), "does not state the size of its sensor; give sensor="),
+        ("a.raw", write.evt2(FIVE)[:-1], "ends inside an event, after 3 of 4 bytes"),
+        ("a.raw", write.evt3(FIVE)[:-1], "ends inside an event, after 1 of 2 bytes"),
+        ("a.raw", write.evt3([(9, 1, 50, 1)]), "event 0 has y 50"),
+        ("a.npz", write.npz(FIVE, width=np.arange(2)), "the size of its sensor is"),
+        ("a.npz", write.npz([(1, 2, 3, 2)]), "p is 2; make it 0 or -1"),
+        ("a.npz", write.npz([(1, -2, 3, 1)]), "x is -2, no whole number from 0"),
+        ("a.npz", write.npz([(1.5, 2, 3, 1)]), "t is 1.5, no whole number"),
+        ("a.npz", write.npz(FIVE, t=np.arange(4)), "has 5 x for 4 t"),
+        ("a.npz", write.npz(FIVE, x=np.array([object()] * 5)), "cannot be read as arrays"),
+    ],
+)
+def test_bad_files(save, name, content, message):
+    path = save(name, content)
+    with pytest.raises(DataError, match=message) as error:
+        read_events(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+    assert "; " in str(error.value)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_events(tmp_path / "absent.raw")
+    with pytest.raises(DataError, match="is a folder"):
+        read_events(tmp_path)
+
+
+def test_size_of_the_sensor(save):
+    path = save("a.raw", write.evt2(FIVE, header="% evt 2.0\n"))
+    assert read_events(path, sensor=(50, 60)).width == 50
+    stated = read_events(save("d.raw", write.evt2(FIVE, header="% evt 2.0\n% geometry 50x60\n")))
+    assert (stated.width, stated.height) == (50, 60)
+    named = read_events(save("b.raw", write.evt3(FIVE, header="% evt 3.0\n% plugin_name hal_plugin_gen41_evk3\n")))
+    assert (named.width, named.height) == (1280, 720)
+    with pytest.raises(DataError, match=r"its sensor is 40 x 40, not \(50, 60\)"):
+        read_events(save("c.raw", write.evt2(FIVE)), sensor=(50, 60))
+    assert read_events(save("a.bin", write.nmnist([(1, 200, 100, 1)])), sensor=(240, 180)).height == 180
+
+
+def test_damage_never_escapes_as_another_error(small):
+    _, path = small
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(whole), rng.integers(1, 4)):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_events(path)
+        except DataError as error:
+            assert str(path) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("group", ["events", ""])
+@pytest.mark.parametrize(
+    "names", [("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"), ("timestamps", "x", "y", "polarity")]
+)
+def test_hdf5_layouts(tmp_path, group, names):
+    pytest.importorskip("h5py")
+    write.hdf5(tmp_path / "a.h5", FIVE, group, names)
+    events = read_events(tmp_path / "a.h5")
+    assert _rows(events) == FIVE
+    assert (events.width, events.format) == (40, "HDF5")
+
+
+def test_hdf5_units_and_errors(tmp_path):
+    pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    write.hdf5(path, [(0.001, 1, 2, 1), (0.25, 3, 4, -1)], unit="s")
+    assert _rows(read_events(path)) == [(1000, 1, 2, 1), (250_000, 3, 4, 0)]
+    write.hdf5(path, [(1, 1, 2, 1), (2, 3, 4, 0)], units="ms")
+    assert read_events(path).t.tolist() == [1000, 2000]
+    write.hdf5(path, [(0.5, 1, 2, 1)])
+    with pytest.raises(DataError, match=r"t is 0\.5, no whole number"):
+        read_events(path)
+    write.hdf5(path, FIVE, unit="weeks")
+    with pytest.raises(DataError, match="its time unit is 'weeks'"):
+        read_events(path)
+    whole = write.hdf5(path, FIVE, names=("t", "x", "y", "q"))
+    with pytest.raises(DataError, match="has no columns t, x, y, p but q, t, x, y"):
+        read_events(path)
+    for size in range(1, len(whole), 97):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError):
+            read_events(path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+@pytest.mark.parametrize("structured", [True, False])
+def test_one_array(tmp_path, suffix, structured):
+    path = tmp_path / f"a.{suffix}"
+    rows = [(t, x, y, p) for t, x, y, p in FIVE]
+    array = (
+        np.array(rows, [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "u1")]) if structured else np.array(rows, float)
+    )
+    np.savez(path, array) if suffix == "npz" else np.save(path, array)
+    assert _rows(read_events(path, sensor=(40, 40))) == FIVE
+    np.save(tmp_path / "a.npy", np.zeros((4, 3)))
+    with pytest.raises(DataError, match=r"holds one array \[4, 3\]"):
+        read_events(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(("name", "code", "module"), [("a.aedat4", 1, "lz4.frame"), ("a.aedat4", 3, "zstandard")])
+def test_the_extra_is_named(save, monkeypatch, name, code, module):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(ConfigError, match=r"pip install spikereel\[events\]"):
+        read_events(save(name, write.aedat4(FIVE, code)))
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "form", "events", "on", "width"),
+    [
+        ("aestream_davis.aedat4", "AEDAT 4.0", 117667, 72363, 346),
+        ("tonic_sample.aedat4", "AEDAT 4.0", 111954, 55023, 320),
+        ("expelliarmus_evt2_sample.raw", "EVT2", 539481, 367855, 640),
+        ("expelliarmus_evt3_sample.raw", "EVT3", 219596, 115532, 1280),
+        ("tonic_sample_ncars.dat", "DAT", 2009, 1350, 304),
+        ("tonic_sample_nmnist.bin", "N-MNIST", 4325, 2145, 34),
+    ],
+)
+def test_real_files(real_data, name, form, events, on, width):
+    found = info(real_data / "event_zoo" / name)
+    assert (found.format, found.events, found.on, found.width) == (form, events, on, width)
+
+
+@pytest.mark.realdata
+def test_real_evt3_as_decoded_by_others(real_data):
+    """The other decoder takes each of 9 stray low parts (811, then 800, no event between) for a turn of the clock."""
+    events = read_events(real_data / "event_zoo" / "expelliarmus_evt3_sample.raw")
+    other = np.load(real_data / "event_zoo" / "expelliarmus_evt3_sample.npy")
+    for name in ("x", "y", "p"):
+        assert np.array_equal(getattr(events, name), other[name])
+    ahead = other["t"] - events.t
+    assert not ahead[:20121].any()
+    assert set(ahead % 4096) == {0}
+    # The high parts run from 2861 to 2863, so the recording cannot last more than 3 turns of 4096 us.
+    assert events.t[-1] - events.t[0] < 3 * 4096 < other["t"][-1] - other["t"][0]
+
+
+@pytest.mark.realdata
+def test_real_header_without_events(real_data):
+    with pytest.raises(DataError, match="holds no events"):
+        read_events(real_data / "event_zoo" / "tonic_sample_aedat_header.aedat")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("pack", ["dvs128_human", "dvs128_objects_set100"])
+def test_real_dvs128(real_data, pack):
+    paths = sorted((real_data / pack).glob("*.aedat"))
+    assert paths
+    for path in paths:
+        found = info(path)
+        assert found.format == "AEDAT 2.0"
+        assert 50_000 < found.events < 600_000
+        assert 5e6 < found.t_last_us - found.t_first_us < 40e6
+        assert 0.4 < found.on / found.events < 0.6
+
+
+@pytest.mark.realdata
+def test_real_nmnist(real_data):
+    paths = sorted((real_data / "nmnist_small").glob("*.bs2"))
+    assert len(paths) == 1000
+    for path in paths:
+        found = info(path)
+        assert found.t_last_us < 320_000
+        assert found.events * 5 == path.stat().st_size
