@@ -262,7 +262,7 @@ def test_imported_weights_are_judged_once_the_data_is_named(tmp_path, capsys):
     torch.save(authors_state(model), tmp_path / "run.pyth")
     path = tmp_path / "w.safetensors"
     assert main(["import", str(tmp_path / "run.pyth"), "--as", "svformer_ti", "--out", str(path)]) == 0
-    assert "data.kind=motion" in refused(capsys, "evaluate", path)
+    assert "data.root=FOLDER" in refused(capsys, "evaluate", path)
     data = ["data.kind=motion", "data.test_length=12"]
     assert main(["evaluate", str(path), *data, "--json", str(tmp_path / "r.json")]) == 0
     result = json.loads((tmp_path / "r.json").read_text())

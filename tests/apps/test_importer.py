@@ -6,7 +6,9 @@ import pickle
 from argparse import Namespace
 from dataclasses import asdict, replace
 from hashlib import sha256
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small import DATA, small_weights
@@ -19,6 +21,8 @@ from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import authors_state
 from spikereel.models.svformer import SVFormer, SVFormerConfig
 from spikereel.train.clips import build_dataset, build_loader
+from spikereel.train.config import data_spec_of
+from spikereel.train.recipes import dvs128_gesture_svformer
 
 CONFIG = SVFormerConfig(num_classes=3, frames=4, image_size=32, widths=(8, 16, 32, 32), head_dim=8)
 
@@ -71,8 +75,11 @@ def test_shapes_complete_the_named_model(tmp_path, capsys):
     assert loaded.config == model.config
     assert same(loaded, model)
     digest, entries = sha256(path.read_bytes()).hexdigest(), len(model.state_dict())
+    clips = replace(dvs128_gesture_svformer().data, kind="events", frames=24, workers=1)
+    assert data_spec_of(loaded.metadata) == clips
     assert loaded.metadata == Metadata(
         name="svformer_ti",
+        preprocess=loaded.metadata.preprocess,
         training={
             "origin": "run.pyth", "sha256": digest, "imported_as": "svformer_ti", "matched": entries, "missing": 0,
             "unexpected": 0, "misshapen": 0,
@@ -82,6 +89,17 @@ def test_shapes_complete_the_named_model(tmp_path, capsys):
     assert report["matched"] == sorted(model.state_dict())
     assert (report["missing"], report["unexpected"], report["misshapen"]) == ([], [], [])
     assert (report["config"]["frames"], report["sha256"], report["out"]) == (24, digest, "new/folder/w.safetensors")
+
+
+def test_imported_weights_classify_a_video(tmp_path, capsys):
+    model = create_model("svformer_ti", num_classes=3)
+    assert imported(checkpoint(tmp_path / "run.pyth", model), "--as", "svformer_ti", "--out", "w.safetensors") == 0
+    capsys.readouterr()
+    np.save("clip.npy", np.random.default_rng(0).random((40, 3, 72, 90), dtype=np.float32))
+    assert main(["predict", "clip.npy", "--model", "w.safetensors", "--views", "2", "--json", "p.json"]) == 0
+    spec = data_spec_of(load_model("w.safetensors").metadata)
+    assert (spec.frames, spec.size, spec.stride, spec.mean, spec.std) == (8, 64, 4, (0.45,), (0.225,))
+    assert json.loads(Path("p.json").read_text())["views"] == 2
 
 
 @pytest.mark.parametrize("name", ["spikevideoformer_ti", "svformer_ti"])

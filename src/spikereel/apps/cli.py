@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or .npy clips")
     predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
+    predict.add_argument("--views", type=int, default=1, help="clips in time to average (default: %(default)s)")
     predict.add_argument("--no-video", action="store_true", help="write no annotated video")
     _json(predict)
 
@@ -203,7 +204,7 @@ def _predict(options: argparse.Namespace) -> None:
         writable(path)
     model = load_model(options.model)
     # all files are read before anything is written, so a broken one leaves nothing half done
-    predictions = [predict(model, video, views=1) for video in options.videos]
+    predictions = [predict(model, video, views=options.views) for video in options.videos]
     console = _console()
     out.mkdir(parents=True, exist_ok=True)
     names = _distinct([Path(p.path).stem for p in predictions])

@@ -20,6 +20,7 @@ from spikereel.models.authors import Comparison, authors_weights, fields_from_sh
 from spikereel.models.base import VideoModel
 from spikereel.train.clips import build_dataset, build_loader
 from spikereel.train.config import DataSpec, data_spec_of
+from spikereel.train.recipes import published_data
 
 BATCH = 8
 """Clips at a time in calibration; all batches are full, so that every clip counts the same."""
@@ -75,7 +76,7 @@ def read_import(source: str | Path, name: str) -> Imported:
 
 
 def write_import(imported: Imported, out: str | Path, *, partial: bool = False) -> None:
-    """Write the weights, with their origin in `metadata.training`.
+    """Write the weights, with their origin in `metadata.training` and the authors' way to make clips.
 
     Raises WeightsError, and writes nothing, for a partial load that was not asked for.
     """
@@ -85,7 +86,11 @@ def write_import(imported: Imported, out: str | Path, *, partial: bool = False) 
             "Give another --as, or --partial to leave fresh values where nothing fits"
         )
     origin = {"origin": imported.source.name, "sha256": imported.sha256, "imported_as": imported.name}
-    metadata = dataclasses.replace(imported.model.metadata, training=origin | imported.counts())
+    meta = imported.model.metadata
+    metadata = dataclasses.replace(
+        meta, training=origin | imported.counts(),
+        preprocess=meta.preprocess or dataclasses.asdict(published_data(imported.model.config)),
+    )  # fmt: skip
     _save(imported.model, out, metadata)
 
 
@@ -103,8 +108,8 @@ class Move:
 def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:
     """How clips are made: as the weights say, changed by `data.key=value`; ConfigError where neither says.
 
-    Weights that do not say, such as imported ones, need data.kind; frames and size are then those of the model where
-    it has such.
+    Weights that do not say, such as those saved by hand, need data.kind; frames and size are then those of the model
+    where it has such.
     """
 
     @dataclass(frozen=True, kw_only=True)

@@ -41,9 +41,9 @@ class ModelSpec:
 class DataSpec:
     """Where clips come from and how they are cut."""
 
-    kind: Literal["motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "dvs128_gesture"] = (
-        "motion"
-    )
+    kind: Literal[
+        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "dvs128_gesture", "events"
+    ] = "motion"
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
     split: Literal["train", "val", "test"] = "test"
@@ -175,5 +175,8 @@ class Recipe:
 def data_spec_of(metadata: Metadata) -> DataSpec:
     """How the clips of a trained model are made; ConfigError where its file does not say."""
     if not metadata.preprocess:
-        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
+        raise ConfigError(
+            "these weights do not say how clips are made; save them with `metadata=Metadata(preprocess=...)`, or bring "
+            "authors' weights in with `spikereel import`"
+        )
     return build(DataSpec, metadata.preprocess)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from spikereel.config import unknown_key
+from spikereel.models.svformer import SVFormerConfig
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -149,6 +151,15 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise unknown_key(name, RECIPES, "recipe")
     return RECIPES[name]()
+
+
+def published_data(config: Any) -> DataSpec:
+    """How the authors made the clips that weights of this configuration saw; for your own files, `data.root=FOLDER`."""
+    own = {"frames": config.frames, "size": config.image_size} if isinstance(config, SVFormerConfig) else {}
+    if config.in_channels == 2:
+        return replace(dvs128_gesture_svformer().data, kind="events", workers=1, **own)
+    recipe = ucf101_svformer() if own else kinetics400()
+    return replace(recipe.data, kind="folder", copies=1, workers=1, **own)
 
 
 def _variant(recipe: Recipe, called: str, **model) -> Recipe:
