@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikereel.apps.predict import EVENT_THRESHOLD, SIMULATED, predict, read_clip
+from spikereel.apps.predict import EVENT_THRESHOLD, predict, read_clip
 from spikereel.data.motion import MotionClips, events_from
 from spikereel.data.write import write_video
 from spikereel.errors import ConfigError, DataError
@@ -124,7 +124,9 @@ def test_event_models_see_events_between_frames(tmp_path: Path):
     model = make_model({"modality": "events"})
     clip = MotionClips(5, frames=9, height=32, width=32)[3][0]
     result = predict(model, clip)
-    assert result.notes == (SIMULATED,)
+    assert result.notes == ("events simulated from rgb",)
+    surface = make_model({"modality": "surface"})
+    assert predict(surface, clip).notes == ("time surface of events simulated from rgb",)
     assert result.indices == (0, 2, 5, 8)
     # frame 0 has none before it
     frames = clip[[0, 0, 2, 5, 8]].numpy()

@@ -26,7 +26,8 @@ ARRAYS = ("tensor", "npy")
 EVENT_THRESHOLD = 0.25
 """Change of log-luma that makes an event: the one `MotionClips` trains with."""
 
-SIMULATED = "events simulated from rgb"
+SIMULATED = {"events": "events simulated from rgb", "surface": "time surface of events simulated from rgb"}
+"""What is said of colour frames that a model sees in another modality."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | 
         path=video.name, model=metadata.name, weights=weights_hash(model), passport=passport, info=video.info,
         classes=_classes_of(metadata, model.config.num_classes), probabilities=_softmax(logits),
         indices=tuple(i for indices in chosen for i in indices), clips=clips, views=len(seen),
-        running=_running(model, seen) if model.can_stream else None, notes=(SIMULATED,) if simulated else (),
+        running=_running(model, seen) if model.can_stream else None, notes=(SIMULATED[spec.modality],) if simulated else (),
     )  # fmt: skip
 
 
