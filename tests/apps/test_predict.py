@@ -25,7 +25,7 @@ def make_model(spec: dict | None = None, *, classes: tuple[str, ...] = MotionCli
     """A tiny network whose norms have seen clips, so that all but a few neurons fire."""
     torch.manual_seed(0)
     spec = DataSpec(**(SPEC | (spec or {})))
-    channels = 2 if spec.modality == "events" else 3
+    channels = 3 if spec.modality == "rgb" else 2
     small = {"widths": (8, 16, 32, 32), "depths": (1, 1), "heads": 4, "threshold": 0.4, "attention": "causal"}
     model = create_model("spikevideoformer_ti", num_classes=10, in_channels=channels, **(small | config))
     model.metadata = Metadata(name="tiny", classes=classes, preprocess=asdict(spec))

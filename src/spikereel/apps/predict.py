@@ -120,7 +120,8 @@ def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | 
         path=video.name, model=metadata.name, weights=weights_hash(model), passport=passport, info=video.info,
         classes=_classes_of(metadata, model.config.num_classes), probabilities=_softmax(logits),
         indices=tuple(i for indices in chosen for i in indices), clips=clips, views=len(seen),
-        running=_running(model, seen) if model.can_stream else None, notes=(SIMULATED[spec.modality],) if simulated else (),
+        running=_running(model, seen) if model.can_stream else None,
+        notes=(SIMULATED[spec.modality],) if simulated else (),
     )  # fmt: skip
 
 
