@@ -26,6 +26,20 @@ def test_motion_clips(modality):
         clips[48]
 
 
+def test_every_second_training_clip_is_of_the_classes_in_focus():
+    spec = replace(DATA, focus=("clockwise", "still"), train_length=40)
+    clips = build_dataset(spec, "train")
+    labels = [clips[i][1] for i in range(40)]
+    assert labels[1::2] == [4, 9] * 10
+    assert labels[::2] == [*range(10)] * 2
+    assert not torch.equal(clips[1][0], clips[5][0])
+    clips.set_epoch(1)
+    assert [clips[i][1] for i in range(4)] == [0, 4, 1, 9]
+    assert [build_dataset(spec, "val")[i][1] for i in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ConfigError, match="clockwise"):
+        build_dataset(replace(DATA, focus=("clockwize",)), "train")
+
+
 def test_epochs_differ_and_come_again():
     one, other = build_dataset(DATA, "train"), build_dataset(DATA, "train")
     first = one[0][0]

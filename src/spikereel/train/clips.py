@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from spikereel.config import unknown_key
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.motion import MotionClips
@@ -103,10 +104,14 @@ class Normalised(Dataset):
     """Procedural clips with the normalisation of the spec; events stay 0 and 1.
 
     Every epoch of a training set has clips of its own: call `set_epoch` before each, it reaches running workers too.
+    focus: classes that every second clip is of.
     """
 
-    def __init__(self, clips: MotionClips, length: int, spec: DataSpec):
+    def __init__(self, clips: MotionClips, length: int, spec: DataSpec, focus: Sequence[str] = ()):
         self.clips, self.length, self.classes = clips, length, clips.classes
+        if unknown := [name for name in focus if name not in clips.classes]:
+            raise unknown_key(unknown[0], clips.classes, "class in data.focus")
+        self.focus = [clips.classes.index(name) for name in focus]
         rgb = spec.modality == "rgb"
         self.mean, self.std = (torch.tensor(x if rgb else y) for x, y in ((spec.mean, (0.0,)), (spec.std, (1.0,))))
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -121,8 +126,16 @@ class Normalised(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if not 0 <= index < self.length:
             raise IndexError(f"clip {index} of {self.length}")
-        video, label = self.clips[int(self._epoch) * self.length + index]
+        video, label = self.clips[self._clip(int(self._epoch) * self.length + index)]
         return (video - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1), label
+
+    def _clip(self, number: int) -> int:
+        """Which clip of the generator, whose clip i is of class i modulo their number, is the one of this number."""
+        if not self.focus:
+            return number
+        half, odd = divmod(number, 2)
+        label = self.focus[half % len(self.focus)] if odd else half % len(self.classes)
+        return number * len(self.classes) + label
 
     def fingerprint(self) -> str:
         """Hash of the generator's options."""
@@ -136,7 +149,7 @@ def _motion(spec: DataSpec, split: Split) -> Normalised:
         2**31 if split == "train" else length, seed=seed, frames=spec.frames, height=spec.size, width=spec.size,
         modality=spec.modality,
     )  # fmt: skip
-    return Normalised(clips, length, spec)
+    return Normalised(clips, length, spec, spec.focus if split == "train" else ())
 
 
 def _third(spec: DataSpec) -> Literal[1, 2, 3]:

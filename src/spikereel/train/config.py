@@ -63,6 +63,8 @@ class DataSpec:
     """Side of the square that the model sees, in pixels."""
     modality: Literal["rgb", "events", "surface"] = "rgb"
     """motion only: colour frames, ON and OFF events, or their time surface."""
+    focus: tuple[str, ...] = ()
+    """motion only: classes that every second training clip is of, to learn what comes late."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     """Normalisation of pixel values in [0, 1], one value or one a channel."""
