@@ -101,6 +101,8 @@ class DataSpec:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
+    simulate: float | None = None
+    """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
     cache: str | None = None
     """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
     clips: int = 1
