@@ -75,7 +75,7 @@ def test_errors_of_folders(tmp_path, folder):
     with pytest.raises(ConfigError, match="on_error is 'ignore'"):
         EventFolder(folder, reading, on_error="ignore")
     (folder / "2").mkdir()
-    with pytest.raises(DataError, match="2: class without event files"):
+    with pytest.raises(DataError, match="2: class without files"):
         EventFolder(folder, reading)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -191,7 +191,9 @@ def fingerprint(root: Path, items: Sequence[tuple]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def folder_samples(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+def folder_samples(
+    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str] = SUFFIXES
+) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """The names of the classes, and (path, label) of every file; errors as `EventFolder`."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with a subfolder per class")
@@ -202,8 +204,8 @@ def folder_samples(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str
     for name in found:
         if name not in names:
             raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and p.is_file())
         if not files:
-            raise DataError(f"{root / name}: class without event files; add some or remove the folder")
+            raise DataError(f"{root / name}: class without files ({' '.join(sorted(suffixes))}); add some or remove it")
         samples += [(path, names.index(name)) for path in files]
     return names, samples
