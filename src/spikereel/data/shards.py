@@ -126,7 +126,7 @@ class Shards(IterableDataset):
         self._batch = batch
 
     def __len__(self) -> int:
-        """Samples of this rank, up to one more or less a worker."""
+        """Samples of this rank in an epoch."""
         return (self.rank + 1) * self.samples // self.world - self.rank * self.samples // self.world
 
     def __iter__(self) -> Iterator[Sample]:
