@@ -1,6 +1,8 @@
 """Every event format: bytes written by hand, round trips, clocks that wrap, cut and damaged files, real recordings."""
 
+import io
 import struct
+import zipfile
 
 import event_writers as write
 import numpy as np
@@ -353,6 +355,23 @@ def test_the_extra_is_named(save, monkeypatch, name, code, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(ConfigError, match=r"pip install spikereel\[events\]"):
         read_events(save(name, write.aedat4(FIVE, code)))
+
+
+def test_arrays_that_state_more_than_they_hold(save, tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)})
+    lie = header.getvalue() + bytes(64)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in "txyp":
+            out.writestr(f"{name}.npy", lie)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as out:
+        for name in "txyp":
+            out.create_dataset(name, shape=(10**12,), dtype="i8", chunks=(1000,))
+    for path in (save("a.npy", lie), save("a.npz", archive.getvalue()), tmp_path / "a.h5"):
+        with pytest.raises(DataError, match=rf"{path.name}: .*states .*more than"):
+            read_events(path)
 
 
 @pytest.mark.realdata
