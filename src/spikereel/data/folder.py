@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spikereel.data.video import probe, read_frames, sample_indices
+from spikereel.data.video import Timeline, probe, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
 
 SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
@@ -99,7 +99,7 @@ class VideoFiles(Dataset):
     def __init__(self, samples: Sequence[tuple[Path, int]], reading: Reading, *, classes: Sequence[str], root: Path):
         self.samples, self.reading, self.classes, self.root = list(samples), reading, tuple(classes), root
         self.skipped: list[tuple[Path, str]] = []
-        self._lengths: dict[Path, int] = {}
+        self._timelines: dict[Path, Timeline] = {}
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if not self.samples:
@@ -118,8 +118,8 @@ class VideoFiles(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.samples[index]
-        if path not in self._lengths:
-            self._lengths[path] = probe(path).frames
+        if path not in self._timelines:
+            self._timelines[path] = timeline(path)
         generator = self._generator(index % len(self)) if self.reading.train else None
         views = [view for clip in range(self.reading.clips) for view in self._views(path, clip, generator)]
         if len(views) == 1:
@@ -136,11 +136,11 @@ class VideoFiles(Dataset):
 
     def _views(self, path: Path, clip: int, generator: torch.Generator | None) -> list[Tensor]:
         """The copies of one clip, which is decoded once."""
-        how = self.reading
+        how, known = self.reading, self._timelines[path]
         indices = sample_indices(
-            self._lengths[path], how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
+            len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
         )
-        frames = read_frames(path, indices)
+        frames = read_frames(path, known.at_equal_times(indices), known)
         return [how.transform(frames, generator) for _ in range(how.copies)]
 
     def _generator(self, index: int) -> torch.Generator:
@@ -154,7 +154,7 @@ class VideoFiles(Dataset):
 
     def _drop_bad(self) -> None:
         report = scan((path for path, _ in self.samples), progress=self.reading.progress)
-        self.skipped, self._lengths = report.bad, report.frames
+        self.skipped = report.bad
         self.samples = [(path, label) for path, label in self.samples if path in report.frames]
         if not self.samples:
             raise DataError(f"{self.root}: none of {len(report.bad)} files is a good video; first: {report.bad[0][1]}")

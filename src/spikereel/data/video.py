@@ -1,4 +1,4 @@
-"""Reading video files with PyAV: what is in them, chosen frames, and which frames the papers choose.
+"""Reading video files with PyAV: what is in them, when their frames are shown, and chosen frames.
 
 A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
 video, cut short, or damaged:
@@ -26,6 +26,8 @@ from torch import Tensor
 
 from spikereel.data.containers import missing_bytes
 from spikereel.errors import ConfigError, DataError
+
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,27 +63,61 @@ def probe(path: str | PathLike) -> VideoInfo:
         )
 
 
-def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a file are shown, found without decoding."""
+
+    times: range | np.ndarray  # ascending, in units of the stream's time base
+    exact: bool  # decoded frames can be told by these times
+
+    def __len__(self) -> int:
+        """Frames; decoding may yield a few less, see the top of this file."""
+        return len(self.times)
+
+    def at_equal_times(self, indices: Sequence[int]) -> list[int]:
+        """The same frames where the rate is constant; where it varies, those shown at steps of equal time.
+
+        Frame i of n stands for the instant that is i / (n - 1) of the way from the first to the last frame.
+        """
+        times = self.times
+        if isinstance(times, range):
+            return list(indices)
+        even = np.linspace(times[0], times[-1], len(times))
+        step = (times[-1] - times[0]) / max(len(times) - 1, 1)
+        # Half a step and less is the rounding of Matroska's milliseconds.
+        if np.abs(times - even).max() <= step / 2:
+            return list(indices)
+        return (np.searchsorted(times, even[list(indices)] + 1e-6 * step, side="right") - 1).tolist()
+
+
+def timeline(path: str | PathLike) -> Timeline:
+    """When the frames of a file are shown: MP4, MOV and AVI of constant rate have it in their index, which is all
+    that is read; other files are read through once, without decoding. Errors: DataError as `read_frames`.
+    """
+    path = Path(path)
+    with _opened(path) as stream:
+        return _indexed(stream) or _walked(path, stream)
+
+
+def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor, known: Timeline | None = None) -> Tensor:
     """Frames of a file by number, in the order asked for, repeats allowed: uint8 [T, 3, H, W], RGB, upright.
 
-    Decodes from the start to the largest index and no further, so damage after that goes unseen; a cut file is refused
-    whatever the indices. Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a
-    negative one.
+    Decodes from the key frame before a wanted frame and skips what lies between key frames, so that a clip of a long
+    file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused whatever the indices. Files
+    without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from the start.
+    `known` is the `timeline` of the file, for callers that have it already.
+    Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
     order = [int(index) for index in indices]
     if not order or min(order) < 0:
         raise ConfigError(f"indices are {order}: give at least one, none below 0")
-    wanted, pictures, frames = set(order), {}, 0
-    with _opened(path) as stream:
-        for frame in _decoded(path, stream):
-            if frames in wanted:
-                pictures[frames] = _upright(path, frame)
-            frames += 1
-            if len(pictures) == len(wanted):
-                break
-    if len(pictures) < len(wanted):
-        raise DataError(f"{path}: has {frames} frames, frame {max(order)} was asked for; sample below {frames}")
+    known = known or timeline(path)
+    if max(order) >= len(known):
+        raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
+    wanted = sorted(set(order))
+    # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
+    pictures = (_sought(path, wanted, known) if known.exact else None) or _counted(path, wanted)
     if len({picture.shape for picture in pictures.values()}) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
     return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2).contiguous()
@@ -127,6 +163,88 @@ def _start(delta: float, clip: int, clips: int, generator: torch.Generator | Non
     if generator is not None:
         return delta * torch.rand((), generator=generator).item()
     return clip * (delta // (clips - 1)) if clips > 1 else delta // 2
+
+
+def _indexed(stream: VideoStream) -> Timeline | None:
+    """The timeline by the index alone; None if that may not hold every frame, or at unequal steps."""
+    entries, count, form = stream.index_entries, stream.frames, stream.container.format.name
+    if form not in ("avi", _MP4) or stream.start_time is None or not 2 <= len(entries) == count:
+        return None
+    first = entries[0].timestamp
+    step = entries[1].timestamp - first
+    # AVI marks gaps by empty entries anywhere; of MP4 a sample is enough, since frames are told by their times later.
+    looked = range(count) if form == "avi" else sorted({i * (count - 1) // 255 for i in range(256)})
+    if step < 1 or any(
+        entry.timestamp != first + i * step or not entry.size or entry.is_discard
+        for i, entry in ((i, entries[i]) for i in looked)
+    ):
+        return None
+    start = stream.start_time
+    return Timeline(range(start, start + count * step, step), exact=not _times_are_guesses(stream))
+
+
+def _walked(path: Path, stream: VideoStream) -> Timeline:
+    """The timeline by the packets."""
+    times = []
+    assert isinstance(stream.container, av.container.InputContainer)
+    for packet in stream.container.demux(stream):
+        if packet.is_corrupt:
+            raise DataError(f"{path}: is cut short or damaged at about frame {len(times)}; copy or download it again")
+        if packet.size and not packet.is_discard:
+            times.append(packet.pts)
+    if not times:
+        raise DataError(f"{path}: has no frames; convert it again from its source")
+    if None in times:
+        return Timeline(range(len(times)), exact=False)
+    ascending = np.sort(np.array(times, np.int64))
+    return Timeline(ascending, exact=not _times_are_guesses(stream))
+
+
+def _times_are_guesses(stream: VideoStream) -> bool:
+    """AVI counts frames in the order of decoding, and B-frames are shown in another."""
+    return stream.container.format.name == "avi" and stream.codec_context.has_b_frames
+
+
+def _sought(path: Path, wanted: list[int], known: Timeline) -> dict[int, np.ndarray] | None:
+    """uint8 [H, W, 3] by number, told by their times, jumping ahead to key frames; None where that does not succeed."""
+    pictures: dict[int, np.ndarray] = {}
+    try:
+        with _opened(path) as stream:
+            container, origin = stream.container, int(known.times[0])
+            assert isinstance(container, av.container.InputContainer)
+            container.seek(origin, stream=stream)  # only now Matroska reads its index
+            index, frames, shown = stream.index_entries, _decoded(path, stream), None
+            if not len(index):
+                return None
+            delay = max(origin - index[0].timestamp, 0)  # MP4's index is in the order of decoding
+            for number in wanted:
+                time = int(known.times[number])
+                key = index.search_timestamp(time - delay)
+                if key > 0 and (shown is None or index[key].timestamp > shown):
+                    container.seek(time, stream=stream)
+                    frames = _decoded(path, stream)
+                frame = next((x for x in frames if x.pts is None or x.pts >= time), None)
+                if frame is None or frame.pts != time:
+                    return None
+                pictures[number], shown = _upright(path, frame), time
+    except DataError:
+        return None
+    return pictures
+
+
+def _counted(path: Path, wanted: list[int]) -> dict[int, np.ndarray]:
+    """uint8 [H, W, 3] by number, decoded from the start; the last frame stands for the few that may fail to come."""
+    pictures: dict[int, np.ndarray] = {}
+    last = None
+    with _opened(path) as stream:
+        for number, frame in enumerate(_decoded(path, stream)):
+            last = frame
+            if number in wanted:
+                pictures[number] = _upright(path, frame)
+                if len(pictures) == len(wanted):
+                    return pictures
+        assert last is not None
+        return {number: pictures[number] if number in pictures else _upright(path, last) for number in wanted}
 
 
 @contextmanager
