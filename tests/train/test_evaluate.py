@@ -33,6 +33,7 @@ def test_result_in_plain_types(tmp_path):
     assert (result["clips"], result["views"], result["averaged"]) == (20, 1, "logits")
     assert 0 <= result["top1"] <= result["top5"] <= 100
     assert result["data_hash"] == clips.fingerprint()
+    assert result["data_passport"] == {"clips": 20, "missing": 0, "skipped": 0, "hash": clips.fingerprint()}
     assert list(result["per_class"]) == list(CLASSES)
     assert sum(map(sum, result["confusion"])) == 20
     assert result["skipped"] == []

@@ -170,6 +170,7 @@ def _train(options: argparse.Namespace) -> None:
 
     result = train(recipe)
     print(f"best validation top-1 {result.top1:.1f} % in {result.seconds:.0f} s; weights: {result.best}")
+    print(f"training data: {result.passport}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

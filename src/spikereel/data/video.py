@@ -253,7 +253,9 @@ def _opened(path: Path) -> Generator[VideoStream, None, None]:
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     if not path.is_file():
-        raise DataError(f"{path}: is a folder or a device, not a video file; name a file in it")
+        with _pictures(path) as stream:
+            yield stream
+        return
     try:
         if not path.stat().st_size:
             raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
@@ -266,6 +268,27 @@ def _opened(path: Path) -> Generator[VideoStream, None, None]:
         raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+@contextmanager
+def _pictures(path: Path) -> Generator[VideoStream, None, None]:
+    """A folder of JPEG files with consecutive numbers, such as 00001.jpg, is a video without a frame rate."""
+    numbered = sorted(x.stem for x in path.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal())
+    if not numbered:
+        raise DataError(f"{path}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
+    first, digits = int(numbered[0]), len(numbered[0])
+    for number, stem in enumerate(numbered, start=first):
+        # ffmpeg would end at a gap without a word.
+        if stem != f"{number:0{digits}}":
+            raise DataError(
+                f"{path / f'{number:0{digits}}.jpg'}: no such picture, but {stem}.jpg; copy the folder again"
+            )
+    pattern = str(path.absolute()).replace("%", "%%") + f"/%0{digits}d.jpg"
+    try:
+        with av.open(pattern, format="image2", options={"start_number": str(first)}) as container:
+            yield _video_stream(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: its pictures cannot be read ({error.strerror}); copy the folder again") from error
 
 
 def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -11,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
+from spikereel.data.kinetics import Kinetics
 from spikereel.data.motion import MotionClips
-from spikereel.data.ntu import NTU60
+from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.errors import ConfigError
@@ -47,8 +50,17 @@ VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], La
     "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
     "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
     "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=spec.protocol),
+    "ntu120": lambda spec, reading, split: NTU120(_root(spec), reading, split=split, protocol=spec.protocol),
 }
 """Videos with official training and test lists."""
+
+THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], LabelledClips]] = {
+    "kinetics400": lambda root, reading, split, classes: Kinetics(root, reading, split=split, classes=classes),
+    "kinetics600": lambda root, reading, split, classes: Kinetics(root, reading, split=split, classes=classes),
+    "something_v2": lambda root, reading, split, _: SomethingV2(root, reading, split=split),
+    "jester": lambda root, reading, split, _: Jester(root, reading, split=split),
+}
+"""Videos with official lists to train on, to choose by and to test on."""
 
 
 def build_dataset(
@@ -82,6 +94,26 @@ def build_dataset(
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
     )  # fmt: skip
     return _files(spec, split, reading, classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPassport:
+    """Which data a result is for: it stands beside every accuracy."""
+
+    clips: int  # read
+    missing: int  # on the official list and not on this disk
+    skipped: int  # broken, and left out
+    hash: str  # of all files read, and of the names of missing ones
+
+    def __str__(self) -> str:
+        lacks = f", {self.missing} missing" * (self.missing > 0) + f", {self.skipped} skipped" * (self.skipped > 0)
+        return f"{self.hash[:12]}, {self.clips} clips{lacks}"
+
+
+def data_passport(dataset: LabelledClips) -> DataPassport:
+    """The passport of a dataset of `build_dataset`."""
+    lacks = {name: len(getattr(dataset, name, ())) for name in ("missing", "skipped")}
+    return DataPassport(clips=len(dataset), hash=dataset.fingerprint(), **lacks)
 
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
@@ -159,6 +191,8 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
         return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
     if spec.kind in VIDEO_SETS:
         return _official(spec, split, lambda name: VIDEO_SETS[spec.kind](spec, reading, name))
+    if spec.kind in THREE_LISTS:
+        return THREE_LISTS[spec.kind](root, reading, split, classes)
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
     folder = _folder(root, split)
@@ -202,7 +236,7 @@ class Part(Dataset):
 
     def __init__(self, whole: LabelledClips, kept: Sequence[int]):
         self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
-        self.skipped = getattr(whole, "skipped", [])
+        self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
 
     def __len__(self) -> int:
         return len(self.kept)

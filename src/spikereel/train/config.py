@@ -41,9 +41,10 @@ class ModelSpec:
 class DataSpec:
     """Where clips come from and how they are cut."""
 
-    kind: Literal["motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "dvs128_gesture"] = (
-        "motion"
-    )
+    kind: Literal[
+        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
+        "kinetics600", "something_v2", "jester", "dvs128_gesture",
+    ] = "motion"  # fmt: skip
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
     split: Literal["train", "val", "test"] = "test"
@@ -51,8 +52,8 @@ class DataSpec:
     fold: int = 1
     """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
     folder, list: every 5th file from here on."""
-    protocol: Literal["cross_subject", "cross_view"] = "cross_subject"
-    """ntu60 only."""
+    protocol: Literal["cross_subject", "cross_view", "cross_setup"] = "cross_subject"
+    """ntu60, ntu120: what the test has and training has not; ntu60 knows no setups and ntu120 no views."""
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
