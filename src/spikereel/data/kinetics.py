@@ -54,6 +54,11 @@ class Kinetics(VideoFiles):
         super().__init__(samples, reading, classes=names, root=root, missing=missing)
 
 
+def clip_names(path: Path) -> list[str]:
+    """The names, without ending, of the clips in a list. Errors: DataError as `Kinetics`."""
+    return [name for _, _, name in _rows(path, "youtube_id")]
+
+
 def _list(root: Path, split: str) -> Path:
     folders = [root / name for name in (".", "annotations", "kinetics400", "kinetics600")]
     for path in (folder / f"{name}.csv" for folder in folders for name in _LISTS[split]):
@@ -62,16 +67,16 @@ def _list(root: Path, split: str) -> Path:
     raise DataError(f"{root}: no {split}.csv in it or in annotations/; copy the official lists there")
 
 
-def _rows(path: Path) -> list[tuple[int, str, str]]:
-    """(line, label, name of the clip's file without ending) of every row."""
+def _rows(path: Path, label: str = "label") -> list[tuple[int, str, str]]:
+    """(line, label, name of the clip's file without ending) of every row; `label` is the column to take it from."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         columns = set(rows.fieldnames or ())
         if not columns.issuperset(_COLUMNS):
             raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; take the official list")
-        if "label" not in columns:
+        if label not in columns:
             raise DataError(f"{path}: has no labels, as some test lists; judge on another list with split=val")
-        found = [(rows.line_num, row["label"], _name(path, rows.line_num, row)) for row in rows]
+        found = [(rows.line_num, row[label], _name(path, rows.line_num, row)) for row in rows]
     if not found:
         raise DataError(f"{path}: lists no clips; take the official list")
     return found

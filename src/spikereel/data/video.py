@@ -28,6 +28,7 @@ from spikereel.data.containers import missing_bytes
 from spikereel.errors import ConfigError, DataError
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
+_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +264,10 @@ def _opened(path: Path) -> Generator[VideoStream, None, None]:
             raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
         # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
         with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            if container.format.name.endswith("_pipe") or container.format.name in _NO_VIDEO:
+                raise DataError(
+                    f"{path}: is a picture or text ({container.format.name}), not a video; give a video file"
+                )
             yield _video_stream(path, container)
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
