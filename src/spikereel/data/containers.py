@@ -3,31 +3,74 @@
 ffmpeg stops without a word at the end of a cut file, and the frame counts in headers are no proof either: AVI counts
 the gaps between frames, MP4 counts frames that an edit list hides, Matroska and WebM count nothing. What all of them
 do declare is the size in bytes of their outermost boxes, so a cut file is one that ends before its last box does.
+Over damage in the middle ffmpeg is silent in Matroska alone, where it skips to the next part that it understands.
 """
 
 from pathlib import Path
 from typing import BinaryIO
 
 _UNKNOWN_32 = 0xFFFFFFFF
+_TS, _TS_PACKET = b"\x47", 188
+_EBML = b"\x1a\x45\xdf\xa3"
+_SEGMENT = b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_ENTERED = frozenset({_SEGMENT, _CLUSTER})
+_PADDING = frozenset({b"\xec", b"\xbf"})  # and checksums
+_IN_CLUSTER = _PADDING | {bytes.fromhex(kind) for kind in ("e7", "5854", "a7", "ab", "a3", "a0", "af")}
+_IN_SEGMENT = frozenset(
+    bytes.fromhex(kind) for kind in ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1941a469", "1043a770", "1254c367")
+)
+_KNOWN = _ENTERED | _IN_CLUSTER | _IN_SEGMENT | {_EBML}
 
 
 def missing_bytes(path: Path) -> int:
     """Bytes that the outermost boxes of an MP4, MOV, AVI, Matroska or WebM file declare past its end; 0 if complete.
 
-    0 also where the file does not say: other containers (TS, MPEG, FLV ...), and streams written with an unknown size.
+    Of a TS file the rest of its last packet of 188 bytes. 0 also where the file does not say: other containers (MPEG,
+    FLV ...), and streams written with an unknown size.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"RIFF":
             end = _riff_end(file, size)
-        elif head[:4] == b"\x1a\x45\xdf\xa3":
+        elif head[:4] == _EBML:
             end = _matroska_end(file)
         elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             end = _iso_end(file, size)
+        elif head[:1] == _TS and file.seek(_TS_PACKET) and file.read(1) == _TS:
+            end = size + -size % _TS_PACKET
         else:
             end = 0
     return max(0, end - size)
+
+
+def matroska_break(path: Path) -> int | None:
+    """Where, in bytes, the chain of elements of a Matroska or WebM file breaks (RFC 9559); None for a sound one.
+
+    Segment and clusters are entered and all else is stepped over, so that 100,000 frames take part of a second.
+    None for other files too.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(4) != _EBML:
+            return None
+        at, cluster_end = 0, None
+        while at < size:
+            file.seek(at)
+            first = file.read(1)
+            kind = first + file.read(8 - first[0].bit_length() if first[0] else 0)
+            length = _variable_int(file)
+            if kind not in _KNOWN or (length is None and kind not in _ENTERED):
+                return at
+            if kind not in _IN_CLUSTER and cluster_end not in (None, at):
+                return at
+            if kind == _CLUSTER:
+                cluster_end = None if length is None else file.tell() + length
+            elif kind not in _IN_CLUSTER:
+                cluster_end = None
+            at = file.tell() + (0 if kind in _ENTERED else length or 0)
+    return None if at == size else at
 
 
 def _iso_end(file: BinaryIO, size: int) -> int:
@@ -65,7 +108,7 @@ def _matroska_end(file: BinaryIO) -> int:
     if header is None:
         return 0
     file.seek(file.tell() + header)
-    if file.read(4) != b"\x18\x53\x80\x67":
+    if file.read(4) != _SEGMENT:
         return 0
     segment = _variable_int(file)
     return 0 if segment is None else file.tell() + segment

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.containers import missing_bytes
+from spikereel.data.containers import matroska_break, missing_bytes
 from spikereel.errors import ConfigError, DataError
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
@@ -47,6 +47,7 @@ def probe(path: str | PathLike) -> VideoInfo:
     """Decode the whole file and say what is in it. Errors: DataError for anything that is not a good video."""
     path = Path(path)
     with _opened(path) as stream:
+        _require_whole(path)
         frames, shape = 0, (0, 0)
         for frame in _decoded(path, stream):
             if not frames:
@@ -187,6 +188,7 @@ def _indexed(stream: VideoStream) -> Timeline | None:
 def _walked(path: Path, stream: VideoStream) -> Timeline:
     """The timeline by the packets."""
     times = []
+    _require_whole(path)
     assert isinstance(stream.container, av.container.InputContainer)
     for packet in stream.container.demux(stream):
         if packet.is_corrupt:
@@ -307,15 +309,34 @@ def _video_stream(path: Path, container: av.container.InputContainer) -> VideoSt
     return streams[0]
 
 
+def _index_ends_early(stream: VideoStream) -> bool:
+    """Whether MP4 promises more frames and more time than its index holds: ffmpeg drops what lies outside the file.
+
+    An edit list hides frames too, and takes them from the duration.
+    """
+    index = stream.index_entries
+    if not 2 <= len(index) < stream.frames or not stream.duration:
+        return False
+    span = index[-1].timestamp - index[0].timestamp
+    return stream.duration > 1.2 * span + 3 * span / (len(index) - 1)
+
+
+def _require_whole(path: Path) -> None:
+    if path.is_file() and (at := matroska_break(path)) is not None:
+        raise DataError(f"{path}: is damaged at byte {at}; copy or download it again")
+
+
 def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing."""
-    frames = packets = 0
-    assert isinstance(stream.container, av.container.InputContainer)
-    for packet in stream.container.demux(stream):
+    frames = packets = samples = 0
+    container = stream.container
+    assert isinstance(container, av.container.InputContainer)
+    for packet in container.demux(stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
         # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
         packets += packet.size > 0 and not packet.is_discard
+        samples += packet.size > 0
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
@@ -323,6 +344,8 @@ def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
             frames += 1
     if not frames:
         raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
+    if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_ends_early(stream)):
+        raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
     if packets - frames > 2 + packets // 10:
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
 
