@@ -103,3 +103,13 @@ def test_live_matroska_has_parts_of_unknown_size(tmp_path):
 
 def test_other_files_have_no_such_chain(make_video):
     assert matroska_break(make_video()) is None
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "mpeg4"), ("a.webm", "libvpx")])
+def test_a_laced_block_of_video_is_a_break(make_video, name, codec):
+    path = make_video(name, codec=codec, frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x81\x01\x68")  # track 1, 360 ms; the flags follow
+    content[at + 3] |= 0b110
+    path.write_bytes(content)
+    assert at - 8 <= matroska_break(path) < at
