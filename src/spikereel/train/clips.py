@@ -82,7 +82,7 @@ def build_dataset(
     transform = (
         TrainTransform(
             size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std,
-            randaugment=spec.randaugment, erasing=spec.erasing, antialias=spec.antialias,
+            randaugment=spec.randaugment, jitter=spec.jitter, erasing=spec.erasing, antialias=spec.antialias,
         )
         if train
         else EvalTransform(

@@ -73,6 +73,8 @@ class DataSpec:
     """Training on files: mirror half of the clips; not where left and right are classes."""
     randaugment: str | None = None
     """Training on files: a policy such as "m5-n2-mstd0.25"."""
+    jitter: float = 0.0
+    """Training on files: brightness, contrast and saturation vary by up to this share."""
     erasing: float = 0.0
     """Training on files: share of the clips that lose a random box to noise."""
     copies: int = 1
