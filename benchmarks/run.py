@@ -1,4 +1,4 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, or `loader FOLDER ...`; results with versions in benchmarks/results/."""
+"""Benchmarks: `python benchmarks/run.py scaling`, or `loader FOLDER ...`; results go to benchmarks/results/."""
 
 import argparse
 import json
