@@ -1,4 +1,4 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, or `events`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, or `loader FOLDER ...`.
 
 Results go to benchmarks/results/, with hardware and versions.
 """
@@ -71,6 +71,12 @@ def forward(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _loader(options: argparse.Namespace) -> dict[str, Any]:
+    from loader import loader
+
+    return loader(options)
+
+
 def exponent(lengths: list[float], values: list[float]) -> float:
     """Slope of the least-squares line through log(value) against log(length)."""
     x, y = [math.log(v) for v in lengths], [math.log(v) for v in values]
@@ -115,6 +121,11 @@ def main() -> None:
         sub.add_argument("--frames", type=int, default=4)
         sub.add_argument("--events", type=int, default=4_000_000)
         sub.add_argument("--lengths", type=int, nargs="+", default=[4, 8, 16, 32])
+    sub = commands.add_parser("loader", help="clips a second of the loader against plain PyAV decoding")
+    sub.set_defaults(run=_loader, name="loader")
+    sub.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of videos")
+    for name, default in (("workers", 2), ("frames", 16), ("size", 112), ("rounds", 5)):
+        sub.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     outcome = options.run(options)
     if options.name.startswith("_"):

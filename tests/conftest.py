@@ -47,6 +47,15 @@ def parity_folder() -> Path:
     return Path(os.environ["SPIKEREEL_PARITY"])
 
 
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with ut_interaction_set1/ and video_zoo/."""
+    folder = os.environ.get("SPIKEREEL_DATA")
+    if not folder or not Path(folder, "video_zoo").is_dir():
+        pytest.skip("SPIKEREEL_DATA names no folder with video_zoo/ and ut_interaction_set1/")
+    return Path(folder)
+
+
 @pytest.fixture
 def as_user() -> Iterator[None]:
     """Without the run-time shape checks, as users run the package: for errors that the checks would forestall."""

@@ -16,7 +16,7 @@ from spikereel.apps.cli import main
 from spikereel.hub import create_model, list_models, weights_hash
 from spikereel.models.authors import authors_state
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor")
+COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "data", "list", "doctor")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.layers.observe import FiringRates
 from spikereel.runtime.energy import LayerCost, Passport
 from spikereel.tasks.classification import ClassificationScore
+from spikereel.train.clips import DataPassport
 from spikereel.train.evaluate import Evaluation
 
 SAMPLE = torch.randint(0, 256, (8, 3, 24, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
@@ -33,7 +34,13 @@ def evaluation(classes: int) -> Evaluation:
     score.add(torch.nn.functional.one_hot(labels * (labels % 3 > 0), classes).float(), labels)
     names = tuple(f"class_{i} of $many$" for i in range(classes))
     return Evaluation(
-        score=score, classes=names, views=1, average="logits", rates=FiringRates(), data_hash="0" * 64, skipped=()
+        score=score,
+        classes=names,
+        views=1,
+        average="logits",
+        rates=FiringRates(),
+        skipped=(),
+        passport=DataPassport(clips=20, missing=3, skipped=1, hash="0" * 64, simulated=False),
     )
 
 

@@ -24,6 +24,7 @@ from spikereel.hub import create_model, list_models
 from spikereel.layers.observe import FiringRates
 from spikereel.runtime.energy import LayerCost, Passport
 from spikereel.tasks.classification import ClassificationScore
+from spikereel.train.clips import DataPassport
 from spikereel.train.evaluate import Evaluation
 
 LAYERS = (
@@ -61,8 +62,14 @@ def evaluation() -> Evaluation:
     score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
     return Evaluation(
         score=score, classes=("[red]left", "right", "up"), views=3, average="logits", rates=FiringRates(),
-        data_hash="d" * 64, skipped=(("bad.mp4", "is empty"),),
+        passport=DataPassport(clips=20, missing=3, skipped=1, hash="d" * 64, simulated=False),
+        skipped=(("bad.mp4", "is empty"),),
     )  # fmt: skip
+
+
+def test_data_passport_stands_beside_the_accuracy():
+    text = show(evaluation_table([evaluation()], "w" * 64), 120)
+    assert f"weights {'w' * 12}, data {'d' * 12}, 20 clips, 3 missing, 1 skipped" in text
 
 
 def test_bar_has_its_width_and_shows_anything_above_nothing():

@@ -1,6 +1,5 @@
-"""Small video files that the tests write themselves, and the folder of real recordings."""
+"""Small video files that the tests write themselves."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,12 +49,3 @@ def _picture(number: int, height: int, width: int) -> np.ndarray:
     picture = np.full((height, width, 3), 20 + 10 * number) + noise
     picture[:, : width // 2] = 250
     return picture.clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder with ut_interaction_set1/ and video_zoo/."""
-    folder = os.environ.get("SPIKEREEL_DATA")
-    if not folder or not Path(folder, "video_zoo").is_dir():
-        pytest.skip("SPIKEREEL_DATA names no folder with video_zoo/ and ut_interaction_set1/")
-    return Path(folder)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from spikereel.data.containers import missing_bytes
+from spikereel.data.containers import matroska_break, missing_bytes
+from spikereel.data.video import probe
+from spikereel.errors import DataError
 
 FORMATS = [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx")]
 
@@ -57,3 +59,57 @@ def test_other_content_promises_nothing(tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     assert missing_bytes(path) == 0
+
+
+@pytest.mark.parametrize("cut", [1, 100, 187])
+def test_a_ts_file_is_a_row_of_packets(make_video, cut):
+    path = make_video("a.ts", codec="mpeg2video")
+    content = path.read_bytes()
+    assert missing_bytes(path) == 0
+    path.write_bytes(content[:-cut])
+    assert missing_bytes(path) == cut
+    path.write_bytes(content[:-188])
+    assert missing_bytes(path) == 0
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx")])
+def test_the_chain_of_matroska(make_video, name, codec):
+    path = make_video(name, codec=codec, frames=20)
+    content = path.read_bytes()
+    assert matroska_break(path) is None
+    middle = len(content) // 2
+    for damaged in (content[:middle] + content[middle + 9 :], content[:middle] + b"nine more" + content[middle:]):
+        path.write_bytes(damaged)
+        at = matroska_break(path)
+        assert middle <= at <= len(damaged)
+        with pytest.raises(DataError, match=f"is damaged at byte {at}|is cut short"):
+            probe(path)
+    path.write_bytes(content[:-1])
+    assert matroska_break(path) == len(content)
+
+
+def test_live_matroska_has_parts_of_unknown_size(tmp_path):
+    path = tmp_path / "live.webm"
+    unknown = b"\x01" + b"\xff" * 7
+    cluster = b"\x1f\x43\xb6\x75" + unknown + b"\xe7\x81\x00" + b"\xa3\x85\x81\x00\x00\x80\x00"
+    content = b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67" + unknown + cluster + cluster
+    path.write_bytes(content)
+    assert matroska_break(path) is None
+    path.write_bytes(content[:-1])
+    assert matroska_break(path) == len(content)
+    path.write_bytes(content + bytes(3))
+    assert matroska_break(path) == len(content)
+
+
+def test_other_files_have_no_such_chain(make_video):
+    assert matroska_break(make_video()) is None
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "mpeg4"), ("a.webm", "libvpx")])
+def test_a_laced_block_of_video_is_a_break(make_video, name, codec):
+    path = make_video(name, codec=codec, frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x81\x01\x68")  # track 1, 360 ms; the flags follow
+    content[at + 3] |= 0b110
+    path.write_bytes(content)
+    assert at - 8 <= matroska_break(path) < at

@@ -3,7 +3,7 @@
 import pytest
 
 from spikereel.data.folder import Reading
-from spikereel.data.ntu import CLASSES, NTU60, TRAINING_SUBJECTS
+from spikereel.data.ntu import CLASSES, NTU60, NTU120, TRAINING_SUBJECTS, TRAINING_SUBJECTS_120
 from spikereel.data.transforms import EvalTransform
 from spikereel.errors import ConfigError, DataError
 
@@ -54,6 +54,46 @@ def test_cross_view(root):
 def test_classes():
     assert len(CLASSES) == 60
     assert (CLASSES[0], CLASSES[59]) == ("A001", "A060")
+
+
+@pytest.fixture
+def root_120(tmp_path):
+    """Empty files, one for each of 32 setups and for each of 106 subjects."""
+    for number in range(1, 107):
+        (tmp_path / f"S{(number - 1) % 32 + 1:03}C001P{number:03}R001A{number:03}_rgb.avi").touch()
+    return tmp_path
+
+
+def test_120_cross_subject(root_120):
+    data = NTU120(root_120, READING, split="train")
+    subjects = {int(path.name[9:12]) for path, _ in data.samples}
+    assert subjects == TRAINING_SUBJECTS_120
+    assert len(subjects) == 53
+    assert subjects > TRAINING_SUBJECTS
+    assert sorted(subjects)[20:] == [
+        45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94,
+        95, 97, 98, 100, 103,
+    ]  # fmt: skip
+    test = NTU120(root_120, READING, split="test")
+    assert {int(path.name[9:12]) for path, _ in test.samples} == set(range(1, 107)) - subjects
+    assert (data.classes[-1], len(data.classes)) == ("A120", 120)
+    assert all(label + 1 == int(path.name[17:20]) for path, label in test.samples)
+
+
+def test_120_cross_setup(root_120):
+    for split, rest in (("train", 0), ("test", 1)):
+        data = NTU120(root_120, READING, split=split, protocol="cross_setup")
+        setups = {int(path.name[1:4]) for path, _ in data.samples}
+        assert setups == {setup for setup in range(1, 33) if setup % 2 == rest}
+
+
+def test_each_edition_has_its_own_numbers_and_protocols(root_120):
+    with pytest.raises(DataError, match=r"subject 65 is not 1 to 40 as in NTU RGB\+D 60"):
+        NTU60(root_120, READING, split="train")
+    with pytest.raises(ConfigError, match="'cross_view': choose 'cross_subject' or 'cross_setup'"):
+        NTU120(root_120, READING, split="train", protocol="cross_view")
+    with pytest.raises(ConfigError, match="choose 'cross_subject' or 'cross_view'"):
+        NTU60(root_120, READING, split="train", protocol="cross_setup")
 
 
 def test_real_videos(make_video, tmp_path):

@@ -271,3 +271,17 @@ def test_real_files_cut_anywhere_are_refused(real_data, tmp_path):
             cut = tmp_path / f"cut{path.suffix}"
             cut.write_bytes(content[: int(len(content) * share)])
             _refused(cut, "cut short")
+
+
+def test_an_index_that_points_out_of_the_file_is_damage(make_video):
+    # ffmpeg drops all frames from the first of impossible size on, and says nothing.
+    path = make_video(frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"stsz") + 16 + 4 * 12
+    content[at : at + 4] = (0xA4000000).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="index is damaged at about frame 12"):
+        probe(path)
+    assert read_frames(path, [3]).shape == (1, 3, 48, 64)
+    with pytest.raises(DataError, match=r"has 12 frames|index is damaged"):
+        read_frames(path, [15])

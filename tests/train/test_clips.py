@@ -10,7 +10,7 @@ from small import DATA, KINDS, cut_short, video_file, video_folder
 from spikereel.config import override
 from spikereel.data.events.augment import EventAugment
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import EVENT_KINDS, build_dataset, build_loader, channels_of, event_reading
+from spikereel.train.clips import EVENT_KINDS, build_dataset, build_loader, channels_of, data_passport, event_reading
 from spikereel.train.recipes import get_recipe
 
 
@@ -147,6 +147,45 @@ def test_official_lists_hold_out_training_videos_to_choose_by(tmp_path):
     assert not torch.equal(train[0][0], first)
     with pytest.raises(ConfigError, match=r"data\.fold is 4"):
         build_dataset(replace(spec, fold=4), "train")
+
+
+def kinetics(root):
+    """Two of three training clips, and one to choose by, with lists as published."""
+    head = "label,youtube_id,time_start,time_end,split\n"
+    for i, (split, kind, name) in enumerate([("train", "light", "a"), ("train", "dark", "b"), ("val", "dark", "c")]):
+        video_file(root / split / kind / f"{name}_000001_000011.mp4", seed=i)
+    (root / "train.csv").write_text(head + "light,a,1,11,train\ndark,b,1,11,train\ndark,gone,1,11,train\n")
+    (root / "val.csv").write_text(head + "dark,c,1,11,val\nlight,gone,2,12,val\nlight,gone,3,13,val\n")
+    return replace(DATA, kind="kinetics400", root=str(root))
+
+
+def test_three_official_lists_and_the_passport_of_what_is_missing(tmp_path):
+    spec = kinetics(tmp_path)
+    train, val = (build_dataset(spec, split) for split in ("train", "val"))
+    assert (len(train), len(val), train.classes, val.classes) == (2, 1, KINDS, KINDS)
+    assert val[0][1] == 0
+    passports = [data_passport(x) for x in (train, val)]
+    assert [(x.clips, x.missing, x.skipped) for x in passports] == [(2, 1, 0), (1, 2, 0)]
+    assert passports[0].hash == train.fingerprint()
+    assert str(passports[1]) == f"{val.fingerprint()[:12]}, 1 clips, 2 missing"
+    (tmp_path / "train.csv").unlink()
+    assert build_dataset(spec, "val", classes=KINDS)[0][1] == 0
+    with pytest.raises(DataError, match=r"no test\.csv"):
+        build_dataset(spec, "test")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("kinetics600", "no train.csv"),
+        ("something_v2", "no labels.json"),
+        ("jester", "no labels.csv"),
+        ("ntu120", "no videos"),
+    ],
+)
+def test_every_kind_reaches_its_data_set(tmp_path, kind, message):
+    with pytest.raises(DataError, match=message):
+        build_dataset(replace(DATA, kind=kind, root=str(tmp_path)), "train")
 
 
 def test_the_published_fault_of_choosing_on_the_test_list(tmp_path):

@@ -36,6 +36,8 @@ def test_result_in_plain_types(tmp_path):
     assert (result["clips"], result["views"], result["averaged"]) == (20, 1, "logits")
     assert 0 <= result["top1"] <= result["top5"] <= 100
     assert result["data_hash"] == clips.fingerprint()
+    passport = {"clips": 20, "missing": 0, "skipped": 0, "hash": clips.fingerprint(), "simulated": False}
+    assert result["data_passport"] == passport
     assert list(result["per_class"]) == list(CLASSES)
     assert sum(map(sum, result["confusion"])) == 20
     assert result["skipped"] == []
@@ -49,7 +51,7 @@ def test_simulated_events_are_called_so(tmp_path):
     assert outcome.to_json()["simulated"] is True
     console = Console(file=io.StringIO(), width=200)
     console.print(evaluation_table([outcome], "0" * 64))
-    assert "(simulated events)" in console.file.getvalue()
+    assert "simulated events" in console.file.getvalue()
 
 
 def test_views_are_averaged_and_bad_files_reported(tmp_path):

@@ -21,6 +21,7 @@ EPILOG = """examples:
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
   spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
   spikereel import checkpoint.pyth --as svformer        weights of the papers' authors, read safely
+  spikereel data check videos                           broken, short, double and missing files of a folder
   spikereel calibrate weights.safetensors data.kind=folder data.root=videos
 """
 
@@ -33,10 +34,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 for a mistake in the input."""
+    """Run one command; returns the exit code: 0, 1 if `data check` found broken files, 2 for a mistake."""
     options = _options(arguments)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except SpikereelError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -46,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -127,8 +127,26 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="PATH", help="weights to write (default: WEIGHTS.calibrated.safetensors, here)"
     )
 
-    data = commands.add_parser("data", help="prepare data", description="Prepare data.")
-    add_pack(data.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+    data = commands.add_parser(
+        "data",
+        help="look into files, and pack them",
+        description="Look into files of videos and events, and pack them.",
+    )
+    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
+    about = actions.add_parser("inspect", help="say what one file is", description="Say what one file is.")
+    about.set_defaults(command=_data_inspect)
+    about.add_argument("file", metavar="FILE", help="a video or a recording of an event camera")
+    _json(about)
+    text = (
+        "decode all files of a folder; report broken, short, duplicate and missing ones; exit code 1 if any is broken"
+    )
+    look = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
+    look.set_defaults(command=_data_check)
+    look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
+    look.add_argument("--min-frames", type=int, default=8, metavar="N", help="videos below are short (default: 8)")
+    look.add_argument("--workers", type=int, metavar="N", help="files at a time (default: one for each processor)")
+    _json(look)
+    add_pack(actions)
 
     _json(command("list", _list, "list models, weights and recipes"))
     command("doctor", _doctor, "print versions, devices and active kernels")
@@ -175,6 +193,7 @@ def _train(options: argparse.Namespace) -> None:
 
     result = train(recipe)
     print(f"best validation top-1 {result.top1:.1f} % in {result.seconds:.0f} s; weights: {result.best}")
+    print(f"training data: {result.passport}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -283,6 +302,39 @@ def _calibrate(options: argparse.Namespace) -> None:
         )
     write_calibrated(model, out)
     console.print(moves_table(moves), f"{seen} training clips of data.kind={spec.kind}; written: {out}", markup=False)
+
+
+def _data_inspect(options: argparse.Namespace) -> None:
+    import dataclasses
+
+    from spikereel.apps.data import info_table, inspect
+
+    writable(options.json)
+    found = inspect(options.file)
+    _console().print(info_table(options.file, found))
+    if options.json:
+        write_json(options.json, dataclasses.asdict(found))
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from spikereel.apps.data import check, report_table
+
+    if options.workers is not None and options.workers < 1:
+        raise ConfigError(f"--workers must be at least 1, got {options.workers}")
+    writable(options.json)
+    console = _console()
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("decoding files", total=None)
+        report = check(
+            options.root, min_frames=options.min_frames, workers=options.workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    console.print(report_table(report))
+    if options.json:
+        write_json(options.json, report.to_json())
+    return int(bool(report.broken))
 
 
 def _list(options: argparse.Namespace) -> None:

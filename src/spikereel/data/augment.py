@@ -1,8 +1,9 @@
-"""RandAugment and random erasing of clips: one draw for a clip, the same in all its frames.
+"""RandAugment, colour jitter and random erasing of clips: one draw for a clip, the same in all its frames.
 
 Only RandAugment needs Pillow, which it takes from the extra "train".
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,19 +102,27 @@ def randaugment(video: Tensor, policy: Policy, *, generator: torch.Generator | N
     Source: Cubuk et al. 2020, with the operations and strengths of timm's "rand" policies without "inc1".
     Errors: ConfigError for other clips, or without Pillow.
     """
+    return apply_operations(video, sample_operations(policy, generator))
+
+
+def sample_operations(policy: Policy, generator: torch.Generator | None = None) -> list[tuple[str, float]]:
+    """`draw_operations` by a generator of torch. Errors: ConfigError without Pillow."""
+    require_pillow()
+    # As in mixup_cutmix: one draw of torch's generator seeds numpy's, which has the distributions.
+    return draw_operations(policy, np.random.default_rng(int(torch.randint(2**62, (), generator=generator))))
+
+
+def apply_operations(video: Tensor, operations: list[tuple[str, float]]) -> Tensor:
+    """The operations (name, argument), in order, on each frame: uint8 [T, 3, H, W] -> uint8 [T, 3, H, W].
+
+    Errors: ConfigError for other clips.
+    """
     if video.dtype != torch.uint8 or video.ndim != 4 or video.shape[1] != 3:
         raise ConfigError(
             f"RandAugment cannot take {video.dtype} {list(video.shape)}: give uint8 [T, 3, H, W], or switch it off"
         )
-    require_pillow()
-    # As in mixup_cutmix: one draw of torch's generator seeds numpy's, which has the distributions.
-    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-    operations = draw_operations(policy, rng)
-    return apply_operations(video, operations) if operations else video
-
-
-def apply_operations(video: Tensor, operations: list[tuple[str, float]]) -> Tensor:
-    """The operations (name, argument), in order, on each frame: uint8 [T, 3, H, W] -> uint8 [T, 3, H, W]."""
+    if not operations:
+        return video
     from PIL import Image
 
     frames = []
@@ -148,20 +157,48 @@ def _apply(image: "Image.Image", name: str, argument: float) -> "Image.Image":
 
 
 def _move(image: "Image.Image", name: str, argument: float) -> "Image.Image":
-    """Rotate, shear or translate; the six numbers say where in the old picture each new pixel (x, y) comes from."""
+    """Rotate, shear or translate."""
     from PIL import Image
 
     if name == "Rotate":
         return image.rotate(argument, resample=Image.Resampling.BICUBIC, fillcolor=FILL)
-    source = {
-        "ShearX": (1, argument, 0, 0, 1, 0),
-        "ShearY": (1, 0, 0, argument, 1, 0),
-        "TranslateXRel": (1, 0, argument * image.width, 0, 1, 0),
-        "TranslateYRel": (1, 0, 0, 0, 1, argument * image.height),
-    }[name]
+    source = source_of(name, argument, image.width, image.height)
     return image.transform(
         image.size, Image.Transform.AFFINE, source, resample=Image.Resampling.BICUBIC, fillcolor=FILL
     )
+
+
+def source_of(name: str, argument: float, width: int, height: int) -> tuple[float, ...]:
+    """Where a pixel after one of the operations SIGNED comes from: (a, b, c, d, e, f), and (x, y) was at
+    (a x + b y + c, d x + e y + f); x and y count from the corner of the picture.
+    """
+    if name == "Rotate":
+        cos, sin = math.cos(math.radians(argument)), math.sin(math.radians(argument))
+        x, y = width / 2, height / 2
+        return cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y
+    return {
+        "ShearX": (1, argument, 0, 0, 1, 0),
+        "ShearY": (1, 0, 0, argument, 1, 0),
+        "TranslateXRel": (1, 0, argument * width, 0, 1, 0),
+        "TranslateYRel": (1, 0, 0, 0, 1, argument * height),
+    }[name]
+
+
+def color_jitter(video: Tensor, strength: float, *, generator: torch.Generator | None = None) -> Tensor:
+    """Brightness, contrast and saturation of all frames times a factor each, uniform in [1 - strength, 1 + strength].
+
+    uint8 [T, 3, H, W], or float in [0, 1] -> the same, clipped to its range. Contrast is about the mean grey of the
+    clip, so that frames keep their differences. Errors: ConfigError for other channels, or strength outside [0, 1].
+    """
+    if video.shape[1] != 3 or not 0 <= strength <= 1:
+        raise ConfigError(f"cannot jitter colours of {list(video.shape)} by {strength}: give RGB, and 0 to 1")
+    bright, contrast, saturation = (1 + strength * (2 * torch.rand(3, generator=generator) - 1)).tolist()
+    top = 255.0 if video.dtype == torch.uint8 else 1.0
+    weights = torch.tensor([0.299, 0.587, 0.114], device=video.device).view(3, 1, 1)
+    x = (video.float() * bright).clamp(0, top)
+    x = torch.lerp((x * weights).sum(1).mean(), x, contrast).clamp(0, top)
+    x = torch.lerp((x * weights).sum(1, keepdim=True), x, saturation).clamp(0, top)
+    return x.round().to(torch.uint8) if video.dtype == torch.uint8 else x.to(video.dtype)
 
 
 def random_erasing(

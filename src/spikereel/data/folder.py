@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spikereel.data.video import probe, read_frames, sample_indices
+from spikereel.data.video import Timeline, probe, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
 
 SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
@@ -34,18 +35,29 @@ class Scan:
     bad: list[tuple[Path, str]]  # the others, each with its reason
 
 
-def scan(paths: Iterable[Path], *, progress: Progress | None = None) -> Scan:
-    """Decode every file from end to end, once, and sort the good from the bad; `progress(done, total)` after each."""
+def scan(paths: Iterable[Path], *, workers: int = 1, progress: Progress | None = None) -> Scan:
+    """Decode every file from end to end, once, and sort the good from the bad; `progress(done, total)` after each.
+
+    `workers` files at a time, in threads: ffmpeg decodes beside Python.
+    """
     paths = list(dict.fromkeys(paths))
     report = Scan({}, [])
-    for done, path in enumerate(paths, start=1):
-        try:
-            report.frames[path] = probe(path).frames
-        except DataError as error:
-            report.bad.append((path, str(error)))
-        if progress:
-            progress(done, len(paths))
+    with ThreadPoolExecutor(workers) as pool:
+        for done, (path, frames) in enumerate(zip(paths, pool.map(_frames_or_reason, paths), strict=True), start=1):
+            if isinstance(frames, int):
+                report.frames[path] = frames
+            else:
+                report.bad.append((path, frames))
+            if progress:
+                progress(done, len(paths))
     return report
+
+
+def _frames_or_reason(path: Path) -> int | str:
+    try:
+        return probe(path).frames
+    except DataError as error:
+        return str(error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +105,23 @@ class VideoFiles(Dataset):
 
     `on_error="raise"`: a bad file is a DataError when it is reached. `on_error="skip"`: all files are decoded once at
     construction (`progress(done, total)` after each), bad ones leave the dataset and stand in `skipped` as
-    (path, reason). Errors: DataError for no files, missing files, or none that is good.
+    (path, reason). `missing` names files that a data set is known to lack. Errors: DataError for no files, missing
+    files, or none that is good.
     """
 
-    def __init__(self, samples: Sequence[tuple[Path, int]], reading: Reading, *, classes: Sequence[str], root: Path):
+    def __init__(
+        self,
+        samples: Sequence[tuple[Path, int]],
+        reading: Reading,
+        *,
+        classes: Sequence[str],
+        root: Path,
+        missing: Sequence[str] = (),
+    ):
         self.samples, self.reading, self.classes, self.root = list(samples), reading, tuple(classes), root
+        self.missing = tuple(missing)
         self.skipped: list[tuple[Path, str]] = []
-        self._lengths: dict[Path, int] = {}
+        self._timelines: dict[Path, Timeline] = {}
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         if not self.samples:
@@ -118,8 +140,8 @@ class VideoFiles(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.samples[index]
-        if path not in self._lengths:
-            self._lengths[path] = probe(path).frames
+        if path not in self._timelines:
+            self._timelines[path] = timeline(path)
         generator = self._generator(index % len(self)) if self.reading.train else None
         views = [view for clip in range(self.reading.clips) for view in self._views(path, clip, generator)]
         if len(views) == 1:
@@ -127,20 +149,23 @@ class VideoFiles(Dataset):
         return torch.stack(views).flatten(0, views[0].ndim - 4), label
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
+        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files and of the names of missing
+        ones: the data hash of a run.
+        """
         lines = sorted(
-            f"{Path(os.path.relpath(path, self.root)).as_posix()}\t{path.stat().st_size}\t{label}\n"
+            f"{Path(os.path.relpath(path, self.root)).as_posix()}\t{_bytes(path)}\t{label}\n"
             for path, label in self.samples
         )
+        lines += sorted(f"missing\t{name}\n" for name in self.missing)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _views(self, path: Path, clip: int, generator: torch.Generator | None) -> list[Tensor]:
         """The copies of one clip, which is decoded once."""
-        how = self.reading
+        how, known = self.reading, self._timelines[path]
         indices = sample_indices(
-            self._lengths[path], how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
+            len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
         )
-        frames = read_frames(path, indices)
+        frames = read_frames(path, known.at_equal_times(indices), known)
         return [how.transform(frames, generator) for _ in range(how.copies)]
 
     def _generator(self, index: int) -> torch.Generator:
@@ -149,12 +174,12 @@ class VideoFiles(Dataset):
 
     def _require_all(self) -> None:
         for path, _ in self.samples:
-            if not path.is_file():
+            if not path.exists():
                 raise DataError(f"{path}: no such file; check the path, or skip bad files with on_error='skip'")
 
     def _drop_bad(self) -> None:
         report = scan((path for path, _ in self.samples), progress=self.reading.progress)
-        self.skipped, self._lengths = report.bad, report.frames
+        self.skipped = report.bad
         self.samples = [(path, label) for path, label in self.samples if path in report.frames]
         if not self.samples:
             raise DataError(f"{self.root}: none of {len(report.bad)} files is a good video; first: {report.bad[0][1]}")
@@ -256,3 +281,21 @@ def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
     if not lines:
         raise DataError(f"{path}: lists no files; give {form}")
     return lines
+
+
+def require_choice(what: str, value: str, choices: Collection[str]) -> None:
+    """ConfigError unless the value is one of the choices."""
+    if value not in choices:
+        raise ConfigError(f"{what} is {value!r}: choose {' or '.join(map(repr, choices))}")
+
+
+def videos_by_name(root: Path) -> dict[str, Path]:
+    """Every video file under root, by its name without ending. Errors: DataError for a folder that is not there."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the one that was unpacked")
+    return {path.stem: path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES}
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of all pictures in a folder."""
+    return sum(p.stat().st_size for p in path.iterdir()) if path.is_dir() else path.stat().st_size

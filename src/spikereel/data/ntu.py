@@ -1,29 +1,69 @@
-"""NTU RGB+D 60 (Shahroudy et al. 2016), the colour videos: 60 actions, by 40 subjects, before 3 cameras."""
+"""NTU RGB+D 60 (Shahroudy et al. 2016) and 120 (Liu et al. 2020), the colour videos."""
 
 import re
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.folder import Reading, VideoFiles
-from spikereel.errors import ConfigError, DataError
+from spikereel.data.folder import Reading, VideoFiles, require_choice
+from spikereel.errors import DataError
 
-CLASSES = tuple(f"A{action:03}" for action in range(1, 61))
 TRAINING_SUBJECTS = frozenset({1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38})
-TRAINING_CAMERAS = frozenset({2, 3})
+"""The 20 of 40 subjects of NTU RGB+D 60."""
 
-_NAME = re.compile(r"S\d{3}C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})_rgb\.avi", re.ASCII)
-_MOST = {"camera": 3, "subject": 40, "action": 60}
+TRAINING_SUBJECTS_120 = TRAINING_SUBJECTS | {
+    45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96), 97, 98, 100, 103,
+}  # fmt: skip
+"""The 53 of 106 subjects of NTU RGB+D 120."""
+
+_NAME = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})_rgb\.avi", re.ASCII)
+
+Protocol = Literal["cross_subject", "cross_view", "cross_setup"]
 
 
-class NTU60(VideoFiles):
+@dataclass(frozen=True, kw_only=True)
+class Edition:
+    """One of the two data sets: numbers go from 1 to these, and a protocol trains on these values of one of them."""
+
+    name: str
+    most: dict[str, int]
+    protocols: dict[str, tuple[str, frozenset[int]]]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """ "A001" and so on."""
+        return tuple(f"A{action:03}" for action in range(1, self.most["action"] + 1))
+
+
+EDITION_60 = Edition(
+    name="NTU RGB+D 60",
+    most={"setup": 17, "camera": 3, "subject": 40, "action": 60},
+    protocols={"cross_subject": ("subject", TRAINING_SUBJECTS), "cross_view": ("camera", frozenset({2, 3}))},
+)
+EDITION_120 = Edition(
+    name="NTU RGB+D 120",
+    most={"setup": 32, "camera": 3, "subject": 106, "action": 120},
+    protocols={
+        "cross_subject": ("subject", TRAINING_SUBJECTS_120),
+        "cross_setup": ("setup", frozenset(range(2, 33, 2))),
+    },
+)
+
+CLASSES = EDITION_60.classes
+
+
+class NTU(VideoFiles):
     """The videos `SxxxCxxxPxxxRxxxAxxx_rgb.avi` anywhere under root; see `VideoFiles`.
 
-    "cross_subject" trains on the 20 subjects in TRAINING_SUBJECTS and tests on the others, "cross_view" trains on
-    cameras 2 and 3 and tests on camera 1. The label is the number of the action less 1. Infrared videos (_ir.avi) are
-    passed over. Errors: DataError for a folder without such videos or with other .avi files, for a camera, subject or
-    action out of range, and for a split without videos; ConfigError for other splits and protocols.
+    The protocol says what training sees: half of the subjects ("cross_subject"), cameras 2 and 3 ("cross_view", the 60
+    only) or the setups of even number ("cross_setup", the 120 only); the test is the rest. The label is the number of
+    the action less 1. Infrared videos (_ir.avi) are passed over. Errors: DataError for a folder without such videos or
+    with other .avi files, for a setup, camera, subject or action out of range, and for a split without videos;
+    ConfigError for other splits and protocols.
     """
+
+    edition: Edition
 
     def __init__(
         self,
@@ -31,41 +71,52 @@ class NTU60(VideoFiles):
         reading: Reading,
         *,
         split: Literal["train", "test"],
-        protocol: Literal["cross_subject", "cross_view"] = "cross_subject",
+        protocol: Protocol = "cross_subject",
     ):
-        if split not in ("train", "test"):
-            raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
-        if protocol not in ("cross_subject", "cross_view"):
-            raise ConfigError(f"protocol is {protocol!r}: choose 'cross_subject' or 'cross_view'")
+        require_choice("split", split, ("train", "test"))
+        require_choice("protocol", protocol, self.edition.protocols)
         root = Path(root)
-        samples = []
-        for path, numbers in _videos(root):
-            trains = (
-                numbers["subject"] in TRAINING_SUBJECTS
-                if protocol == "cross_subject"
-                else numbers["camera"] in TRAINING_CAMERAS
-            )
-            if trains == (split == "train"):
-                samples.append((path, numbers["action"] - 1))
+        part, training = self.edition.protocols[protocol]
+        samples = [
+            (path, numbers["action"] - 1)
+            for path, numbers in _videos(root, self.edition)
+            if (numbers[part] in training) == (split == "train")
+        ]
         if not samples:
             raise DataError(f"{root}: none of its videos is in the {split} split of {protocol}; add the missing ones")
-        super().__init__(samples, reading, classes=CLASSES, root=root)
+        super().__init__(samples, reading, classes=self.edition.classes, root=root)
 
 
-def _videos(root: Path) -> list[tuple[Path, dict[str, int]]]:
-    """(path, its camera, subject and action) of every colour video under root."""
-    videos = [(path, _numbers(path)) for path in sorted(root.rglob("*.avi")) if not path.name.endswith("_ir.avi")]
+class NTU60(NTU):
+    """NTU RGB+D 60; see `NTU`."""
+
+    edition = EDITION_60
+
+
+class NTU120(NTU):
+    """NTU RGB+D 120, with the videos of the 60 among them; see `NTU`."""
+
+    edition = EDITION_120
+
+
+def _videos(root: Path, edition: Edition) -> list[tuple[Path, dict[str, int]]]:
+    """(path, its numbers) of every colour video under root."""
+    videos = [
+        (path, _numbers(path, edition)) for path in sorted(root.rglob("*.avi")) if not path.name.endswith("_ir.avi")
+    ]
     if not videos:
         raise DataError(f"{root}: has no videos SxxxCxxxPxxxRxxxAxxx_rgb.avi; give the folder they were unpacked in")
     return videos
 
 
-def _numbers(path: Path) -> dict[str, int]:
+def _numbers(path: Path, edition: Edition) -> dict[str, int]:
     name = _NAME.fullmatch(path.name)
     if name is None:
         raise DataError(f"{path}: is not named SxxxCxxxPxxxRxxxAxxx_rgb.avi; remove or rename it")
-    numbers = {part: int(name[part]) for part in _MOST}
-    for part, most in _MOST.items():
+    numbers = {part: int(name[part]) for part in edition.most}
+    for part, most in edition.most.items():
         if not 1 <= numbers[part] <= most:
-            raise DataError(f"{path}: {part} {numbers[part]} is not 1 to {most} as in NTU RGB+D 60; move it elsewhere")
+            raise DataError(
+                f"{path}: {part} {numbers[part]} is not 1 to {most} as in {edition.name}; move it elsewhere"
+            )
     return numbers

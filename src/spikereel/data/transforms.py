@@ -5,7 +5,7 @@ together and give float32. Interpolation is bilinear, with antialiasing unless t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikereel.data.augment import randaugment, random_erasing, read_policy, require_pillow
+from spikereel.data.augment import color_jitter, random_erasing, read_policy, require_pillow, sample_operations
+from spikereel.data.labelled import LabelledClip
 from spikereel.errors import ConfigError
 
 # The papers normalise every channel alike: (x - 0.45) / 0.225.
@@ -28,15 +29,12 @@ def to_float(video: Tensor) -> Tensor:
 
 def resize_short_side(video: Tensor, size: int, *, antialias: bool = True) -> Tensor:
     """The short side becomes `size`, the long one floor(long / short * size): [T, C, H, W] -> [T, C, H', W']."""
-    height, width = video.shape[-2:]
-    short = min(height, width)
-    return _resize(video, height * size // short, width * size // short, antialias)
+    return _short_side(LabelledClip(video=video), size, antialias).video
 
 
 def center_crop(video: Tensor, size: int) -> Tensor:
     """The middle square: [T, C, H, W] -> [T, C, size, size]. Errors: ConfigError if the clip is smaller."""
-    height, width = _at_least(video, size)
-    return _crop(video, (height - size) // 2, (width - size) // 2, size, size)
+    return _middle(LabelledClip(video=video), size).video
 
 
 def three_crops(video: Tensor, size: int) -> Tensor:
@@ -51,7 +49,7 @@ def three_crops(video: Tensor, size: int) -> Tensor:
         corners = [(0, middle_column), (middle_row, middle_column), (rows, middle_column)]
     else:
         corners = [(middle_row, 0), (middle_row, middle_column), (middle_row, columns)]
-    return torch.stack([_crop(video, top, left, size, size) for top, left in corners])
+    return torch.stack([video[..., top : top + size, left : left + size] for top, left in corners])
 
 
 def random_resized_crop(
@@ -68,19 +66,8 @@ def random_resized_crop(
     The box has a share of the area uniform in `scale` and a width-to-height ratio log-uniform in `ratio`; if ten such
     boxes do not fit, it is the largest central one with a ratio in range.
     """
-    height, width = video.shape[-2:]
-    for _ in range(10):
-        share, shape, down, right = torch.rand(4, generator=generator).tolist()
-        area = height * width * (scale[0] + share * (scale[1] - scale[0]))
-        aspect = ratio[0] * (ratio[1] / ratio[0]) ** shape
-        box_width, box_height = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
-        if 0 < box_width <= width and 0 < box_height <= height:
-            top, left = int(down * (height - box_height + 1)), int(right * (width - box_width + 1))
-            return _resize(_crop(video, top, left, box_height, box_width), size, size, antialias)
-    box_width = min(width, round(height * ratio[1]))
-    box_height = min(height, round(width / ratio[0]))
-    top, left = (height - box_height) // 2, (width - box_width) // 2
-    return _resize(_crop(video, top, left, box_height, box_width), size, size, antialias)
+    box = _random_box(video.shape[-2], video.shape[-1], scale, ratio, generator)
+    return LabelledClip(video=video).crop(*box).resize(size, size, antialias=antialias).video
 
 
 def horizontal_flip(video: Tensor) -> Tensor:
@@ -116,27 +103,38 @@ class TrainTransform:
     erasing: float = 0.0  # probability that a rectangle becomes noise, see `augment.random_erasing`
     antialias: bool = True  # smooth before sampling down; the published SVFormer does not
 
+    jitter: float = 0.0  # strength of `augment.color_jitter`
+    pairs: tuple[tuple[int, int], ...] = ()  # joints that a mirror exchanges, such as left and right hand
+
     def __post_init__(self):
         if not 0 <= self.erasing <= 1:
             raise ConfigError(f"erasing is {self.erasing}: a probability goes from 0 to 1")
+        if not 0 <= self.jitter <= 1:
+            raise ConfigError(f"jitter is {self.jitter}: it goes from 0 to 1")
         if self.randaugment is not None:
             read_policy(self.randaugment)
             require_pillow()
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.labelled(LabelledClip(video=video), generator).video
+
+    def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
+        """The same for a clip with a mask or joints, which follow its geometry; `pairs` of joints swap in a mirror."""
         normalised = self.randaugment is not None or self.erasing > 0 or not self.antialias
         if self.randaugment is not None:
-            video = randaugment(video, read_policy(self.randaugment), generator=generator)
+            clip = clip.augment(sample_operations(read_policy(self.randaugment), generator))
+        if self.jitter:
+            clip = replace(clip, video=color_jitter(clip.video, self.jitter, generator=generator))
         if normalised:
-            video = normalise(video, self.mean, self.std)
-        video = random_resized_crop(
-            video, self.size, scale=self.scale, ratio=self.ratio, antialias=self.antialias, generator=generator
-        )
+            clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
+        clip = clip.crop(*_random_box(*clip.size, self.scale, self.ratio, generator))
+        clip = clip.resize(self.size, self.size, antialias=self.antialias)
         if self.flip and torch.rand((), generator=generator) < 0.5:
-            video = horizontal_flip(video)
+            clip = clip.flip(self.pairs)
+        video = clip.video
         if self.erasing:
             video = random_erasing(video, probability=self.erasing, generator=generator)
-        return video if normalised else normalise(video, self.mean, self.std)
+        return replace(clip, video=video if normalised else normalise(video, self.mean, self.std))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +158,21 @@ class EvalTransform:
             raise ConfigError(f"crops is {self.crops}: choose 1 or 3")
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if self.crops == 1:
+            return self.labelled(LabelledClip(video=video)).video
         if not self.antialias:
             video = normalise(video, self.mean, self.std)
-        video = resize_short_side(video, self.size, antialias=self.antialias)
-        crops = center_crop(video, self.size) if self.crops == 1 else three_crops(video, self.size)
+        crops = three_crops(resize_short_side(video, self.size, antialias=self.antialias), self.size)
         return normalise(crops, self.mean, self.std) if self.antialias else crops
+
+    def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
+        """The same for a clip with a mask or joints, which follow its geometry. Errors: ConfigError for three crops."""
+        if self.crops != 1:
+            raise ConfigError("a clip with labels is seen in one crop: give crops=1")
+        if not self.antialias:
+            clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
+        clip = _middle(_short_side(clip, self.size, self.antialias), self.size)
+        return replace(clip, video=normalise(clip.video, self.mean, self.std)) if self.antialias else clip
 
 
 def mixup_cutmix(
@@ -217,16 +225,31 @@ def _paste_box(videos: Tensor, keep: float, rng: np.random.Generator) -> tuple[T
     return mixed, 1 - (bottom - top) * (right - left) / (height * width)
 
 
-def _resize(video: Tensor, height: int, width: int, antialias: bool) -> Tensor:
-    if video.shape[-2:] == (height, width):
-        return video
-    # uint8 has its own rounding and channel limits in interpolate; clips go through float and back.
-    resized = F.interpolate(video.float(), (height, width), mode="bilinear", align_corners=False, antialias=antialias)
-    return resized.round().clamp(0, 255).to(torch.uint8) if video.dtype == torch.uint8 else resized
+def _random_box(
+    height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator | None
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width), see `random_resized_crop`."""
+    for _ in range(10):
+        share, shape, down, right = torch.rand(4, generator=generator).tolist()
+        area = height * width * (scale[0] + share * (scale[1] - scale[0]))
+        aspect = ratio[0] * (ratio[1] / ratio[0]) ** shape
+        box_width, box_height = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if 0 < box_width <= width and 0 < box_height <= height:
+            return int(down * (height - box_height + 1)), int(right * (width - box_width + 1)), box_height, box_width
+    box_width = min(width, round(height * ratio[1]))
+    box_height = min(height, round(width / ratio[0]))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def _crop(video: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    return video[..., top : top + height, left : left + width]
+def _short_side(clip: LabelledClip, size: int, antialias: bool) -> LabelledClip:
+    height, width = clip.size
+    short = min(height, width)
+    return clip.resize(height * size // short, width * size // short, antialias=antialias)
+
+
+def _middle(clip: LabelledClip, size: int) -> LabelledClip:
+    height, width = _at_least(clip.video, size)
+    return clip.crop((height - size) // 2, (width - size) // 2, size, size)
 
 
 def _at_least(video: Tensor, size: int) -> tuple[int, int]:

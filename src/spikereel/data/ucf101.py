@@ -4,7 +4,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.folder import Reading, VideoFiles, read_lines
+from spikereel.data.folder import Reading, VideoFiles, read_lines, require_choice
 from spikereel.errors import ConfigError, DataError
 
 _FORM = "the official lists of UCF101"
@@ -32,8 +32,7 @@ class UCF101(VideoFiles):
 
 def require_split(split: str, fold: int) -> None:
     """ConfigError unless the split is "train" or "test" and the fold 1, 2 or 3."""
-    if split not in ("train", "test"):
-        raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
+    require_choice("split", split, ("train", "test"))
     if fold not in (1, 2, 3):
         raise ConfigError(f"fold is {fold}: choose 1, 2 or 3")
 

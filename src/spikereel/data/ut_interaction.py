@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.folder import Reading, VideoFiles
+from spikereel.data.folder import Reading, VideoFiles, require_choice
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
@@ -33,8 +33,7 @@ class UTInteraction(VideoFiles):
         root = Path(root)
         clips = _clips(root)
         sequences = sorted({sequence for _, sequence, _ in clips})
-        if split not in ("train", "test", "all"):
-            raise ConfigError(f"split is {split!r}: choose 'train', 'test' or 'all'")
+        require_choice("split", split, ("train", "test", "all"))
         if (split, fold is None) in (("train", True), ("all", False)):
             raise ConfigError(f"split is {split!r} and fold is {fold}: 'train' needs a fold, 'all' takes none")
         if fold is not None and fold not in sequences:

@@ -1,4 +1,4 @@
-"""Reading video files with PyAV: what is in them, chosen frames, and which frames the papers choose.
+"""Reading video files with PyAV: what is in them, when their frames are shown, and chosen frames.
 
 A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
 video, cut short, or damaged:
@@ -24,8 +24,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.containers import missing_bytes
+from spikereel.data.containers import matroska_break, missing_bytes
 from spikereel.errors import ConfigError, DataError
+
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
+_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ def probe(path: str | PathLike) -> VideoInfo:
     """Decode the whole file and say what is in it. Errors: DataError for anything that is not a good video."""
     path = Path(path)
     with _opened(path) as stream:
+        _require_whole(path)
         frames, shape = 0, (0, 0)
         for frame in _decoded(path, stream):
             if not frames:
@@ -61,27 +65,61 @@ def probe(path: str | PathLike) -> VideoInfo:
         )
 
 
-def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a file are shown, found without decoding."""
+
+    times: range | np.ndarray  # ascending, in units of the stream's time base
+    exact: bool  # decoded frames can be told by these times
+
+    def __len__(self) -> int:
+        """Frames; decoding may yield a few less, see the top of this file."""
+        return len(self.times)
+
+    def at_equal_times(self, indices: Sequence[int]) -> list[int]:
+        """The same frames where the rate is constant; where it varies, those shown at steps of equal time.
+
+        Frame i of n stands for the instant that is i / (n - 1) of the way from the first to the last frame.
+        """
+        times = self.times
+        if isinstance(times, range):
+            return list(indices)
+        even = np.linspace(times[0], times[-1], len(times))
+        step = (times[-1] - times[0]) / max(len(times) - 1, 1)
+        # Half a step and less is the rounding of Matroska's milliseconds.
+        if np.abs(times - even).max() <= step / 2:
+            return list(indices)
+        return (np.searchsorted(times, even[list(indices)] + 1e-6 * step, side="right") - 1).tolist()
+
+
+def timeline(path: str | PathLike) -> Timeline:
+    """When the frames of a file are shown: MP4, MOV and AVI of constant rate have it in their index, which is all
+    that is read; other files are read through once, without decoding. Errors: DataError as `read_frames`.
+    """
+    path = Path(path)
+    with _opened(path) as stream:
+        return _indexed(stream) or _walked(path, stream)
+
+
+def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor, known: Timeline | None = None) -> Tensor:
     """Frames of a file by number, in the order asked for, repeats allowed: uint8 [T, 3, H, W], RGB, upright.
 
-    Decodes from the start to the largest index and no further, so damage after that goes unseen; a cut file is refused
-    whatever the indices. Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a
-    negative one.
+    Decodes from the key frame before a wanted frame and skips what lies between key frames, so that a clip of a long
+    file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused whatever the indices. Files
+    without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from the start.
+    `known` is the `timeline` of the file, for callers that have it already.
+    Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
     order = [int(index) for index in indices]
     if not order or min(order) < 0:
         raise ConfigError(f"indices are {order}: give at least one, none below 0")
-    wanted, pictures, frames = set(order), {}, 0
-    with _opened(path) as stream:
-        for frame in _decoded(path, stream):
-            if frames in wanted:
-                pictures[frames] = _upright(path, frame)
-            frames += 1
-            if len(pictures) == len(wanted):
-                break
-    if len(pictures) < len(wanted):
-        raise DataError(f"{path}: has {frames} frames, frame {max(order)} was asked for; sample below {frames}")
+    known = known or timeline(path)
+    if max(order) >= len(known):
+        raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
+    wanted = sorted(set(order))
+    # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
+    pictures = (_sought(path, wanted, known) if known.exact else None) or _counted(path, wanted)
     if len({picture.shape for picture in pictures.values()}) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
     return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2).contiguous()
@@ -129,13 +167,98 @@ def _start(delta: float, clip: int, clips: int, generator: torch.Generator | Non
     return clip * (delta // (clips - 1)) if clips > 1 else delta // 2
 
 
+def _indexed(stream: VideoStream) -> Timeline | None:
+    """The timeline by the index alone; None if that may not hold every frame, or at unequal steps."""
+    entries, count, form = stream.index_entries, stream.frames, stream.container.format.name
+    if form not in ("avi", _MP4) or stream.start_time is None or not 2 <= len(entries) == count:
+        return None
+    first = entries[0].timestamp
+    step = entries[1].timestamp - first
+    # AVI marks gaps by empty entries anywhere; of MP4 a sample is enough, since frames are told by their times later.
+    looked = range(count) if form == "avi" else sorted({i * (count - 1) // 255 for i in range(256)})
+    if step < 1 or any(
+        entry.timestamp != first + i * step or not entry.size or entry.is_discard
+        for i, entry in ((i, entries[i]) for i in looked)
+    ):
+        return None
+    start = stream.start_time
+    return Timeline(range(start, start + count * step, step), exact=not _times_are_guesses(stream))
+
+
+def _walked(path: Path, stream: VideoStream) -> Timeline:
+    """The timeline by the packets."""
+    times = []
+    _require_whole(path)
+    assert isinstance(stream.container, av.container.InputContainer)
+    for packet in stream.container.demux(stream):
+        if packet.is_corrupt:
+            raise DataError(f"{path}: is cut short or damaged at about frame {len(times)}; copy or download it again")
+        if packet.size and not packet.is_discard:
+            times.append(packet.pts)
+    if not times:
+        raise DataError(f"{path}: has no frames; convert it again from its source")
+    if None in times:
+        return Timeline(range(len(times)), exact=False)
+    ascending = np.sort(np.array(times, np.int64))
+    return Timeline(ascending, exact=not _times_are_guesses(stream))
+
+
+def _times_are_guesses(stream: VideoStream) -> bool:
+    """AVI counts frames in the order of decoding, and B-frames are shown in another."""
+    return stream.container.format.name == "avi" and stream.codec_context.has_b_frames
+
+
+def _sought(path: Path, wanted: list[int], known: Timeline) -> dict[int, np.ndarray] | None:
+    """uint8 [H, W, 3] by number, told by their times, jumping ahead to key frames; None where that does not succeed."""
+    pictures: dict[int, np.ndarray] = {}
+    try:
+        with _opened(path) as stream:
+            container, origin = stream.container, int(known.times[0])
+            assert isinstance(container, av.container.InputContainer)
+            container.seek(origin, stream=stream)  # only now Matroska reads its index
+            index, frames, shown = stream.index_entries, _decoded(path, stream), None
+            if not len(index):
+                return None
+            delay = max(origin - index[0].timestamp, 0)  # MP4's index is in the order of decoding
+            for number in wanted:
+                time = int(known.times[number])
+                key = index.search_timestamp(time - delay)
+                if key > 0 and (shown is None or index[key].timestamp > shown):
+                    container.seek(time, stream=stream)
+                    frames = _decoded(path, stream)
+                frame = next((x for x in frames if x.pts is None or x.pts >= time), None)
+                if frame is None or frame.pts != time:
+                    return None
+                pictures[number], shown = _upright(path, frame), time
+    except DataError:
+        return None
+    return pictures
+
+
+def _counted(path: Path, wanted: list[int]) -> dict[int, np.ndarray]:
+    """uint8 [H, W, 3] by number, decoded from the start; the last frame stands for the few that may fail to come."""
+    pictures: dict[int, np.ndarray] = {}
+    last = None
+    with _opened(path) as stream:
+        for number, frame in enumerate(_decoded(path, stream)):
+            last = frame
+            if number in wanted:
+                pictures[number] = _upright(path, frame)
+                if len(pictures) == len(wanted):
+                    return pictures
+        assert last is not None
+        return {number: pictures[number] if number in pictures else _upright(path, last) for number in wanted}
+
+
 @contextmanager
 def _opened(path: Path) -> Generator[VideoStream, None, None]:
     """The first real video stream of a file, ready to decode; errors of ffmpeg in the body become DataError too."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     if not path.is_file():
-        raise DataError(f"{path}: is a folder or a device, not a video file; name a file in it")
+        with _pictures(path) as stream:
+            yield stream
+        return
     try:
         if not path.stat().st_size:
             raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
@@ -143,11 +266,36 @@ def _opened(path: Path) -> Generator[VideoStream, None, None]:
             raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
         # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
         with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            if container.format.name.endswith("_pipe") or container.format.name in _NO_VIDEO:
+                raise DataError(
+                    f"{path}: is a picture or text ({container.format.name}), not a video; give a video file"
+                )
             yield _video_stream(path, container)
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+@contextmanager
+def _pictures(path: Path) -> Generator[VideoStream, None, None]:
+    """A folder of JPEG files with consecutive numbers, such as 00001.jpg, is a video without a frame rate."""
+    numbered = sorted(x.stem for x in path.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal())
+    if not numbered:
+        raise DataError(f"{path}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
+    first, digits = int(numbered[0]), len(numbered[0])
+    for number, stem in enumerate(numbered, start=first):
+        # ffmpeg would end at a gap without a word.
+        if stem != f"{number:0{digits}}":
+            raise DataError(
+                f"{path / f'{number:0{digits}}.jpg'}: no such picture, but {stem}.jpg; copy the folder again"
+            )
+    pattern = str(path.absolute()).replace("%", "%%") + f"/%0{digits}d.jpg"
+    try:
+        with av.open(pattern, format="image2", options={"start_number": str(first)}) as container:
+            yield _video_stream(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: its pictures cannot be read ({error.strerror}); copy the folder again") from error
 
 
 def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
@@ -161,15 +309,34 @@ def _video_stream(path: Path, container: av.container.InputContainer) -> VideoSt
     return streams[0]
 
 
+def _index_ends_early(stream: VideoStream) -> bool:
+    """Whether MP4 promises more frames and more time than its index holds: ffmpeg drops what lies outside the file.
+
+    An edit list hides frames too, and takes them from the duration.
+    """
+    index = stream.index_entries
+    if not 2 <= len(index) < stream.frames or not stream.duration:
+        return False
+    span = index[-1].timestamp - index[0].timestamp
+    return stream.duration > 1.2 * span + 3 * span / (len(index) - 1)
+
+
+def _require_whole(path: Path) -> None:
+    if path.is_file() and (at := matroska_break(path)) is not None:
+        raise DataError(f"{path}: is damaged at byte {at}; copy or download it again")
+
+
 def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing."""
-    frames = packets = 0
-    assert isinstance(stream.container, av.container.InputContainer)
-    for packet in stream.container.demux(stream):
+    frames = packets = samples = 0
+    container = stream.container
+    assert isinstance(container, av.container.InputContainer)
+    for packet in container.demux(stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
         # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
         packets += packet.size > 0 and not packet.is_discard
+        samples += packet.size > 0
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
@@ -177,6 +344,8 @@ def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
             frames += 1
     if not frames:
         raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
+    if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_ends_early(stream)):
+        raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
     if packets - frames > 2 + packets // 10:
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -21,9 +21,11 @@ from spikereel.data.events.objects import DVS128Objects
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
+from spikereel.data.kinetics import Kinetics
 from spikereel.data.motion import MotionClips
-from spikereel.data.ntu import NTU60
+from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
@@ -58,8 +60,17 @@ VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], La
     "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
     "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
     "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=_ntu(spec)),
+    "ntu120": lambda spec, reading, split: NTU120(_root(spec), reading, split=split, protocol=_ntu(spec)),
 }
 """Videos with official training and test lists."""
+
+THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], LabelledClips]] = {
+    "kinetics400": lambda root, reading, split, classes: Kinetics(root, reading, split=split, classes=classes),
+    "kinetics600": lambda root, reading, split, classes: Kinetics(root, reading, split=split, classes=classes),
+    "something_v2": lambda root, reading, split, _: SomethingV2(root, reading, split=split),
+    "jester": lambda root, reading, split, _: Jester(root, reading, split=split),
+}
+"""Videos with official lists to train on, to choose by and to test on."""
 
 EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]], LabelledClips]] = {
     "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(_root(spec), reading, split=split, cache=spec.cache),
@@ -94,7 +105,7 @@ def build_dataset(
     transform = (
         TrainTransform(
             size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std,
-            randaugment=spec.randaugment, erasing=spec.erasing, antialias=spec.antialias,
+            randaugment=spec.randaugment, jitter=spec.jitter, erasing=spec.erasing, antialias=spec.antialias,
         )
         if train
         else EvalTransform(
@@ -106,6 +117,30 @@ def build_dataset(
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
     )  # fmt: skip
     return _files(spec, split, reading, classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPassport:
+    """Which data a result is for: it stands beside every accuracy."""
+
+    clips: int  # read
+    missing: int  # on the official list and not on this disk
+    skipped: int  # broken, and left out
+    hash: str  # of all files read, and of the names of missing ones
+    simulated: bool  # events made from video, not recorded
+
+    def __str__(self) -> str:
+        facts = [f"{self.hash[:12]}, {self.clips} clips"]
+        facts += [f"{getattr(self, name)} {name}" for name in ("missing", "skipped") if getattr(self, name)]
+        return ", ".join([*facts, "simulated events"] if self.simulated else facts)
+
+
+def data_passport(dataset: LabelledClips) -> DataPassport:
+    """The passport of a dataset of `build_dataset`."""
+    lacks = {name: len(getattr(dataset, name, ())) for name in ("missing", "skipped")}
+    return DataPassport(
+        clips=len(dataset), hash=dataset.fingerprint(), simulated=getattr(dataset, "simulated", False), **lacks
+    )
 
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
@@ -185,9 +220,11 @@ def _third(spec: DataSpec) -> Literal[1, 2, 3]:
     return spec.fold
 
 
-def _ntu(spec: DataSpec) -> Literal["cross_subject", "cross_view"]:
+def _ntu(spec: DataSpec) -> Literal["cross_subject", "cross_view", "cross_setup"]:
     if spec.protocol == "official":
-        raise ConfigError(f"data.protocol is {spec.protocol}: {spec.kind} has cross_subject and cross_view")
+        raise ConfigError(
+            f"data.protocol is official, which {spec.kind} has not: choose one of the cross_... protocols"
+        )
     return spec.protocol
 
 
@@ -205,6 +242,8 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
         return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
     if spec.kind in VIDEO_SETS:
         return _official(spec, split, lambda name: VIDEO_SETS[spec.kind](spec, reading, name))
+    if spec.kind in THREE_LISTS:
+        return THREE_LISTS[spec.kind](root, reading, split, classes)
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
     folder = _folder(root, split)
@@ -292,7 +331,7 @@ class Part(Dataset):
 
     def __init__(self, whole: LabelledClips, kept: Sequence[int]):
         self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
-        self.skipped = getattr(whole, "skipped", [])
+        self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
 
     def __len__(self) -> int:
         return len(self.kept)

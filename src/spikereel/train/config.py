@@ -42,7 +42,8 @@ class DataSpec:
     """Where clips come from and how they are cut."""
 
     kind: Literal[
-        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60",
+        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
+        "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
     ] = "motion"  # fmt: skip
     root: str | None = None
@@ -52,9 +53,9 @@ class DataSpec:
     fold: int = 1
     """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
     utd_mhad: the subject (1 to 8); folders and lists of files, nmnist as a list: every 5th file from here on."""
-    protocol: Literal["cross_subject", "cross_view", "official"] = "cross_subject"
-    """ntu60: cross_subject or cross_view. utd_mhad: official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8;
-    any other leaves out the subject `fold`."""
+    protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
+    """ntu60, ntu120: what the test has and training has not; ntu60 knows no setups and ntu120 no views. utd_mhad:
+    official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8; any other leaves out the subject `fold`."""
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
@@ -78,6 +79,8 @@ class DataSpec:
     """Training on files: mirror half of the clips; not where left and right are classes."""
     randaugment: str | None = None
     """Training on files: a policy such as "m5-n2-mstd0.25"."""
+    jitter: float = 0.0
+    """Training on files: brightness, contrast and saturation vary by up to this share."""
     erasing: float = 0.0
     """Training on files: share of the clips that lose a random box to noise."""
     copies: int = 1

@@ -1,7 +1,7 @@
 """Judging a trained model on clips that training never saw."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from spikereel.errors import DataError
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
 from spikereel.tasks.classification import Average, ClassificationScore, view_scores
-from spikereel.train.clips import LabelledClips, build_loader
+from spikereel.train.clips import DataPassport, LabelledClips, build_loader, data_passport
 from spikereel.train.config import DataSpec
 
 
@@ -24,20 +24,18 @@ class Evaluation:
     average: Average
     """What was averaged over the views."""
     rates: FiringRates
-    data_hash: str
+    passport: DataPassport
     skipped: tuple[tuple[str, str], ...]
     """Files left out, each with its reason."""
-    simulated: bool = False
-    """Whether the clips are simulated events, made from video."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; accuracies in per cent."""
         return {
             "top1": self.score.top1, "top5": self.score.top5, "clips": self.score.clips, "views": self.views,
             "averaged": self.average, "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
-            "confusion": self.score.confusion.tolist(), "data_hash": self.data_hash,
-            "firing": self.rates.means(), "skipped": [list(x) for x in self.skipped],
-            "simulated": self.simulated,
+            "confusion": self.score.confusion.tolist(), "data_hash": self.passport.hash,
+            "data_passport": asdict(self.passport), "firing": self.rates.means(),
+            "skipped": [list(x) for x in self.skipped], "simulated": self.passport.simulated,
         }  # fmt: skip
 
 
@@ -70,9 +68,8 @@ def evaluate(
         views=views,
         average=spec.average,
         rates=rates,
-        data_hash=dataset.fingerprint(),
+        passport=data_passport(dataset),
         skipped=skipped,
-        simulated=getattr(dataset, "simulated", False),
     )
 
 

@@ -113,7 +113,7 @@ def kinetics400() -> Recipe:
         name="kinetics400",
         model=ModelSpec(name="spikevideoformer_b"),
         data=DataSpec(
-            kind="folder", frames=32, stride=2, size=224, crop_area=(0.08, 1.0), flip=True, clips=4, crops=3,
+            kind="kinetics400", frames=32, stride=2, size=224, crop_area=(0.08, 1.0), flip=True, clips=4, crops=3,
             mean=IMAGENET_MEAN, std=IMAGENET_STD, on_error="skip", workers=8,
         ),
         optim=OptimSpec(lr=3e-4, epochs=30, warmup=2.5 / 30, batch=8, accumulate=8, mixup=0.8, cutmix=1.0),

@@ -20,7 +20,7 @@ from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
 from spikereel.models.authors import read_checkpoint
 from spikereel.models.base import VideoModel
-from spikereel.train.clips import LabelledClips, build_dataset, build_loader, channels_of
+from spikereel.train.clips import DataPassport, LabelledClips, build_dataset, build_loader, channels_of, data_passport
 from spikereel.train.config import DataSpec, ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule
 
@@ -45,6 +45,8 @@ class TrainResult:
     top1: float
     """Best validation accuracy, per cent."""
     history: list[dict[str, float]]
+    passport: DataPassport
+    """Of the training clips."""
     seconds: float
 
 
@@ -89,7 +91,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         )
     return TrainResult(
         folder=folder, best=folder / "best.safetensors", last=folder / "last.safetensors", top1=keep.best,
-        history=module.history, seconds=time.monotonic() - started,
+        history=module.history, passport=keep.passport, seconds=time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -140,6 +142,7 @@ class KeepWeights(Callback):
 
     def __init__(self, recipe: Recipe, folder: Path, data: LabelledClips):
         self.recipe, self.folder, self.data, self.best, self.epoch = recipe, folder, data, -1.0, 0
+        self.passport = data_passport(data)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
@@ -149,8 +152,10 @@ class KeepWeights(Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         top1 = float(trainer.callback_metrics["val_top1"])
-        figures = {"val_top1": top1, "steps": trainer.global_step}
-        metadata = metadata_of(self.recipe, tuple(self.data.classes), self.data.fingerprint(), **figures)
+        figures = {
+            "val_top1": top1, "steps": trainer.global_step, "data_passport": dataclasses.asdict(self.passport),
+        }  # fmt: skip
+        metadata = metadata_of(self.recipe, tuple(self.data.classes), self.passport.hash, **figures)
         save_model(pl_module.model, self.folder / "last.safetensors", metadata)
         if top1 >= self.best:
             self.best = top1

@@ -1,0 +1,204 @@
+"""`spikereel data`: what one file is, and what is wrong with a folder of files."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import time
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spikereel.data.events.readers import SUFFIXES as RECORDINGS
+from spikereel.data.events.readers import EventInfo, info
+from spikereel.data.folder import SUFFIXES as VIDEOS
+from spikereel.data.kinetics import clip_names
+from spikereel.data.video import VideoInfo, probe
+from spikereel.errors import DataError, SpikereelError
+
+LISTS = frozenset({".csv", ".json", ".txt"})
+SHOWN = 20
+"""Lines of each kind that the table has; the JSON report has all."""
+
+_NAMED = re.compile(
+    r'^"?([^",;]+?(?:' + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + r'))(?=$|["\s,;])', re.I
+)
+_NUMBERED = re.compile(r"(\d+);")
+
+
+def inspect(path: str | Path) -> VideoInfo | EventInfo:
+    """What one file is. Errors: DataError for a file that is neither a good video nor a good recording."""
+    path = Path(path)
+    return info(path) if _is_recording(path) else probe(path)
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Outcome of `check`; paths are relative to the root."""
+
+    root: str
+    videos: int = 0
+    recordings: int = 0
+    others: int = 0
+    """Files that are neither, which nobody looked into."""
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """(file, reason)."""
+    short: list[tuple[str, int]] = field(default_factory=list)
+    """(video, frames)."""
+    duplicate: list[list[str]] = field(default_factory=list)
+    """Groups of files with the same bytes."""
+    missing: list[str] = field(default_factory=list)
+    """Named in a list and not there."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**dataclasses.asdict(self), "ok": not self.broken}
+
+
+def check(
+    root: str | Path, *, min_frames: int = 8, workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:  # fmt: skip
+    """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
+
+    Folders of pictures 00001.jpg, ... are videos too. min_frames: videos below are short. workers: threads; None is one
+    for each processor. Errors: DataError for a folder that is missing or without such files.
+    """
+    started, root = time.monotonic(), Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give one with videos or recordings")
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    folders = {p.parent for p in files if p.name == "00001.jpg"}
+    data = [p for p in files if p.suffix.lower() in VIDEOS or _is_recording(p)] + sorted(folders)
+    others = len({p for p in files if p.parent not in folders} - set(data))
+    report = Report(root=str(root), others=others, missing=_missing(root, files))
+    if not data:
+        raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(VIDEOS | RECORDINGS))}")
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        for done, (path, found) in enumerate(zip(data, pool.map(_look, data), strict=True), start=1):
+            name = path.relative_to(root).as_posix()
+            if isinstance(found, str):
+                report.broken.append((name, found))
+            elif isinstance(found, VideoInfo):
+                report.videos += 1
+                if found.frames < min_frames:
+                    report.short.append((name, found.frames))
+            else:
+                report.recordings += 1
+            if progress:
+                progress(done, len(data))
+    report.duplicate = [[p.relative_to(root).as_posix() for p in group] for group in _duplicates(data)]
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def info_table(path: str, found: VideoInfo | EventInfo) -> RenderableType:
+    """What `inspect` found."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False, title=Text(path), title_justify="left")
+    for name, value in dataclasses.asdict(found).items():
+        table.add_row(name, Text(f"{value:,.6g}" if isinstance(value, float) else str(value)))
+    return table
+
+
+def report_table(report: Report) -> RenderableType:
+    """Counts, and the first files of each kind of trouble."""
+    good = report.videos + report.recordings
+    head = (
+        f"{report.root}: {report.videos} good videos, {report.recordings} good recordings, {report.others} other files"
+    )
+    lines: list[RenderableType] = [Text(f"{head}, in {report.seconds:.1f} s")]
+    troubles = {
+        "broken": [reason for _, reason in report.broken],
+        "short": [f"{name}: {frames} frames" for name, frames in report.short],
+        "duplicate": [" = ".join(group) for group in report.duplicate],
+        "missing": report.missing,
+    }
+    for name, texts in troubles.items():
+        style = "bold red" if name == "broken" else "yellow"
+        if texts:
+            more = [f"... and {len(texts) - SHOWN} more; --json has all"] if len(texts) > SHOWN else []
+            lines += [Text(f"{name}: {len(texts)}", style), *(Text(f"  {x}") for x in [*texts[:SHOWN], *more])]
+    if len(lines) == 1:
+        lines.append(Text(f"nothing wrong with any of {good} files", "green"))
+    return Group(*lines)
+
+
+def _is_recording(path: Path) -> bool:
+    """By the name; arrays also by whether they may be events, since clips are kept as arrays too."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = {Path(name).stem for name in archive.namelist()}
+        return len(names) == 1 or bool(names & {"t", "ts", "timestamps"})
+    if suffix == ".npy":
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            return True
+        return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
+    return suffix in RECORDINGS
+
+
+def _look(path: Path) -> VideoInfo | EventInfo | str:
+    try:
+        return inspect(path)
+    except SpikereelError as error:
+        return str(error)
+
+
+def _duplicates(paths: Iterable[Path]) -> list[list[Path]]:
+    """Groups of files with the same bytes; only files of the same size are read."""
+    groups = [list(paths)]
+    for key in (lambda path: path.stat().st_size, _hash):
+        split = defaultdict(list)
+        for number, group in enumerate(groups):
+            for path in group:
+                if path.is_file() and path.stat().st_size:
+                    split[number, key(path)].append(path)
+        groups = [group for group in split.values() if len(group) > 1]
+    return groups
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(root: Path, files: list[Path]) -> list[str]:
+    """What a list names and is neither beside the list nor anywhere under root, with the list."""
+    relative = [path.relative_to(root) for path in files]
+    known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
+    tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    missing = {}
+    for path in (p for p in files if p.suffix.lower() in LISTS):
+        for name in _listed(path):
+            if name not in tails and not (path.parent / name).exists():
+                missing[f"{name} ({path.relative_to(root).as_posix()})"] = None
+    return list(missing)
+
+
+def _listed(path: Path) -> list[str]:
+    """The files that a list names: in full, "class/name.avi 3", or by id as Kinetics, Something-Something, Jester."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines()
+    if path.suffix.lower() == ".json":
+        try:
+            entries = json.loads(text)
+        except ValueError:
+            return []
+        return [str(x["id"]) for x in entries if isinstance(x, dict) and "id" in x] if isinstance(entries, list) else []
+    if lines and "youtube_id" in lines[0]:
+        return clip_names(path)
+    return [match[1] for line in lines if (match := _NAMED.match(line.strip()) or _NUMBERED.match(line))]

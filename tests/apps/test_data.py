@@ -1,0 +1,156 @@
+"""`spikereel data`: what files are, what is wrong with folders, and exit codes that scripts can rely on."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from small import cut_short, video_file
+
+from spikereel.apps.cli import main
+from spikereel.apps.data import check, inspect
+
+VIDEO_KEYS = ["frames", "fps", "width", "height", "codec", "seconds"]
+RECORDING_KEYS = ["events", "on", "off", "t_first_us", "t_last_us", "width", "height", "format"]
+
+
+def _recording(path, events=50):
+    t = np.arange(events) * 1000
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, t=t, x=t % 34, y=np.full(events, 3), p=t // 1000 % 5 == 0, width=34, height=30)
+    return path
+
+
+def _refused(capsys, *arguments) -> str:
+    assert main([str(x) for x in arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    return message
+
+
+def test_inspect_a_video(tmp_path, capsys):
+    path, out = video_file(tmp_path / "a.mp4", frames=8), tmp_path / "info.json"
+    assert main(["data", "inspect", str(path), "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert list(found) == VIDEO_KEYS
+    assert found == {"frames": 8, "fps": 10.0, "width": 64, "height": 48, "codec": "h264", "seconds": 0.8}
+    assert "h264" in capsys.readouterr().out
+
+
+def test_inspect_a_recording(tmp_path, capsys):
+    path, out = _recording(tmp_path / "a.npz"), tmp_path / "info.json"
+    assert main(["data", "inspect", str(path), "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert list(found) == RECORDING_KEYS
+    assert found == {
+        "events": 50, "on": 10, "off": 40, "t_first_us": 0, "t_last_us": 49_000, "width": 34, "height": 30,
+        "format": "NPZ",
+    }  # fmt: skip
+    assert "NPZ" in capsys.readouterr().out
+
+
+def test_inspect_refuses_what_is_broken_or_of_another_kind(tmp_path, capsys):
+    cut = cut_short(video_file(tmp_path / "cut.mp4"))
+    assert "cut short" in _refused(capsys, "data", "inspect", cut, "--json", tmp_path / "x.json")
+    text = tmp_path / "notes.txt"
+    text.write_text("hello\n" * 100)
+    assert "notes.txt" in _refused(capsys, "data", "inspect", text)
+    from PIL import Image
+
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "png.mp4")
+    for name in ("a.png", "png.mp4"):
+        assert "is a picture" in _refused(capsys, "data", "inspect", tmp_path / name)
+    np.savez(tmp_path / "depth.npz", depth=np.zeros(3), joints=np.zeros(3))
+    assert "depth.npz" in _refused(capsys, "data", "inspect", tmp_path / "depth.npz")
+    assert "no such file" in _refused(capsys, "data", "inspect", tmp_path / "absent.mp4")
+    assert not (tmp_path / "x.json").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two good videos, a copy, a short one, a broken one, a recording, other files, and a list with a missing one."""
+    root = tmp_path / "root"
+    for i in range(2):
+        video_file(root / "run" / f"{i}.mp4", seed=i)
+    shutil.copy(root / "run" / "0.mp4", root / "copy.mp4")
+    video_file(root / "walk" / "short.mp4", frames=3)
+    cut_short(video_file(root / "walk" / "cut.mp4", seed=5))
+    _recording(root / "events" / "a.npz")
+    (root / "readme.md").write_text("not data")
+    np.savez(root / "depth.npz", depth=np.zeros(3), joints=np.zeros(3))
+    (root / "list.txt").write_text("run/0.mp4 0\nrun/1.mp4 0\nwalk/gone.mp4 1\n")
+    return root
+
+
+def test_check_reports_every_trouble(folder, tmp_path, capsys):
+    out = tmp_path / "report.json"
+    assert main(["data", "check", str(folder), "--json", str(out)]) == 1
+    report = json.loads(out.read_text())
+    assert (report["videos"], report["recordings"], report["others"], report["ok"]) == (4, 1, 3, False)
+    ((name, reason),) = report["broken"]
+    assert name == "walk/cut.mp4"
+    assert "cut short" in reason
+    assert report["short"] == [["walk/short.mp4", 3]]
+    assert report["duplicate"] == [["copy.mp4", "run/0.mp4"]]
+    assert report["missing"] == ["walk/gone.mp4 (list.txt)"]
+    text = capsys.readouterr().out.replace("\n", "")
+    assert all(word in text for word in ("broken: 1", "short: 1", "duplicate: 1", "missing: 1", "walk/cut.mp4"))
+
+
+def test_check_is_content_where_nothing_is_broken(folder, capsys):
+    (folder / "walk" / "cut.mp4").unlink()
+    assert main(["data", "check", str(folder), "--min-frames", "3", "--workers", "1"]) == 0
+    assert "short" not in capsys.readouterr().out
+    seen = []
+    report = check(folder, progress=lambda done, total: seen.append((done, total)), workers=3)
+    assert seen == [(i, 5) for i in range(1, 6)]
+    assert report.to_json()["ok"]
+
+
+def test_check_finds_broken_recordings(folder):
+    path = folder / "events" / "a.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert [name for name, _ in check(folder).broken] == ["events/a.npz", "walk/cut.mp4"]
+
+
+def test_check_reads_lists_by_id_and_folders_of_pictures(tmp_path):
+    from PIL import Image
+
+    for name in ("7", "8"):
+        (tmp_path / "20bn-jester-v1" / name).mkdir(parents=True)
+        for i in range(1, 10):
+            if (name, i) != ("8", 4):
+                Image.new("RGB", (40, 30)).save(tmp_path / "20bn-jester-v1" / name / f"{i:05}.jpg")
+    video_file(tmp_path / "train" / "abc_000001_000011.mp4")
+    video_file(tmp_path / "30.mp4", seed=1)
+    head = "label,youtube_id,time_start,time_end,split\n"
+    (tmp_path / "train.csv").write_text(head + "a,abc,1,11,train\na,gone,1,11,train\n")
+    (tmp_path / "validation.csv").write_text("7;Swiping Left\n9;Swiping Left\n")
+    (tmp_path / "train.json").write_text(json.dumps([{"id": "30", "template": "x"}, {"id": "31", "template": "x"}]))
+    report = check(tmp_path)
+    assert report.missing == ["gone_000001_000011 (train.csv)", "31 (train.json)", "9 (validation.csv)"]
+    ((name, reason),) = report.broken
+    assert name == "20bn-jester-v1/8"
+    assert "00004.jpg: no such picture" in reason
+    assert (report.videos, report.others) == (3, 3)
+
+
+def test_check_refuses_folders_without_data(tmp_path, capsys):
+    assert "no videos or recordings" in _refused(capsys, "data", "check", tmp_path)
+    assert "no such folder" in _refused(capsys, "data", "check", tmp_path / "absent")
+    video_file(tmp_path / "a.mp4")
+    assert "--workers" in _refused(capsys, "data", "check", tmp_path, "--workers", "0")
+    for arguments in (["data"], ["data", "count"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+
+
+@pytest.mark.realdata
+def test_real_files(real_data):
+    assert not check(real_data / "video_zoo").broken
+    recordings = [p for p in (real_data / "event_zoo").iterdir() if p.suffix in (".aedat4", ".bin", ".dat", ".raw")]
+    assert len(recordings) == 6
+    assert all(inspect(path).events > 0 for path in recordings)

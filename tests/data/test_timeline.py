@@ -1,0 +1,177 @@
+"""Times of frames without decoding, clips of long files, variable rates, and pictures of every kind."""
+
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from spikereel.data import video
+from spikereel.data.folder import Reading, VideoFolder
+from spikereel.data.transforms import EvalTransform
+from spikereel.data.video import probe, read_frames, timeline
+
+
+def _grey(clip: torch.Tensor) -> list[int]:
+    """The number of each frame, from the level of its right half (see `make_video`)."""
+    return ((clip[..., clip.shape[-1] // 2 + 4 :].float().mean(dim=(1, 2, 3)) - 20) / 10).round().int().tolist()
+
+
+def _repeated(source, path, times: int) -> None:
+    """The packets of a short video without B-frames, over and over: a long file that costs no encoding."""
+    with av.open(str(source)) as file:
+        packets = [(bytes(x), x.is_keyframe) for x in file.demux(video=0) if x.size]
+    with av.open(str(source)) as file, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(file.streams.video[0])
+        for number in range(times * len(packets)):
+            content, key = packets[number % len(packets)]
+            packet = av.Packet(content)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 5), key
+            packet.pts = packet.dts = number
+            packet.duration = 1
+            target.mux(packet)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[int]:
+    """Grows by one with every frame that is decoded."""
+    seen, decode = [], video._decoded
+
+    def counted(path, stream):
+        for frame in decode(path, stream):
+            seen.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(video, "_decoded", counted)
+    return seen
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_two_hours_cost_no_more_than_a_clip(make_video, tmp_path, decoded, suffix):
+    short = make_video(f"short.{suffix}", codec="mpeg4", frames=20, gop=20, fps=10)
+    path = tmp_path / f"long.{suffix}"
+    _repeated(short, path, 1800)
+    known = timeline(path)
+    assert len(known) == 36_000
+    started = time.perf_counter()
+    clip = read_frames(path, [35_983, 35_987, 35_999], known)
+    assert time.perf_counter() - started < 1
+    assert _grey(clip) == [3, 7, 19]
+    assert len(decoded) <= 20
+    decoded.clear()
+    assert _grey(read_frames(path, [*range(5, 36_000, 6_000)], known)) == [5] * 6
+    assert len(decoded) <= 6 * 20
+
+
+def test_the_index_of_a_long_mp4_is_read_at_once(make_video, tmp_path):
+    path = tmp_path / "long.mp4"
+    _repeated(make_video(codec="mpeg4", frames=20, gop=20, fps=10), path, 1800)
+    started = time.perf_counter()
+    assert isinstance(timeline(path).times, range)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.avi", "mpeg4")]
+)
+@pytest.mark.parametrize("gop", [4, 12])
+def test_frames_sought_are_those_counted_from_the_start(make_video, decoded, name, codec, gop):
+    path = make_video(name, codec=codec, frames=23, gop=gop)  # libx264 writes B-frames
+    known = timeline(path)
+    assert known.exact
+    for number in range(0, 23, 2):
+        sought = video._sought(path, [number], known)
+        assert torch.equal(torch.tensor(sought[number]), torch.tensor(video._counted(path, [number])[number]))
+    decoded.clear()
+    assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
+    assert len(decoded) <= 23
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg", "avi"])
+def test_files_without_index_or_true_times_are_decoded_from_the_start(make_video, suffix):
+    path = make_video(f"a.{suffix}", codec="mpeg2video", frames=23, gop=4)
+    assert len(timeline(path)) == 23
+    assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
+
+
+def test_an_index_that_misleads_is_found_out(make_video):
+    path = make_video(frames=20, gop=4)
+    wrong = video.Timeline(range(7, 20 * 512 + 7, 512), exact=True)
+    assert video._sought(path, [13], wrong) is None
+    assert _grey(read_frames(path, [13], wrong)) == [13]
+
+
+def test_damage_elsewhere_does_not_matter_and_damage_here_does(make_video):
+    path = make_video("a.mkv", codec="mpeg4", frames=20, gop=5, height=96, width=128)
+    with av.open(str(path)) as container:
+        places = [(x.pos, x.size) for x in container.demux(video=0) if x.size]
+    content = bytearray(path.read_bytes())
+    at, size = places[7]
+    content[at + size // 3 : at + size - 8] = bytes(size - 8 - size // 3)
+    path.write_bytes(content)
+    assert _grey(read_frames(path, [17])) == [17]
+    for number in (8, 9):
+        with pytest.raises(video.DataError, match="damaged"):
+            read_frames(path, [number])
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_variable_rate_is_sampled_by_time(make_video, suffix):
+    # Frames 0 to 5 at 0 to 5, and 6 to 11 at 11 to 16: frame i of 12 stands for the instant 16 i / 11.
+    path = make_video(f"a.{suffix}", codec="mpeg4", gap_after=5)
+    known = timeline(path)
+    assert len(known) == probe(path).frames == 12
+    assert known.at_equal_times(range(12)) == [0, 1, 2, 4, 5, 5, 5, 5, 6, 8, 9, 11]
+    data = VideoFolder(_in_class(path), Reading(frames=12, transform=EvalTransform(size=16, mean=0, std=1)))
+    levels = (data[0][0][..., 12:].mean(dim=(1, 2, 3)) * 255 - 20) / 10
+    assert levels.round().int().tolist() == [0, 1, 2, 4, 5, 5, 5, 5, 6, 8, 9, 11]
+
+
+def _in_class(path):
+    folder = path.parent / "root" / "class"
+    folder.mkdir(parents=True)
+    path.rename(folder / path.name)
+    return folder.parent
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+def test_constant_rate_is_left_alone(make_video, name, codec):
+    known = timeline(make_video(name, codec=codec, frames=40, fps=30))  # Matroska rounds to 33, 67, 100 ms
+    assert known.at_equal_times(range(40)) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "size"),
+    [
+        ("ffv1", "gray", (48, 64)),
+        ("libx264", "yuv420p10le", (48, 64)),
+        ("ffv1", "gray10le", (48, 64)),
+        ("ffv1", "gray16le", (37, 51)),
+        ("ffv1", "yuv420p", (37, 51)),
+        ("libx264", "yuv444p", (37, 51)),
+        ("libx264", "yuv444p10le", (1, 3)),
+    ],
+)
+def test_grey_ten_bits_and_odd_sizes(make_video, codec, pix_fmt, size):
+    height, width = size
+    path = make_video("a.mkv", codec=codec, pix_fmt=pix_fmt, height=height, width=width)
+    info = probe(path)
+    assert (info.frames, info.height, info.width) == (12, height, width)
+    clip = read_frames(path, [11, 0, 4])
+    assert clip.shape == (3, 3, height, width)
+    assert clip.dtype == torch.uint8
+    if width > 8:
+        assert _grey(clip) == [11, 0, 4]
+    assert clip.float().std(dim=1).max() < 3  # no colour where there was none
+
+
+@pytest.mark.realdata
+def test_real_files_give_the_same_frames_either_way(real_data):
+    for path in [*sorted(real_data.glob("video_zoo/*.mp4"))]:
+        known = timeline(path)
+        assert len(known) == probe(path).frames
+        middle = len(known) // 2
+        sought = video._sought(path, [middle], known)
+        assert np.array_equal(sought[middle], video._counted(path, [middle])[middle])
