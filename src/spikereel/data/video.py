@@ -122,7 +122,7 @@ def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor, known: Ti
     pictures = (_sought(path, wanted, known) if known.exact else None) or _counted(path, wanted)
     if len({picture.shape for picture in pictures.values()}) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
-    return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2)
 
 
 def sample_indices(
