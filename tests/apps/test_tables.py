@@ -107,7 +107,7 @@ def test_energy_table_gives_each_cost_model_its_own_ratio():
     assert "6 GMAC a clip of 2 frames, 3 x 32 x 32" in words
     assert "mean firing rate 20.0 %" in words
     assert "Counted, not measured." in words
-    assert "paper: accumulations are firing rate x dense operations" in words
+    assert "paper: 4.6 pJ a MAC, 0.9 pJ an AC (Horowitz" in words
     assert "executed: spikes win against the ANN twin of 32 bits, which costs 1.18 times as much" in words
 
 

@@ -143,12 +143,13 @@ def _stated(name: str, source: Source) -> tuple[Passport, str]:
 
 
 def _architecture(name: str, source: Source) -> tuple[VideoModel, tuple[int, int, int, int]]:
-    """A model with fresh weights, and the clip it is for: its own unless frames or size say otherwise."""
+    """A model without weights, and the clip it is for: its own unless frames or size say otherwise."""
     frames, side = architecture(name).clip
     side = source.size or side
     clip = (source.frames or frames, architecture(name).config.in_channels, side, side)
     _check(clip)
-    return create_model(name, **_shape(name, clip)), clip
+    with torch.device("meta"):
+        return create_model(name, **_shape(name, clip)), clip
 
 
 def _untrained(name: str, source: Source) -> tuple[Passport, str]:

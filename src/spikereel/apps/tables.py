@@ -139,10 +139,12 @@ def energy_table(
 
 
 def _rich(table: report.Table) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=table.title, title_justify="left")
+    shown = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left"
+    )  # fmt: skip
     for i, name in enumerate(table.columns):
         word = i < table.words
-        shown.add_column(name, justify="left" if word else "right", no_wrap=not word, overflow="fold")
+        shown.add_column(name, justify="left" if word else "right", no_wrap=not word, overflow="fold", min_width=6)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     return shown

@@ -106,7 +106,8 @@ class CostModel:
         """Of a layer on spikes, at each time step: as counted, or firing rate x dense."""
         if self.operations == "exact" and layer.synops is not None:
             return list(layer.synops)
-        return [rate * self.dense(layer) / len(layer.rate) for rate in layer.rate]
+        each = self.dense(layer) / len(layer.rate)
+        return [rate * each for rate in layer.rate]
 
     def _moved_pj(self, layer: "LayerCost", activations: float, membranes: float) -> list[float]:
         """Data movement: weights once a time step, activations and membranes as given for the clip, all in bits."""

@@ -127,7 +127,7 @@ def _rapl(powercap: Path) -> tuple[list[Counter], str]:
 
 def _nvml() -> tuple[list[Counter], str]:
     try:
-        import pynvml  # ty: ignore[unresolved-import]
+        import pynvml  # ty: ignore[import-not-found]
     except ImportError:
         return [], "nvidia-ml-py is not installed; run: pip install nvidia-ml-py"
     try:

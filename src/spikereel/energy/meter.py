@@ -288,7 +288,9 @@ class Meter:
     def _real(self, tally: _Tally, x: Tensor) -> None:
         """A real operand has the rate of the spikes before it, which the papers count it at; 1 without any."""
         tally.analog, tally.counted = tally.analog or self.chain is None, False
-        rate = torch.ones(self.steps, dtype=torch.float64) if self.chain is None else self.chain
+        rate = self.chain
+        if rate is None or tally.analog:
+            rate = torch.ones(self.steps, dtype=torch.float64)
         looped = not self.ours and not self.has_time(x)
         at = slice(tally.calls % self.steps, tally.calls % self.steps + 1) if looped else slice(None)
         tally.rate[at] += rate[at] * self.batch

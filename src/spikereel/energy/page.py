@@ -77,9 +77,8 @@ def _of(name: str, passport: Passport, costs: Costs, *, alone: bool) -> Iterator
 
 def _parts(passport: Passport, costs: Costs) -> str:
     """Stacked bars, each beside the ANN under the same cost model."""
-    shapes, y = [], 8
-    for cost, model in costs.items():
-        x = passport.parts_mj(model)
+    shapes, y, all_parts = [], 8, {cost: passport.parts_mj(model) for cost, model in costs.items()}
+    for cost, x in all_parts.items():
         scale = (WIDTH - LEFT - 150) / (max(x["ann"], x["total"]) or 1.0)
         shapes.append(_text(LEFT - 10, y + 14, cost, "end"))
         at = float(LEFT)
@@ -91,7 +90,7 @@ def _parts(passport: Passport, costs: Costs) -> str:
         shapes.append(_box(LEFT, y + 20, x["ann"] * scale, 7, ANN, f"ANN {number(x['ann'])} mJ", 0.45))
         shapes.append(_text(LEFT + x["ann"] * scale + 6, y + 28, f"ANN {number(x['ann'])} mJ"))
         y += 42
-    used = [p for p in PARTS if any(passport.parts_mj(m)[p] for m in costs.values())]
+    used = [p for p in PARTS if any(x[p] for x in all_parts.values())]
     return _svg(y, shapes) + _key([(COLOURS[p], NAMES[p]) for p in used] + [(ANN + "73", "the same network as an ANN")])
 
 
@@ -132,11 +131,14 @@ def _layers(passport: Passport, costs: Costs, cost: str) -> str:
         shapes.append(_box(at, high - snn / top * high, wide * 0.55, snn / top * high, SNN, said))
     key = [(SNN, "this network"), (ANN + "73", "the same layer of an ANN")]
     lines = [(i, x, r, break_even(x, model)) for i, x in enumerate(chosen) if (r := rate_under(x, model)) is not None]
+    shapes += _stages_across([x.stage for x in chosen], wide, high + 14)
     if not lines:
-        return _svg(high + 14, shapes) + _key(key)
+        return _svg(high + 24, shapes) + _key(key)
     limit = max(1.0, *(r for _, _, r, _ in lines), *(min(line or 0.0, 2.0) for *_, line in lines))
     zero = high + 40 + 150
-    shapes += _axis(high + 40, 150, [(0.0, "0"), (limit / 2, ""), (limit, f"rate {number(limit, 3)}")], limit)
+    shapes += _axis(
+        high + 40, 150, [(0.0, "0"), (limit / 2, number(limit / 2, 3)), (limit, f"rate {number(limit, 3)}")], limit
+    )
     for i, x, rate, line in lines:
         shapes += _against_line(LEFT + i * wide, wide, zero, 150 / limit, x, rate, line or 0.0, limit)
     key += [
@@ -178,6 +180,16 @@ def _stage_labels(stages_: Sequence[str], high: int) -> list[str]:
         if stage != before and i * high - last >= 13:
             shapes.append(_text(LEFT - 10, i * high + 10, stage, "end"))
             last = i * high
+        before = stage
+    return shapes
+
+
+def _stages_across(stages_: Sequence[str], wide: float, y: float) -> list[str]:
+    shapes, last, before = [], -1e9, ""
+    for i, stage in enumerate(stages_):
+        if stage != before and i * wide - last >= 7 * len(before) + 12:
+            shapes.append(_text(LEFT + i * wide, y, stage))
+            last = i * wide
         before = stage
     return shapes
 

@@ -120,8 +120,15 @@ def facts(passport: Passport) -> list[str]:
 
 
 def assumptions(costs: Costs) -> list[str]:
-    """One line a cost model."""
-    return [f"{name}: {'; '.join(model.assumptions)}." for name, model in costs.items()]
+    """Constants, source and assumptions, one line a cost model."""
+    lines = []
+    for name, x in costs.items():
+        constants_ = [f"{number(x.mac_pj)} pJ a MAC, {number(x.add_pj)} pJ an AC"]
+        constants_ += [f"{number(x.update_pj)} pJ a neuron update"] if x.update_pj else []
+        constants_ += [f"{number(x.off_chip_pj)} pJ a bit off chip"] if x.off_chip_pj else []
+        constants_ += [f"{number(x.on_chip_pj)} pJ on chip"] if x.on_chip_pj else []
+        lines.append(f"{name}: {', '.join(constants_)} ({x.source}); {'; '.join(x.assumptions)}.")
+    return lines
 
 
 def markdown(passports: Passports, costs: Costs) -> str:
