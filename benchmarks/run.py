@@ -66,6 +66,49 @@ def forward(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
+    """Time of an energy measurement against that of a plain forward pass on the same clip, alternating."""
+    import torch
+
+    import spikereel
+    from spikereel.layers.calibrate import calibrate
+
+    torch.set_num_threads(options.threads)
+    rows = []
+    for name, frames, size in (("spikevideoformer_ti", 8, 64), ("svformer_ti", 8, 64), ("spikevideoformer_s", 4, 224)):
+        torch.manual_seed(0)
+        model = spikereel.create_model(name)
+        video = torch.randn(frames, 1, 3, size, size)
+        # a silent network would flatter the meter
+        calibrate(model, [video.repeat(1, 2, 1, 1, 1)])
+        model.eval()
+        row = {"model": name, "clip": [frames, 3, size, size]} | _overhead(model, video, options.repeats)
+        rows.append(row)
+        print("{model:22} forward {forward:7.4f} s, measure {measure:7.4f} s: {ratio:.2f} times".format(**row))
+    return {"rows": rows, "goal": 2.0, "seconds_of": "processor time of the process, median of alternating runs"}
+
+
+def _overhead(model: Any, video: Any, repeats: int) -> dict[str, float]:
+    import torch
+
+    from spikereel.energy import measure
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(video)
+
+    times: dict[str, list[float]] = {"forward": [], "measure": []}
+    for i in range(repeats + 1):
+        for what, run in (("forward", forward), ("measure", lambda: measure(model, video))):
+            started = time.process_time()
+            run()
+            # the first of each warms up
+            if i:
+                times[what].append(time.process_time() - started)
+    medians = {what: statistics.median(x) for what, x in times.items()}
+    return {**medians, "ratio": medians["measure"] / medians["forward"]}
+
+
 def exponent(lengths: list[float], values: list[float]) -> float:
     """Slope of the least-squares line through log(value) against log(length)."""
     x, y = [math.log(v) for v in lengths], [math.log(v) for v in values]
@@ -100,7 +143,7 @@ def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("scaling", scaling), ("_forward", forward)):
+    for name, run in (("scaling", scaling), ("_forward", forward), ("energy-overhead", energy_overhead)):
         sub = commands.add_parser(name, help=run.__doc__)
         sub.set_defaults(run=run, name=name)
         sub.add_argument("--model", default="spikevideoformer_s")

@@ -83,7 +83,7 @@ def test_ten_thousand_layer_steps_stay_small():
 
 
 def test_more_neurons_than_rows_are_averaged():
-    text = html({"deep": passport(layers=2000, steps=1)}, cost_models("paper"))
+    text = html({"deep": passport(layers=1000, steps=1)}, cost_models("paper"))
     assert len(text.encode()) < 5e6
     assert Page(text).open == []
 

@@ -5,6 +5,7 @@ are depends on the place alone, so the count is a sum of x weighted by that numb
 weights 1, at the price of one pass over x.
 """
 
+from functools import cache
 from math import prod
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 
+@cache
 def reach(length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int, mode: str) -> Tensor:
     """float64 [length]: how many outputs of a convolution look at each place of one axis.
 

@@ -400,13 +400,16 @@ class Meter:
 
 def operand_of(x: Tensor) -> tuple[Operand, int, int]:
     """What the values of a tensor are; the smallest and the largest, where they are whole."""
-    whole = torch.zeros(1, dtype=torch.int32)
-    for part in (x.flatten()[:PREFIX], x) if x.is_contiguous() and x.numel() > PREFIX else (x,):
-        whole = part.to(torch.int32)
-        if not bool((part == whole).all()):
-            return "real", 0, 0
-    low, high = (int(v) for v in whole.aminmax())
-    return ("binary" if low >= 0 and high <= 1 else "integer"), low, high
+    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
+    if not bool((start == start.round()).all()):
+        return "real", 0, 0
+    # only 0 and 1 are their own squares
+    if torch.equal(x * x, x):
+        return "binary", 0, 1
+    if not bool((x == x.round()).all()):
+        return "real", 0, 0
+    low, high = (int(v) for v in x.aminmax())
+    return "integer", low, high
 
 
 def wider(a: Operand, b: Operand) -> Operand:

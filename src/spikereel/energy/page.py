@@ -136,9 +136,8 @@ def _layers(passport: Passport, costs: Costs, cost: str) -> str:
         return _svg(high + 24, shapes) + _key(key)
     limit = max(1.0, *(r for _, _, r, _ in lines), *(min(line or 0.0, 2.0) for *_, line in lines))
     zero = high + 40 + 150
-    shapes += _axis(
-        high + 40, 150, [(0.0, "0"), (limit / 2, number(limit / 2, 3)), (limit, f"rate {number(limit, 3)}")], limit
-    )
+    ticks = [(0.0, "0"), (limit / 2, number(limit / 2, 3)), (limit, f"rate {number(limit, 3)}")]
+    shapes += _axis(high + 40, 150, ticks, limit)
     for i, x, rate, line in lines:
         shapes += _against_line(LEFT + i * wide, wide, zero, 150 / limit, x, rate, line or 0.0, limit)
     key += [

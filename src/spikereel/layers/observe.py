@@ -15,7 +15,7 @@ WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 def dense_macs(layer: nn.Module, output: Tensor) -> int:
     """Multiply-accumulates of one call of a convolution or linear layer with this output, biases left out."""
     weight = layer.get_parameter("weight")
-    return output.numel() * weight[0].numel()
+    return output.numel() * (weight.numel() // len(weight))
 
 
 def count_macs(model: nn.Module, clip: Tensor) -> int:
