@@ -129,7 +129,7 @@ def _nvml() -> tuple[list[Counter], str]:
     try:
         import pynvml  # ty: ignore[import-not-found]
     except ImportError:
-        return [], "nvidia-ml-py is not installed; run: pip install nvidia-ml-py"
+        return [], "nvidia-ml-py is not installed; run: pip install 'spikereel[energy]'"
     try:
         pynvml.nvmlInit()
         return [Nvml(pynvml, i) for i in range(pynvml.nvmlDeviceGetCount())], "no GPU"
