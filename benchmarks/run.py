@@ -196,7 +196,8 @@ def _frontier_picture(rows: list[dict[str, Any]], path: Path) -> None:
         for row, at, high in zip(rows, x, y, strict=True):
             axes.annotate(f"{row['energy_weight']:g}", (at, high), textcoords="offset points", xytext=(6, 6))
         axes.set_xlabel(f"mJ a clip, {cost}")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.2 * max(x))
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(color="#dfe4e7")
     all_axes[0].set_ylabel("top-1, %")
     figure.suptitle("accuracy and energy by optim.energy_weight")

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from small import small_weights
+from tiny import clip, tiny_model, tiny_svformer
 
 from spikereel.apps.cli import main
-from spikereel.energy import REFERENCES, estimate, read_rates
+from spikereel.energy import REFERENCES, estimate, measure, read_rates
 from spikereel.energy.reference import dense_mj
 from spikereel.errors import DataError
 from spikereel.hub import create_model
+from spikereel.layers.neuron import NeuronConfig
 
 RATES = Path(__file__).with_name("svformer_published_rates.json")
 """Output rates of the 39 neurons of the published SVFormer, in per cent: the test log in the authors' repository."""
@@ -77,6 +80,32 @@ def test_rates_as_fractions_per_cent_and_per_step_are_the_same(small):
     assert share.firing["lplif"] == (0.25, 0.25)
     assert steps.firing["lplif"] == (0.2, 0.3)
     assert all(x.synops is None for x in share.layers)
+
+
+@pytest.mark.parametrize("make", [tiny_model, tiny_svformer])
+@pytest.mark.parametrize("fields", [{}, {"neuron": NeuronConfig(kind="ilif")}, {"time_norm": False, "head": "mean"}])
+def test_measured_rates_given_back_cost_the_same(make, fields):
+    if make is tiny_model and "head" in fields:
+        fields = {"similarity": "dot", "attention": "factorised"}
+    model = make(**fields) if make is tiny_model or "neuron" not in fields else make()
+    seen = measure(model, clip())
+    stated = estimate(model, seen.firing, clip=seen.clip)
+    for cost in ("paper", "folded", "fused"):
+        assert stated.parts_mj(cost) == pytest.approx(seen.parts_mj(cost), rel=1e-9), cost
+    kinds = [{x.name: (x.operand, x.analog, x.macs, x.inner_macs) for x in p.layers} for p in (seen, stated)]
+    assert kinds[0] == kinds[1]
+    assert stated.updates == seen.updates
+
+
+def test_rates_of_weights_out_of_their_own_passport(tmp_path, capsys):
+    path, first, second = (tmp_path / x for x in ("w.safetensors", "measured.json", "stated.json"))
+    small_weights(path)
+    assert main(["energy", str(path), "--data", "data.seed=3", "--json", str(first)]) == 0
+    assert main(["energy", str(path), "--rates", str(first), "--json", str(second)]) == 0
+    a, b = (json.loads(x.read_text()) for x in (first, second))
+    assert a["energy_mj"]["paper"]["total"] == pytest.approx(b["energy_mj"]["paper"]["total"], rel=1e-6)
+    assert a["weights"] == b["weights"]
+    assert (a["rates"], b["rates"], b["data"]) == ("measured", "stated", "")
 
 
 @pytest.mark.parametrize(

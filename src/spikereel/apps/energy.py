@@ -135,10 +135,14 @@ def _stated(name: str, source: Source) -> tuple[Passport, str]:
         model, clip = _architecture(name, source)
         return estimate(model, rates, clip=clip, views=source.views or 1), note
     model = load_model(name)
-    spec = data_of(model, list(source.data))
-    side = source.size or spec.size
-    clip = (source.frames or spec.frames, model.config.in_channels, side, side)
-    views = source.views or spec.clips * spec.crops
+    frames, side, views = getattr(model.config, "frames", None), getattr(model.config, "image_size", None), 1
+    if model.metadata.preprocess or source.data:
+        spec = data_of(model, list(source.data))
+        frames, side, views = spec.frames, spec.size, spec.clips * spec.crops
+    frames, side, views = source.frames or frames, source.size or side, source.views or views
+    if frames is None or side is None:
+        raise ConfigError(f"{name} does not say what clips it is for; give --frames and --size")
+    clip = (frames, model.config.in_channels, side, side)
     return estimate(model, rates, clip=clip, views=views, weights=weights_hash(model)), note
 
 

@@ -146,6 +146,7 @@ class Meter:
         self.samples += batch
         self.chain: Tensor | None = None
         self.last: _Tally | None = None
+        self.recent = Look("binary", 1)
         self.outputs: dict[nn.Module, tuple[Tensor, Look]] = {}
         self.fired: dict[str, int] = {}
         for tally in self.tallies.values():
@@ -212,7 +213,7 @@ class Meter:
             out = output[0]
             if module.spiking:
                 look = self._spikes(name, module, out.detach())
-                self.known[_storage(out)] = (weakref.ref(out), look)
+                self.known[_storage(out)], self.recent = (weakref.ref(out), look), look
                 # spikes that are no whole numbers have a mean all the same
                 rate = _over_steps(out) if look.rate is None else look.rate
                 self._fire(name, rate, out.numel(), spike_bits(look.levels))
@@ -249,7 +250,7 @@ class Meter:
                 return
             if operand_of(x)[0] != "real" or (look := self._see(output.detach(), module)).rate is None:
                 return
-            self.known[_storage(output)] = (weakref.ref(output), look)
+            self.known[_storage(output)], self.recent = (weakref.ref(output), look), look
             self._fire(name, look.rate, output.numel(), spike_bits(look.levels))
 
         return hook
@@ -307,7 +308,8 @@ class Meter:
         # spikes averaged over time: as many operations as one product a time step
         total = x.sum(dtype=torch.float64).cpu()
         steps = torch.ones(self.steps, dtype=torch.float64)
-        return Look("binary", 1, steps[:, None] * total, steps * total / x.numel()), self.steps
+        source = self.recent
+        return Look(source.operand, source.levels, steps[:, None] * total, steps * total / x.numel()), self.steps
 
     def synops(self, look: Look, grid: Tensor | None) -> Tensor:
         """Units of spikes, each as often as outputs look at its place, of the time steps that were looked at."""

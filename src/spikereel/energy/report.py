@@ -29,7 +29,9 @@ def totals(passports: Passports, costs: Costs, *, brief: bool = False) -> Table:
     """Millijoules of a clip by part under each cost model, beside the same network as an ANN; brief: for terminals."""
     figures = ("mac", "ac", "attention", "data", "total", "per_frame", "per_decision", "ann", "ann_over_snn")
     heads = ("MAC", "AC", "attention", "data", "total", "a frame", "a decision", "ANN", "ANN / this")
-    shown = [i for i, key in enumerate(figures) if not (brief and key.startswith("per_"))]
+    parts = () if len(passports) > 1 else figures[:4]
+    chosen = (*parts, "total", *(() if parts else ("per_decision",)), "ann", "ann_over_snn") if brief else figures
+    shown = [i for i, key in enumerate(figures) if key in chosen]
     rows = []
     for name, passport in passports.items():
         for cost, model in costs.items():
