@@ -1,10 +1,11 @@
 """Published energies out of published firing rates and operations, through the command line and without it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small import small_weights
+from small import DATA, KINDS, small_weights, video_folder
 from tiny import clip, tiny_model, tiny_svformer
 
 from spikereel.apps.cli import main
@@ -95,6 +96,19 @@ def test_measured_rates_given_back_cost_the_same(make, fields):
     kinds = [{x.name: (x.operand, x.analog, x.macs, x.inner_macs) for x in p.layers} for p in (seen, stated)]
     assert kinds[0] == kinds[1]
     assert stated.updates == seen.updates
+
+
+def test_data_may_be_a_folder_or_a_video(tmp_path, capsys):
+    root = video_folder(tmp_path / "videos", each=1)
+    motion, folder = tmp_path / "motion.safetensors", tmp_path / "folder.safetensors"
+    small_weights(motion)
+    small_weights(folder, replace(DATA, kind="folder", root="elsewhere"), KINDS)
+    assert main(["energy", str(motion), "--data", str(root)]) == 2
+    assert "data.kind=folder" in capsys.readouterr().err
+    assert energy(tmp_path, str(folder), "--data", str(root))["clips"] == 2
+    assert energy(tmp_path, str(folder), "--data", str(root / KINDS[0] / "0.mp4"))["clips"] == 1
+    assert main(["energy", str(folder)]) == 2
+    assert "elsewhere" in capsys.readouterr().err
 
 
 def test_rates_of_weights_out_of_their_own_passport(tmp_path, capsys):

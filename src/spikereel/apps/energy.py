@@ -120,6 +120,11 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
         prediction = predict(model, video, views=source.views or 1)
         return prediction.passport, f"firing rates measured on {video}"
     spec = data_of(model, [f"data.root={path}"] if path else source.data)
+    if path and spec.kind == "motion":
+        raise ConfigError(
+            f"{name} was trained on procedural clips, which lie in no folder; give a video of {path}, or "
+            f"--data data.kind=folder data.root={path}"
+        )
     dataset = build_dataset(spec, spec.split)
     count = min(CLIPS, len(dataset))
     clips = torch.stack([dataset[i * len(dataset) // count][0] for i in range(count)], dim=1)
