@@ -73,8 +73,8 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from spikereel.config import override
+    from spikereel.energy import measure
     from spikereel.hub import load_model, weights_hash
-    from spikereel.runtime.energy import measure
     from spikereel.train.clips import build_dataset
     from spikereel.train.evaluate import evaluate
     from spikereel.train.recipes import get_recipe
@@ -91,8 +91,9 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
         "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
-        "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(), "as_run_mj": passport.energy_mj("as_run"),
-        "ann_mj": passport.energy_mj("ann"), "train_seconds": result.seconds, "weights_hash": weights_hash(model),
+        "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(),
+        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(), "train_seconds": result.seconds,
+        "weights_hash": weights_hash(model),
         "data_hash": outcome.data_hash, "recipe": options.recipe, "assignments": options.assignments,
     }  # fmt: skip
 

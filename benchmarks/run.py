@@ -77,6 +77,146 @@ def _loader(options: argparse.Namespace) -> dict[str, Any]:
     return loader(options)
 
 
+def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
+    """Time of an energy measurement against that of a plain forward pass on the same clip, alternating."""
+    import torch
+
+    import spikereel
+    from spikereel.layers.calibrate import calibrate
+
+    torch.set_num_threads(options.threads)
+    rows = []
+    for name, frames, size in (("spikevideoformer_ti", 8, 64), ("svformer_ti", 8, 64), ("spikevideoformer_s", 4, 224)):
+        torch.manual_seed(0)
+        model = spikereel.create_model(name)
+        video = torch.randn(frames, 1, 3, size, size)
+        # a silent network would flatter the meter
+        calibrate(model, [video.repeat(1, 2, 1, 1, 1)])
+        model.eval()
+        row = {"model": name, "clip": [frames, 3, size, size]} | _overhead(model, video, options.repeats)
+        rows.append(row)
+        print("{model:22} forward {forward:7.4f} s, measure {measure:7.4f} s: {ratio:.2f} times".format(**row))
+    return {"rows": rows, "goal": 2.0, "seconds_of": "processor time of the process, median of alternating runs"}
+
+
+def _overhead(model: Any, video: Any, repeats: int) -> dict[str, float]:
+    import torch
+
+    from spikereel.energy import measure
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(video)
+
+    times: dict[str, list[float]] = {"forward": [], "measure": []}
+    for i in range(repeats + 1):
+        for what, run in (("forward", forward), ("measure", lambda: measure(model, video))):
+            started = time.process_time()
+            run()
+            # the first of each warms up
+            if i:
+                times[what].append(time.process_time() - started)
+    medians = {what: statistics.median(x) for what, x in times.items()}
+    return {**medians, "ratio": medians["measure"] / medians["forward"]}
+
+
+def passports(options: argparse.Namespace) -> dict[str, Any]:
+    """Passports of trained weights on their own clips: one table, and where spikes win and where they do not."""
+    from rich.progress import track
+
+    from spikereel.apps.energy import Source, energy_of, write_passports, write_reports
+    from spikereel.energy.costs import cost_models
+    from spikereel.energy.opponents import verdict
+
+    if not options.checkpoints:
+        sys.exit("give --checkpoints: weights files or listed names, such as spikevideoformer_ti.motion")
+    costs, found, notes = cost_models(options.cost), {}, {}
+    for name in track(options.checkpoints, description="measuring"):
+        found[name], notes[name] = energy_of(name, Source(data=tuple(options.data)))
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, passport in found.items():
+        stem = str(options.out / name.removesuffix(".safetensors").strip("./").replace("/", "_"))
+        write_passports(f"{stem}.json", {name: passport}, notes, costs)
+        write_reports({name: passport}, costs, page=f"{stem}.html", md=None, tex=None)
+    together = [str(options.out / f"passports.{end}") for end in ("html", "md", "tex")]
+    write_reports(found, costs, page=together[0], md=together[1], tex=together[2])
+    for name, passport in found.items():
+        print(f"{name}: {notes[name]}")
+        for line in verdict(passport, costs) if passport.spiking else ["an ANN: no spikes"]:
+            print(f"  {line}")
+    print(f"written: {', '.join(together)}, and a page and JSON of each")
+    rows = {
+        name: {
+            "note": notes[name], "gmac": x.macs * 1e-9, "mean_rate": x.mean_rate, "weights": x.origin.weights,
+            "energy_mj": {cost: x.parts_mj(model) for cost, model in costs.items()},
+            "verdict": verdict(x, costs) if x.spiking else [],
+        }
+        for name, x in found.items()
+    }  # fmt: skip
+    return {"rows": rows}
+
+
+def energy_frontier(options: argparse.Namespace) -> dict[str, Any]:
+    """Accuracy against energy: a recipe trained with several `optim.energy_weight`, and the curve as a PNG."""
+    from spikereel.apps.energy import energy_of
+    from spikereel.config import override
+    from spikereel.hub import load_model
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.evaluate import evaluate
+    from spikereel.train.recipes import get_recipe
+    from spikereel.train.run import train
+
+    rows = []
+    for weight in options.weights:
+        changes = [
+            *options.assignments, f"optim.energy_weight={weight}", f"run.out={options.out / f'weight_{weight:g}'}",
+            f"run.threads={options.threads}", "run.silent_epochs=0",
+        ]  # fmt: skip
+        recipe = override(get_recipe(options.recipe), changes)
+        result = train(recipe)
+        model, data = load_model(result.last), recipe.data
+        # procedural clips are judged on fresh ones, files on what training held out
+        dataset = build_dataset(data, "test" if data.kind == "motion" else "val", classes=model.metadata.classes)
+        top1 = evaluate(model, dataset, data).score.top1
+        passport, _ = energy_of(str(result.last))
+        row = {
+            "energy_weight": weight, "top1": top1, "mean_rate": passport.mean_rate, "seconds": result.seconds,
+            "energy_mj": {cost: passport.energy_mj(cost) for cost in ("paper", "executed", "memory")},
+            "ann_mj": {cost: passport.ann_mj(cost) for cost in ("paper", "executed", "memory")},
+        }  # fmt: skip
+        rows.append(row)
+        print(f"weight {weight:g}: {top1:.1f} %, rate {100 * passport.mean_rate:.1f} %, {row['energy_mj']}", flush=True)
+    picture = options.out / "frontier.png"
+    _frontier_picture(rows, picture)
+    print(f"written: {picture}")
+    return {"recipe": options.recipe, "assignments": options.assignments, "rows": rows}
+
+
+def _frontier_picture(rows: list[dict[str, Any]], path: Path) -> None:
+    """Accuracy over energy under each cost model, one point a weight."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    costs = list(rows[0]["energy_mj"])
+    figure, all_axes = pyplot.subplots(1, len(costs), figsize=(5 * len(costs), 4), sharey=True, layout="constrained")
+    for axes, cost in zip(all_axes, costs, strict=True):
+        x, y = [row["energy_mj"][cost] for row in rows], [row["top1"] for row in rows]
+        axes.plot(x, y, marker="o", color="#1b7f5c")
+        for row, at, high in zip(rows, x, y, strict=True):
+            axes.annotate(f"{row['energy_weight']:g}", (at, high), textcoords="offset points", xytext=(6, 6))
+        axes.set_xlabel(f"mJ a clip, {cost}")
+        axes.set_xlim(0, 1.2 * max(x))
+        axes.locator_params(axis="x", nbins=4)
+        axes.grid(color="#dfe4e7")
+    all_axes[0].set_ylabel("top-1, %")
+    figure.suptitle("accuracy and energy by optim.energy_weight")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
 def exponent(lengths: list[float], values: list[float]) -> float:
     """Slope of the least-squares line through log(value) against log(length)."""
     x, y = [math.log(v) for v in lengths], [math.log(v) for v in values]
@@ -111,7 +251,9 @@ def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("scaling", scaling), ("_forward", forward), ("events", events)):
+    for name, run in (
+        ("scaling", scaling), ("_forward", forward), ("events", events), ("energy-overhead", energy_overhead),
+    ):  # fmt: skip
         sub = commands.add_parser(name, help=run.__doc__)
         sub.set_defaults(run=run, name=name)
         sub.add_argument("--model", default="spikevideoformer_s")
@@ -126,6 +268,19 @@ def main() -> None:
     sub.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of videos")
     for name, default in (("workers", 2), ("frames", 16), ("size", 112), ("rounds", 5)):
         sub.add_argument(f"--{name}", type=int, default=default)
+    sub = commands.add_parser("passports", help=passports.__doc__)
+    sub.set_defaults(run=passports, name="passports")
+    sub.add_argument("--checkpoints", nargs="+", help="weights: files, folders or listed names")
+    sub.add_argument("--data", nargs="*", default=[], help="a folder, or data.key=value, for all of them")
+    sub.add_argument("--cost", help="cost models, with commas")
+    sub.add_argument("--out", type=Path, default=Path("runs/passports"))
+    sub = commands.add_parser("energy-frontier", help=energy_frontier.__doc__)
+    sub.set_defaults(run=energy_frontier, name="energy-frontier")
+    sub.add_argument("--recipe", default="motion")
+    sub.add_argument("--weights", type=float, nargs="+", default=[0.0, 0.1, 0.3, 1.0, 3.0])
+    sub.add_argument("--threads", type=int, default=1)
+    sub.add_argument("--out", type=Path, default=Path("runs/frontier"))
+    sub.add_argument("assignments", nargs="*", help="fields of the recipe, such as optim.epochs=5")
     options = parser.parse_args()
     outcome = options.run(options)
     if options.name.startswith("_"):

@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "data": set(),
     "hub": {"tasks", "models", "layers", "ops"},
     "train": {"hub", "tasks", "models", "data", "layers", "ops"},
-    "runtime": {"models", "layers", "ops"},
-    "apps": {"train", "runtime", "hub", "tasks", "models", "data", "layers", "ops"},
+    "energy": {"models", "layers", "ops"},
+    "apps": {"train", "energy", "hub", "tasks", "models", "data", "layers", "ops"},
     "errors": set(),
     "config": set(),
 }

@@ -17,15 +17,15 @@ _WHERE = {
     "load_authors_weights": "spikereel.models.authors",
     "State": "spikereel.layers.state",
 }
-_MODULES = {"energy": "spikereel.runtime.energy"}
+_MODULES = {"energy": "spikereel.energy"}
 
 __all__ = ["State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model"]
 
 if TYPE_CHECKING:
+    from spikereel import energy
     from spikereel.hub import create_model, list_models, load_model, save_model
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights
-    from spikereel.runtime import energy
 
 
 def __getattr__(name: str) -> Any:

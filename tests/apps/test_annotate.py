@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from passports import layer
 
 from spikereel.apps.annotate import ANN, PANEL, SNN, _film, _Scene, _shown_size, annotate, to_pictures
 from spikereel.apps.predict import Prediction
 from spikereel.data.video import VideoInfo, probe, read_frames
 from spikereel.data.write import write_video
+from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
-from spikereel.runtime.energy import LayerCost, Passport
 
 
 def prediction(steps: int = 4, *, streams: bool = True, clips: int = 1, blocks: int = 3, **fields) -> Prediction:
     rate = tuple(0.1 * (t + 1) / steps for t in range(steps))
     layers = (
-        LayerCost(name="a", kind="conv2d", macs=1e8, folded_macs=1e8, operand="real", rate=(1.0,) * steps, analog=True),
-        LayerCost(name="b", kind="conv2d", macs=4e8, folded_macs=4e8, operand="real", rate=rate, analog=False),
+        layer("a", 1e8, (1.0,) * steps, operand="real", analog=True),
+        layer("b", 4e8, rate, operand="real", merged=True),
     )
     passport = Passport(
         clip=(steps, 3, 32, 32), clips=1, layers=layers, firing={f"block3.{i}.mlp.fc1_lif": rate for i in range(blocks)}

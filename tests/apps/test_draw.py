@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from passports import layer
 
 from spikereel.apps.annotate import to_pictures
 from spikereel.apps.draw import BAD, GOOD, _figure, demo_picture
+from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
 from spikereel.layers.observe import FiringRates
-from spikereel.runtime.energy import LayerCost, Passport
 from spikereel.tasks.classification import ClassificationScore
 from spikereel.train.clips import DataPassport
 from spikereel.train.evaluate import Evaluation
@@ -21,7 +22,7 @@ HISTORY = [{"step": 10.0 * i, "val_top1": 20.0 * i, "firing": 0.2} for i in rang
 
 def passport() -> Passport:
     layers = tuple(
-        LayerCost(name=name, kind="conv2d", macs=1e8, folded_macs=2e8, operand="real", rate=(0.2, 0.1), analog=analog)
+        layer(name, 1e8, (0.2, 0.1), folded_macs=2e8, operand="real", merged=True, analog=analog)
         for name, analog in (("stem", True), ("conv", False))
     )
     firing = {f"block3.{i // 7}.mlp.fc{i % 7}_lif": (0.01 * i, 0.02 * i) for i in range(50)}

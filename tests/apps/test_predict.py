@@ -65,7 +65,7 @@ def test_video_file_gives_answer_cost_and_json(model, tmp_path: Path):
     assert sum(x > 0 for x in result.firing.values()) > len(result.firing) / 2
     written = json.loads(json.dumps(result.to_json()))
     assert written["frames"] == [0, 3, 6, 10]
-    assert written["energy"]["energy_mj"]["ann"] > 0
+    assert written["energy"]["energy_mj"]["paper"]["ann"] > 0
     assert written["top5"][0] == {"class": result.label, "probability": result.top5[0][1]}
     assert written["firing"] == result.firing
     assert written["notes"] == []

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from passports import layer
 from rich.console import Console
 
 from spikereel.apps.importer import Move, read_import
@@ -20,19 +21,17 @@ from spikereel.apps.tables import (
     top5_table,
 )
 from spikereel.data.video import VideoInfo
+from spikereel.energy import COSTS, Passport
 from spikereel.hub import create_model, list_models
 from spikereel.layers.observe import FiringRates
-from spikereel.runtime.energy import LayerCost, Passport
 from spikereel.tasks.classification import ClassificationScore
 from spikereel.train.clips import DataPassport
 from spikereel.train.evaluate import Evaluation
 
 LAYERS = (
-    LayerCost(name="stem", kind="conv2d", macs=1e9, folded_macs=1e9, operand="real", rate=(1.0, 1.0), analog=True),
-    LayerCost(name="conv", kind="conv2d", macs=4e9, folded_macs=8e9, operand="real", rate=(0.1, 0.3), analog=False),
-    LayerCost(
-        name="attn.kv", kind="attention", macs=1e9, folded_macs=1e9, operand="binary", rate=(0.5, 0.5), analog=False
-    ),
+    layer("stem", 1e9, (1.0, 1.0), operand="real", analog=True, levels=0),
+    layer("conv", 4e9, (0.1, 0.3), operand="real", levels=0, merged=True, folded_macs=8e9, fused_macs=8e9),
+    layer("attn.kv", 1e9, (0.5, 0.5), kind="attention"),
 )
 FIRING = {
     "downsample2.encode_lif": (0.1, 0.3),
@@ -102,20 +101,27 @@ def test_firing_table_names_every_neuron_and_the_silent_one(width: int):
     assert "6 neurons, mean rate 14.2 %" in text
 
 
-def test_energy_table_gives_each_reading_its_own_ratio():
-    text = show(energy_table(PASSPORT))
-    # 1e9 MACs at 4.6 pJ; 4e9 at 0.9 pJ and rates 0.1 and 0.3; 1e9 at 0.9 pJ and rate 0.5
-    assert row(text, "layers on pixels, MAC") == ["4.6", "2.3"]
-    assert row(text, "layers on spikes, AC as executed") == ["0.72", "0.36"]
-    assert row(text, "spiking layers with RepConv folded") == ["1.44", "0.72"]
-    assert row(text, "attention") == ["0.45", "0.225"]
-    assert row(text, "SNN, as in the papers") == ["5.77", "2.885", "4.78"]
-    assert row(text, "SNN, folded") == ["6.49", "3.245", "4.25"]
-    assert row(text, "SNN, as it runs") == ["23.45", "11.73", "1.18"]
-    assert row(text, "the same network as an ANN") == ["27.6", "13.8", "1"]
-    assert "6 GMAC a clip" in text
-    assert "4.6 pJ a MAC" in text
-    assert "mean firing rate 20.0 %" in text
+def test_energy_table_gives_each_cost_model_its_own_ratio():
+    text = show(energy_table(PASSPORT), 80)
+    # MAC: 1e9 at 4.6 pJ, and 4e9 where real operands are; AC: 4e9 (folded 8e9) at 0.9 pJ and rates 0.1 and 0.3;
+    # attention: 1e9 at 0.9 pJ and rate 0.5
+    assert row(text, "paper") == ["4.6", "0.72", "0.45", "0", "5.77", "27.6", "4.78"]
+    assert row(text, "folded") == ["4.6", "1.44", "0.45", "0", "6.49", "27.6", "4.25"]
+    assert row(text, "executed") == ["23", "0", "0.45", "0", "23.45", "27.6", "1.18"]
+    # 8-bit: 0.3 pJ a MAC, 0.1 pJ an AC
+    assert row(text, "int8") == ["1.5", "0", "0.05", "0", "1.55", "1.8", "1.16"]
+    words = " ".join(text.split())
+    assert "6 GMAC a clip of 2 frames, 3 x 32 x 32" in words
+    assert "mean firing rate 20.0 %" in words
+    assert "Counted, not measured." in words
+    assert "paper: 4.6 pJ a MAC, 0.9 pJ an AC (Horowitz" in words
+    assert "executed: spikes win against the ANN twin of 32 bits, which costs 1.18 times as much" in words
+
+
+def test_energy_table_of_several_models_names_each():
+    text = show(energy_table({"[a]": PASSPORT, "b": PASSPORT}, {"paper": COSTS["paper"]}), 80)
+    for name in ("[a]", "b"):
+        assert row(text, f"{name} ") == ["paper", "5.77", "5.77", "27.6", "4.78"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
@@ -172,9 +178,9 @@ def test_top5_table_shows_the_best_and_the_notes():
 
 def test_an_ann_has_one_row_and_no_firing_rate():
     text = show(energy_table(Passport(clip=(2, 3, 32, 32), clips=1, layers=LAYERS[:1], firing={})))
-    assert ["ANN", "4.6", "2.3", "1"] in [line.split() for line in text.splitlines()]
-    assert "SNN, as" not in text
+    assert row(text, "paper") == ["4.6", "0", "0", "0", "4.6", "4.6", "-"]
     assert "mean firing rate" not in text
+    assert "spikes win" not in text
 
 
 def test_import_table_counts_each_kind_and_names_the_first(tmp_path):

@@ -125,10 +125,11 @@ class _Scene:
         self.names = list(blocks)
         self.rates = np.array([np.mean(list(neurons.values()), axis=0) for neurons in blocks.values()])
         self.top = _round_up(float(self.rates.max()))
-        self.energy = {
-            reading: np.cumsum(prediction.passport.energy_per_frame_mj(reading))
-            for reading in ("paper", "as_run", "ann")
-        }
+        passport = prediction.passport
+        self.energy, self.ann = (
+            {cost: np.cumsum(passport.energy_per_frame_mj(cost, ann=ann)) for cost in ("paper", "executed")}
+            for ann in (False, True)
+        )
         self.size = _shown_size(height, width)
         self.enlarged = self.size[1] >= 3 * height
         self.width = max(self.size[0] + self.size[0] % 2, _LEAST_WIDTH)
@@ -200,18 +201,18 @@ class _Scene:
         pen.write((end - 126, y + 9), "0", 13, MUTED, anchor="rs")
 
     def _energy(self, pen: "_Pen", step: int) -> None:
-        left, right, total = _MARGIN + _NAME, self.width - _MARGIN - _VALUE, float(self.energy["ann"][-1])
+        left, right, total = _MARGIN + _NAME, self.width - _MARGIN - _VALUE, float(self.ann["paper"][-1])
         digits = max(0, 2 - int(np.floor(np.log10(self.energy["paper"][-1]))))
-        spent = {reading: float(x[step]) if step >= 0 else 0.0 for reading, x in self.energy.items()}
-        for i, (reading, name, colour) in enumerate((("paper", "this network", SNN), ("ann", "ANN twin", ANN))):
+        for i, (curve, name, colour) in enumerate(((self.energy, "this network", SNN), (self.ann, "ANN twin", ANN))):
+            spent = float(curve["paper"][step]) if step >= 0 else 0.0
             y = self.energy_top + 24 * i
             pen.write((_MARGIN, y + 14), name, 14, colour, _NAME - 8)
-            pen.bar((left, y + 2, right, y + 17), spent[reading] / total, colour)
-            pen.write((right + 10, y + 14), f"{spent[reading]:.{digits}f} mJ", 14, colour, _VALUE - 10)
+            pen.bar((left, y + 2, right, y + 17), spent / total, colour)
+            pen.write((right + 10, y + 14), f"{spent:.{digits}f} mJ", 14, colour, _VALUE - 10)
         y, text = self.energy_top + 64, "energy so far"
         if step >= 0:
-            paper, as_run = (f"{spent['ann'] / spent[reading]:.3g}" for reading in ("paper", "as_run"))
-            text += f"; ANN / network: {paper} as the papers count, {as_run} as it runs"
+            paper, executed = (f"{self.ann[cost][step] / self.energy[cost][step]:.3g}" for cost in self.energy)
+            text += f"; ANN / network: {paper} as the papers count, {executed} as it runs"
         pen.write((_MARGIN, y), text, 13, TEXT, self.width - 2 * _MARGIN)
         how = "4.6 pJ a MAC, 0.9 pJ an AC; counted, not measured; the bar is the papers' count"
         pen.write((_MARGIN, y + 18), how, 12, MUTED, self.width - 2 * _MARGIN)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from spikereel.apps.annotate import require_draw, to_pictures
 from spikereel.apps.tables import by_block
+from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
-from spikereel.runtime.energy import Passport
 
 if TYPE_CHECKING:
     from spikereel.train.evaluate import Evaluation
@@ -142,18 +142,18 @@ def _accuracies(axes: Any, evaluations: "Mapping[str, Evaluation]") -> None:
 
 
 def _energy(axes: Any, passport: Passport) -> None:
-    parts = passport.parts_mj()
-    names = {"total": "SNN, papers", "total_folded": "SNN, folded", "total_as_run": "SNN, as it runs"}
-    rows = [(name, parts[key], SNN) for key, name in names.items()]
-    rows.append(("ANN twin", parts["ann"], ANN))
+    names = {"paper": "SNN, papers", "folded": "SNN, folded", "executed": "SNN, as it runs"}
+    anns = {cost: passport.ann_mj(cost) for cost in names}
+    rows = [(name, passport.energy_mj(cost), SNN, anns[cost]) for cost, name in names.items()]
+    rows.append(("ANN twin", anns["paper"], ANN, anns["paper"]))
     _title(axes, f"Energy of {passport.clip[0]} frames, mJ", 0.725)
-    axes.barh(range(len(rows)), [mj for _, mj, _ in rows], height=0.6, color=[colour for *_, colour in rows])
-    for i, (_, mj, colour) in enumerate(rows):
-        text = _number(mj) if colour == ANN else f"{_number(mj)} = ANN / {_number(parts['ann'] / mj)}"
-        axes.text(mj + 0.03 * parts["ann"], i, text, va="center", fontsize=14)
+    axes.barh(range(len(rows)), [mj for _, mj, *_ in rows], height=0.6, color=[row[2] for row in rows])
+    for i, (_, mj, colour, ann) in enumerate(rows):
+        text = _number(mj) if colour == ANN else f"{_number(mj)} = ANN / {_number(ann / mj)}"
+        axes.text(mj + 0.03 * anns["paper"], i, text, va="center", fontsize=14)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=13)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, max(mj for _, mj, _ in rows) * 1.02)
+    axes.set_xlim(0, max(mj for _, mj, *_ in rows) * 1.02)
     axes.text(0, -0.04, "4.6 pJ a MAC, 0.9 pJ an AC;\ncounted, not measured", transform=axes.transAxes, va="top",
               fontsize=12, color=MUTED, linespacing=1.3)  # fmt: skip
     _bare(axes)

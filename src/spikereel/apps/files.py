@@ -10,11 +10,16 @@ from spikereel.errors import ConfigError
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON, whole or not at all; ConfigError where it cannot be."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all; ConfigError where it cannot be."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=2) + "\n")
+        part.write_text(text)
         part.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from None

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from spikereel.data.motion import events_from, time_surface
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video import VideoInfo, probe, read_frames, sample_indices
+from spikereel.energy import Passport, measure
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, weights_hash
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
-from spikereel.runtime.energy import Passport, measure
 from spikereel.train.config import DataSpec, data_spec_of
 
 ARRAYS = ("tensor", "npy")
@@ -73,7 +73,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
         passport = self.passport.to_json()
-        energy = ("clip", "gmac", "mean_rate", "energy_mj", "energy_per_frame_mj", "constants_pj", "assumptions")
+        energy = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
         return {
             "model": self.model, "weights": self.weights, "path": self.path, "frames": list(self.indices),
             "clips": self.clips, "views": self.views,

@@ -12,18 +12,19 @@ from rich.text import Text
 from torch import Tensor
 
 from spikereel.apps.predict import Prediction
+from spikereel.energy import report
+from spikereel.energy.costs import COSTS, DEFAULT, CostModel
+from spikereel.energy.opponents import verdict
+from spikereel.energy.passport import Passport
 from spikereel.hub import ANN as TWIN
 from spikereel.hub import ModelInfo
 from spikereel.models.authors import first_few
-from spikereel.runtime.energy import ASSUMPTIONS, Passport
 
 if TYPE_CHECKING:
     from spikereel.apps.importer import Imported, Move
     from spikereel.train.evaluate import Evaluation
 
 Rates = Tensor | Sequence[float] | float
-READINGS = {"paper": "as in the papers", "folded": "folded", "as_run": "as it runs"}
-ANN = "ANN: every layer as executed, all of it MACs"
 HASH = 12
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -118,34 +119,35 @@ class _Firing:
         return text.append(f"; {silent} silent", "bold red") if silent else text.append("; none silent")
 
 
-def energy_table(passport: Passport) -> RenderableType:
-    """Energy of a clip under each reading, beside the same network as an ANN.
+def energy_table(
+    passports: Passport | Mapping[str, Passport], costs: Mapping[str, CostModel] | None = None
+) -> RenderableType:
+    """Energy of a clip under each cost model, beside the same network as an ANN; of one model or of several.
 
-    A ratio is the ANN over the total of one reading; the readings never mix.
+    A ratio is the ANN over the total of one cost model; they never mix.
     """
-    parts, frames = passport.parts_mj(), passport.clip[0]
-    title = "energy of a clip of {} frames, {} x {} x {}".format(*passport.clip)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    table.add_column("")
-    for name in ("mJ a clip", "mJ a frame", "ANN / SNN"):
-        table.add_column(name, justify="right", no_wrap=True)
+    costs = costs or {name: COSTS[name] for name in DEFAULT}
+    passports = {"clip": passports} if isinstance(passports, Passport) else passports
+    lines: list[RenderableType] = [_rich(report.totals(passports, costs, brief=True))]
+    for name, passport in passports.items():
+        if len(passports) > 1:
+            lines.append(Text(name, "bold"))
+        lines += [Text(line) for line in report.facts(passport)]
+        lines += [Text(line, "green") for line in (verdict(passport, costs) if passport.spiking else [])]
+    lines += [Text(line, "dim") for line in (report.COUNTED, *report.assumptions(costs))]
+    return Group(*lines)
 
-    def row(name: str, mj: float, ratio: str = "", style: str = "") -> None:
-        table.add_row(Text(name, style), *(Text(x, style) for x in (f"{mj:.4g}", f"{mj / frames:.4g}", ratio)))
 
-    facts = f"{passport.macs * 1e-9:.4g} GMAC a clip"
-    if passport.spiking:
-        row("  layers on pixels, MAC", parts["mac"])
-        row("  layers on spikes, AC as executed", parts["ac"])
-        row("  attention", parts["attention"])
-        for key, total in (("paper", "total"), ("folded", "total_folded"), ("as_run", "total_as_run")):
-            row(f"SNN, {READINGS[key]}", parts[total], _ratio(parts["ann"], parts[total]), "bold")
-            if key == "paper":
-                row("  spiking layers with RepConv folded", parts["ac_folded"])
-        facts += f"; mean firing rate {100 * passport.mean_rate:.1f} %"
-    row("the same network as an ANN" if passport.spiking else "ANN", parts["ann"], "1", "bold yellow")
-    facts += f"; measured on {passport.clips} clip(s)"
-    return Group(table, Text(facts), Text(f"Counted, not measured: {'; '.join((*ASSUMPTIONS, ANN))}.", "dim"))
+def _rich(table: report.Table) -> Table:
+    shown = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left"
+    )  # fmt: skip
+    for i, name in enumerate(table.columns):
+        word = i < table.words
+        shown.add_column(name, justify="left" if word else "right", no_wrap=not word, overflow="fold", min_width=6)
+    for row in table.rows:
+        shown.add_row(*map(Text, row))
+    return shown
 
 
 def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
@@ -273,7 +275,3 @@ def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> 
         path, reason = evaluation.skipped[0]
         lines.append(Text(f"{len(evaluation.skipped)} file(s) left out; first {path}: {reason}", "yellow"))
     return Group(*lines)
-
-
-def _ratio(ann: float, snn: float) -> str:
-    return f"{ann / snn:.3g}" if snn else "-"

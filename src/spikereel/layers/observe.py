@@ -15,7 +15,7 @@ WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 def dense_macs(layer: nn.Module, output: Tensor) -> int:
     """Multiply-accumulates of one call of a convolution or linear layer with this output, biases left out."""
     weight = layer.get_parameter("weight")
-    return output.numel() * weight[0].numel()
+    return output.numel() * (weight.numel() // len(weight))
 
 
 def count_macs(model: nn.Module, clip: Tensor) -> int:
@@ -90,6 +90,56 @@ def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
     ]
     try:
         yield rates
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class SpikeOperations:
+    """Synaptic operations that spikes cause, with gradients: firing rate x dense operations where they enter."""
+
+    def __init__(self) -> None:
+        self.done: Tensor | float = 0.0
+        self.dense = 0.0
+
+    @property
+    def share(self) -> Tensor:
+        """Operations done over dense ones, 0-dim; 1 where every binary neuron always fires."""
+        return torch.as_tensor(self.done) / max(self.dense, 1.0)
+
+
+@contextmanager
+def spike_operations(model: nn.Module) -> Generator[SpikeOperations, None, None]:
+    """Collect the operations of all weight layers of `model` that take spikes straight from a neuron.
+
+    A term of the loss for training: gradients reach the neurons through their surrogates.
+    """
+    spent = SpikeOperations()
+    # spikes by their storage, kept so that none is used again; copies come right after their neuron
+    spikes: dict[int, Tensor] = {}
+    last: Tensor | None = None
+
+    def fire(neuron: Neuron, _inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        nonlocal last
+        if neuron.spiking:
+            last = spikes[output[0].untyped_storage()._cdata] = output[0]
+
+    def meet(layer: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
+        nonlocal last
+        copied = last is not None and last.numel() == inputs[0].numel()
+        last = None
+        if copied or inputs[0].untyped_storage()._cdata in spikes:
+            macs = dense_macs(layer, output[0] if isinstance(output, tuple) else output)
+            spent.done = spent.done + macs * inputs[0].mean(dtype=torch.float32)
+            spent.dense += macs
+
+    hooks = [
+        module.register_forward_hook(fire if isinstance(module, Neuron) else meet)
+        for module in model.modules()
+        if isinstance(module, (Neuron, *WEIGHT_LAYERS))
+    ]
+    try:
+        yield spent
     finally:
         for hook in hooks:
             hook.remove()

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ MAGIC = (b"PK\x03\x04", b"\x80")
 """How archives and pickles begin, in both of which PyTorch saves."""
 
 MEAN = ".running_mean"
+
+V = TypeVar("V")
 
 UNREADABLE = (
     RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
@@ -196,7 +198,7 @@ def _unwrap(content: Mapping, name: str) -> dict[str, Tensor]:
     return dict(content)
 
 
-def strip_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefixes(weights: dict[str, V]) -> dict[str, V]:
     """Names without the prefixes of DistributedDataParallel and of the segmentation code, where all names bear one."""
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in weights):

@@ -94,7 +94,7 @@ def weights_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, x in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

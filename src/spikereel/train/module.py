@@ -1,6 +1,7 @@
 """The training loop's body for PyTorch Lightning: one step, one validation, and the guards that stop a lost run."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,8 +10,9 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from spikereel.data.transforms import mixup_cutmix
-from spikereel.errors import TrainingError
-from spikereel.layers.observe import firing_rates
+from spikereel.errors import ConfigError, TrainingError
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import firing_rates, spike_operations
 from spikereel.models.base import VideoModel
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 from spikereel.train.config import OptimSpec
@@ -24,6 +26,10 @@ class ClassificationModule(pl.LightningModule):
 
     def __init__(self, model: VideoModel, optim: OptimSpec, *, silent_epochs: int = 2):
         super().__init__()
+        if optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
+            raise ConfigError("optim.energy_weight has no spikes to make fewer in an ANN; leave it at 0")
+        if optim.energy_weight and model.checkpointing:
+            raise ConfigError("optim.energy_weight needs all activations of a step; give run.checkpointing=false")
         self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
@@ -41,8 +47,12 @@ class ClassificationModule(pl.LightningModule):
                 smoothing=o.smoothing,
             )  # fmt: skip
         self._clip = clip = videos.transpose(0, 1)
-        logits, _ = self.model(clip)
+        with spike_operations(self.model) if o.energy_weight else nullcontext() as spent:
+            logits, _ = self.model(clip)
         loss = classification_loss(logits, labels, smoothing=o.smoothing)
+        if spent is not None:
+            self.log("operations", spent.share, prog_bar=True)
+            loss = loss + o.energy_weight * spent.share
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "

@@ -1,0 +1,462 @@
+"""Running real clips once and counting, through hooks that change nothing.
+
+Operands are looked at, never assumed. What enters a weight layer is binary, integer or real; spikes are summed over
+batch and channels once, which gives firing rates and exact counts at the same time (`spikereel.energy.counts`).
+"""
+
+import hashlib
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from spikereel.energy.costs import spike_bits
+from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
+from spikereel.energy.passport import LayerCost, Operand, Origin, Passport, code_hash
+from spikereel.errors import DataError
+from spikereel.layers.attention import ProductAttention
+from spikereel.layers.conv import RepConv, SepConv
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
+from spikereel.models.files import weights_hash
+from spikereel.models.metadata import Metadata
+from spikereel.models.svformer import ClipConv
+
+LAYOUT = "T B C H W"
+
+PREFIX = 1024
+"""Values looked at first: most real-valued tensors show themselves there."""
+
+
+def measure(
+    model: nn.Module, clips: Tensor | Iterable[Tensor], *, layout: str = LAYOUT, steps: int | None = None,
+    views: int = 1, notes: tuple[str, ...] = (),
+) -> Passport:  # fmt: skip
+    """Run clips of one shape through a model in evaluation mode and count.
+
+    model: one of ours, or any other whose convolutions and linear layers are `nn` modules.
+    layout: axes of a clip; models from elsewhere may want "B T C H W", "B C T H W" or "B C H W". Where a model loops
+    over time, the calls of a layer within a clip are the time steps.
+    steps: time steps of a clip, where a model makes more of them than the clip has frames.
+    views: views x clips of a decision, for energies of decisions.
+    Raises DataError without clips or with clips of unequal shape.
+    """
+    clips = [clips] if isinstance(clips, Tensor) else list(clips)
+    if not clips:
+        raise DataError("energy needs at least one clip to measure firing rates on")
+    axes = layout.split()
+    shapes = {_clip_shape(x, axes) for x in clips}
+    if len(shapes) != 1:
+        raise DataError(f"energy needs clips of one shape, got {sorted(shapes)}")
+    (shape,) = shapes
+    shape = (steps or shape[0], *shape[1:])
+    meter = Meter(model, steps=shape[0], axes=axes)
+    training, seed = model.training, torch.initial_seed()
+    model.eval()
+    try:
+        with meter, torch.no_grad():
+            for clip in clips:
+                meter.begin(clip.shape[axes.index("B")])
+                model(clip)
+    finally:
+        model.train(training)
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    name = getattr(model, "metadata", Metadata()).name or type(model).__name__
+    origin = Origin(
+        model=name, weights=weights_hash(model), data=digest.hexdigest(), code=code_hash(), seed=seed
+    )  # fmt: skip
+    return meter.passport(shape, views=views, origin=origin, notes=notes)
+
+
+def _clip_shape(clip: Tensor, axes: list[str]) -> tuple[int, ...]:
+    if clip.ndim != len(axes) or "B" not in axes:
+        raise DataError(f"a clip of shape {list(clip.shape)} does not have the axes {' '.join(axes)}; give layout=")
+    sizes = dict(zip(axes, clip.shape, strict=True))
+    return (sizes.pop("T", 1), *(n for axis, n in sizes.items() if axis != "B"))
+
+
+class Look:
+    """What a tensor was seen to hold.
+
+    sums: spikes of each time step and place, over batch and channels, float64 [S, places]. rate: their mean, [S].
+    S is the number of time steps that were looked at: those of the clip, or one. Both are None for real values.
+    """
+
+    def __init__(self, operand: Operand, levels: int, sums: Tensor | None = None, rate: Tensor | None = None):
+        self.operand, self.levels, self.sums, self.rate = operand, levels, sums, rate
+
+
+class _Tally:
+    """Running sums of one layer."""
+
+    def __init__(self, kind: str, steps: int):
+        self.kind = kind
+        self.macs = self.inner = self.folded = self.fused = self.inputs = self.intermediates = 0.0
+        self.neurons = self.membranes = self.spike_bits = 0.0
+        self.operand: Operand = "binary"
+        self.analog = self.merged = False
+        self.counted = self.at_once = True
+        self.weights = self.levels = self.calls = 0
+        self.rate = torch.zeros(steps, dtype=torch.float64)
+        self.synops = torch.zeros(steps, dtype=torch.float64)
+
+    def see(self, look: Look) -> None:
+        self.operand = wider(self.operand, look.operand)
+        self.levels = max(self.levels, look.levels)
+
+    def add(self, macs: float, inner: float, folds: tuple[float, float], inputs: float) -> None:
+        self.macs += macs
+        self.inner += inner
+        self.folded += macs * folds[0]
+        self.fused += macs * folds[1]
+        self.inputs += inputs
+
+    def spread(self) -> None:
+        """A layer that sees the whole clip in one call, its time axis hidden: all steps alike."""
+        steps = len(self.rate)
+        self.rate = self.rate.sum().expand(steps)
+        self.synops = (self.synops.sum() / steps).expand(steps)
+
+
+class Meter:
+    """Forward hooks that count operations and look at operands."""
+
+    exact = True
+
+    def __init__(self, model: nn.Module, *, steps: int, axes: list[str]):
+        self.model, self.steps, self.axes = model, steps, axes
+        self.hooks: list[Any] = []
+        self.tallies: dict[str, _Tally] = {}
+        self.firing: dict[str, Tensor] = {}
+        self.updates: dict[str, float] = {}
+        self.samples = 0
+        self.known: dict[int, tuple[weakref.ref, Look]] = {}
+        self.folds, self.merged = chains(model)
+        self.ours = any(isinstance(m, Neuron) for m in model.modules())
+        self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Tensor, float]] = {}
+
+    def begin(self, batch: int) -> None:
+        """Before every clip."""
+        self.batch = batch
+        self.samples += batch
+        self.chain: Tensor | None = None
+        self.last: _Tally | None = None
+        self.recent = Look("binary", 1)
+        self.outputs: dict[nn.Module, tuple[Tensor, Look]] = {}
+        self.fired: dict[str, int] = {}
+        for tally in self.tallies.values():
+            tally.calls = 0
+
+    def __enter__(self) -> "Meter":
+        attended = {m for a in self.model.modules() if isinstance(a, ProductAttention) for m in a.children()}
+        for name, module in self.model.named_modules():
+            if isinstance(module, WEIGHT_LAYERS):
+                hook = self._weights(name)
+            elif isinstance(module, Neuron):
+                hook = self._neuron(name, keep=module in attended)
+            elif isinstance(module, ProductAttention):
+                hook = self._attention(name)
+            elif not self.ours and not any(module.children()):
+                hook = self._leaf(name)
+            else:
+                continue
+            self.hooks.append(module.register_forward_hook(hook))
+        return self
+
+    def __exit__(self, *_) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def look(self, x: Tensor, module: nn.Module) -> Look:
+        """What a tensor holds; one that a neuron gave is looked at once."""
+        found = self.known.get(_storage(x))
+        if found is not None and (source := found[0]()) is not None and source.numel() == x.numel():
+            return found[1]
+        return self._see(x, module)
+
+    def _see(self, x: Tensor, module: nn.Module) -> Look:
+        operand, low, high = operand_of(x)
+        if operand == "real":
+            return Look(operand, 0)
+        stepped = self._over_time(x if low >= 0 else x.abs(), module)
+        sums = stepped.sum(1, dtype=torch.promote_types(x.dtype, torch.float32)).double().cpu()
+        return Look(operand, max(high, -low, 1), sums, sums.sum(1) / stepped[0].numel())
+
+    def _over_time(self, x: Tensor, module: nn.Module) -> Tensor:
+        """[S, batch and channels, places]: S all time steps of the clip, or the one of this call."""
+        t, b = self.steps, self.batch
+        if x.shape[:2] == (t, b):
+            stepped = x
+        elif self.has_time(x):
+            time_first = "T" not in self.axes or self.axes.index("T") < self.axes.index("B")
+            stepped = x.unflatten(0, (t, b)) if time_first else x.unflatten(0, (b, t)).transpose(0, 1)
+        else:
+            stepped = x[None]
+        # [S, B, C, places] or, for linear layers, [S, B, places, C]
+        if isinstance(module, nn.Linear) or stepped.ndim < 4:
+            return stepped.reshape(len(stepped), -1, 1)
+        return stepped.flatten(3).flatten(1, 2)
+
+    def has_time(self, x: Tensor) -> bool:
+        """Whether the first axis of an operand holds the time steps of the clip, alone or with the batch."""
+        return x.shape[:2] == (self.steps, self.batch) or (
+            len(x) == self.steps * self.batch and (self.steps > 1 or x.ndim > 2)
+        )
+
+    def _neuron(self, name: str, *, keep: bool):
+        def hook(module: Neuron, _inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+            out = output[0]
+            if module.spiking:
+                look = self._spikes(name, module, out.detach())
+                self.known[_storage(out)], self.recent = (weakref.ref(out), look), look
+                # spikes that are no whole numbers have a mean all the same
+                rate = _over_steps(out) if look.rate is None else look.rate
+                self._fire(name, rate, out.numel(), spike_bits(look.levels))
+            else:
+                look = Look("real", 0)
+                self._fire(name, _over_steps((out != 0).float()), out.numel(), None)
+            if keep:
+                self.outputs[module] = out.detach(), look
+
+        return hook
+
+    def _spikes(self, name: str, module: Neuron, out: Tensor) -> Look:
+        return self._see(out, module)
+
+    def _fire(self, name: str, rate: Tensor, outputs: int, bits: int | None) -> None:
+        """Note what a neuron gave; bits of a spike, None for an artificial neuron."""
+        total = self.firing.setdefault(name, torch.zeros(self.steps, dtype=torch.float64))
+        at = self.fired.get(name, 0)
+        self.fired[name] = at + 1
+        total[self._slice(rate, at)] += rate * self.batch
+        self.updates[name] = self.updates.get(name, 0.0) + outputs
+        if self.last is not None:
+            self.last.neurons += outputs
+            if bits is not None:
+                self.last.membranes += outputs
+                self.last.spike_bits += outputs * bits
+
+    def _leaf(self, name: str):
+        """Modules of others that make spikes of what is none are their neurons."""
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            x = inputs[0] if inputs else None
+            if not (isinstance(x, Tensor) and isinstance(output, Tensor) and output.ndim > 1):
+                return
+            if operand_of(x)[0] != "real" or (look := self._see(output.detach(), module)).rate is None:
+                return
+            self.known[_storage(output)], self.recent = (weakref.ref(output), look), look
+            self._fire(name, look.rate, output.numel(), spike_bits(look.levels))
+
+        return hook
+
+    def _slice(self, rate: Tensor, call: int) -> slice:
+        """The time steps of a call: all, or the one whose turn it is."""
+        return slice(None) if len(rate) == self.steps else slice(call % self.steps, call % self.steps + 1)
+
+    def tally(self, name: str, kind: str) -> _Tally:
+        """The sums of a layer."""
+        return self.tallies.setdefault(name, _Tally(kind, self.steps))
+
+    def _weights(self, name: str):
+        def hook(module: _ConvNd | nn.Linear, inputs: Any, output: Any) -> None:
+            x = inputs[0].detach()
+            tally = self.tally(name, type(module).__name__.lower())
+            look, times = self.operand(x, module)
+            grid, inner = self.reach_of(module, x)
+            macs = dense_macs(module, output[0] if isinstance(output, tuple) else output)
+            tally.add(macs * times, inner * times, self.folds.get(module, (1.0, 1.0)), x.numel())
+            tally.weights, tally.merged = module.weight.numel(), module in self.merged
+            tally.see(look)
+            if look.rate is None:
+                self._real(tally, x)
+            else:
+                at = self._slice(look.rate, tally.calls)
+                tally.rate[at] += look.rate * self.batch
+                tally.synops[at] += self.synops(look, grid) * fan_out(module)
+                self.chain = look.rate.expand(self.steps)
+                tally.at_once = tally.at_once and len(look.rate) == 1 and tally.calls == 0
+            self.last = tally
+            tally.calls += 1
+
+        return hook
+
+    def _real(self, tally: _Tally, x: Tensor) -> None:
+        """A real operand has the rate of the spikes before it, which the papers count it at; 1 without any."""
+        tally.analog, tally.counted = tally.analog or self.chain is None, False
+        rate = self.chain
+        if rate is None or tally.analog:
+            rate = torch.ones(self.steps, dtype=torch.float64)
+        looped = not self.ours and not self.has_time(x)
+        at = slice(tally.calls % self.steps, tally.calls % self.steps + 1) if looped else slice(None)
+        tally.rate[at] += rate[at] * self.batch
+        tally.at_once = tally.at_once and looped and tally.calls == 0
+
+    def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
+        """What enters a weight layer, and how many times it counts: once, or a time step each for a mean over them."""
+        look = self.look(x, module)
+        if self.steps == 1 or self.has_time(x) or self.chain is None or not (self.ours or look.operand == "real"):
+            return look, 1
+        counts = x * self.steps
+        if not bool(((counts - counts.round()).abs() < 1e-4).all()):
+            return look, 1
+        # spikes averaged over time: as many operations as one product a time step
+        total = x.sum(dtype=torch.float64).cpu()
+        steps = torch.ones(self.steps, dtype=torch.float64)
+        source = self.recent
+        return Look(source.operand, source.levels, steps[:, None] * total, steps * total / x.numel()), self.steps
+
+    def synops(self, look: Look, grid: Tensor | None) -> Tensor:
+        """Units of spikes, each as often as outputs look at its place, of the time steps that were looked at."""
+        assert look.sums is not None
+        return look.sums.sum(1) if grid is None else look.sums @ grid
+
+    def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Tensor | None, float]:
+        """Outputs that look at each place (None: at all alike), and multiply-accumulates without those on padding."""
+        if isinstance(module, ClipConv | nn.Linear):
+            return None, float(x.numel() * fan_out(module))
+        if not is_local(module):
+            return None, float(x.numel() * fan_out(module))
+        sizes = tuple(x.shape[2 - module.weight.ndim :])
+        if (module, sizes) not in self.grids:
+            grid, *rest = reaches(module, sizes)
+            for axis in rest:
+                grid = (grid[:, None] * axis).flatten()
+            self.grids[module, sizes] = grid, inner_macs(module, sizes) / (module.in_channels * len(grid))
+        grid, each = self.grids[module, sizes]
+        return grid, each * x.numel()
+
+    def _attention(self, name: str):
+        def hook(module: ProductAttention, inputs: Any, _output: Any) -> None:
+            x = inputs[0]
+            macs = float(x.numel() * module.head_dim)
+            for i, suffix in enumerate(module.suffixes):
+                parts = [self.outputs.pop(module.get_submodule(f"{part}_lif{suffix}")) for part in "qkv"]
+                groups = getattr(module, "groupings", ("frame",))[i]
+                self._products(f"{name}.{{}}{suffix}", module, parts, macs, _matrices(groups, x))
+
+        return hook
+
+    def _products(
+        self, name: str, module: ProductAttention, parts: list[tuple[Tensor, Look]], macs: float, matrices: int
+    ) -> None:
+        (q, q_look), (k, k_look), (v, v_look) = parts
+        always = torch.ones(self.steps, dtype=torch.float64)
+        real = q_look.rate is None or k_look.rate is None or v_look.rate is None
+        if real:
+            rates = counts = (always, always)
+        elif module.product == "hamming":
+            rates = v_look.rate, always
+            counts = self.synops(v_look, None) * module.head_dim, always * macs / self.steps
+        else:
+            rates = torch.minimum(k_look.rate, v_look.rate), q_look.rate
+            counts = self.coincidences(k, v, module.head_dim), self.synops(q_look, None) * module.head_dim
+        for i, (part, operands) in enumerate((("k^T v", (k_look, v_look)), ("q (k^T v)", (q_look,)))):
+            tally = self.tally(name.format(part), "attention")
+            tally.add(macs, macs, (1.0, 1.0), len(operands) * q.numel())
+            for look in operands:
+                tally.see(look)
+            if i and not real:
+                tally.operand = wider(tally.operand, "integer")
+            tally.analog, tally.counted = tally.analog or real, tally.counted and not real
+            tally.intermediates += 0 if i else matrices * q.shape[2] * module.head_dim
+            tally.rate += rates[i] * self.batch
+            tally.synops += counts[i]
+            tally.at_once = False
+
+    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
+        """k^T v of spikes: one operation wherever a spike of k meets one of v in a token and head, float64 [T]."""
+        k, v = (s.unflatten(2, (-1, head_dim)).sum(3, dtype=torch.float32) for s in (k, v))
+        return (k * v).flatten(1).sum(1, dtype=torch.float64).cpu()
+
+    def passport(
+        self, clip: tuple[int, ...], *, views: int, origin: Origin, notes: tuple[str, ...] = ()
+    ) -> Passport:  # fmt: skip
+        """What was counted, per clip of one sample."""
+        n = self.samples
+        return Passport(
+            clip=clip, clips=n, views=views, origin=origin, notes=(*notes, *uncounted(self.model)),
+            layers=tuple(self._cost(name, x) for name, x in self.tallies.items()),
+            firing={name: tuple((rate / n).tolist()) for name, rate in self.firing.items()},
+            updates={name: x / n for name, x in self.updates.items()},
+        )  # fmt: skip
+
+    def _cost(self, name: str, x: _Tally) -> LayerCost:
+        n = self.samples
+        if x.at_once and x.calls == 1 and self.steps > 1:
+            x.spread()
+        return LayerCost(
+            name=name, kind=x.kind, macs=x.macs / n, inner_macs=x.inner / n, folded_macs=x.folded / n,
+            fused_macs=x.fused / n, operand=x.operand, rate=tuple((x.rate / n).tolist()), analog=x.analog,
+            synops=tuple((x.synops / n).tolist()) if x.counted and self.exact else None, merged=x.merged,
+            levels=0 if x.operand == "real" else max(x.levels, 1), inputs=x.inputs / n, weights=x.weights,
+            intermediates=x.intermediates / n, neurons=x.neurons / n, membranes=x.membranes / n,
+            spike_bits=x.spike_bits / n,
+        )  # fmt: skip
+
+
+def operand_of(x: Tensor) -> tuple[Operand, int, int]:
+    """What the values of a tensor are; the smallest and the largest, where they are whole."""
+    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
+    if not bool((start == start.round()).all()):
+        return "real", 0, 0
+    # only 0 and 1 are their own squares
+    if torch.equal(x * x, x):
+        return "binary", 0, 1
+    if not bool((x == x.round()).all()):
+        return "real", 0, 0
+    low, high = (int(v) for v in x.aminmax())
+    return "integer", low, high
+
+
+def wider(a: Operand, b: Operand) -> Operand:
+    """The operand that holds both."""
+    return max(a, b, key=("binary", "integer", "real").index)
+
+
+def chains(model: nn.Module) -> tuple[dict[nn.Module, tuple[float, float]], set[nn.Module]]:
+    """What folding makes of the executed operations of a layer: factors when RepConv is one dense 3x3, and when
+    SepConv's tail is one dense 7x7 as well; and the layers that no spike reaches, but their authors count so."""
+    folds, merged = {}, set()
+    for module in model.modules():
+        if isinstance(module, RepConv):
+            first, tail = module.body[0], module.body[2]
+            assert isinstance(first, nn.Conv2d)
+            assert isinstance(tail, nn.Sequential)
+            # the border makes the first 1x1 and its norm no larger, so all three run on the same pixels
+            folds |= {first: (9.0, 9.0), tail[0]: (0.0, 0.0), tail[1]: (0.0, 0.0)}
+            merged |= {tail[0], tail[1]}
+        elif isinstance(module, SepConv):
+            folds |= {module.dwconv: (1.0, 0.0), module.pwconv2: (1.0, float(module.dwconv.weight[0].numel()))}
+            merged.add(module.pwconv2)
+    return folds, merged
+
+
+def uncounted(model: nn.Module) -> tuple[str, ...]:
+    """A note that names modules with matrices of their own which no hook counts."""
+    seen = [
+        name
+        for name, m in model.named_modules()
+        if not isinstance(m, WEIGHT_LAYERS) and any(p.ndim > 1 for p in m.parameters(recurse=False))
+    ]
+    return (f"not counted, no convolution or linear layer: {', '.join(seen)}",) if seen else ()
+
+
+def _matrices(grouping: str, x: Tensor) -> int:
+    """Matrices k^T v of a head that x [T, B, D, H, W] makes."""
+    t, b = x.shape[:2]
+    return {"frame": t * b, "past": t * b, "clip": b, "pixel": b * x.shape[3] * x.shape[4]}[grouping]
+
+
+def _over_steps(x: Tensor) -> Tensor:
+    """Mean of [T, ...] at each time step, float64 on the CPU."""
+    return x.detach().flatten(1).mean(1, dtype=torch.float64).cpu()
+
+
+def _storage(x: Tensor) -> int:
+    return x.untyped_storage()._cdata

@@ -1,0 +1,272 @@
+"""The energy passport: every count that was made on a clip, and what it costs under one cost model at a time."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from spikereel import __version__
+from spikereel.energy.costs import DEFAULT, PARTS, CostModel, Split, cost_model, spike_bits
+from spikereel.energy.opponents import break_even, effective_rate, opponents
+from spikereel.errors import DataError
+
+SCHEMA = "spikereel.energy/1"
+"""Name and version of the JSON; docs/energy.md describes it."""
+
+Operand = Literal["binary", "integer", "real"]
+
+DIGITS = 10
+"""Significant digits in JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCost:
+    """One weight layer or attention product, per clip of one sample."""
+
+    name: str
+    kind: str
+    macs: float
+    """Dense multiply-accumulates, those on padding included, as FLOP counters give them."""
+    inner_macs: float
+    """Those without the ones on padding zeros."""
+    folded_macs: float
+    """Dense multiply-accumulates with every RepConv folded into one dense 3x3."""
+    fused_macs: float
+    """The same with SepConv's depthwise 7x7 and the 1x1 after it folded as well."""
+    operand: Operand
+    """What was observed at the input."""
+    rate: tuple[float, ...]
+    """Per time step: firing rate of the spikes that enter the chain this layer belongs to; 1 for an analog input."""
+    analog: bool
+    """No spikes come before this layer: it is a multiply-accumulate in every cost model."""
+    synops: tuple[float, ...] | None = None
+    """Exact synaptic operations of each time step; None for real operands, and where rates were only stated."""
+    merged: bool = False
+    """Inside a chain of linear layers that its authors count as one layer on spikes."""
+    levels: int = 1
+    """Largest spike observed: 1 for binary, 0 for real operands."""
+    inputs: float = 0.0
+    """Values of the operand, read once."""
+    weights: int = 0
+    intermediates: float = 0.0
+    """Attention: values of k^T v, written and read."""
+    neurons: float = 0.0
+    """Outputs of the neurons that come after this layer and before the next."""
+    membranes: float = 0.0
+    """Updates of membranes among them: all of them, or none for artificial neurons."""
+    spike_bits: float = 0.0
+    """Bits of the spikes among them."""
+
+    @property
+    def stage(self) -> str:
+        """First part of the name."""
+        return self.name.split(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a passport comes from."""
+
+    model: str = ""
+    weights: str = ""
+    """sha256 of the weights."""
+    data: str = ""
+    """sha256 of the clips; empty where rates were stated."""
+    code: str = ""
+    """Version, and sha256 of the code that counted."""
+    seed: int | None = None
+    """Of PyTorch's generator when counting began."""
+    rates: str = "measured"
+    """What the firing rates are: measured, or stated in a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passport:
+    """Cost of one clip, measured on real clips."""
+
+    clip: tuple[int, ...]
+    """[T, C, H, W]."""
+    clips: int
+    """How many were seen."""
+    layers: tuple[LayerCost, ...]
+    firing: dict[str, tuple[float, ...]]
+    """Firing rate of every neuron, per time step."""
+    updates: dict[str, float] = field(default_factory=dict)
+    """Neuron updates of a clip."""
+    views: int = 1
+    """Views x clips of one decision."""
+    origin: Origin = Origin()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def macs(self) -> float:
+        """Dense multiply-accumulates of the clip."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def synops(self) -> float:
+        """Exact synaptic operations of the clip, in the layers on spikes."""
+        return sum(sum(layer.synops or ()) for layer in self.layers)
+
+    @property
+    def spiking(self) -> bool:
+        """False for an ANN: no layer has spikes before it."""
+        return not all(layer.analog for layer in self.layers)
+
+    @property
+    def levels(self) -> int:
+        """Largest spike of any layer."""
+        return max((layer.levels for layer in self.layers if layer.operand != "real"), default=1)
+
+    @property
+    def mean_rate(self) -> float:
+        """Mean firing rate, weighted by the operations it drives; 0 for an ANN."""
+        spiking = [layer for layer in self.layers if not layer.analog and layer.kind != "attention"]
+        macs = sum(x.macs for x in spiking)
+        return sum(x.macs * sum(x.rate) / len(x.rate) for x in spiking) / macs if macs else 0.0
+
+    def per_frame_pj(self, cost: str | CostModel = "paper", *, ann: bool = False) -> Split:
+        """Picojoules of every time step by part; ann: of the same network as an ANN."""
+        model = cost_model(cost)
+        splits = [model.ann_pj(x) if ann else model.snn_pj(x) for x in self.layers]
+        return {part: [sum(x) for x in zip(*(s[part] for s in splits), strict=True)] for part in PARTS}
+
+    def energy_mj(self, cost: str | CostModel = "paper") -> float:
+        """Millijoules of the clip."""
+        return _total(self.per_frame_pj(cost))
+
+    def ann_mj(self, cost: str | CostModel = "paper") -> float:
+        """Millijoules of the clip in the same network as an ANN: the twin with ReLU, in the words of the cost model."""
+        return _total(self.per_frame_pj(cost, ann=True))
+
+    def energy_per_frame_mj(self, cost: str | CostModel = "paper", *, ann: bool = False) -> list[float]:
+        """Millijoules of each time step."""
+        split = self.per_frame_pj(cost, ann=ann)
+        return [sum(x) * 1e-9 for x in zip(*split.values(), strict=True)]
+
+    def parts_mj(self, cost: str | CostModel = "paper") -> dict[str, float]:
+        """Millijoules by part, in total, of a decision, as an ANN, and how many times less than the ANN."""
+        parts = {part: sum(x) * 1e-9 for part, x in self.per_frame_pj(cost).items()}
+        total, ann = sum(parts.values()), self.ann_mj(cost)
+        return {
+            **parts, "total": total, "per_frame": total / self.clip[0], "per_view": total,
+            "per_decision": total * self.views, "ann": ann, "ann_over_snn": ann / total if total else 0.0,
+        }  # fmt: skip
+
+    def stages(self) -> dict[str, list[LayerCost]]:
+        """Layers by the first part of their name, in order of execution."""
+        groups: dict[str, list[LayerCost]] = {}
+        for layer in self.layers:
+            groups.setdefault(layer.stage, []).append(layer)
+        return groups
+
+    def traffic_bits(self, *, word: int = 32, membrane: int = 32) -> dict[str, float]:
+        """Bits that move for a clip: weights once a time step, membranes read and written, spikes and values."""
+        steps = self.clip[0] if self.layers else 0
+        values = sum(x.inputs * word * (1 if x.analog else 2) for x in self.layers if x.operand == "real")
+        spikes = sum(x.inputs * spike_bits(x.levels) for x in self.layers if x.operand != "real")
+        return {
+            "weights": float(sum(x.weights for x in self.layers) * word * steps),
+            "membranes": 2 * membrane * sum(x.membranes for x in self.layers),
+            "spikes": spikes + sum(x.spike_bits for x in self.layers),
+            "values": values + 2 * word * sum(x.intermediates for x in self.layers),
+        }
+
+    def to_json(self, costs: Iterable[str] | Mapping[str, CostModel] = DEFAULT) -> dict[str, Any]:
+        """Plain types under `SCHEMA`, for `json.dump`; energies under each of the cost models."""
+        models = costs if isinstance(costs, Mapping) else {name: cost_model(name) for name in costs}
+        content = {
+            "schema": SCHEMA, **dataclasses.asdict(self.origin), "clip": self.clip, "clips": self.clips,
+            "views": self.views, "spiking": self.spiking, "gmac": self.macs * 1e-9, "gsop": self.synops * 1e-9,
+            "neuron_updates": sum(self.updates.values()), "mean_rate": self.mean_rate,
+            "traffic_bits": self.traffic_bits(),
+            "energy_mj": {name: self.parts_mj(x) for name, x in models.items()},
+            "energy_per_frame_mj": {name: self.energy_per_frame_mj(x) for name, x in models.items()},
+            "opponents": {name: [dataclasses.asdict(o) for o in opponents(self, x)] for name, x in models.items()},
+            "stages": {
+                stage: {
+                    "gmac": sum(x.macs for x in layers) * 1e-9,
+                    "energy_mj": {name: sum(_pj(m, x) for x in layers) * 1e-9 for name, m in models.items()},
+                }
+                for stage, layers in self.stages().items()
+            },
+            "cost_models": {name: x.to_json() for name, x in models.items()},
+            "firing": self.firing, "updates": self.updates, "notes": self.notes,
+            "layers": [self._layer(x, models) for x in self.layers],
+        }  # fmt: skip
+        return _plain(content)
+
+    def _layer(self, layer: LayerCost, models: Mapping[str, CostModel]) -> dict[str, Any]:
+        return {
+            **dataclasses.asdict(layer),
+            "stage": layer.stage,
+            "effective_rate": effective_rate(layer),
+            "energy_mj": {name: _pj(x, layer) * 1e-9 for name, x in models.items()},
+            "ann_mj": {name: _pj(x, layer, ann=True) * 1e-9 for name, x in models.items()},
+            "break_even_rate": {name: break_even(layer, x) for name, x in models.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Passport":
+        """What `to_json` gave; DataError for anything else."""
+        if content.get("schema") != SCHEMA:
+            raise DataError(f"this is no passport of schema {SCHEMA}, but {content.get('schema')!r}; make it again")
+        own = {f.name for f in dataclasses.fields(LayerCost)}
+        try:
+            layers = tuple(LayerCost(**{k: _tuple(v) for k, v in x.items() if k in own}) for x in content["layers"])
+            origin = Origin(**{f.name: content[f.name] for f in dataclasses.fields(Origin)})
+            firing = {name: tuple(rates) for name, rates in content["firing"].items()}
+            return cls(
+                clip=tuple(content["clip"]), clips=content["clips"], layers=layers, firing=firing,
+                updates=content["updates"], views=content["views"], origin=origin, notes=tuple(content["notes"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"this passport of schema {SCHEMA} is not whole ({error}); make it again") from None
+
+
+@cache
+def code_hash() -> str:
+    """Version of the package, and sha256 of the files that count."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return f"spikereel {__version__}, {digest.hexdigest()}"
+
+
+def read_passport(path: str | Path) -> Passport:
+    """A passport from its JSON; DataError, naming the file, for anything else."""
+    try:
+        content = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds no passport; give what `spikereel energy --json` wrote")
+    try:
+        return Passport.from_json(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _pj(cost: CostModel, layer: LayerCost, *, ann: bool = False) -> float:
+    return sum(sum(x) for x in (cost.ann_pj(layer) if ann else cost.snn_pj(layer)).values())
+
+
+def _total(split: Split) -> float:
+    return sum(sum(x) for x in split.values()) * 1e-9
+
+
+def _tuple(x: Any) -> Any:
+    return tuple(x) if isinstance(x, list) else x
+
+
+def _plain(x: Any) -> Any:
+    """Lists for tuples, and no more digits than `DIGITS`."""
+    if isinstance(x, Mapping):
+        return {key: _plain(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_plain(value) for value in x]
+    return float(f"{x:.{DIGITS}g}") if isinstance(x, float) else x

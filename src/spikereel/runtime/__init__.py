@@ -1,1 +1,0 @@
-"""Running trained models and measuring what they cost."""
