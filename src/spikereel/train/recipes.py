@@ -22,7 +22,7 @@ def motion() -> Recipe:
         name="motion",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
         data=DataSpec(kind="motion", modality="surface", frames=8, stride=2, size=32, train_length=4000, workers=0),
-        optim=OptimSpec(lr=3e-3, epochs=26, batch=32, weight_decay=0.02, smoothing=0.05, clip_norm=10.0),
+        optim=OptimSpec(lr=3e-3, epochs=32, batch=32, weight_decay=0.02, smoothing=0.05, clip_norm=10.0),
     )
 
 
