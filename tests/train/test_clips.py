@@ -7,8 +7,10 @@ import pytest
 import torch
 from small import DATA, KINDS, cut_short, video_file, video_folder
 
+from spikereel.config import override
+from spikereel.data.events.augment import EventAugment
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import build_dataset, build_loader, channels_of
+from spikereel.train.clips import EVENT_KINDS, build_dataset, build_loader, channels_of, event_reading
 from spikereel.train.recipes import get_recipe
 
 
@@ -168,3 +170,55 @@ def test_event_files(tmp_path):
     shifted = build_dataset(replace(spec, shift=8), "train")
     assert not torch.equal(shifted[0][0], train[0][0])
     assert torch.equal(build_dataset(replace(spec, shift=8), "test")[5][0], video)
+
+
+def test_options_of_event_files_reach_the_reading():
+    spec = replace(
+        DATA, kind="events", form="surface", tau_us=9.0, flip=True, shift=1, rotate=2.0, zoom=0.3, drop=0.4,
+        polarity_flip=0.5, jitter_us=6.0,
+    )  # fmt: skip
+    reading = event_reading(spec, train=True, seed=7)
+    assert (reading.bins, reading.form, reading.tau_us, reading.seed) == (4, "surface", 9.0, 7)
+    assert reading.augment == EventAugment(
+        flip=0.5, polarity=0.5, shift=1, rotate=2.0, zoom=0.3, drop=0.4, jitter_us=6.0
+    )
+    assert event_reading(spec, train=False, seed=0).augment is None
+    assert event_reading(replace(spec, form="frames", by="count"), train=False, seed=0).by == "count"
+
+
+def test_kinds_of_events_and_depth_are_options():
+    for kind in (*EVENT_KINDS, "utd_mhad"):
+        assert override(DATA, [f"kind={kind}"]).kind == kind
+
+
+@pytest.fixture
+def depth_clips(tmp_path):
+    depth = np.zeros((5, 120, 160), np.uint16)
+    depth[:, 40:80, 60:90] = 2000
+    for subject in (1, 2, 3):
+        for action in range(1, 11):
+            path = tmp_path / f"a{action:02}_s{subject}_t1.npz"
+            np.savez(path, depth=depth, joints=np.zeros((5, 20, 3), np.float32))
+    return replace(DATA, kind="utd_mhad", root=str(tmp_path))
+
+
+def test_subjects_are_left_out(depth_clips):
+    train, val, test = (build_dataset(replace(depth_clips, fold=2), split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == (20, 10, 30)
+    assert {path.stem[4:6] for path, _ in val.samples} == {"s2"}
+    assert not {path for path, _ in train.samples} & {path for path, _ in val.samples}
+    for motion, channels in ((False, 1), (True, 3)):
+        spec = replace(depth_clips, depth_motion=motion)
+        assert build_dataset(spec, "test")[0][0].shape == (4, channels, 32, 32)
+        assert channels_of(spec) == channels
+    with pytest.raises(ConfigError, match=r"data\.fold is 7: .* 1, 2, 3"):
+        build_dataset(replace(depth_clips, fold=7), "train")
+
+
+def test_official_protocol_of_subjects(depth_clips):
+    spec = replace(depth_clips, protocol="official")
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == (18, 2, 10)
+    assert {path.stem[4:6] for path, _ in test.samples} == {"s2"}
+    with pytest.raises(ConfigError, match=r"data\.protocol is official"):
+        build_dataset(replace(spec, kind="ntu60"), "train")

@@ -9,6 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.cifar10_dvs import CIFAR10DVS
+from spikereel.data.events.digits import NMNIST, has_folders
+from spikereel.data.events.files import EventFolder, EventReading
+from spikereel.data.events.gesture import DVS128Gesture
+from spikereel.data.events.hardvs import HARDVS
+from spikereel.data.events.objects import DVS128Objects
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.motion import MotionClips
@@ -16,6 +23,7 @@ from spikereel.data.ntu import NTU60
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
+from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
 from spikereel.errors import ConfigError
 from spikereel.train.config import DataSpec
 
@@ -46,9 +54,18 @@ CHOSEN_BY = 10
 VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], LabelledClips]] = {
     "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
     "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
-    "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=spec.protocol),
+    "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=_ntu(spec)),
 }
 """Videos with official training and test lists."""
+
+EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]], LabelledClips]] = {
+    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(_root(spec), reading, split=split, cache=spec.cache),
+    "cifar10_dvs": lambda spec, reading, split: CIFAR10DVS(_root(spec), reading, split=split, on_error=spec.on_error),
+    "hardvs": lambda spec, reading, split: HARDVS(_root(spec), reading, split=split, on_error=spec.on_error),
+}
+"""Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
+
+EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
 
 def build_dataset(
@@ -64,8 +81,10 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     _root(spec)
-    if spec.kind in ("events", "dvs128_gesture"):
+    if spec.kind in EVENT_KINDS:
         return _events(spec, split, seed, classes)
+    if spec.kind == "utd_mhad":
+        return _utd_mhad(spec, split, seed)
     train = split == "train"
     transform = (
         TrainTransform(
@@ -95,7 +114,9 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
 
 def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
-    events = spec.kind in ("events", "dvs128_gesture") or (spec.kind == "motion" and spec.modality != "rgb")
+    if spec.kind == "utd_mhad":
+        return 3 if spec.depth_motion else 1
+    events = spec.kind in EVENT_KINDS or (spec.kind == "motion" and spec.modality != "rgb")
     return 2 if events else 3
 
 
@@ -145,6 +166,12 @@ def _third(spec: DataSpec) -> Literal[1, 2, 3]:
     return spec.fold
 
 
+def _ntu(spec: DataSpec) -> Literal["cross_subject", "cross_view"]:
+    if spec.protocol == "official":
+        raise ConfigError(f"data.protocol is {spec.protocol}: {spec.kind} has cross_subject and cross_view")
+    return spec.protocol
+
+
 def _root(spec: DataSpec) -> Path:
     if spec.root is None:
         raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the files")
@@ -168,21 +195,50 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
 
 
 def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
-    from spikereel.data.events.augment import EventAugment
-    from spikereel.data.events.files import EventFiles, EventReading
-    from spikereel.data.events.gesture import DVS128Gesture
-
-    train, root = split == "train", _root(spec)
-    augment = EventAugment(flip=0.5 if spec.flip else 0.0, shift=spec.shift, drop=spec.drop) if train else None
-    reading = EventReading(
-        bins=spec.frames, size=(spec.size, spec.size), values=spec.counts, train=train, seed=seed, augment=augment
-    )
-    if spec.kind == "dvs128_gesture":
-        return _official(spec, split, lambda name: DVS128Gesture(root, reading, split=name, cache=spec.cache))
+    root, reading = _root(spec), event_reading(spec, train=split == "train", seed=seed)
+    if spec.kind in EVENT_SETS:
+        return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
+    if spec.kind == "nmnist":
+        if has_folders(root):
+            return _official(spec, split, lambda name: NMNIST(root, reading, split=name))
+        return _part(NMNIST(root, reading), spec, split)
+    if spec.kind == "dvs128_objects":
+        part: Literal["earlier", "later", "all"] = {"train": "earlier", "val": "later", "test": "all"}[split]
+        return DVS128Objects(root, reading, part=part, classes=classes)
     folder = _folder(root, split)
     if folder is not None:
-        return EventFiles(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
-    return _part(EventFiles(root, reading, classes=classes, on_error=spec.on_error), spec, split)
+        return EventFolder(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
+    return _part(EventFolder(root, reading, classes=classes, on_error=spec.on_error), spec, split)
+
+
+def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
+    """How the events of a spec become clips, augmented where they are for training."""
+    augment = EventAugment(
+        flip=0.5 if spec.flip else 0.0, polarity=spec.polarity_flip, shift=spec.shift, rotate=spec.rotate,
+        zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
+    )  # fmt: skip
+    return EventReading(
+        bins=spec.frames, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
+        size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
+    )  # fmt: skip
+
+
+def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
+    root = _root(spec)
+    reading = DepthReading(
+        frames=spec.frames, size=spec.size, motion=spec.depth_motion, train=split == "train", shift=spec.shift,
+        rotate=spec.rotate, zoom=spec.zoom, seed=seed,
+    )  # fmt: skip
+    if spec.protocol == "official":
+        return _official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))
+    if split == "test":
+        return UTDMHAD(root, reading)
+    present = {subject for _, _, subject in find_clips(root)}
+    if spec.fold not in present:
+        raise ConfigError(
+            f"data.fold is {spec.fold}: the subjects in {root} are {', '.join(map(str, sorted(present)))}"
+        )
+    return UTDMHAD(root, reading, subjects=present - {spec.fold} if split == "train" else {spec.fold})
 
 
 def _folder(root: Path, split: Split) -> Path | None:

@@ -42,17 +42,19 @@ class DataSpec:
     """Where clips come from and how they are cut."""
 
     kind: Literal[
-        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "dvs128_gesture", "events"
-    ] = "motion"
+        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60",
+        "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
+    ] = "motion"  # fmt: skip
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
     split: Literal["train", "val", "test"] = "test"
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
     """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
-    folder, list: every 5th file from here on."""
-    protocol: Literal["cross_subject", "cross_view"] = "cross_subject"
-    """ntu60 only."""
+    utd_mhad: the subject (1 to 8); folder, list: every 5th file from here on."""
+    protocol: Literal["cross_subject", "cross_view", "official"] = "cross_subject"
+    """ntu60: cross_subject or cross_view. utd_mhad: official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8;
+    any other leaves out the subject `fold`."""
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
@@ -63,6 +65,8 @@ class DataSpec:
     """Side of the square that the model sees, in pixels."""
     modality: Literal["rgb", "events", "surface"] = "rgb"
     """motion only: colour frames, ON and OFF events, or their time surface."""
+    depth_motion: bool = False
+    """utd_mhad only: beside depth, what came closer and what went away since the frame before (3 channels, not 1)."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     """Normalisation of pixel values in [0, 1], one value or one a channel."""
@@ -80,10 +84,23 @@ class DataSpec:
     """Files: smooth before shrinking; the papers' code does not."""
     counts: Literal["count", "binary"] = "count"
     """Event files: how many events fell on a pixel in a time bin, or whether any did."""
+    form: Literal["frames", "voxels", "surface"] = "frames"
+    """Event files: events in each bin, shared between two bins, or how recent the last one of each pixel is."""
+    by: Literal["time", "count"] = "time"
+    """Event files, form=frames: bins of equal time or of equal numbers of events."""
+    tau_us: float = 50_000.0
+    """Event files, form=surface: time constant in microseconds."""
     shift: int = 0
-    """Training on event files: move clips by up to so many pixels of the sensor."""
+    """Training on event files and depth: move clips by up to so many pixels of the sensor."""
+    rotate: float = 0.0
+    zoom: float = 0.0
+    """Training on event files and depth: turn by up to so many degrees, scale by up to 1 + zoom either way."""
     drop: float = 0.0
     """Training on event files: leave out a random share of the events, up to this."""
+    polarity_flip: float = 0.0
+    """Training on event files: probability of ON and OFF exchanged."""
+    jitter_us: float = 0.0
+    """Training on event files: standard deviation of the noise on times, in microseconds."""
     cache: str | None = None
     """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
     clips: int = 1
@@ -175,8 +192,5 @@ class Recipe:
 def data_spec_of(metadata: Metadata) -> DataSpec:
     """How the clips of a trained model are made; ConfigError where its file does not say."""
     if not metadata.preprocess:
-        raise ConfigError(
-            "these weights do not say how clips are made; save them with `metadata=Metadata(preprocess=...)`, or bring "
-            "authors' weights in with `spikereel import`"
-        )
+        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
     return build(DataSpec, metadata.preprocess)

@@ -10,7 +10,7 @@ from event_writers import FIVE
 from torch.utils.data import DataLoader
 
 from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.files import EventFiles, EventReading
+from spikereel.data.events.files import EventFolder, EventReading
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.readers import read_events
 from spikereel.errors import ConfigError, DataError
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 
 def test_labels_and_items(folder):
-    data = EventFiles(folder, EventReading(bins=4))
+    data = EventFolder(folder, EventReading(bins=4))
     assert data.classes == ("0", "1")
     assert [(path.name, label) for path, label in data.samples] == [("a.bin", 0), ("b.bin", 0), ("c.BIN", 1)]
     video, label = data[-1]
@@ -50,7 +50,7 @@ def test_labels_and_items(folder):
     [("frames", to_frames), ("voxels", to_voxels), ("surface", partial(to_surface, tau_us=9000.0))],
 )
 def test_forms_and_size(folder, form, function):
-    data = EventFiles(folder, EventReading(bins=3, form=form, size=(16, 20), tau_us=9000.0))
+    data = EventFolder(folder, EventReading(bins=3, form=form, size=(16, 20), tau_us=9000.0))
     video, _ = data[0]
     assert video.shape == (3, 2, 16, 20)
     assert np.array_equal(video.numpy(), function(data.events(0), 3, size=(16, 20)))
@@ -58,33 +58,33 @@ def test_forms_and_size(folder, form, function):
 
 
 def test_frames_by_count_and_binary(folder):
-    data = EventFiles(folder, EventReading(bins=3, by="count", values="binary"))
+    data = EventFolder(folder, EventReading(bins=3, by="count", values="binary"))
     assert np.array_equal(data[0][0].numpy(), to_frames(data.events(0), 3, by="count", values="binary"))
 
 
 def test_errors_of_folders(tmp_path, folder):
     reading = EventReading(bins=2)
     with pytest.raises(DataError, match="no such folder"):
-        EventFiles(tmp_path / "absent", reading)
+        EventFolder(tmp_path / "absent", reading)
     (tmp_path / "bare").mkdir()
     with pytest.raises(DataError, match="has no subfolders"):
-        EventFiles(tmp_path / "bare", reading)
+        EventFolder(tmp_path / "bare", reading)
     with pytest.raises(DataError, match="1: is not among the classes 0"):
-        EventFiles(folder, reading, classes=("0",))
-    assert EventFiles(folder, reading, classes=("1", "0")).labels == [1, 1, 0]
+        EventFolder(folder, reading, classes=("0",))
+    assert EventFolder(folder, reading, classes=("1", "0")).labels == [1, 1, 0]
     with pytest.raises(ConfigError, match="on_error is 'ignore'"):
-        EventFiles(folder, reading, on_error="ignore")
+        EventFolder(folder, reading, on_error="ignore")
     (folder / "2").mkdir()
     with pytest.raises(DataError, match="2: class without event files"):
-        EventFiles(folder, reading)
+        EventFolder(folder, reading)
 
 
 def test_bad_files_raise_or_are_skipped(folder):
     (folder / "0/aa.bin").write_bytes(b"1234")
-    data = EventFiles(folder, EventReading(bins=2))
+    data = EventFolder(folder, EventReading(bins=2))
     with pytest.raises(DataError, match=r"aa\.bin: ends inside an event"):
         data[1]
-    data = EventFiles(folder, EventReading(bins=2), on_error="skip")
+    data = EventFolder(folder, EventReading(bins=2), on_error="skip")
     assert len(data) == 3
     ((path, reason),) = data.skipped
     assert path.name == "aa.bin"
@@ -92,7 +92,7 @@ def test_bad_files_raise_or_are_skipped(folder):
     for name in ("0/a.bin", "0/b.bin", "1/c.BIN"):
         (folder / name).write_bytes(b"1")
     with pytest.raises(DataError, match="none of 4 files is good"):
-        EventFiles(folder, EventReading(bins=2), on_error="skip")
+        EventFolder(folder, EventReading(bins=2), on_error="skip")
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_reading_refuses(options):
         EventReading(**options)
 
 
-def _train_set(folder, **options) -> EventFiles:
+def _train_set(folder, **options) -> EventFolder:
     reading = {"bins": 2, "train": True, "window_us": 50_000, "augment": EventAugment(shift=3)} | options
-    return EventFiles(folder, EventReading(**reading))
+    return EventFolder(folder, EventReading(**reading))
 
 
 def test_training_items_depend_on_seed_epoch_and_index_only(folder):
@@ -145,7 +145,7 @@ def test_set_epoch_reaches_persistent_workers(folder):
 def test_window_of_evaluation_is_the_middle(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/a.bin").write_bytes(write.nmnist([(t, 0, 0, 1) for t in range(100, 200)]))
-    data = EventFiles(tmp_path, EventReading(bins=1, window_us=10))
+    data = EventFolder(tmp_path, EventReading(bins=1, window_us=10))
     assert data[0][0].sum() == 10
     kept = data.reading._window(data.events(0), None)
     assert kept.t.tolist() == list(range(145, 155))
@@ -159,10 +159,10 @@ def test_window_of_evaluation_is_the_middle(tmp_path):
 
 
 def test_fingerprint(folder):
-    data = EventFiles(folder, EventReading(bins=2))
+    data = EventFolder(folder, EventReading(bins=2))
     before = data.fingerprint()
-    assert before == EventFiles(folder, EventReading(bins=3)).fingerprint()
-    assert before != EventFiles(folder, EventReading(bins=2), classes=("1", "0")).fingerprint()
+    assert before == EventFolder(folder, EventReading(bins=3)).fingerprint()
+    assert before != EventFolder(folder, EventReading(bins=2), classes=("1", "0")).fingerprint()
     (folder / "0/a.bin").write_bytes(write.nmnist(FIVE))
     assert before != data.fingerprint()
 
@@ -175,7 +175,7 @@ def test_real_nmnist_as_a_folder(real_data, tmp_path):
         number, label = line.split()
         (tmp_path / label).mkdir(exist_ok=True)
         (tmp_path / label / f"{number}.bs2").symlink_to(pack / f"{number}.bs2")
-    data = EventFiles(tmp_path, EventReading(bins=2, size=(17, 17)))
+    data = EventFolder(tmp_path, EventReading(bins=2, size=(17, 17)))
     assert len(data) == 1000
     assert data.classes == tuple("0123456789")
     video = torch.stack([data[i][0].flatten() for i in range(1000)])

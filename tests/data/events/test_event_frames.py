@@ -11,6 +11,7 @@ from spikereel.data.events.augment import (
     flip_horizontal,
     flip_polarity,
     jitter_time,
+    rotate_and_zoom,
     shift,
 )
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
@@ -188,6 +189,17 @@ def test_drop_and_jitter():
         jitter_time(events, -1, rng(0))
 
 
+def test_rotate_and_zoom():
+    events = make([(0, 3, 1, 1), (1, 0, 0, 0)], width=5, height=3)
+    turned = rotate_and_zoom(events, 90, 1)  # right becomes down
+    assert (turned.x.tolist(), turned.y.tolist()) == ([2], [2])
+    larger = rotate_and_zoom(events, 0, 2)
+    assert (larger.x.tolist(), larger.y.tolist(), larger.t.tolist()) == ([4], [1], [0])
+    assert rotate_and_zoom(random_events(), 0, 1).x.tolist() == random_events().x.tolist()
+    with pytest.raises(ConfigError, match="factor is 0"):
+        rotate_and_zoom(events, 0, 0)
+
+
 def test_augment():
     events, rng = random_events(), np.random.default_rng
     nothing = EventAugment()(events, rng(0))
@@ -203,6 +215,7 @@ def test_augment():
     # One option does not disturb the draws of another.
     with_jitter = EventAugment(shift=4, jitter_us=20)(events, rng(3))
     assert sorted(with_jitter.x) == sorted(EventAugment(shift=4)(events, rng(3)).x)
-    for options in ({"flip": 2}, {"shift": -1}, {"drop": 1.1}, {"jitter_us": -1}, {"polarity": -0.1}):
+    wrong = {"flip": 2, "shift": -1, "drop": 1.1, "jitter_us": -1, "rotate": 181, "zoom": -1, "polarity": -0.1}
+    for name, value in wrong.items():
         with pytest.raises(ConfigError):
-            EventAugment(**options)
+            EventAugment(**{name: value})

@@ -32,11 +32,14 @@ def read_aedat2(path: Path, *, sensor: Sensor | None = None) -> Events:
     DVS128 address: bit 0 polarity (0 is ON), 1-7 x, 8-14 y, 15 external event. DAVIS: bit 11 polarity (1 is ON),
     12-21 x, 22-30 y, 31 not an event of brightness, 10 external. External events, frames and inertia are left out.
     x and y are the addresses as they stand; jAER counts rows from the bottom and mirrors x when it shows them.
+    A header that names no camera, as those of CIFAR10-DVS, is read as of a DVS128 where `sensor` is (128, 128).
     Errors: DataError as `read_events`, and for a header that names no known camera.
     """
     data = content(path)
     text, start = header(data, b"#", last=b"#end of ascii header")
-    name = _camera(path, text, ("AEChip", "HardwareInterface"), start, len(data))
+    keys = ("AEChip", "HardwareInterface")
+    unnamed = sensor == _SENSORS["DVS128"] and start < len(data) and not any(f"{key}:" in text for key in keys)
+    name = "DVS128" if unnamed else _camera(path, text, keys, start, len(data))
     words = records(path, data, start, ">u4", columns=2)
     address = words[:, 0].astype(np.uint32)
     dvs128 = name == "DVS128"

@@ -23,10 +23,20 @@ def flip_polarity(events: Events) -> Events:
 
 def shift(events: Events, dx: int, dy: int) -> Events:
     """Every event dx columns to the right and dy rows down; those that leave the sensor are dropped."""
-    x, y = events.x.astype(np.int64) + dx, events.y.astype(np.int64) + dy
-    kept = (x >= 0) & (x < events.width) & (y >= 0) & (y < events.height)
-    moved = events.take(kept)
-    return replace(moved, x=x[kept].astype(np.uint16), y=y[kept].astype(np.uint16))
+    return _moved(events, events.x.astype(np.int64) + dx, events.y.astype(np.int64) + dy)
+
+
+def rotate_and_zoom(events: Events, degrees: float, factor: float) -> Events:
+    """Turned clockwise and enlarged about the middle of the sensor, to the nearest pixel; what leaves it is dropped.
+
+    Errors: ConfigError for a factor of 0 or less.
+    """
+    if not factor > 0:
+        raise ConfigError(f"factor is {factor}: it must be above 0")
+    middle_x, middle_y = (events.width - 1) / 2, (events.height - 1) / 2
+    right, down = events.x - middle_x, events.y - middle_y
+    cos, sin = factor * np.cos(np.radians(degrees)), factor * np.sin(np.radians(degrees))
+    return _moved(events, np.rint(middle_x + cos * right - sin * down), np.rint(middle_y + sin * right + cos * down))
 
 
 def drop_events(events: Events, rate: float, generator: np.random.Generator) -> Events:
@@ -55,11 +65,14 @@ class EventAugment:
     flip: float = 0.0  # probability of left and right exchanged; not for gestures of one hand
     polarity: float = 0.0  # probability of ON and OFF exchanged
     shift: int = 0  # pixels at most, in either direction, in x and y
+    rotate: float = 0.0  # degrees at most, either way
+    zoom: float = 0.0  # the factor is log-uniform from 1 / (1 + zoom) to 1 + zoom
     drop: float = 0.0  # the rate of each item is uniform from 0 to this
     jitter_us: float = 0.0  # standard deviation of the noise on times
 
     def __post_init__(self):
-        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", np.inf), ("jitter_us", np.inf)):
+        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", np.inf), ("rotate", 180),
+                           ("zoom", np.inf), ("jitter_us", np.inf)):  # fmt: skip
             if not 0 <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be from 0 to {high}")
 
@@ -67,10 +80,13 @@ class EventAugment:
         """The same draws in the same order whatever the options, so that one option does not disturb another."""
         flip, polarity, drop = generator.random(3)
         dx, dy = generator.integers(-self.shift, self.shift + 1, 2).tolist()
+        turn, growth = generator.uniform(-1, 1, 2)
         if flip < self.flip:
             events = flip_horizontal(events)
         if polarity < self.polarity:
             events = flip_polarity(events)
+        if self.rotate or self.zoom:
+            events = rotate_and_zoom(events, turn * self.rotate, (1 + self.zoom) ** growth)
         if dx or dy:
             events = shift(events, dx, dy)
         if self.drop:
@@ -78,3 +94,9 @@ class EventAugment:
         if self.jitter_us:
             events = jitter_time(events, self.jitter_us, generator)
         return events
+
+
+def _moved(events: Events, x: np.ndarray, y: np.ndarray) -> Events:
+    """The events at other pixels; those outside the sensor are dropped."""
+    kept = (x >= 0) & (x < events.width) & (y >= 0) & (y < events.height)
+    return replace(events.take(kept), x=x[kept].astype(np.uint16), y=y[kept].astype(np.uint16))

@@ -114,31 +114,28 @@ class EventItems(Dataset):
 
 
 class EventFiles(EventItems):
-    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventItems`.
+    """Labelled event files, `samples` of (path, label); see `EventItems`.
 
-    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. The layout of N-MNIST is such a folder: give Train/ or Test/. `sensor=(width, height)` is for files that do
-    not state it. `on_error="raise"`: a bad file is a DataError when it is reached; "skip": all files are read once at
-    construction, bad ones leave the dataset and stand in `skipped` as (path, reason).
-    Errors: DataError for a missing or empty folder, a class without files, a subfolder that is not among the given
-    classes, and no good file.
+    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
+    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
+    (path, reason). Errors: DataError for no good file.
     """
 
     def __init__(
         self,
-        root: str | PathLike,
+        samples: Sequence[tuple[Path, int]],
         reading: EventReading,
         *,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str],
+        root: Path,
         sensor: Sensor | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ):
         super().__init__(reading)
         if on_error not in ("raise", "skip"):
             raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
-        self.root, self.sensor = Path(root), sensor
+        self.root, self.sensor, self.classes, self.samples = root, sensor, tuple(classes), list(samples)
         self.skipped: list[tuple[Path, str]] = []
-        self.classes, self.samples = _folder(self.root, classes)
         if on_error == "skip":
             self._drop_bad()
         self.labels = [label for _, label in self.samples]
@@ -164,6 +161,27 @@ class EventFiles(EventItems):
             raise DataError(f"{self.root}: none of {len(self.skipped)} files is good; first: {self.skipped[0][1]}")
 
 
+class EventFolder(EventFiles):
+    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
+
+    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
+    given. Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
+    given classes.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike,
+        reading: EventReading,
+        *,
+        classes: Sequence[str] | None = None,
+        sensor: Sensor | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ):
+        names, samples = folder_samples(Path(root), classes)
+        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+
+
 def fingerprint(root: Path, items: Sequence[tuple]) -> str:
     """sha256 (hex) of the sorted lines (path relative to the root, bytes, then the rest of each item)."""
     lines = sorted(
@@ -173,8 +191,8 @@ def fingerprint(root: Path, items: Sequence[tuple]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _folder(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """The names of the classes, and (path, label) of every file."""
+def folder_samples(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """The names of the classes, and (path, label) of every file; errors as `EventFolder`."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with a subfolder per class")
     found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -1,0 +1,144 @@
+"""UTD-MHAD in both layouts, pictures of people, splits by subject; and the real clips."""
+
+import numpy as np
+import pytest
+import torch
+
+from spikereel.data.utd_mhad import UTDMHAD, DepthReading, picture, read_clip
+from spikereel.errors import ConfigError, DataError
+
+READING = DepthReading(frames=4, size=24)
+
+
+def person(frames=9, *, row=40, column=30, depth=2000):
+    """A board of 50 x 20 pixels that moves right by two pixels and 50 mm closer in each frame."""
+    video = np.zeros((frames, 120, 160), np.uint16)
+    for t in range(frames):
+        video[t, row : row + 50, column + 2 * t : column + 2 * t + 20] = depth - 50 * t
+    return video
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Actions 1 and 27 of the subjects 1, 2 and 3."""
+    for action in (1, 27):
+        for subject in (1, 2, 3):
+            joints = np.full((9, 20, 3), subject, np.float32)
+            np.savez(tmp_path / f"a{action:02}_s{subject}_t1.npz", depth=person(depth=1500 + action), joints=joints)
+    return tmp_path
+
+
+def test_picture():
+    depth = person(3, depth=2000)
+    view = picture(depth, 60)
+    assert view.shape == (3, 60, 60)
+    # side 1.1 * 49 + 1, rounded up to 55: the board is 50 / 55 of the height, in the middle
+    assert (view[1, :, 30] > 0.25).sum() in (54, 55)
+    assert view[1, -2:].max() == view[1, :2].max() == 0
+    inside = [float(v[30][v[30] > 0.4].max()) for v in view]
+    assert inside == pytest.approx([0.5 - 50 / 1500, 0.5, 0.5 + 50 / 1500], abs=0.01)
+    # far limbs stay above the background
+    depth[:, 45:50, 31:36] = 5000
+    assert picture(depth, 60)[0].unique().min() == 0
+    assert (picture(depth, 110) > 0.04).any()
+
+
+def test_a_person_at_the_border_is_padded_with_background():
+    view = picture(person(2, row=0, column=0), 40)
+    assert view.shape == (2, 40, 40)
+    assert view[0, :, 0].max() == 0
+
+
+def test_items(root):
+    data = UTDMHAD(root, READING)
+    video, label = data[-1]
+    assert (len(data), data.labels, label) == (6, [0, 0, 0, 26, 26, 26], 26)
+    assert video.shape == (4, 1, 24, 24)
+    assert video.dtype == torch.float32
+    assert 0 == video.min() < video.max() <= 1
+    moving = UTDMHAD(root, DepthReading(frames=4, size=24, motion=True))[0][0]
+    assert torch.equal(moving[:, :1], data[0][0])
+    columns = torch.arange(24.0)
+    came, went = ((moving[2, channel].sum(0) * columns).sum() / moving[2, channel].sum() for channel in (1, 2))
+    assert came > went  # the board moves right: it comes in at its right border
+    assert data.joints(1).shape == (9, 20, 3)
+    assert (data.joints(1)[0, 0, 0], data.depth(1).dtype) == (2, np.uint16)
+    assert len(UTDMHAD(root, READING, subjects=(1, 3))) == 4
+    with pytest.raises(DataError, match=r"no clips of subjects \[7\]"):
+        UTDMHAD(root, READING, subjects=(7,))
+
+
+def test_training_items_depend_on_seed_epoch_and_index_only(root):
+    def make(**options):
+        return UTDMHAD(root, DepthReading(frames=4, size=24, train=True, shift=3, rotate=9, zoom=0.2, **options))
+
+    data, same, other = make(), make(), make(seed=1)
+    _ = same[0]
+    first = data[1][0]
+    assert torch.equal(first, same[1][0])
+    assert not torch.equal(first, other[1][0])
+    data.set_epoch(1)
+    assert not torch.equal(first, data[1][0])
+    still = UTDMHAD(root, DepthReading(frames=4, size=24, train=True))[1][0]
+    assert float(still.sum()) == pytest.approx(float(UTDMHAD(root, READING)[1][0].sum()), rel=0.1)
+
+
+def test_official_layout_equals_the_npz(root, tmp_path):
+    scipy_io = pytest.importorskip("scipy.io")
+    official = tmp_path / "official"
+    for name in ("Depth", "Skeleton"):
+        (official / name).mkdir(parents=True)
+    depth, joints = read_clip(root / "a27_s2_t1.npz")
+    full = depth.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
+    scipy_io.savemat(official / "Depth/a27_s2_t1_depth.mat", {"d_depth": full})
+    with pytest.raises(DataError, match=r"skeleton\.mat: no such file"):
+        UTDMHAD(official, READING)[0]
+    scipy_io.savemat(official / "Skeleton/a27_s2_t1_skeleton.mat", {"d_skel": joints.transpose(1, 2, 0)})
+    data = UTDMHAD(official, READING)
+    assert data.labels == [26]
+    assert np.array_equal(data.depth(0), depth)
+    assert np.array_equal(data.joints(0), joints)
+    path = official / "Depth/a27_s2_t1_depth.mat"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"depth\.mat: cannot be read"):
+        read_clip(path)
+
+
+def test_files_that_lie(root):
+    path = root / "a01_s1_t1.npz"
+    whole = path.read_bytes()
+    for content, message in ((b"", "cannot be read"), (whole[:-400], "cannot be read"), (b"PK\3\4junk", "cannot be")):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"a01_s1_t1\.npz: {message}"):
+            UTDMHAD(root, READING)[0]
+    np.savez(path, depth=person()[:, ::2], joints=np.zeros((9, 20, 3)))
+    with pytest.raises(DataError, match=r"depth is \[9, 60, 160\]"):
+        read_clip(path)
+    np.savez(path, depth=0 * person(), joints=np.zeros((9, 20, 3)))
+    with pytest.raises(DataError, match="shows nobody"):
+        read_clip(path)
+    (root / "a28_s1_t1.npz").write_bytes(whole)
+    with pytest.raises(DataError, match=r"a28_s1_t1\.npz: is not named"):
+        UTDMHAD(root, READING)
+    with pytest.raises(DataError, match="has no clips"):
+        UTDMHAD(root / "Depth", READING)
+
+
+@pytest.mark.parametrize("options", [{"frames": 0}, {"size": 0}, {"shift": -1}, {"zoom": -0.1}, {"seed": -1}])
+def test_reading_refuses(options):
+    with pytest.raises(ConfigError):
+        DepthReading(**{"frames": 4, "size": 24} | options)
+
+
+@pytest.mark.realdata
+def test_real_clips(real_data):
+    """The joints lie on the person: most project onto a pixel whose depth is within 40 cm of theirs."""
+    data = UTDMHAD(real_data / "utd_mhad_half", READING)
+    assert (len(data), len(set(data.labels))) == (431, 27)
+    for index in (0, 200, 430):
+        depth, joints = data.depth(index), data.joints(index)
+        x, y, z = joints[0].T
+        column, row = (160 + 285.63 * x / z) / 2, (120 - 285.63 * y / z) / 2
+        there = depth[0, row.round().astype(int).clip(0, 119), column.round().astype(int).clip(0, 159)]
+        assert (abs(there - 1000 * z) < 400).sum() > 12
+        assert len(depth) == len(joints)
