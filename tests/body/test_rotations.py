@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.rotations import (
     forward_kinematics,
+    from_the_root,
     geodesic,
     matrix_from_6d,
     matrix_from_axis_angle,
@@ -59,13 +60,16 @@ def test_a_chain_by_hand():
                                         (-1, 0, 1))  # fmt: skip
     torch.testing.assert_close(placed, torch.tensor([[1.0, 2, 3], [1, 3, 3], [0, 3, 3]]))
     torch.testing.assert_close(turned[2], quarter @ quarter @ quarter)
+    back = forward_kinematics(quarter.expand(3, 3, 3), torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 2, 3]]), (1, 2, -1))
+    torch.testing.assert_close(back[1], placed.flip(0))
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
 def test_skeletons_are_trees_with_two_sides(skeleton):
-    assert sorted(skeleton.order) == list(range(len(skeleton.joints)))
-    assert skeleton.order[0] == skeleton.root
-    position = {j: i for i, j in enumerate(skeleton.order)}
+    order = from_the_root(skeleton.parents)
+    assert sorted(order) == list(range(len(skeleton.joints)))
+    assert order[0] == skeleton.root
+    position = {j: i for i, j in enumerate(order)}
     assert all(position[parent] < position[child] for parent, child in skeleton.bones)
     assert [skeleton.mirror[j] for j in skeleton.mirror] == list(range(len(skeleton.joints)))
     for child, parent in enumerate(skeleton.parents):

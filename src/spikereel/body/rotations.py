@@ -38,20 +38,28 @@ def geodesic(a: Tensor, b: Tensor) -> Tensor:
     return torch.arccos(cosine.clamp(_SMALLEST_COSINE_GAP - 1.0, 1.0 - _SMALLEST_COSINE_GAP))
 
 
+def from_the_root(parents: Sequence[int]) -> list[int]:
+    """All joints, parents before children; -1 is the parent of a root."""
+    done: list[int] = []
+    while len(done) < len(parents):
+        done += [j for j, parent in enumerate(parents) if j not in done and parent in (-1, *done)]
+    return done
+
+
 def forward_kinematics(rotations: Tensor, offsets: Tensor, parents: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Orientations [..., J, 3, 3] and positions [..., J, 3] of all joints in the frame of the root's parent.
 
     rotations [..., J, 3, 3]: of each joint against its parent. offsets [..., J, 3]: of each joint from its parent, in
-    the parent's frame; that of a root (parent -1) is where it is. Parents come before their children.
+    the parent's frame; that of a root (parent -1) is where it is.
     """
-    turned: list[Tensor] = []
-    placed: list[Tensor] = []
-    for j, parent in enumerate(parents):
-        own, offset = rotations[..., j, :, :], offsets[..., j, :]
+    turned: dict[int, Tensor] = {}
+    placed: dict[int, Tensor] = {}
+    for j in from_the_root(parents):
+        own, offset, parent = rotations[..., j, :, :], offsets[..., j, :], parents[j]
         if parent < 0:
-            turned.append(own)
-            placed.append(offset.expand(own.shape[:-1]))
+            turned[j], placed[j] = own, offset.expand(own.shape[:-1])
         else:
-            turned.append(turned[parent] @ own)
-            placed.append(placed[parent] + (turned[parent] @ offset[..., None])[..., 0])
-    return torch.stack(turned, dim=-3), torch.stack(placed, dim=-2)
+            turned[j] = turned[parent] @ own
+            placed[j] = placed[parent] + (turned[parent] @ offset[..., None])[..., 0]
+    joints = range(len(parents))
+    return torch.stack([turned[j] for j in joints], dim=-3), torch.stack([placed[j] for j in joints], dim=-2)

@@ -40,14 +40,6 @@ class Skeleton:
                  for n in self.joints]  # fmt: skip
         return [self.joints.index(name) for name in other]
 
-    @cached_property
-    def order(self) -> list[int]:
-        """All joints, parents before children."""
-        done: list[int] = []
-        while len(done) < len(self.parents):
-            done += [j for j, parent in enumerate(self.parents) if j not in done and parent in (-1, *done)]
-        return done
-
     def check(self, joints: int, where: str) -> None:
         """DataError unless there are as many joints as here."""
         if joints != len(self.joints):
