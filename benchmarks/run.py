@@ -1,4 +1,7 @@
-"""Benchmarks: `python benchmarks/run.py scaling`. Results go to benchmarks/results/, with hardware and versions."""
+"""Benchmarks: `python benchmarks/run.py scaling`, or `events`.
+
+Results go to benchmarks/results/, with hardware and versions.
+"""
 
 import argparse
 import json
@@ -12,6 +15,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from event_speed import events
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -100,7 +105,7 @@ def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("scaling", scaling), ("_forward", forward)):
+    for name, run in (("scaling", scaling), ("_forward", forward), ("events", events)):
         sub = commands.add_parser(name, help=run.__doc__)
         sub.set_defaults(run=run, name=name)
         sub.add_argument("--model", default="spikevideoformer_s")
@@ -108,6 +113,7 @@ def main() -> None:
         sub.add_argument("--repeats", type=int, default=3)
         sub.add_argument("--threads", type=int, default=1)
         sub.add_argument("--frames", type=int, default=4)
+        sub.add_argument("--events", type=int, default=4_000_000)
         sub.add_argument("--lengths", type=int, nargs="+", default=[4, 8, 16, 32])
     options = parser.parse_args()
     outcome = options.run(options)

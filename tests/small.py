@@ -12,7 +12,7 @@ from spikereel.data.write import write_video
 from spikereel.hub import Metadata, create_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.spikevideoformer import SpikeVideoFormer
-from spikereel.train.clips import build_dataset
+from spikereel.train.clips import build_dataset, channels_of
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
@@ -36,10 +36,12 @@ def small_recipe(folder: Path, **changes: Any) -> Recipe:
 def small_weights(path: Path, spec: DataSpec = DATA, classes: tuple[str, ...] = CLASSES) -> SpikeVideoFormer:
     """Random weights whose norms have seen clips, saved with all that `predict` and `evaluate` ask for."""
     torch.manual_seed(0)
-    model = create_model("spikevideoformer_ti", num_classes=len(classes), **SMALL)
+    model = create_model("spikevideoformer_ti", num_classes=len(classes), in_channels=channels_of(spec), **SMALL)
     # logits that differ from clip to clip
     nn.init.normal_(model.head.weight)
-    clips = build_dataset(dataclasses.replace(DATA, size=spec.size, frames=spec.frames), "train")
+    clips = build_dataset(
+        dataclasses.replace(DATA, size=spec.size, frames=spec.frames, simulate=spec.simulate), "train"
+    )
     calibrate(model, [torch.stack([clips[i][0] for i in range(8)], dim=1)])
     save_model(model.eval(), path, Metadata(name="small", classes=classes, preprocess=dataclasses.asdict(spec)))
     return model

@@ -222,3 +222,20 @@ def test_official_protocol_of_subjects(depth_clips):
     assert {path.stem[4:6] for path, _ in test.samples} == {"s2"}
     with pytest.raises(ConfigError, match=r"data\.protocol is official"):
         build_dataset(replace(spec, kind="ntu60"), "train")
+
+
+def test_simulated_events_of_any_video(tmp_path):
+    motion = replace(DATA, simulate=0.2)
+    clips = build_dataset(motion, "train")
+    video, label = clips[3]
+    assert (video.shape, label, channels_of(motion)) == ((4, 2, 32, 32), 3, 2)
+    assert video.sum() > 20
+    assert clips.simulated
+    first = video
+    clips.set_epoch(1)
+    assert not torch.equal(first, clips[3][0])
+    spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), stride=1, clips=2, simulate=0.2)
+    assert build_dataset(spec, "test", views=True)[0][0].shape == (2, 4, 2, 32, 32)
+    for options in ({"kind": "nmnist"}, {"modality": "events"}):
+        with pytest.raises(ConfigError, match=r"data\.simulate"):
+            build_dataset(replace(DATA, simulate=0.2, **options), "test")

@@ -1,12 +1,15 @@
 """Judging: views, files left out, what the result says."""
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 from small import DATA, KINDS, cut_short, small_weights, video_folder
 
+from spikereel.apps.tables import evaluation_table
 from spikereel.data.motion import CLASSES
 from spikereel.errors import DataError
 from spikereel.train.clips import build_dataset
@@ -36,7 +39,17 @@ def test_result_in_plain_types(tmp_path):
     assert list(result["per_class"]) == list(CLASSES)
     assert sum(map(sum, result["confusion"])) == 20
     assert result["skipped"] == []
+    assert result["simulated"] is False
     assert any(result["firing"].values())
+
+
+def test_simulated_events_are_called_so(tmp_path):
+    spec = replace(DATA, simulate=0.25, test_length=4)
+    outcome = evaluate(small_weights(tmp_path / "w.safetensors", spec), build_dataset(spec, "test"), spec)
+    assert outcome.to_json()["simulated"] is True
+    console = Console(file=io.StringIO(), width=200)
+    console.print(evaluation_table([outcome], "0" * 64))
+    assert "(simulated events)" in console.file.getvalue()
 
 
 def test_views_are_averaged_and_bad_files_reported(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from spikereel import __version__
 from spikereel.apps.files import writable, write_json
+from spikereel.apps.pack import add_pack
 from spikereel.errors import ConfigError, SpikereelError
 
 EPILOG = """examples:
@@ -125,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument(
         "--out", metavar="PATH", help="weights to write (default: WEIGHTS.calibrated.safetensors, here)"
     )
+
+    data = commands.add_parser("data", help="prepare data", description="Prepare data.")
+    add_pack(data.add_subparsers(title="commands", required=True, metavar="COMMAND"))
 
     _json(command("list", _list, "list models, weights and recipes"))
     command("doctor", _doctor, "print versions, devices and active kernels")

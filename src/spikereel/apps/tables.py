@@ -258,7 +258,8 @@ def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> 
             str(x.views), x.average if x.views > 1 else "-", str(x.score.clips),
             Text(f"{x.score.top1:.2f} %", "bold green"), f"{x.score.top5:.2f} %",
         )  # fmt: skip
-    facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}", "dim"))
+    kind = " (simulated events)" if evaluation.simulated else ""
+    facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}{kind}", "dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     for name in ("clips", "correct"):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.events.simulate import log_intensity
 from spikereel.data.shapes import Pose, background, draw, keypoints, paint, random_look
 from spikereel.errors import ConfigError
 
@@ -37,7 +38,6 @@ _CONTENT_VERSION = 3
 _DIRECTION = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _TURN = {"clockwise": 1, "counterclockwise": -1}
 _GROWTH = {"zoom_in": 1, "zoom_out": -1}
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,7 @@ def events_from(video: np.ndarray, *, threshold: float) -> np.ndarray:
 
     Channel 0 (ON) is 1 where the log of the luma rose by `threshold` or more, channel 1 (OFF) where it fell so.
     """
-    luma = np.einsum("tchw,c->thw", video, _LUMA)
-    change = np.diff(np.log(luma + np.float32(0.05)), axis=0)
+    change = np.diff(log_intensity(video), axis=0)
     return np.stack([change >= threshold, change <= -threshold], axis=1).astype(np.float32)
 
 

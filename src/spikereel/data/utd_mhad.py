@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from spikereel.data.events.files import fingerprint
+from spikereel.data.npz import load_arrays
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
@@ -200,11 +200,12 @@ def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -
 
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return arrays["depth"], arrays["joints"]
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile, NotImplementedError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as a clip of depth and joints ({error}); copy it again") from error
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    arrays = load_arrays(path, "copy it again")
+    if not {"depth", "joints"} <= arrays.keys():
+        raise DataError(f"{path}: has no depth and joints but {', '.join(arrays) or 'nothing'}; copy it again")
+    return arrays["depth"], arrays["joints"]
 
 
 def _mat(path: Path, name: str) -> np.ndarray:

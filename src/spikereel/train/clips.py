@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -16,6 +17,7 @@ from spikereel.data.events.files import EventFolder, EventReading
 from spikereel.data.events.gesture import DVS128Gesture
 from spikereel.data.events.hardvs import HARDVS
 from spikereel.data.events.objects import DVS128Objects
+from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.motion import MotionClips
@@ -78,6 +80,8 @@ def build_dataset(
     views: all `spec.clips` x `spec.crops` of them; otherwise the middle clip and crop. Training clips come as
     [copies, T, C, H, W] where `spec.copies` is above 1.
     """
+    if spec.simulate is not None:
+        return _simulated(spec, split, seed, classes, views, progress)
     if spec.kind == "motion":
         return _motion(spec, split)
     _root(spec)
@@ -114,6 +118,8 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
 
 def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
+    if spec.simulate is not None:
+        return 2
     if spec.kind == "utd_mhad":
         return 3 if spec.depth_motion else 1
     events = spec.kind in EVENT_KINDS or (spec.kind == "motion" and spec.modality != "rgb")
@@ -221,6 +227,21 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
         bins=spec.frames, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
         size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
     )  # fmt: skip
+
+
+def _simulated(
+    spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None, views: bool,
+    progress: Callable[[int, int], None] | None,
+) -> LabelledClips:  # fmt: skip
+    """Simulated events between the frames of clips, one frame more than time bins."""
+    if spec.kind in EVENT_KINDS or spec.modality != "rgb" or spec.depth_motion:
+        raise ConfigError(f"data.simulate is for videos: data.kind={spec.kind} with these options is no video")
+    assert spec.simulate is not None
+    # Pixels in [0, 1].
+    plain = replace(spec, simulate=None, frames=spec.frames + 1, mean=(0.0,), std=(1.0,), flip=False)
+    clips = build_dataset(plain, split, seed=seed, classes=classes, views=views, progress=progress)
+    reading = event_reading(spec, train=split == "train", seed=seed)
+    return SimulatedEvents(clips, reading, EventSimulator(threshold=spec.simulate))
 
 
 def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:

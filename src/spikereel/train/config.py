@@ -51,7 +51,7 @@ class DataSpec:
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
     """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
-    utd_mhad: the subject (1 to 8); folder, list: every 5th file from here on."""
+    utd_mhad: the subject (1 to 8); folders and lists of files, nmnist as a list: every 5th file from here on."""
     protocol: Literal["cross_subject", "cross_view", "official"] = "cross_subject"
     """ntu60: cross_subject or cross_view. utd_mhad: official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8;
     any other leaves out the subject `fold`."""
@@ -101,6 +101,8 @@ class DataSpec:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
+    simulate: float | None = None
+    """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
     cache: str | None = None
     """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
     clips: int = 1

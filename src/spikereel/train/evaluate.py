@@ -27,6 +27,8 @@ class Evaluation:
     data_hash: str
     skipped: tuple[tuple[str, str], ...]
     """Files left out, each with its reason."""
+    simulated: bool = False
+    """Whether the clips are simulated events, made from video."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; accuracies in per cent."""
@@ -35,6 +37,7 @@ class Evaluation:
             "averaged": self.average, "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
             "confusion": self.score.confusion.tolist(), "data_hash": self.data_hash,
             "firing": self.rates.means(), "skipped": [list(x) for x in self.skipped],
+            "simulated": self.simulated,
         }  # fmt: skip
 
 
@@ -69,6 +72,7 @@ def evaluate(
         rates=rates,
         data_hash=dataset.fingerprint(),
         skipped=skipped,
+        simulated=getattr(dataset, "simulated", False),
     )
 
 

@@ -10,7 +10,7 @@ from event_writers import FIVE
 from torch.utils.data import DataLoader
 
 from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.files import EventFolder, EventReading
+from spikereel.data.events.files import EventFolder, EventReading, pad_clips
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.readers import read_events
 from spikereel.errors import ConfigError, DataError
@@ -62,6 +62,21 @@ def test_frames_by_count_and_binary(folder):
     assert np.array_equal(data[0][0].numpy(), to_frames(data.events(0), 3, by="count", values="binary"))
 
 
+@pytest.mark.parametrize("form", ["frames", "voxels", "surface"])
+def test_variable_length_with_masks(tmp_path, form):
+    for name, last in (("a", 1000), ("b", 3500), ("c", 3000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.bin").write_bytes(write.nmnist([(t, 0, 0, 1) for t in range(0, last + 1, 500)]))
+    data = EventFolder(tmp_path, EventReading(bin_us=1000, form=form))
+    assert [len(video) for video, _ in data] == [1, 4, 3]
+    videos, mask, labels = next(iter(DataLoader(data, batch_size=3, collate_fn=pad_clips)))
+    assert (videos.shape, labels.tolist()) == ((3, 4, 2, 34, 34), [0, 1, 2])
+    assert mask.tolist() == [[True, False, False, False], [True] * 4, [True, True, True, False]]
+    assert videos[~mask].abs().sum() == 0
+    for i in range(3):
+        assert torch.equal(videos[i][mask[i]], data[i][0])
+
+
 def test_errors_of_folders(tmp_path, folder):
     reading = EventReading(bins=2)
     with pytest.raises(DataError, match="no such folder"):
@@ -75,7 +90,7 @@ def test_errors_of_folders(tmp_path, folder):
     with pytest.raises(ConfigError, match="on_error is 'ignore'"):
         EventFolder(folder, reading, on_error="ignore")
     (folder / "2").mkdir()
-    with pytest.raises(DataError, match="2: class without event files"):
+    with pytest.raises(DataError, match="2: class without files"):
         EventFolder(folder, reading)
 
 
@@ -99,6 +114,9 @@ def test_bad_files_raise_or_are_skipped(folder):
     "options",
     [
         {"bins": 0},
+        {},
+        {"bins": 2, "bin_us": 1000},
+        {"bin_us": 0},
         {"bins": 2, "form": "picture"},
         {"bins": 2, "by": "mean"},
         {"bins": 2, "form": "voxels", "by": "count"},

@@ -190,10 +190,10 @@ def test_drop_and_jitter():
 
 
 def test_rotate_and_zoom():
-    events = make([(0, 3, 1, 1), (1, 0, 0, 0)], width=5, height=3)
+    events = make([(0, 3, 1, 1), (1, 0, 0, 0), (2, 2, 0, 1)], width=5, height=3)
     turned = rotate_and_zoom(events, 90, 1)  # right becomes down
-    assert (turned.x.tolist(), turned.y.tolist()) == ([2], [2])
-    larger = rotate_and_zoom(events, 0, 2)
+    assert (turned.x.tolist(), turned.y.tolist()) == ([2, 3], [2, 1])
+    larger = rotate_and_zoom(events, 0, 2)  # the others leave the sensor
     assert (larger.x.tolist(), larger.y.tolist(), larger.t.tolist()) == ([4], [1], [0])
     assert rotate_and_zoom(random_events(), 0, 1).x.tolist() == random_events().x.tolist()
     with pytest.raises(ConfigError, match="factor is 0"):

@@ -1,6 +1,8 @@
 """Every event format: bytes written by hand, round trips, clocks that wrap, cut and damaged files, real recordings."""
 
+import io
 import struct
+import zipfile
 
 import event_writers as write
 import numpy as np
@@ -9,7 +11,7 @@ from event_writers import FIVE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikereel.data.events import evt3
+from spikereel.data.events import evt3, prophesee
 from spikereel.data.events.readers import info, read_events
 from spikereel.errors import ConfigError, DataError
 
@@ -355,6 +357,23 @@ def test_the_extra_is_named(save, monkeypatch, name, code, module):
         read_events(save(name, write.aedat4(FIVE, code)))
 
 
+def test_arrays_that_state_more_than_they_hold(save, tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)})
+    lie = header.getvalue() + bytes(64)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in "txyp":
+            out.writestr(f"{name}.npy", lie)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as out:
+        for name in "txyp":
+            out.create_dataset(name, shape=(10**12,), dtype="i8", chunks=(1000,))
+    for path in (save("a.npy", lie), save("a.npz", archive.getvalue()), tmp_path / "a.h5"):
+        with pytest.raises(DataError, match=rf"{path.name}: .*states .*more than"):
+            read_events(path)
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("name", "form", "events", "on", "width"),
@@ -370,19 +389,31 @@ def test_the_extra_is_named(save, monkeypatch, name, code, module):
 def test_real_files(real_data, name, form, events, on, width):
     found = info(real_data / "event_zoo" / name)
     assert (found.format, found.events, found.on, found.width) == (form, events, on, width)
+    assert (found.events, found.t_first_us < found.t_last_us) == (found.on + found.off, True)
+    assert (np.diff(read_events(real_data / "event_zoo" / name).t) >= 0).all()
 
 
 @pytest.mark.realdata
-def test_real_evt3_as_decoded_by_others(real_data):
-    """The other decoder takes each of 9 stray low parts (811, then 800, no event between) for a turn of the clock."""
-    events = read_events(real_data / "event_zoo" / "expelliarmus_evt3_sample.raw")
-    other = np.load(real_data / "event_zoo" / "expelliarmus_evt3_sample.npy")
+def test_real_evt3_as_decoded_by_others(real_data, save):
+    """Equal in every event, once the other decoder's clock is set right.
+
+    It goes 4096 us ahead wherever the low part of the time falls, and once more where the high part then rises. Here it
+    falls 9 times without one (from 811 to 800, with no event between) and twice with one. The high parts run from 2861
+    to 2863, so the recording cannot last more than 3 turns of 4096 us: it lasts 9 ms, and not 54.
+    """
+    path = real_data / "event_zoo" / "expelliarmus_evt3_sample.raw"
+    events, other = read_events(path), np.load(path.with_suffix(".npy"))
     for name in ("x", "y", "p"):
         assert np.array_equal(getattr(events, name), other[name])
-    ahead = other["t"] - events.t
-    assert not ahead[:20121].any()
-    assert set(ahead % 4096) == {0}
-    # The high parts run from 2861 to 2863, so the recording cannot last more than 3 turns of 4096 us.
+    content = path.read_bytes()
+    start = prophesee.raw_header(content)[1]
+    words = np.frombuffer(content, "<u2", offset=start)
+    lows = np.flatnonzero(words >> 12 == 6)
+    falls = lows[1:][np.diff((words[lows] & 4095).astype(int)) < 0]
+    assert len(falls) == 11
+    before = [len(read_events(save("a.raw", content[: start + 2 * int(at)]))) for at in falls]
+    ahead = 4096 * np.searchsorted(before, np.arange(len(events)), side="right")
+    assert np.array_equal(other["t"], events.t + ahead)
     assert events.t[-1] - events.t[0] < 3 * 4096 < other["t"][-1] - other["t"][0]
 
 

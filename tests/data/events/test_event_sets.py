@@ -71,18 +71,18 @@ def recording(path, seconds, *, step=10_000, start=7):
 
 @pytest.fixture
 def session(tmp_path):
-    recording(tmp_path / "Cubo.aedat", 8)
+    recording(tmp_path / "Cubo.aedat", 8.3)
     recording(tmp_path / "caneca_2.aedat", 4)
     return tmp_path
 
 
 def test_objects_are_cut_in_time(session):
     whole, train, val = (DVS128Objects(session, READING, part=part) for part in ("all", "earlier", "later"))
-    assert (len(whole), len(train), len(val)) == (15 + 7, 11 + 5, 3 + 1)
+    assert (len(whole), len(train), len(val)) == (16 + 7, 12 + 5, 4 + 1)
     assert (whole.labels[0], whole.labels[-1]) == (2, 1)
     assert whole.events(3).x.tolist() == [3] * 50
-    border = max(train.events(i).t[-1] for i in range(11))
-    assert border < min(val.events(i).t[0] for i in range(3))
+    border = max(train.events(i).t[-1] for i in range(12))
+    assert border < min(val.events(i).t[0] for i in range(4))
     assert all(np.ptp(data.events(i).t) < WINDOW_US for data in (whole, train, val) for i in range(len(data)))
 
 
@@ -91,7 +91,7 @@ def test_objects_in_training_reach_into_the_next_window_but_not_past_the_part(se
     data = DVS128Objects(session, reading, part="earlier")
     assert set(data.events(3).x) == {3, 4}
     border = DVS128Objects(session, READING, part="later").events(0).t[0]
-    assert max(data.events(i).t[-1] for i in range(11)) < border
+    assert max(data.events(i).t[-1] for i in range(12)) < border
     first = data[3][0]
     data.set_epoch(1)
     assert not torch.equal(first, data[3][0])

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content, require_events, require_sensor
+from spikereel.data.npz import load_arrays
 from spikereel.errors import ConfigError, DataError
 
 _COLUMNS = ("t", "x", "y", "p")
+_DEFLATES = 1100  # times at most
 # Names that are in use for each column.
 _NAMES = (("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"), ("timestamps", "x", "y", "polarity"))
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1, "microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
@@ -33,6 +34,9 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
         with h5py.File(path, "r") as file:
             group = file["events"] if isinstance(file.get("events"), h5py.Group) else file
             names = _names(path, {key for key, value in group.items() if isinstance(value, h5py.Dataset)})
+            stated_bytes = sum(group[name].nbytes for name in names)
+            if stated_bytes > _DEFLATES * path.stat().st_size:
+                raise DataError(f"{path}: states {stated_bytes} bytes of events, more than it can hold; copy it again")
             arrays = {column: group[name][()] for column, name in zip(_COLUMNS, names, strict=True)}
             stated = {**file.attrs, **group.attrs}
             unit = {**stated, **group[names[0]].attrs}
@@ -49,14 +53,7 @@ def read_npz(path: Path, *, sensor: Sensor | None = None) -> Events:
     is ever unpickled. Errors: DataError as `read_events`, for other layouts and for objects.
     """
     content(path, 1)
-    try:
-        # numpy leaves a file that it opened itself open where it fails
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = {"events": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it ends early"
-        raise DataError(f"{path}: cannot be read as arrays ({reason}); save t, x, y and p as numbers") from error
+    arrays = load_arrays(path, "save t, x, y and p as numbers")
     stated = _stated(path, arrays)
     columns = {name: array for name, array in arrays.items() if name not in ("width", "height")}
     if len(columns) == 1:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from spikereel.data.events.augment import EventAugment
@@ -25,7 +26,8 @@ from spikereel.errors import ConfigError, DataError
 class EventReading:
     """How events become arrays [T, 2, H, W]. Errors: ConfigError for values that do not exist or do not go together."""
 
-    bins: int  # T
+    bins: int | None = None  # T
+    bin_us: int | None = None  # or as many equal bins as it takes for none to be longer: T varies, see `pad_clips`
     form: Literal["frames", "voxels", "surface"] = "frames"  # see `to_frames`, `to_voxels`, `to_surface`
     by: Literal["time", "count"] = "time"  # of frames: bins of equal time, or of equal numbers of events
     values: Literal["count", "binary"] = "count"  # of frames
@@ -46,10 +48,12 @@ class EventReading:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: choose {', '.join(known)}")
         if self.form != "frames" and (self.by, self.values) != ("time", "count"):
             raise ConfigError(f"form is {self.form!r}: by and values are for 'frames'")
-        if self.bins < 1 or not self.tau_us > 0 or self.seed < 0 or min(self.size or (1, 1)) < 1:
+        given = [value for value in (self.bins, self.bin_us) if value is not None]
+        if len(given) != 1 or given[0] < 1:
+            raise ConfigError(f"bins is {self.bins} and bin_us {self.bin_us}: give one of them, at least 1")
+        if not self.tau_us > 0 or self.seed < 0 or min(self.size or (1, 1)) < 1:
             raise ConfigError(
-                f"bins {self.bins}, tau_us {self.tau_us}, seed {self.seed}, size {self.size}: "
-                f"the seed is at least 0, the others above 0"
+                f"tau_us {self.tau_us}, seed {self.seed}, size {self.size}: the seed is at least 0, the others above 0"
             )
         if self.window_us is not None and self.window_us < 1:
             raise ConfigError(f"window_us is {self.window_us}: it must be at least 1, or None for the whole recording")
@@ -61,13 +65,21 @@ class EventReading:
         events = self._window(events, generator)
         if self.augment and generator:
             events = self.augment(events, generator)
+        bins = self._bins(events)
         if self.form == "frames":
-            array = to_frames(events, self.bins, by=self.by, values=self.values, size=self.size)
+            array = to_frames(events, bins, by=self.by, values=self.values, size=self.size)
         elif self.form == "voxels":
-            array = to_voxels(events, self.bins, size=self.size)
+            array = to_voxels(events, bins, size=self.size)
         else:
-            array = to_surface(events, self.bins, tau_us=self.tau_us, size=self.size)
+            array = to_surface(events, bins, tau_us=self.tau_us, size=self.size)
         return torch.from_numpy(array)
+
+    def _bins(self, events: Events) -> int:
+        if self.bins is not None:
+            return self.bins
+        assert self.bin_us is not None
+        duration = int(events.t[-1]) - int(events.t[0]) if len(events) else 0
+        return max(-(-duration // self.bin_us), 1)
 
     def _window(self, events: Events, generator: np.random.Generator | None) -> Events:
         if self.window_us is None or not len(events):
@@ -75,6 +87,18 @@ class EventReading:
         spare = max(int(events.t[-1]) - int(events.t[0]) + 1 - self.window_us, 0)
         start = int(events.t[0]) + (spare // 2 if generator is None else int(generator.integers(spare + 1)))
         return events.between(start, start + self.window_us)
+
+
+def pad_clips(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of clips of various lengths, for `DataLoader(collate_fn=pad_clips)`.
+
+    Items `(video [T, C, H, W], label)` -> (videos [B, T, C, H, W] for the longest T, zeros after the end of each;
+    mask bool [B, T], True where a clip has frames; labels int64 [B]).
+    """
+    videos = [video for video, _ in items]
+    lengths = torch.tensor([len(video) for video in videos])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
+    return pad_sequence(videos, batch_first=True), mask, torch.tensor([label for _, label in items])
 
 
 class EventItems(Dataset):
@@ -191,7 +215,9 @@ def fingerprint(root: Path, items: Sequence[tuple]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def folder_samples(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+def folder_samples(
+    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str] = SUFFIXES
+) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """The names of the classes, and (path, label) of every file; errors as `EventFolder`."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with a subfolder per class")
@@ -202,8 +228,8 @@ def folder_samples(root: Path, classes: Sequence[str] | None) -> tuple[tuple[str
     for name in found:
         if name not in names:
             raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and p.is_file())
         if not files:
-            raise DataError(f"{root / name}: class without event files; add some or remove the folder")
+            raise DataError(f"{root / name}: class without files ({' '.join(sorted(suffixes))}); add some or remove it")
         samples += [(path, names.index(name)) for path in files]
     return names, samples

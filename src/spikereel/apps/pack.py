@@ -1,0 +1,57 @@
+"""`spikereel data pack`: a folder or list of files into shards."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spikereel.errors import ConfigError
+
+
+def add_pack(commands: Any) -> None:
+    """Register `pack` among the sub-commands of `spikereel data`."""
+    text = "pack a folder with a subfolder per class, or a list, into tar shards; goes on where it stopped"
+    sub: argparse.ArgumentParser = commands.add_parser("pack", help=text, description=text[0].upper() + text[1:] + ".")
+    sub.set_defaults(command=_pack)
+    sub.add_argument(
+        "source", metavar="SRC", help="the folder of videos or event files, or a list of lines 'path label'"
+    )
+    sub.add_argument("out", metavar="OUT", help="folder for the shards and index.json")
+    sub.add_argument("--shard-mb", type=float, default=64, metavar="MB", help="size of a shard (default: %(default)s)")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from spikereel.data.shards import pack
+
+    if not options.shard_mb > 0:
+        raise ConfigError(f"--shard-mb must be above 0, got {options.shard_mb}")
+    classes, samples = sources(Path(options.source))
+    console = Console()
+    with Progress(console=console, transient=True) as bar:
+        packing = bar.add_task("packing", total=len(samples))
+        index = pack(
+            samples, classes, options.out, shard_bytes=max(int(options.shard_mb * 2**20), 1),
+            progress=lambda done, total: bar.update(packing, completed=done, total=total),
+        )  # fmt: skip
+    size = sum(shard["bytes"] for shard in index["shards"])
+    console.print(
+        f"{index['samples']} samples of {len(classes)} classes in {len(index['shards'])} shards, "
+        f"{size / 2**20:.1f} MiB: {options.out}",
+        markup=False,
+    )
+
+
+def sources(source: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """Classes, and (path, label) of every video and event file of a folder, or of what a list names."""
+    from spikereel.data.events.files import folder_samples
+    from spikereel.data.events.readers import SUFFIXES as EVENTS
+    from spikereel.data.folder import SUFFIXES as VIDEOS
+    from spikereel.data.folder import Reading, VideoList
+    from spikereel.data.transforms import EvalTransform
+
+    if source.is_file():
+        listed = VideoList(source, Reading(frames=1, transform=EvalTransform()))
+        return listed.classes, listed.samples
+    return folder_samples(source, None, suffixes=VIDEOS | EVENTS)

@@ -1,0 +1,184 @@
+"""Events made from video: a simulator after ESIM, and clips of any dataset as simulated events.
+
+What comes from here is labelled "simulated": the format of its events, the name and the `simulated` of its datasets.
+Source: Rebecq, Gehrig, Scaramuzza 2018 (ESIM); leak and shot noise after Hu, Liu, Delbruck 2021 (v2e).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikereel.data.events.files import EventReading
+from spikereel.data.events.recording import Events
+from spikereel.errors import ConfigError
+
+FRAME_US = 40_000
+"""Time between frames where nothing else is known: 25 frames a second."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_DARK = np.float32(0.05)
+
+
+def log_intensity(video: np.ndarray) -> np.ndarray:
+    """log(luma + 0.05) of rgb or grey frames in [0, 1]: float32 [T, C, H, W] -> [T, H, W]. Errors: ConfigError."""
+    if video.ndim != 4 or video.shape[1] not in (1, 3):
+        raise ConfigError(f"the clip is {list(video.shape)}: give [T, C, H, W] with 1 or 3 channels")
+    luma = np.einsum("tchw,c->thw", video, _LUMA) if video.shape[1] == 3 else video[:, 0]
+    return np.log(luma + _DARK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSimulator:
+    """A sensor whose pixels fire where log intensity, linear between frames, moved by a threshold since they last did.
+
+    Errors: ConfigError for values out of range.
+    """
+
+    threshold: float = 0.25  # of log intensity, the mean of all pixels, ON and OFF alike
+    spread: float = 0.03  # standard deviation of the thresholds, one draw a pixel and polarity; 1/10 threshold at least
+    refractory_us: int = 0  # a pixel that fired is blind for so long; what it misses is lost
+    leak_hz: float = 0.0  # ON events a second of every pixel that sees no change
+    shot_hz: float = 0.0  # random events a second of every pixel, ON or OFF alike
+
+    def __post_init__(self):
+        if not self.threshold > 0 or min(self.spread, self.refractory_us, self.leak_hz, self.shot_hz) < 0:
+            raise ConfigError(f"{self}: threshold is above 0, the others not below")
+
+    def __call__(self, video: np.ndarray, times_us: Sequence[int], generator: np.random.Generator) -> Events:
+        """Frames in [0, 1], [T, C, H, W] with C 1 or 3, and their times -> events in the order of time.
+
+        The first frame sets the references, so a still clip gives noise at most. Errors: ConfigError for another shape,
+        fewer than 2 frames, values outside [0, 1] or not finite, and times that do not rise.
+        """
+        times = np.asarray(times_us, np.int64)
+        if len(video) < 2 or len(video) != len(times) or (np.diff(times) <= 0).any():
+            raise ConfigError(f"{len(video)} frames at {times.tolist()}: give two or more, each with a later time")
+        level = log_intensity(video).reshape(len(video), -1)
+        if not (video.min() >= 0 and video.max() <= 1):
+            raise ConfigError(f"the frames go from {video.min()} to {video.max()}: scale them to [0, 1]")
+        height, width = video.shape[-2:]
+        on, off = np.maximum(
+            generator.normal(self.threshold, self.spread, (2, level.shape[1])), self.threshold / 10
+        )  # fmt: skip
+        moved = np.zeros(level.shape[1])  # since the reference
+        last = np.full(level.shape[1], np.iinfo(np.int64).min // 2)
+        parts = []
+        for k in range(len(times) - 1):
+            duration = int(times[k + 1] - times[k])
+            after = moved + (level[k + 1] - level[k]) + self.leak_hz * duration / 1e6 * on
+            pixel, share, p = _crossings(moved, after, on, off)
+            moved = after - np.bincount(pixel, np.where(p, on[pixel], -off[pixel]), len(after))
+            noise = self._noise(duration, len(after), generator)
+            pixel, share, p = (np.concatenate(pair) for pair in zip((pixel, share, p), noise, strict=True))
+            t = times[k] + np.rint(share * duration).astype(np.int64)
+            order = np.lexsort((pixel, t))
+            t, pixel, p = t[order], pixel[order], p[order]
+            kept = self._ready(t, pixel, last)
+            parts.append((t[kept], pixel[kept], p[kept]))
+        t, pixel, p = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Events(
+            t=t, x=(pixel % width).astype(np.uint16), y=(pixel // width).astype(np.uint16), p=p,
+            width=width, height=height, format="simulated", source="simulated events",
+        )  # fmt: skip
+
+    def _noise(self, duration: int, pixels: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Pixel, share of the duration, and polarity of shot noise."""
+        count = generator.poisson(self.shot_hz * duration / 1e6 * pixels)
+        return generator.integers(0, pixels, count), generator.random(count), generator.random(count) < 0.5
+
+    def _ready(self, t: np.ndarray, pixel: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Which events find their pixel ready; `last`, when each pixel last fired, is brought up to date."""
+        kept = np.ones(len(t), bool)
+        if not self.refractory_us:
+            return kept
+        order = np.argsort(pixel, kind="stable")
+        fresh = np.diff(pixel[order], prepend=-1) != 0
+        number = np.arange(len(order)) - np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))
+        for n in range(int(number.max(initial=-1)) + 1):
+            those = order[number == n]  # the n-th event of each pixel
+            ready = t[those] - last[pixel[those]] >= self.refractory_us
+            kept[those] = ready
+            last[pixel[those[ready]]] = t[those[ready]]
+        return kept
+
+
+def _crossings(
+    before: np.ndarray, after: np.ndarray, on: np.ndarray, off: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every crossing of a multiple of the thresholds on the way from `before` to `after`: pixel, when, polarity.
+
+    When is the share of the way, in (0, 1]. `before` is less than a threshold away from the reference.
+    """
+    p = after > 0
+    step = np.where(p, on, -off)
+    count = np.floor(after / step).astype(np.int64)
+    pixel = np.repeat(np.arange(len(after)), count)
+    number = np.arange(len(pixel)) - np.repeat(np.cumsum(count) - count, count) + 1
+    share = (number * step[pixel] - before[pixel]) / (after - before)[pixel]
+    return pixel, share, p[pixel]
+
+
+class Clips(Protocol):
+    """A dataset of items `(video, label)`."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+    def fingerprint(self) -> str: ...
+
+
+class SimulatedEvents(Dataset):
+    """The clips of any dataset as simulated events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says.
+
+    `clips` gives float videos in [0, 1], [T', C, H, W] with frames `frame_us` apart, or several views of a video
+    [views, T', C, H, W], which come out as [views, T, 2, H, W]. All noise is seeded by (reading.seed, epoch, index);
+    where `reading.train` is not set, the epoch is 0.
+    """
+
+    simulated = True
+
+    def __init__(self, clips: Clips, reading: EventReading, simulator: EventSimulator, *, frame_us: int = FRAME_US):
+        self.clips, self.reading, self.simulator, self.frame_us = clips, reading, simulator, frame_us
+        self.classes = tuple(clips.classes)
+        self.name = f"simulated events of {type(clips).__name__}"
+        self.skipped = getattr(clips, "skipped", [])
+        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the clips, the noise and the augmentations of the items that are read from now on."""
+        self._epoch.fill_(epoch)
+        self.clips.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        video, label = self.clips[index]
+        epoch = int(self._epoch) if self.reading.train else 0
+        generator = np.random.default_rng(np.random.SeedSequence([self.reading.seed, epoch, index % len(self)]))
+        if video.ndim == 4:
+            return self._item(video, generator), label
+        return torch.stack([self._item(view, generator) for view in video]), label
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the clips' fingerprint and the simulator: the data hash of a run."""
+        text = f"{self.name} {self.simulator} {self.frame_us} {self.clips.fingerprint()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _item(self, video: Tensor, generator: np.random.Generator) -> Tensor:
+        times = range(0, len(video) * self.frame_us, self.frame_us)
+        events = self.simulator(video.clamp(0, 1).numpy(), times, generator)
+        return self.reading(events, generator if self.reading.train else None)

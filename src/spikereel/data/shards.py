@@ -1,0 +1,305 @@
+"""Many small files in few large ones: tar shards with an index, split without loss by node and worker.
+
+A shard is a tar file that WebDataset reads as well: of each sample `<key>.<suffix>` with the file as it was and
+`<key>.cls` with its label. `index.json` beside the shards holds what splitting needs: where each sample lies. It is
+written last, so a folder without one is not finished.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from spikereel.errors import ConfigError, DataError
+
+INDEX = "index.json"
+SHARD_BYTES = 64 << 20
+
+_VERSION = 1
+_PLAN = "plan.sha256"  # says what the shards that are there already are of, while packing goes on
+
+Read = Callable[[Path, np.random.Generator | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One packed file."""
+
+    name: str  # key and suffix, such as "00000012.mp4"
+    data: bytes
+    label: int
+
+
+def pack(
+    samples: Sequence[tuple[Path, int]],
+    classes: Sequence[str],
+    out: str | PathLike,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write labelled files into shards of about `shard_bytes` in the folder `out`; returns the index.
+
+    Samples are spread by a fixed shuffle, so that no shard is of one class. Stopped at any point it goes on, when
+    called again, after the last whole shard. `progress(done, total)` counts samples.
+    Errors: DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
+    else; ConfigError for shard_bytes below 1 and an `out` that cannot be written.
+    """
+    if shard_bytes < 1:
+        raise ConfigError(f"shard_bytes is {shard_bytes}: it must be at least 1")
+    if not samples:
+        raise DataError("no files to pack; give a folder with a subfolder per class, or a list")
+    out, shards = Path(out), _plan(samples, shard_bytes)
+    _begin(out, shards, classes)
+    entries, done = [], 0
+    for number, members in enumerate(shards):
+        path = out / f"shard-{number:06}.tar"
+        try:
+            if not path.is_file():
+                _write_shard(path, members)
+            entries.append(_entry(path, members))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error.strerror}); make room, then pack again") from error
+        done += len(members)
+        if progress:
+            progress(done, len(samples))
+    index = {"version": _VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
+    _write(out / INDEX, json.dumps(index).encode())
+    (out / _PLAN).unlink()
+    return index
+
+
+class Shards(IterableDataset):
+    """The samples of packed shards, each exactly once an epoch over all ranks and workers: yields `Sample`.
+
+    `source` is the folder of the shards, or its URL (http or https; only the parts needed are asked for). Of the N
+    samples of an epoch, in its order of shards, consumer c of C = world x workers gets those from c N // C up to,
+    without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
+    samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
+    memory. Go on inside an epoch with `set_epoch` and `skip`.
+    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version.
+    """
+
+    def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
+        if not 0 <= rank < world:
+            raise ConfigError(f"rank is {rank} of {world}: choose 0 to {world - 1}")
+        self.source, self.rank, self.world, self.shuffle, self.seed = (
+            str(source).rstrip("/"),
+            rank,
+            world,
+            shuffle,
+            seed,
+        )
+        index = _read_index(self.source)
+        self.classes: tuple[str, ...] = tuple(index["classes"])
+        self.shards: list[dict[str, Any]] = index["shards"]
+        self.samples: int = index["samples"]
+        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
+        self._epoch, self._skip = (torch.zeros((), dtype=torch.int64).share_memory_() for _ in range(2))
+        self._batch = 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of what is read from now on, from the start of the epoch."""
+        self._epoch.fill_(epoch)
+        self._skip.fill_(0)
+
+    def skip(self, batches: int, batch: int = 1) -> None:
+        """Leave out what a DataLoader of this rank already gave in this epoch: so many batches of `batch` samples.
+
+        Counts in whatever number of workers reads next, which must be that of before.
+        """
+        self._skip.fill_(batches)
+        self._batch = batch
+
+    def __len__(self) -> int:
+        """Samples of this rank in an epoch."""
+        return (self.rank + 1) * self.samples // self.world - self.rank * self.samples // self.world
+
+    def __iter__(self) -> Iterator[Sample]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        batches = int(self._skip)
+        left = self._batch * (batches // workers + (number < batches % workers))
+        consumer, consumers = self.rank * workers + number, self.world * workers
+        first, last = (c * self.samples // consumers for c in (consumer, consumer + 1))
+        start = 0
+        for shard in self._order():
+            members = self.shards[shard]["samples"]
+            chosen = members[max(first - start, 0) : max(last - start, 0)]
+            start += len(members)
+            if self.shuffle:
+                chosen = [chosen[i] for i in self._generator(shard + 1).permutation(len(chosen))]
+            chosen, left = chosen[left:], max(left - len(chosen), 0)
+            if chosen:
+                yield from self._read(self.shards[shard], chosen)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the classes and the hashes of all shards: the data hash of a run."""
+        text = json.dumps([self.classes, [shard["sha256"] for shard in self.shards]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _order(self) -> list[int]:
+        if not self.shuffle:
+            return list(range(len(self.shards)))
+        return self._generator(0).permutation(len(self.shards)).tolist()
+
+    def _generator(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, int(self._epoch), stream]))
+
+    def _read(self, shard: dict[str, Any], members: list[list]) -> Iterator[Sample]:
+        """Some members of a shard, which are read in one go."""
+        start = min(offset for _, offset, _, _ in members)
+        stop = max(offset + size for _, offset, size, _ in members)
+        place = f"{self.source}/{shard['file']}"
+        data = _part(place, start, stop)
+        if len(data) != stop - start:
+            raise DataError(
+                f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
+            )
+        for name, offset, size, label in members:
+            yield Sample(name, data[offset - start : offset - start + size], label)
+
+
+class ShardClips(IterableDataset):
+    """Packed files as clips: yields `(video, label)`, with `read(path, generator)` of each file, for a moment on disk.
+
+    The generator, None unless `train`, is seeded by (seed, epoch, key of the sample): the same whoever reads it.
+    """
+
+    def __init__(self, shards: Shards, read: Read, *, train: bool = False):
+        self.shards, self.read, self.train, self.classes = shards, read, train, shards.classes
+
+    def set_epoch(self, epoch: int) -> None:
+        """As that of the shards."""
+        self.shards.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        with tempfile.TemporaryDirectory() as folder:
+            for sample in self.shards:
+                path = Path(folder, sample.name)
+                path.write_bytes(sample.data)
+                seeds = [self.shards.seed, int(self.shards._epoch), int(path.stem)]
+                yield self.read(path, np.random.default_rng(seeds) if self.train else None), sample.label
+                path.unlink()
+
+    def fingerprint(self) -> str:
+        """As that of the shards."""
+        return self.shards.fingerprint()
+
+
+def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[tuple[str, Path, int, int]]]:
+    """What goes into each shard: (name, path, bytes, label)."""
+    shards, filled = [[]], 0
+    for number, i in enumerate(np.random.default_rng(0).permutation(len(samples)).tolist()):
+        path, label = samples[i]
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; check the source")
+        size = path.stat().st_size
+        if filled and filled + size > shard_bytes:
+            shards.append([])
+            filled = 0
+        shards[-1].append((f"{number:08}{path.suffix.lower()}", path, size, label))
+        filled += size
+    return shards
+
+
+def _begin(out: Path, shards: list, classes: Sequence[str]) -> None:
+    """Make the folder, or see that what it holds is the start of the same."""
+    lines = [f"{name} {path.absolute()} {size} {label}" for shard in shards for name, path, size, label in shard]
+    breaks = [len(shard) for shard in shards]
+    plan = hashlib.sha256(json.dumps([lines, breaks, list(classes)]).encode()).hexdigest()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not any(out.iterdir()):
+            _write(out / _PLAN, plan.encode())
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
+    if (out / INDEX).is_file():
+        raise DataError(f"{out}: holds finished shards already; choose an empty folder")
+    if not (out / _PLAN).is_file() or (out / _PLAN).read_text() != plan:
+        raise DataError(f"{out}: holds something else than a part of these shards; choose an empty folder")
+
+
+def _write_shard(path: Path, members: list[tuple[str, Path, int, int]]) -> None:
+    part = path.with_suffix(".part")
+    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, source, size, label in members:
+            data = source.read_bytes()
+            if len(data) != size:
+                raise DataError(f"{source}: has {len(data)} bytes, {size} when packing began; pack into another folder")
+            _add(tar, name, data)
+            _add(tar, Path(name).with_suffix(".cls").name, str(label).encode())
+    part.replace(path)
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _entry(path: Path, members: list[tuple[str, Path, int, int]]) -> dict[str, Any]:
+    """The row of a shard in the index: file, bytes, sha256, and of each sample name, offset, bytes and label."""
+    with tarfile.open(path) as tar:
+        places = {member.name: (member.offset_data, member.size) for member in tar}
+    samples = [[name, *places[name], label] for name, _, _, label in members]
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "samples": samples}
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _read_index(source: str) -> dict[str, Any]:
+    place = f"{source}/{INDEX}"
+    try:
+        index = json.loads(_part(place))
+        version, shards = index["version"], index["shards"]
+        counted = sum(len(shard["samples"]) for shard in shards)
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{place}: is no index of shards ({error}); pack again") from error
+    if version != _VERSION or counted != index["samples"]:
+        raise DataError(f"{place}: version {version}, {counted} of {index['samples']} samples; pack again")
+    return index
+
+
+def _part(place: str, start: int = 0, stop: int | None = None) -> bytes:
+    """Bytes of a file or URL, fewer where it ends before `stop`."""
+    count = -1 if stop is None else stop - start
+    try:
+        if not place.startswith(("http://", "https://")):
+            with Path(place).open("rb") as file:
+                file.seek(start)
+                return file.read(count)
+        asked = {"Range": f"bytes={start}-{stop - 1}"} if stop is not None else {}
+        with urllib.request.urlopen(urllib.request.Request(place, headers=asked), timeout=60) as answer:
+            if answer.status != 206:
+                # A server that knows no ranges sends all.
+                answer.read(start)
+            return answer.read() if count < 0 else answer.read(count)
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        raise DataError(f"{place}: cannot be read ({reason}); check the path, or finish packing") from error
