@@ -174,13 +174,14 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.train.run import train
 
     result = train(recipe)
-    print(f"best validation top-1 {result.top1:.1f} % in {result.seconds:.0f} s; weights: {result.best}")
+    unit = "%" if result.monitor == "val_top1" else "mm"
+    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import evaluate_all, evaluation_json
+    from spikereel.apps.evaluate import evaluate_all, evaluate_poses, evaluation_json, pose_evaluation_json
     from spikereel.apps.importer import data_of
-    from spikereel.apps.tables import evaluation_table
+    from spikereel.apps.tables import evaluation_table, pose_table
     from spikereel.hub import load_model, weights_hash
 
     if options.batch < 1:
@@ -189,6 +190,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
     console = _console()
+    if model.task == "pose":
+        outcome = evaluate_poses(model, spec, batch=options.batch, console=console)
+        console.print(pose_table(outcome, weights_hash(model)))
+        if options.json:
+            write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
+        return
     outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
     console.print(evaluation_table(outcomes, weights_hash(model)))
     for path, reason in outcomes[0].skipped:

@@ -20,6 +20,7 @@ from spikereel.runtime.energy import ASSUMPTIONS, Passport
 if TYPE_CHECKING:
     from spikereel.apps.importer import Imported, Move
     from spikereel.train.evaluate import Evaluation
+    from spikereel.train.pose import PoseEvaluation
 
 Rates = Tensor | Sequence[float] | float
 READINGS = {"paper": "as in the papers", "folded": "folded", "as_run": "as it runs"}
@@ -278,3 +279,19 @@ def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> 
 
 def _ratio(ann: float, snn: float) -> str:
     return f"{ann / snn:.3g}" if snn else "-"
+
+
+def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableType:
+    """Errors in millimetres over a test set, then by joint, with hashes."""
+    means, joints = evaluation.score.means(), evaluation.score.per_joint()
+    facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
+    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}", "dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for name in means:
+        unit = {"pck": "%", "acceleration": "mm/frame²"}.get(name, "mm")
+        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
+    table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
+    for joint in evaluation.score.skeleton.joints:
+        table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+    return Group(facts, hashes, table)

@@ -7,7 +7,6 @@ from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from spikereel.body.camera import Camera
 from spikereel.body.rotations import matrix_from_axis_angle
 from spikereel.body.skeletons import SMPL24
 from spikereel.data.events.files import fingerprint
+from spikereel.data.npz import load_arrays
 from spikereel.data.pose import Target, Warping, check_joints, check_points, generator_of, target_of, within
 from spikereel.errors import ConfigError, DataError
 
@@ -253,8 +253,7 @@ def _files(stream: Path, folder: str, prefix: str) -> list[Path]:
 
 
 def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return {key: content[key] for key in keys}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read as {', '.join(keys)} ({error}); copy it again") from None
+    arrays = load_arrays(path, "copy it again")
+    if absent := [key for key in keys if key not in arrays]:
+        raise DataError(f"{path}: has no {', '.join(absent)}; copy it again")
+    return {key: arrays[key] for key in keys}
