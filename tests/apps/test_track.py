@@ -21,7 +21,7 @@ from spikereel.hub import Metadata, create_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.train.config import DataSpec
 from spikereel.train.pose import build_pose_dataset, start_at_mean
-from tests.data.test_utd_mhad_pose import write_clip
+from tests.people import write_clip
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
 DEPTH = DataSpec(

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from spikereel.body.smpl import load_smpl
 from spikereel.errors import DataError
-from tests.bodies import PARENTS, J, S, V, arrays, body
+from tests.people import PARENTS, J, S, V, arrays, body
 
 
 def inputs(batch=3, seed=1):

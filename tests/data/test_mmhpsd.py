@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
 from spikereel.body.rotations import forward_kinematics
 from spikereel.body.skeletons import SMPL24
@@ -20,29 +19,7 @@ from spikereel.data.mmhpsd import (
     write_frames,
 )  # fmt: skip
 from spikereel.errors import DataError
-
-OFFSETS = 0.15 * np.random.default_rng(9).normal(size=(24, 3))
-
-
-def write_stream(root, name="subject03_group1_time1", intervals=9, seed=0):
-    """Interval i has one event, in slice i % 4, row 10 i and column 7 i."""
-    stream = root / name
-    for folder in ("events_frame_04", "poses", "grey"):
-        (stream / folder).mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    for i in range(intervals):
-        frame = np.zeros((4, 256, 256), bool)
-        frame[i % 4, 10 * i, 7 * i] = True
-        np.savez(stream / f"events_frame_04/events_{i:04d}.npz", events_frame=pack(frame))
-    for i in range(intervals + 1):
-        pose = rng.normal(0, 0.2, (24, 3))
-        rotations = torch.from_numpy(Rotation.from_rotvec(pose).as_matrix())
-        _, joints = forward_kinematics(rotations, torch.from_numpy(OFFSETS), SMPL24.parents)
-        trans = np.array([0.01 * i, 0.1, 3.0])
-        np.savez(stream / f"poses/pose_{i:04d}.npz", joints3d=joints.numpy() + trans, trans=trans[None],
-                 body_pose=pose.reshape(1, 72), beta=np.full((1, 10), i / 10), joints2d=np.zeros((24, 2)))  # fmt: skip
-        Image.fromarray(np.full((256, 256), 100 + i, np.uint8)).save(stream / f"grey/grey_{i:04d}.png")
-    return stream
+from tests.people import OFFSETS, write_stream
 
 
 def test_bits_are_32768_bytes_and_come_back():

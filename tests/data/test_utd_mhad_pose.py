@@ -9,26 +9,12 @@ import torch
 
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20
-from spikereel.data.figure import draw_motion, render
 from spikereel.data.pose import Warping
-from spikereel.data.utd_mhad_pose import KINECT_DEPTH, UTDMHADPose, WindowReading
+from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
 from spikereel.errors import ConfigError, DataError
+from tests.people import write_clip
 
 READING = WindowReading(frames=4, size=48, stride=2)
-
-
-def write_clip(path, *, frames=21, seed=0, change=None):
-    """A figure before the Kinect, as the files of UTD-MHAD have it."""
-    joints = draw_motion(np.random.default_rng(seed), frames) + np.array([0.1, 0.0, 3.0], np.float32)
-    # a square of 160 with the 120 rows of the camera in the middle of it
-    camera = Camera(fx=KINECT_DEPTH.fx / 160, fy=KINECT_DEPTH.fy / 160, cx=KINECT_DEPTH.cx / 160,
-                    cy=(KINECT_DEPTH.cy + 20) / 160)  # fmt: skip
-    depth, _ = render(joints, camera, 160)
-    depth = np.where(np.isfinite(depth), 1000 * depth, 0).astype(np.uint16)[:, 20:140]
-    joints = joints * np.array([1, -1, 1], np.float32)
-    if change is not None:
-        depth, joints = change(depth, joints)
-    np.savez_compressed(path, depth=depth, joints=joints.astype(np.float32))
 
 
 def test_windows_of_all_frames(tmp_path):

@@ -15,7 +15,7 @@ from spikereel.body.skeletons import KINECT20, SMPL24
 from spikereel.errors import ConfigError, DataError
 from spikereel.models.heads import BodyPose, JointPose
 from spikereel.tasks.pose import PoseScore, PoseWeights, joints_of, pose_losses, procrustes
-from tests.bodies import arrays, body
+from tests.people import arrays, body
 
 NOTHING = PoseWeights(joints=0.0, translation=0.0, points=0.0, rotation=0.0, shape=0.0)
 FAR = torch.tensor([0.0, 0.0, 3.0])

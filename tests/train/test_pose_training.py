@@ -19,8 +19,7 @@ from spikereel.tasks.pose import PoseScore
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
 from spikereel.train.pose import add_clips, build_pose_dataset, evaluate_pose, start_at_mean
 from spikereel.train.run import train
-from tests.data.test_mmhpsd import write_stream
-from tests.data.test_utd_mhad_pose import write_clip
+from tests.people import write_clip, write_stream
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
 FIGURE = DataSpec(
