@@ -32,9 +32,9 @@ def test_six_numbers_and_back():
 
 
 def test_six_numbers_by_hand():
-    # x = e_y; z = e_y x (e_x + e_y) = -e_z; y = z x x = -e_z x e_y = e_x
-    expected = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
-    torch.testing.assert_close(matrix_from_6d(torch.tensor([0.0, 3, 0, 1, 1, 0])), expected)
+    # x = e_y; z = e_y x (e_y + e_z) = e_x; y = z x x = e_x x e_y = e_z
+    expected = torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    torch.testing.assert_close(matrix_from_6d(torch.tensor([0.0, 3, 0, 0, 1, 1])), expected)
 
 
 def test_axis_angle_is_scipys():
@@ -71,7 +71,10 @@ def test_skeletons_are_trees_with_two_sides(skeleton):
     assert order[0] == skeleton.root
     position = {j: i for i, j in enumerate(order)}
     assert all(position[parent] < position[child] for parent, child in skeleton.bones)
-    assert [skeleton.mirror[j] for j in skeleton.mirror] == list(range(len(skeleton.joints)))
+    other = {"left": "right", "right": "left"}
+    for j, name in enumerate(skeleton.joints):
+        side, _, part = name.partition("_")
+        assert skeleton.joints[skeleton.mirror[j]] == (f"{other[side]}_{part}" if side in other else name)
     for child, parent in enumerate(skeleton.parents):
         # the mirrored bone is the bone of the mirrored joints
         assert parent < 0 or skeleton.parents[skeleton.mirror[child]] == skeleton.mirror[parent]
