@@ -10,6 +10,7 @@ import torch
 
 from spikereel.apps.cli import main
 from spikereel.apps.draw_pose import overlay, strip
+from spikereel.apps.predict import predict
 from spikereel.apps.track import Recording, one_euro, read_recording, run_pose, track
 from spikereel.body.bvh import read_bvh
 from spikereel.body.camera import Camera
@@ -17,7 +18,7 @@ from spikereel.body.skeletons import KINECT20
 from spikereel.data.video import probe
 from spikereel.data.write import write_video
 from spikereel.errors import ConfigError, DataError
-from spikereel.hub import Metadata, create_model, save_model
+from spikereel.hub import Metadata, create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.train.config import DataSpec
 from spikereel.train.pose import build_pose_dataset, start_at_mean
@@ -185,6 +186,14 @@ def test_the_command_writes_all_of_it(weights, clip, tmp_path):
     assert {p.name for p in out.iterdir()} == {f"a1_s1_t1.{x}" for x in ("json", "npz", "bvh", "mp4", "png")}
     found = json.loads((tmp_path / "all.json").read_text())
     assert (found["task"], found["skeleton"]["name"], len(found["joints_m"])) == ("pose", "kinect20", 11)
+
+
+def test_energy_of_a_pose(weights, clip, capsys):
+    assert main(["energy", str(weights)]) == 0
+    assert "4 held-out clips of data.kind=figure" in " ".join(capsys.readouterr().out.split())
+    assert "leave --video out" in refused(capsys, "energy", weights, "--video", clip)
+    with pytest.raises(ConfigError, match="--task pose"):
+        predict(load_model(weights), clip)
 
 
 def refused(capsys, *arguments):

@@ -61,7 +61,7 @@ def strip(path: str | PathLike, track: Track, truth: np.ndarray | None = None) -
             if joints is not None:
                 _bones(axes, track, joints[number] - joints[number, root], colour)
         axes.set(xlim=(-0.9, 0.9), ylim=(-0.9, 0.9), zlim=(-1.1, 0.9), title=f"frame {number}")
-        axes.set_box_aspect((1.8, 1.8, 2.0))
+        axes.set_box_aspect((1.8, 1.8, 2.0), zoom=1.4)
         axes.view_init(elev=12, azim=-65)
         axes.tick_params(labelbottom=False, labelleft=False, labelright=False)
     FigureCanvasAgg(figure)

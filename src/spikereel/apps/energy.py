@@ -7,10 +7,12 @@ from spikereel.data.motion import MotionClips
 from spikereel.errors import ConfigError
 from spikereel.hub import ARCHITECTURES, architecture, create_model, load_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runtime.energy import Passport, measure
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import data_spec_of
+from spikereel.train.pose import build_pose_dataset
 
 CLIPS = 10
 
@@ -30,6 +32,8 @@ def energy_of(
     model = load_model(name)
     if frames is not None or size is not None:
         raise ConfigError("trained weights are measured at the frames and size they were trained for; leave both out")
+    if model.task == "pose":
+        return _of_poses(model, name, video)
     if video is not None:
         return predict(model, video, views=1).passport, f"firing rates measured on {video}"
     spec = data_spec_of(model.metadata)
@@ -38,6 +42,17 @@ def energy_of(
     dataset = build_dataset(spec, "test")
     clips = torch.stack([dataset[i][0] for i in range(CLIPS)], dim=1)
     return measure(model, clips), f"firing rates measured on {CLIPS} fresh procedural clips"
+
+
+def _of_poses(model: VideoModel, name: str, video: str | None) -> tuple[Passport, str]:
+    """Measured on clips that training did not see."""
+    if video is not None:
+        raise ConfigError(f"{name} is for pose, which is measured on the held-out clips of its data; leave --video out")
+    spec = data_spec_of(model.metadata)
+    dataset = build_pose_dataset(spec, "val")
+    count = min(CLIPS, len(dataset))
+    clips = torch.stack([dataset[i * len(dataset) // count][0] for i in range(count)], dim=1)
+    return measure(model, clips), f"firing rates measured on {count} held-out clips of data.kind={spec.kind}"
 
 
 def _untrained(name: str, frames: int, size: int) -> tuple[Passport, str]:

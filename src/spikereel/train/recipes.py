@@ -97,7 +97,7 @@ def utd_mhad_pose() -> Recipe:
         name="utd_mhad_pose",
         data=DataSpec(
             kind="utd_mhad", modality="depth", depth_motion=True, frames=8, size=48, rotate=10.0, zoom=0.1, shift=2,
-            flip=True, workers=0,
+            workers=0,
         ),
         optim=replace(base.optim, epochs=60),
         run=RunSpec(validate_every=5),
