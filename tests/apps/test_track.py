@@ -76,6 +76,10 @@ def test_windows_fade_by_hand(model):
     # windows of 3 with weights 1 2 1, two frames in both of them
     expected = torch.stack([one[0], (2 * one[1] + two[0]) / 3, (one[2] + 2 * two[1]) / 3, two[2]])
     torch.testing.assert_close(run_pose(model, video, 3, overlap=0.7).joints, expected)
+    video = torch.rand(7, 1, 3, 32, 32)
+    one, two, three = (model(video[i : i + 3])[0].joints for i in (0, 2, 4))
+    joints = run_pose(model, video, 3, overlap=0.4).joints
+    torch.testing.assert_close(joints[[2, 4]], torch.stack([(one[2] + two[0]) / 2, (two[2] + three[0]) / 2]))
     for wrong in (1.0, -0.1):
         with pytest.raises(ConfigError, match="overlap"):
             run_pose(model, video, 3, overlap=wrong)

@@ -39,6 +39,15 @@ def test_points_go_where_the_picture_goes(warp):
     torch.testing.assert_close(seen, warp.points(points, KINECT20), atol=2e-3, rtol=0)
 
 
+def test_a_quarter_turn_by_hand():
+    warp = Warp(angle=np.pi / 2)
+    right, below = torch.tensor([[[0.9, 0.5]]]).expand(1, 20, 2), torch.tensor([[[0.5, 0.9]]]).expand(1, 20, 2)
+    torch.testing.assert_close(warp.points(right, KINECT20), below)
+    joints = torch.zeros(1, 20, 3)
+    joints[:, 0, 0] = 1.0
+    assert warp.joints(joints, KINECT20)[0, 0].tolist() == pytest.approx([0, 1, 0], abs=1e-6)
+
+
 @pytest.mark.parametrize("warp", WARPS)
 def test_joints_go_where_the_points_go(warp):
     generator = torch.Generator().manual_seed(1)
