@@ -127,7 +127,7 @@ def test_any_field_of_svformer_can_be_given(field):
 
 
 def test_the_field_tests_leave_no_field_out():
-    assert {f.name for f in dataclasses.fields(SpikeVideoFormerConfig)} == {*FIELDS, "neuron"}
+    assert {f.name for f in dataclasses.fields(SpikeVideoFormerConfig)} == {*FIELDS, "neuron", "task", "pose"}
     assert {f.name for f in dataclasses.fields(SVFormerConfig)} == {*SVFORMER_FIELDS, "neuron"}
     assert {f.name for f in dataclasses.fields(NeuronConfig)} == set(NEURON_FIELDS)
 

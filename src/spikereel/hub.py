@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.config import build, unknown_key
-from spikereel.errors import WeightsError
-from spikereel.layers.neuron import NeuronConfig
+from spikereel.errors import ConfigError, WeightsError
 from spikereel.layers.observe import count_macs
 from spikereel.models.base import VideoModel
 from spikereel.models.files import FAMILIES, read_weights, weights_hash, write_weights
@@ -20,6 +19,9 @@ from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import WEIGHTS, read_folder
 from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
 from spikereel.models.svformer import SVFormerConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = [
     "ARCHITECTURES", "Architecture", "Metadata", "ModelInfo", "Published", "architecture", "create_model",
@@ -32,6 +34,9 @@ SVDF = "Zou et al., SpikeVideoFormer, ICML 2025"
 SDT2 = "Yao et al., Spike-driven Transformer V2 (Meta-SpikeFormer), ICLR 2024"
 SVF = "Yu et al., SVFormer, 2024 (arXiv 2406.15034)"
 OWN = "Spikereel; a small one for CPUs, tests and demos"
+
+TASK_PARTS = ("pose",)
+"""Fields of a configuration that hold the options of one task, and are called as the task."""
 
 ANN = ".ann"
 """Ending of the name of a model's twin: the same graph with ReLU in place of every spiking neuron."""
@@ -158,23 +163,25 @@ def create_model(name: str, **config: Any) -> VideoModel:
     """A model with fresh weights.
 
     name: a key of `list_models()`. config: any field of its configuration (`SpikeVideoFormerConfig` or
-    `SVFormerConfig`), or of `NeuronConfig` (`tau`, `threshold`, `surrogate`, ...); `neuron` may be the kind alone
-    ("lif", "plif", "if", "ilif", "relu").
+    `SVFormerConfig`), of `NeuronConfig` (`tau`, `threshold`, `surrogate`, ...) or, with task="pose", of `PoseConfig`
+    (`body`, `joints`, `regressor`, ...); `neuron` may be the kind alone ("lif", "plif", "if", "ilif", "relu").
     Raises ConfigError for an unknown name or field, naming the nearest one.
     """
     base = architecture(name).config
     values = dataclasses.asdict(base)
-    neuron = values["neuron"]
-    fields = {f.name for f in dataclasses.fields(base)}
+    nested = {part: values[part] for part in ("neuron", *TASK_PARTS) if part in values}
     for key, value in config.items():
-        if key == "neuron":
-            neuron |= {"kind": value} if isinstance(value, str) else _as_dict(value)
-        elif key in fields:
+        owner = next((part for part, own in nested.items() if key in own and key not in values), None)
+        if key in nested:
+            nested[key] |= {"kind": value} if isinstance(value, str) else _as_dict(value)
+        elif key in values:
             values[key] = value
-        elif key in neuron:
-            neuron[key] = value
+        elif owner is None:
+            raise unknown_key(key, [*values, *(name for own in nested.values() for name in own)])
+        elif owner in TASK_PARTS and config.get("task", values.get("task")) != owner:
+            raise ConfigError(f"option {key!r} belongs to task={owner!r}; give that as well")
         else:
-            raise unknown_key(key, [*fields, *neuron])
+            nested[owner][key] = value
     model = _family(base)(build(type(base), values))
     model.metadata = Metadata(name=name)
     return model
@@ -250,5 +257,5 @@ def _macs(config: SpikeVideoFormerConfig | SVFormerConfig, clip: tuple[int, int,
     return count_macs(model, torch.zeros(frames, 1, *frame, device="meta"))
 
 
-def _as_dict(value: NeuronConfig | Mapping[str, Any]) -> dict[str, Any]:
-    return dataclasses.asdict(value) if isinstance(value, NeuronConfig) else dict(value)
+def _as_dict(value: "DataclassInstance | Mapping[str, Any]") -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else dataclasses.asdict(value)

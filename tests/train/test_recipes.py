@@ -47,8 +47,13 @@ def test_model_of_the_recipe_is_built_in_one_step(name):
     svformer = recipe.model.name.startswith("svformer")
     own = {"depths": (1, 1, 1, 1), "head_dim": 8} if svformer else {"depths": (1, 1)}
     small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), start=None, **own)
-    model = build_model(small, recipe.data, classes=("a", "b"))
-    assert (model.config.num_classes, model.config.widths) == (2, (8, 16, 16, 24))
+    pose = recipe.task == "pose"
+    model = build_model(small, recipe.data, **({"joints": 24} if pose else {"classes": ("a", "b")}))
+    assert model.config.widths == (8, 16, 16, 24)
+    if pose:
+        assert (model.config.task, model.config.pose.joints) == ("pose", 24)
+    else:
+        assert model.config.num_classes == 2
     if svformer:
         assert (model.config.frames, model.config.image_size) == (recipe.data.frames, recipe.data.size)
     if recipe.model.threshold is not None:

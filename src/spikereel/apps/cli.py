@@ -100,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
     predict.add_argument("--views", type=int, default=1, help="clips in time to average (default: %(default)s)")
     predict.add_argument("--no-video", action="store_true", help="write no annotated video")
+    predict.add_argument(
+        "--task", choices=("classification", "pose"),
+        help="what is expected of the weights; pose: joints of every frame, drawn over the video and in 3D",
+    )  # fmt: skip
+    predict.add_argument(
+        "--box", metavar="L,T,W,H", help="pose: the person in the frame, pixels (default: found in depth)"
+    )
+    predict.add_argument("--camera", metavar="FX,FY,CX,CY", help="pose: intrinsics of the frames, pixels")
+    predict.add_argument("--smooth", action="store_true", help="pose: one-euro filter")
+    predict.add_argument("--smpl", metavar="FILE", help="pose in parameters of SMPL: your copy of the body model")
     _json(predict)
 
     energy = command("energy", _energy, "the energy passport of a clip: counts, cost models, opponents, break-even")
@@ -208,14 +218,15 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.train.run import train
 
     result = train(recipe)
-    print(f"best validation top-1 {result.top1:.1f} % in {result.seconds:.0f} s; weights: {result.best}")
+    unit = "%" if result.monitor == "val_top1" else "mm"
+    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import evaluate_all, evaluation_json
+    from spikereel.apps.evaluate import evaluate_all, evaluate_poses, evaluation_json, pose_evaluation_json
     from spikereel.apps.importer import data_of
-    from spikereel.apps.tables import evaluation_table
+    from spikereel.apps.tables import evaluation_table, pose_table
     from spikereel.hub import load_model, weights_hash
 
     if options.batch < 1:
@@ -224,6 +235,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
     console = _console()
+    if model.task == "pose":
+        outcome = evaluate_poses(model, spec, batch=options.batch, console=console)
+        console.print(pose_table(outcome, weights_hash(model)))
+        if options.json:
+            write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
+        return
     outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
     console.print(evaluation_table(outcomes, weights_hash(model)))
     for path, reason in outcomes[0].skipped:
@@ -242,6 +259,13 @@ def _predict(options: argparse.Namespace) -> None:
     for path in (out / "x.json", options.json):
         writable(path)
     model = load_model(options.model)
+    if options.task not in (None, model.task):
+        raise ConfigError(
+            f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
+        )
+    if model.task == "pose":
+        _predict_pose(options, model)
+        return
     # all files are read before anything is written, so a broken one leaves nothing half done
     predictions = [predict(model, video, views=options.views) for video in options.videos]
     console = _console()
@@ -259,6 +283,66 @@ def _predict(options: argparse.Namespace) -> None:
     if options.json:
         results = [p.to_json() for p in predictions]
         write_json(options.json, results[0] if len(results) == 1 else results)
+
+
+def _predict_pose(options: argparse.Namespace, model: Any) -> None:
+    from dataclasses import replace
+
+    from rich.progress import Progress
+
+    from spikereel.apps.draw_pose import overlay, strip
+    from spikereel.apps.track import read_recording, track
+    from spikereel.body.camera import Camera
+    from spikereel.train.config import data_spec_of
+
+    box = _numbers("--box", options.box)
+    camera = _numbers("--camera", options.camera)
+    lens = None if camera is None else Camera(**dict(zip(("fx", "fy", "cx", "cy"), camera, strict=True)))
+    spec = data_spec_of(model.metadata)
+    spec = replace(spec, smpl=options.smpl or spec.smpl)
+    console, out = _console(), Path(options.out)
+    results = []
+    with Progress(console=console, transient=True) as bar:
+        for video in options.videos:
+            tracking = bar.add_task(f"tracking {Path(video).name}", total=None)
+            recording = read_recording(video)
+            found = track(
+                model,
+                recording,
+                box=box,
+                camera=lens,
+                smooth=options.smooth,
+                spec=spec,
+                progress=lambda done, total, task=tracking: bar.update(task, completed=done, total=total),
+            )
+            results.append((recording, found))
+    out.mkdir(parents=True, exist_ok=True)
+    names = _distinct([Path(found.path).stem for _, found in results])
+    for name, (recording, found) in zip(names, results, strict=True):
+        write_json(out / f"{name}.json", found.to_json())
+        found.write_npz(out / f"{name}.npz")
+        found.write_bvh(out / f"{name}.bvh")
+        if not options.no_video:
+            overlay(out / f"{name}.mp4", found, recording.shown)
+            strip(out / f"{name}.png", found)
+        kinds = "json, npz, bvh" + ("" if options.no_video else ", mp4 and png")
+        console.print(f"{len(found.joints)} frames of {found.path}; written: {out / name} as {kinds}", markup=False)
+        for note in found.notes:
+            console.print(note, style="dim", markup=False)
+    if options.json:
+        content = [found.to_json() for _, found in results]
+        write_json(options.json, content[0] if len(content) == 1 else content)
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, float, float, float] | None:
+    """The four numbers of an option."""
+    if text is None:
+        return None
+    try:
+        a, b, c, d = (float(x) for x in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{option} {text}: give four numbers with commas between") from None
+    return a, b, c, d
 
 
 def _distinct(names: list[str]) -> list[str]:

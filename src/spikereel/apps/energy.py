@@ -4,6 +4,7 @@ rates from a file, or what was written before."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,6 +24,7 @@ from spikereel.layers.calibrate import calibrate
 from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.train.clips import build_dataset
+from spikereel.train.pose import build_pose_dataset
 
 CLIPS = 10
 
@@ -66,7 +68,7 @@ def energy_of(name: str, source: Source | None = None) -> tuple[Passport, str]:
     model = load_model(name)
     if source.frames is not None or source.size is not None:
         raise ConfigError("trained weights are measured at the frames and size they were trained for; leave both out")
-    return _trained(name, model, source)
+    return _of_poses(name, model, source) if model.task == "pose" else _trained(name, model, source)
 
 
 def implied_rates(name: str, energy_mj: float, source: Source) -> dict[str, float]:
@@ -126,10 +128,23 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
             f"--data data.kind=folder data.root={path}"
         )
     dataset = build_dataset(spec, spec.split)
+    kind = "fresh procedural" if spec.kind == "motion" else spec.kind
+    return _measured(model, dataset, source.views or spec.clips * spec.crops, kind)
+
+
+def _of_poses(name: str, model: VideoModel, source: Source) -> tuple[Passport, str]:
+    """Measured on clips that training did not see."""
+    if source.video is not None:
+        raise ConfigError(f"{name} is for pose, which is measured on the held-out clips of its data; leave --video out")
+    spec = data_of(model, source.data)
+    dataset = build_pose_dataset(spec, "val")
+    return _measured(model, dataset, source.views or 1, f"held-out {spec.kind}")
+
+
+def _measured(model: VideoModel, dataset: Any, views: int, kind: str) -> tuple[Passport, str]:
+    """On clips spread over a dataset."""
     count = min(CLIPS, len(dataset))
     clips = torch.stack([dataset[i * len(dataset) // count][0] for i in range(count)], dim=1)
-    kind = "fresh procedural" if spec.kind == "motion" else spec.kind
-    views = source.views or spec.clips * spec.crops
     return measure(model, clips, views=views), f"firing rates measured on {count} {kind} clips"
 
 

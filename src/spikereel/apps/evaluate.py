@@ -12,6 +12,7 @@ from spikereel.models.base import VideoModel
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec
 from spikereel.train.evaluate import Evaluation, evaluate, protocols
+from spikereel.train.pose import PoseEvaluation, build_pose_dataset, evaluate_pose
 
 
 def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> list[Evaluation]:
@@ -45,4 +46,23 @@ def evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcomes: list
         "model": name, "weights_hash": weights_hash(model), "split": spec.split, "data": dataclasses.asdict(spec),
         **outcomes[0].to_json(), "multi_view": figures[0] if len(figures) > 1 else None, "single_view": figures[-1],
         **provenance(),
+    }  # fmt: skip
+
+
+def evaluate_poses(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> PoseEvaluation:
+    """Errors of a pose model on the split of the spec."""
+    with Progress(console=console, transient=True) as bar:
+        dataset = build_pose_dataset(spec, spec.split)
+        judging = bar.add_task("judging clips", total=len(dataset))
+        return evaluate_pose(
+            model, dataset, spec, batch=batch,
+            progress=lambda done, total: bar.update(judging, completed=done, total=total),
+        )  # fmt: skip
+
+
+def pose_evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcome: PoseEvaluation) -> dict[str, Any]:
+    """Plain types; errors in millimetres."""
+    return {
+        "model": name, "task": "pose", "weights_hash": weights_hash(model), "split": spec.split,
+        "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
     }  # fmt: skip

@@ -99,6 +99,8 @@ def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | 
     how clips were made, and for several clips of a model that sees the whole video at once.
     """
     metadata = model.metadata
+    if model.task != "classification":
+        raise ConfigError(f"these weights are for {model.task}, not for classes; use `spikereel predict --task pose`")
     spec = data_spec_of(metadata)
     clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
     if clips < 1:

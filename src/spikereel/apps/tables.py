@@ -23,6 +23,7 @@ from spikereel.models.authors import first_few
 if TYPE_CHECKING:
     from spikereel.apps.importer import Imported, Move
     from spikereel.train.evaluate import Evaluation
+    from spikereel.train.pose import PoseEvaluation
 
 Rates = Tensor | Sequence[float] | float
 HASH = 12
@@ -275,3 +276,19 @@ def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> 
         path, reason = evaluation.skipped[0]
         lines.append(Text(f"{len(evaluation.skipped)} file(s) left out; first {path}: {reason}", "yellow"))
     return Group(*lines)
+
+
+def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableType:
+    """Errors in millimetres over a test set, then by joint, with hashes."""
+    means, joints = evaluation.score.means(), evaluation.score.per_joint()
+    facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
+    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}", "dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for name in means:
+        unit = {"pck": "%", "acceleration": "mm/frame²"}.get(name, "mm")
+        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
+    table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
+    for joint in evaluation.score.skeleton.joints:
+        table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+    return Group(facts, hashes, table)

@@ -160,15 +160,26 @@ def picture(depth: np.ndarray, size: int) -> Tensor:
     clip's person: closer is brighter. Beyond the frame there is background.
     """
     person = depth > 0
+    values = torch.from_numpy(depth_values(depth, person))
+    top, left, side = square(person)
+    height, width = depth.shape[1:]
+    # Negative padding cuts off.
+    cut = F.pad(values, (-left, left + side - width, -top, top + side - height))
+    return F.interpolate(cut[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+
+
+def depth_values(depth: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """The values of `picture` for a depth [T, H, W] in mm and the mask of the person, before any cutting."""
     values = 0.5 + (np.median(depth[person]) - depth.astype(np.float32)) / RANGE_MM
-    values = torch.from_numpy(np.where(person, values.clip(_BACKGROUND, 1), 0).astype(np.float32))
+    return np.where(person, values.clip(_BACKGROUND, 1), 0).astype(np.float32)
+
+
+def square(person: np.ndarray) -> tuple[int, int, int]:
+    """Top, left and side of the square around a person in all frames of a mask [T, H, W], in pixels."""
     rows, columns = (np.flatnonzero(person.any(axis=(0, axis))) for axis in (2, 1))
     side = int(np.ceil(_MARGIN * max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1))
     top, left = ((int(line[0] + line[-1]) + 1 - side) // 2 for line in (rows, columns))
-    height, width = depth.shape[1:]
-    # Negative padding cuts off.
-    square = F.pad(values, (-left, left + side - width, -top, top + side - height))
-    return F.interpolate(square[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+    return top, left, side
 
 
 def _times(total: int, frames: int, generator: np.random.Generator | None) -> Tensor:

@@ -29,6 +29,11 @@ class VideoModel(Pretrained, nn.Module):
         self.metadata = Metadata()
 
     @property
+    def task(self) -> str:
+        """What the output is: "classification" or "pose"."""
+        return getattr(self.config, "task", "classification")
+
+    @property
     def can_stream(self) -> bool:
         """Whether a call may go on from the state of the call before."""
         raise NotImplementedError

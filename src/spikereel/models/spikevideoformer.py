@@ -19,6 +19,7 @@ from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath
 from spikereel.models.base import VideoModel
+from spikereel.models.heads import Pose, PoseConfig, PoseHead, Task
 from spikereel.ops.hamming import Similarity
 
 
@@ -26,7 +27,9 @@ from spikereel.ops.hamming import Similarity
 class SpikeVideoFormerConfig:
     """Every constant of the architecture; the defaults are the published ones."""
 
+    task: Task = "classification"
     num_classes: int = 1000
+    """task="classification" only."""
     in_channels: int = 3
     widths: tuple[int, int, int, int] = (64, 128, 256, 360)
     """Channels of the four stages, C0 to C3; the first block runs at C0 / 2."""
@@ -42,6 +45,7 @@ class SpikeVideoFormerConfig:
     """Initial weight of the last norm of every residual branch; 1 as published. With 1, gradients grow by about 2.5 a
     block on the way back; 0 starts all branches at nothing, from where a small network learns much sooner."""
     neuron: NeuronConfig = field(default_factory=NeuronConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
 
     def __post_init__(self) -> None:
         schemes(self.attention)
@@ -89,7 +93,10 @@ class TransformerBlock(nn.Module):
 
 
 class SpikeVideoFormer(VideoModel):
-    """`logits, state = model(video, state)`; one frame is one time step."""
+    """`output, state = model(video, state)`; one frame is one time step.
+
+    The output is that of `config.task`: logits of the clip, or the pose at every time step.
+    """
 
     family = "spikevideoformer"
     config_class = SpikeVideoFormerConfig
@@ -114,20 +121,20 @@ class SpikeVideoFormer(VideoModel):
         self.downsample4 = Downsample(c2, c3, kernel=3, stride=1, neuron=neuron)
         self.block4 = nn.ModuleList(TransformerBlock(c3, config, rate) for rate in ramp[config.depths[0] :])
         self.lif = Neuron(neuron)
-        self.head = nn.Linear(c3, config.num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
+        self.head = PoseHead(c3, config.pose) if config.task == "pose" else _classifier(c3, config.num_classes)
         for norm in self._last_norms():
             nn.init.constant_(norm.get_parameter("weight"), config.residual_gain)
 
     def forward(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None
-    ) -> tuple[Float[Tensor, "B classes"], State]:
-        """Logits of all frames seen since the state began, and the state after the last one.
+    ) -> tuple[Float[Tensor, "B classes"] | Pose, State]:
+        """The output of the task, and the state after the last frame.
 
+        Classification: logits of all frames seen since the state began, the head applied to the mean spikes over time;
+        this equals the published mean over time of the head, and does not depend on how the frames were split.
+        Pose: `JointPose` or `BodyPose` at each of these frames.
         state: None at the start of a clip. Only `spatial` and `causal` attention can go on from a state; the others see
-        a whole clip at once, and raise StateError. The logits are the head applied to the mean spikes over time, which
-        equals the published mean over time of the head, and does not depend on how the frames were split.
+        a whole clip at once, and raise StateError.
         Raises DataError for a video of the wrong shape or with values that are not finite.
         """
         self._check(video, state)
@@ -135,13 +142,10 @@ class SpikeVideoFormer(VideoModel):
         features, after = self.features(video, state)
         pooled = features.flatten(3).mean(3)
         spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
-        # bfloat16 counts to 256 and no further
-        counts = spikes.sum(0, dtype=torch.promote_types(spikes.dtype, torch.float32))
-        frames = torch.full((), len(spikes), dtype=torch.int64, device=video.device)
-        if "head" in previous:
-            counts, frames = counts + previous["head"]["counts"], frames + previous["head"]["frames"]
-        after["head"] = {"counts": counts, "frames": frames}
-        return self.head((counts / frames).to(spikes.dtype)), after
+        if self.config.task == "pose":
+            return self.head(spikes), after
+        mean, after["head"] = _mean_so_far(spikes, previous.get("head"))
+        return self.head(mean), after
 
     def features(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None
@@ -188,3 +192,20 @@ class SpikeVideoFormer(VideoModel):
             )
         if state and "head" in state:
             self.check_batch(video, state["head"]["counts"])
+
+
+def _classifier(dim: int, classes: int) -> nn.Linear:
+    head = nn.Linear(dim, classes)
+    nn.init.trunc_normal_(head.weight, std=0.02)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def _mean_so_far(spikes: Tensor, sums: dict[str, Tensor] | None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean over time of spikes [T, B, D] and of those counted before; the sums go on."""
+    # bfloat16 counts to 256 and no further
+    counts = spikes.sum(0, dtype=torch.promote_types(spikes.dtype, torch.float32))
+    frames = torch.full((), len(spikes), dtype=torch.int64, device=spikes.device)
+    if sums is not None:
+        counts, frames = counts + sums["counts"], frames + sums["frames"]
+    return (counts / frames).to(spikes.dtype), {"counts": counts, "frames": frames}

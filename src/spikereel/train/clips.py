@@ -22,6 +22,7 @@ from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.kinetics import Kinetics
+from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.transforms import EvalTransform, TrainTransform
@@ -57,10 +58,10 @@ CHOSEN_BY = 10
 """Of an official training list, every tenth video is held out to choose the best weights by."""
 
 VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], LabelledClips]] = {
-    "ucf101": lambda spec, reading, split: UCF101(_root(spec), reading, split=split, fold=_third(spec)),
-    "hmdb51": lambda spec, reading, split: HMDB51(_root(spec), reading, split=split, fold=_third(spec)),
-    "ntu60": lambda spec, reading, split: NTU60(_root(spec), reading, split=split, protocol=_ntu(spec)),
-    "ntu120": lambda spec, reading, split: NTU120(_root(spec), reading, split=split, protocol=_ntu(spec)),
+    "ucf101": lambda spec, reading, split: UCF101(root_of(spec), reading, split=split, fold=_third(spec)),
+    "hmdb51": lambda spec, reading, split: HMDB51(root_of(spec), reading, split=split, fold=_third(spec)),
+    "ntu60": lambda spec, reading, split: NTU60(root_of(spec), reading, split=split, protocol=_ntu(spec)),
+    "ntu120": lambda spec, reading, split: NTU120(root_of(spec), reading, split=split, protocol=_ntu(spec)),
 }
 """Videos with official training and test lists."""
 
@@ -73,9 +74,9 @@ THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], 
 """Videos with official lists to train on, to choose by and to test on."""
 
 EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]], LabelledClips]] = {
-    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(_root(spec), reading, split=split, cache=spec.cache),
-    "cifar10_dvs": lambda spec, reading, split: CIFAR10DVS(_root(spec), reading, split=split, on_error=spec.on_error),
-    "hardvs": lambda spec, reading, split: HARDVS(_root(spec), reading, split=split, on_error=spec.on_error),
+    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(root_of(spec), reading, split=split, cache=spec.cache),
+    "cifar10_dvs": lambda spec, reading, split: CIFAR10DVS(root_of(spec), reading, split=split, on_error=spec.on_error),
+    "hardvs": lambda spec, reading, split: HARDVS(root_of(spec), reading, split=split, on_error=spec.on_error),
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
 
@@ -94,9 +95,11 @@ def build_dataset(
     """
     if spec.simulate is not None:
         return _simulated(spec, split, seed, classes, views, progress)
+    if spec.kind in ("figure", "mmhpsd"):
+        raise ConfigError(f"data.kind={spec.kind} has poses and no classes; use a recipe of task=pose")
     if spec.kind == "motion":
         return _motion(spec, split)
-    _root(spec)
+    root_of(spec)
     if spec.kind in EVENT_KINDS:
         return _events(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
@@ -135,8 +138,16 @@ class DataPassport:
         return ", ".join([*facts, "simulated events"] if self.simulated else facts)
 
 
-def data_passport(dataset: LabelledClips) -> DataPassport:
-    """The passport of a dataset of `build_dataset`."""
+class Fingerprinted(Protocol):
+    """Any dataset that knows what it read."""
+
+    def __len__(self) -> int: ...
+
+    def fingerprint(self) -> str: ...
+
+
+def data_passport(dataset: Fingerprinted) -> DataPassport:
+    """The passport of a dataset."""
     lacks = {name: len(getattr(dataset, name, ())) for name in ("missing", "skipped")}
     return DataPassport(
         clips=len(dataset), hash=dataset.fingerprint(), simulated=getattr(dataset, "simulated", False), **lacks
@@ -156,9 +167,11 @@ def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
     if spec.simulate is not None:
         return 2
-    if spec.kind == "utd_mhad":
+    if spec.kind == "mmhpsd" and spec.modality == "events":
+        return SLICES
+    if spec.kind in ("figure", "mmhpsd", "utd_mhad") and spec.modality != "events":
         return 3 if spec.depth_motion else 1
-    events = spec.kind in EVENT_KINDS or (spec.kind == "motion" and spec.modality != "rgb")
+    events = spec.kind in EVENT_KINDS or spec.modality in ("events", "surface")
     return 2 if events else 3
 
 
@@ -207,6 +220,8 @@ class Normalised(Dataset):
 def _motion(spec: DataSpec, split: Split) -> Normalised:
     length = spec.train_length if split == "train" else spec.test_length
     seed = spec.seed + ("train", "val", "test").index(split)
+    if spec.modality in ("depth", "grey"):
+        raise ConfigError(f"data.modality is {spec.modality}: motion has rgb, events and surface")
     clips = MotionClips(
         2**31 if split == "train" else length, seed=seed, frames=spec.frames, height=spec.size, width=spec.size,
         modality=spec.modality,
@@ -228,14 +243,14 @@ def _ntu(spec: DataSpec) -> Literal["cross_subject", "cross_view", "cross_setup"
     return spec.protocol
 
 
-def _root(spec: DataSpec) -> Path:
+def root_of(spec: DataSpec) -> Path:
     if spec.root is None:
         raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the files")
     return Path(spec.root)
 
 
 def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> LabelledClips:
-    root = _root(spec)
+    root = root_of(spec)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
@@ -253,7 +268,7 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
 
 
 def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
-    root, reading = _root(spec), event_reading(spec, train=split == "train", seed=seed)
+    root, reading = root_of(spec), event_reading(spec, train=split == "train", seed=seed)
     if spec.kind in EVENT_SETS:
         return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
     if spec.kind == "nmnist":
@@ -297,7 +312,7 @@ def _simulated(
 
 
 def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
-    root = _root(spec)
+    root = root_of(spec)
     reading = DepthReading(
         frames=spec.frames, size=spec.size, motion=spec.depth_motion, train=split == "train", shift=spec.shift,
         rotate=spec.rotate, zoom=spec.zoom, seed=seed,
@@ -306,12 +321,17 @@ def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
         return _official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))
     if split == "test":
         return UTDMHAD(root, reading)
-    present = {subject for _, _, subject in find_clips(root)}
+    return UTDMHAD(root, reading, subjects=leave_one_out(spec, split))
+
+
+def leave_one_out(spec: DataSpec, split: Split) -> set[int]:
+    """Subjects of UTD-MHAD: the one `data.fold` to judge on, all others that are there to train on."""
+    present = {subject for _, _, subject in find_clips(root_of(spec))}
     if spec.fold not in present:
         raise ConfigError(
-            f"data.fold is {spec.fold}: the subjects in {root} are {', '.join(map(str, sorted(present)))}"
+            f"data.fold is {spec.fold}: the subjects in {spec.root} are {', '.join(map(str, sorted(present)))}"
         )
-    return UTDMHAD(root, reading, subjects=present - {spec.fold} if split == "train" else {spec.fold})
+    return present - {spec.fold} if split == "train" else {spec.fold}
 
 
 def _folder(root: Path, split: Split) -> Path | None:

@@ -8,8 +8,10 @@ from spikereel.errors import ConfigError
 from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
 from spikereel.layers.neuron import Kind
+from spikereel.models.heads import Body, Regressor, Task
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.surrogate import Surrogate
+from spikereel.tasks.pose import PoseWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,11 @@ class ModelSpec:
     tau: float | None = None
     neuron: Kind | None = None
     surrogate: Surrogate | None = None
+    body: Body | None = None
+    """task=pose: joints, or the parameters of SMPL; the skeleton is that of the data."""
+    regressor: Regressor | None = None
+    hidden: int | None = None
+    dropout: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +52,11 @@ class DataSpec:
         "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
         "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
+        "figure", "mmhpsd",
     ] = "motion"  # fmt: skip
     root: str | None = None
-    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own."""
+    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. figure: the
+    folder of motion files (BVH), or none for motions of our own."""
     split: Literal["train", "val", "test"] = "test"
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
@@ -64,12 +73,16 @@ class DataSpec:
     """Frames between samples in time; None spreads the samples over the whole video."""
     size: int = 64
     """Side of the square that the model sees, in pixels."""
-    modality: Literal["rgb", "events", "surface"] = "rgb"
-    """motion only: colour frames, ON and OFF events, or their time surface."""
+    modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
+    """motion: colour frames, ON and OFF events, or their time surface. Pose: depth (figure, utd_mhad), grey (figure,
+    mmhpsd), or events, which the figure's grey and the depth of utd_mhad are turned into."""
     focus: tuple[str, ...] = ()
     """motion only: classes that every second training clip is of, to learn what comes late."""
     depth_motion: bool = False
-    """utd_mhad only: beside depth, what came closer and what went away since the frame before (3 channels, not 1)."""
+    """utd_mhad, figure: beside the picture, what came closer (or brighter) and the reverse since the frame before (3
+    channels, not 1)."""
+    smpl: str | None = None
+    """model.body=smpl: the file of the body model, your own copy."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     """Normalisation of pixel values in [0, 1], one value or one a channel."""
@@ -166,6 +179,15 @@ class OptimSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoseSpec:
+    """task=pose: what is trained for, and what the best weights are chosen by."""
+
+    weights: PoseWeights = field(default_factory=PoseWeights)
+    best: Literal["mpjpe", "root_mpjpe", "pel_mpjpe", "pa_mpjpe"] = "root_mpjpe"
+    """The lowest of these errors on the held-out clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """Where and how a run happens."""
 
@@ -194,18 +216,20 @@ class Recipe:
     """One run."""
 
     name: str
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     model: ModelSpec = field(default_factory=ModelSpec)
     data: DataSpec = field(default_factory=DataSpec)
     optim: OptimSpec = field(default_factory=OptimSpec)
+    pose: PoseSpec = field(default_factory=PoseSpec)
     run: RunSpec = field(default_factory=RunSpec)
+
+    def __post_init__(self) -> None:
+        if self.optim.energy_weight and self.run.checkpointing:
+            raise ConfigError("optim.energy_weight needs all activations of a step; give run.checkpointing=false")
 
 
 def data_spec_of(metadata: Metadata) -> DataSpec:
     """How the clips of a trained model are made; ConfigError where its file does not say."""
     if not metadata.preprocess:
-        raise ConfigError(
-            "these weights do not say how clips are made; save them with `metadata=Metadata(preprocess=...)`, or bring "
-            "authors' weights in with `spikereel import`"
-        )
+        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
     return build(DataSpec, metadata.preprocess)

@@ -21,46 +21,57 @@ SETTLING_STEPS = 100
 """Before that, running statistics still hold 0 and 1 (momentum 0.1), and layers that fire in training are silent."""
 
 
-class ClassificationModule(pl.LightningModule):
-    """Trains a model on batches `(videos [B, T, C, H, W], labels [B])`."""
+class TrainingModule(pl.LightningModule):
+    """Trains a model on batches whose first part is videos [B, T, C, H, W]; what is asked of it is the task's."""
+
+    monitor: str
+    """The figure of validation that the best weights are chosen by."""
+    higher_is_better: bool
 
     def __init__(self, model: VideoModel, optim: OptimSpec, *, silent_epochs: int = 2):
         super().__init__()
         if optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
             raise ConfigError("optim.energy_weight has no spikes to make fewer in an ANN; leave it at 0")
-        if optim.energy_weight and model.checkpointing:
-            raise ConfigError("optim.energy_weight needs all activations of a step; give run.checkpointing=false")
         self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        videos, labels = batch
-        if videos.ndim == 6:
-            # several augmented copies of each clip
-            labels = labels.repeat_interleave(videos.shape[1])
-            videos = videos.flatten(0, 1)
-        o = self.optim
-        if o.mixup or o.cutmix:
-            videos, labels = mixup_cutmix(
-                videos, labels, classes=self.model.config.num_classes, mixup=o.mixup, cutmix=o.cutmix,
-                smoothing=o.smoothing,
-            )  # fmt: skip
-        self._clip = clip = videos.transpose(0, 1)
-        with spike_operations(self.model) if o.energy_weight else nullcontext() as spent:
-            logits, _ = self.model(clip)
-        loss = classification_loss(logits, labels, smoothing=o.smoothing)
+    def prepare(self, batch: Any) -> tuple[Tensor, Any]:
+        """The clip [T, B, C, H, W] of a training batch, and what its output is held against."""
+        raise NotImplementedError
+
+    def loss(self, output: Any, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of an output, and figures to show."""
+        raise NotImplementedError
+
+    def begin_score(self) -> None:
+        """Forget all that was judged."""
+        raise NotImplementedError
+
+    def judge(self, batch: Any) -> None:
+        """Count a batch of validation."""
+        raise NotImplementedError
+
+    def figures(self) -> dict[str, float]:
+        """What validation found, with `monitor` among it."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, _index: int) -> Tensor:
+        clip, target = self.prepare(batch)
+        self._clip = clip
+        with spike_operations(self.model) if self.optim.energy_weight else nullcontext() as spent:
+            output, _ = self.model(clip)
+        loss, figures = self.loss(output, target)
         if spent is not None:
-            self.log("operations", spent.share, prog_bar=True)
-            loss = loss + o.energy_weight * spent.share
+            figures = {**figures, "operations": spent.share}
+            loss = loss + self.optim.energy_weight * spent.share
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
                 f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
             )
-        hit = logits.argmax(1) == (labels if labels.ndim == 1 else labels.argmax(1))
         self.log("loss", loss, prog_bar=True)
-        self.log("accuracy", 100.0 * hit.float().mean(), prog_bar=True)
+        self.log_dict(figures, prog_bar=True)
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -76,24 +87,21 @@ class ClassificationModule(pl.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        self.score = ClassificationScore(self.model.config.num_classes)
+        self.begin_score()
         self._observer = firing_rates(self.model)
         self.rates = self._observer.__enter__()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
-        videos, labels = batch
-        self.score.add(view_scores(self.model, videos), labels)
+    def validation_step(self, batch: Any, _index: int) -> None:
+        self.judge(batch)
 
     def on_validation_epoch_end(self) -> None:
         self._observer.__exit__(None, None, None)
         means = self.rates.means()
-        rate = sum(means.values()) / len(means)
-        self.log_dict({"val_top1": self.score.top1, "firing": rate}, prog_bar=True, sync_dist=True)
+        figures = self.figures() | {"firing": sum(means.values()) / len(means)}
+        self.log_dict(figures, prog_bar=True, sync_dist=True)
         if self.trainer.sanity_checking:
             return
-        self.history.append(
-            {"epoch": self.current_epoch, "step": self.global_step, "val_top1": self.score.top1, "firing": rate}
-        )
+        self.history.append({"epoch": self.current_epoch, "step": self.global_step, **figures})
         if self.global_step >= SETTLING_STEPS:
             self._guard(self.rates.silent())
 
@@ -121,6 +129,41 @@ class ClassificationModule(pl.LightningModule):
             optimizer, lambda step: warmup_cosine(step, total, o.warmup, o.min_lr / o.lr)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class ClassificationModule(TrainingModule):
+    """Batches are `(videos [B, T, C, H, W], labels [B])`."""
+
+    monitor, higher_is_better = "val_top1", True
+
+    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        videos, labels = batch
+        if videos.ndim == 6:
+            # several augmented copies of each clip
+            labels = labels.repeat_interleave(videos.shape[1])
+            videos = videos.flatten(0, 1)
+        o = self.optim
+        if o.mixup or o.cutmix:
+            videos, labels = mixup_cutmix(
+                videos, labels, classes=self.model.config.num_classes, mixup=o.mixup, cutmix=o.cutmix,
+                smoothing=o.smoothing,
+            )  # fmt: skip
+        return videos.transpose(0, 1), labels
+
+    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        hit = output.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
+        loss = classification_loss(output, target, smoothing=self.optim.smoothing)
+        return loss, {"accuracy": 100.0 * hit.float().mean()}
+
+    def begin_score(self) -> None:
+        self.score = ClassificationScore(self.model.config.num_classes)
+
+    def judge(self, batch: tuple[Tensor, Tensor]) -> None:
+        videos, labels = batch
+        self.score.add(view_scores(self.model, videos), labels)
+
+    def figures(self) -> dict[str, float]:
+        return {"val_top1": self.score.top1}
 
 
 def warmup_cosine(step: int, total: int, warmup: float, floor: float = 0.0) -> float:

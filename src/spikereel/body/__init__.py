@@ -1,0 +1,1 @@
+"""Bodies: skeletons, rotations, cameras, SMPL and motion files. Imports nothing of ours."""

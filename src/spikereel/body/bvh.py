@@ -1,0 +1,184 @@
+"""Motion capture files: BVH, the hierarchy of joints and their angles over time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spikereel.body.rotations import forward_kinematics
+from spikereel.errors import DataError
+
+_AXES = "XYZ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """What a skeleton does over time; lengths in the unit of its file, often centimetres, y up."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    """-1 for the root; parents come before their children."""
+    offsets: np.ndarray
+    """float64 [T, J, 3]: of each joint from its parent, in the parent's frame; that of the root is where it is."""
+    rotations: np.ndarray
+    """float64 [T, J, 3, 3], each against the parent's."""
+    seconds: float
+    """Of a frame."""
+
+    def joints(self) -> np.ndarray:
+        """Positions of all joints, float64 [T, J, 3]."""
+        rotations, offsets = torch.from_numpy(self.rotations), torch.from_numpy(self.offsets)
+        return forward_kinematics(rotations, offsets, self.parents)[1].numpy()
+
+
+def read_bvh(path: str | PathLike) -> Motion:
+    """The motion of a BVH file.
+
+    Rotation channels multiply in the order of the file; position channels take the place of the joint's offset. End
+    sites are no joints. Raises DataError for a file that is missing, cut short or of other contents.
+    """
+    path = Path(path)
+    try:
+        words = iter(path.read_text(encoding="utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a BVH file ({error}); check the path") from None
+    try:
+        return _motion(path, words)
+    except (StopIteration, ValueError, IndexError) as error:
+        raise DataError(f"{path}: is not a whole BVH file ({error or 'it ends too soon'}); copy it again") from None
+
+
+def write_bvh(path: str | PathLike, motion: Motion) -> None:
+    """Write a motion; every joint has three positions and three rotations (z, x, y) a frame. Whole or not at all."""
+    children: dict[int, list[int]] = {}
+    for child, parent in enumerate(motion.parents):
+        children.setdefault(parent, []).append(child)
+    lines, order = ["HIERARCHY"], []
+
+    def joint(j: int, depth: int) -> None:
+        pad = "  " * depth
+        order.append(j)
+        lines.extend([
+            f"{pad}{'JOINT' if depth else 'ROOT'} {motion.names[j]}", f"{pad}{{",
+            f"{pad}  OFFSET {_numbers(motion.offsets[0, j])}",
+            f"{pad}  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation",
+        ])  # fmt: skip
+        for child in children.get(j, []):
+            joint(child, depth + 1)
+        if j not in children:
+            lines.extend([f"{pad}  End Site", f"{pad}  {{", f"{pad}    OFFSET 0 0 0", f"{pad}  }}"])
+        lines.append(f"{pad}}}")
+
+    joint(children[-1][0], 0)
+    lines += ["MOTION", f"Frames: {len(motion.offsets)}", f"Frame Time: {motion.seconds:.8g}"]
+    rows = np.concatenate([motion.offsets, _zxy_degrees(motion.rotations)], axis=-1)[:, order]
+    lines += [_numbers(row) for row in rows.reshape(len(rows), -1)]
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text("\n".join(lines) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _motion(path: Path, words: Iterator[str]) -> Motion:
+    if next(words) != "HIERARCHY":
+        raise DataError(f"{path}: does not begin with HIERARCHY; give a BVH file")
+    names, parents, rest, channels = _hierarchy(words)
+    _expect(words, "Frames:")
+    frames = int(next(words))
+    _expect(words, "Frame", "Time:")
+    seconds = float(next(words))
+    values = np.array(list(words), dtype=np.float64)
+    width = sum(map(len, channels))
+    if frames < 1 or values.size != frames * width or not np.isfinite(values).all():
+        raise DataError(
+            f"{path}: holds {values.size} numbers for {frames} frames of {width} channels, or some are not finite; "
+            "copy it again"
+        )
+    values = values.reshape(frames, width)
+    offsets = np.repeat(np.array(rest)[None], frames, axis=0)
+    rotations = np.tile(np.eye(3), (frames, len(names), 1, 1))
+    column = 0
+    for j, own in enumerate(channels):
+        for channel in own:
+            axis, value = _AXES.index(channel[0].upper()), values[:, column]
+            if channel[1:].lower() == "position":
+                offsets[:, j, axis] = value
+            else:
+                rotations[:, j] = rotations[:, j] @ _about(axis, np.radians(value))
+            column += 1
+    return Motion(names=tuple(names), parents=tuple(parents), offsets=offsets, rotations=rotations, seconds=seconds)
+
+
+def _hierarchy(words: Iterator[str]) -> tuple[list[str], list[int], list[list[float]], list[list[str]]]:
+    """Names, parents, offsets and channels of the joints, up to and with the word MOTION."""
+    names: list[str] = []
+    parents: list[int] = []
+    rest: list[list[float]] = []
+    channels: list[list[str]] = []
+    above: list[int | None] = []  # joints whose braces are open, None for an end site
+    for word in words:
+        if word == "MOTION":
+            return names, parents, rest, channels
+        if word in ("ROOT", "JOINT"):
+            parents.append(next((j for j in reversed(above) if j is not None), -1))
+            names.append(next(words))
+            rest.append([0.0, 0.0, 0.0])
+            channels.append([])
+            above.append(len(names) - 1)
+            _expect(words, "{")
+        elif word == "End":
+            _expect(words, "Site", "{")
+            above.append(None)
+        elif word == "OFFSET":
+            offset = [float(next(words)) for _ in range(3)]
+            if above[-1] is not None:
+                rest[above[-1]] = offset
+        elif word == "CHANNELS":
+            channels[-1] = [_channel(next(words)) for _ in range(int(next(words)))]
+        elif word == "}":
+            above.pop()
+        else:
+            raise ValueError(f"unexpected word {word!r}")
+    raise ValueError("it has no MOTION")
+
+
+def _channel(word: str) -> str:
+    if word[:1].upper() not in _AXES or word[1:].lower() not in ("position", "rotation"):
+        raise ValueError(f"unknown channel {word!r}")
+    return word
+
+
+def _expect(words: Iterator[str], *expected: str) -> None:
+    for one in expected:
+        if (word := next(words)) != one:
+            raise ValueError(f"{word!r} where {one!r} should be")
+
+
+def _about(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotations [T, 3, 3] about one axis."""
+    out = np.tile(np.eye(3), (len(angle), 1, 1))
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    out[:, a, a] = out[:, b, b] = np.cos(angle)
+    out[:, b, a] = np.sin(angle)
+    out[:, a, b] = -out[:, b, a]
+    return out
+
+
+def _zxy_degrees(r: np.ndarray) -> np.ndarray:
+    """Angles [..., 3] with rotation = Rz Rx Ry, of rotations [..., 3, 3]."""
+    x = np.arcsin(r[..., 2, 1].clip(-1, 1))
+    y = np.arctan2(-r[..., 2, 0], r[..., 2, 2])
+    z = np.arctan2(-r[..., 0, 1], r[..., 1, 1])
+    return np.degrees(np.stack([z, x, y], axis=-1))
+
+
+def _numbers(values: Sequence[float] | np.ndarray) -> str:
+    return " ".join(f"{x:.6f}" for x in values)

@@ -1,0 +1,103 @@
+"""Motion files: by hand, there and back, and the real ones."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from spikereel.body.bvh import Motion, read_bvh, write_bvh
+from spikereel.errors import DataError
+
+TEXT = """HIERARCHY
+ROOT hip
+{
+  OFFSET 9 9 9
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT knee
+  {
+    OFFSET 0 -2 0
+    CHANNELS 3 Zrotation Yrotation Xrotation
+    End Site
+    {
+      OFFSET 0 -1 0
+    }
+  }
+  JOINT tail
+  {
+    OFFSET 0 0 -1
+    CHANNELS 0
+    End Site
+    {
+      OFFSET 0 0 -1
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.025
+1 2 3 0 0 0 0 0 0
+1 2 3 90 30 0 10 20 40
+"""
+
+
+def test_by_hand(tmp_path):
+    (tmp_path / "a.bvh").write_text(TEXT)
+    motion = read_bvh(tmp_path / "a.bvh")
+    assert motion.names == ("hip", "knee", "tail")
+    assert motion.parents == (-1, 0, 0)
+    assert motion.seconds == 0.025
+    joints = motion.joints()
+    np.testing.assert_allclose(joints[0], [[1, 2, 3], [1, 0, 3], [1, 2, 2]], atol=1e-12)
+    # Rz(90) Rx(30): (0, -2, 0) -> Rx (0, -1.732, -1) -> Rz (1.732, 0, -1)
+    np.testing.assert_allclose(joints[1, 1], [1 + 3**0.5, 2, 2], atol=1e-12)
+    expected = Rotation.from_euler("ZYX", [10, 20, 40], degrees=True).as_matrix()
+    np.testing.assert_allclose(motion.rotations[1, 1], expected, atol=1e-12)
+
+
+def test_there_and_back(tmp_path):
+    rng = np.random.default_rng(0)
+    parents = (-1, 0, 1, 1, 0)
+    motion = Motion(
+        names=tuple("abcde"), parents=parents, offsets=rng.normal(size=(3, 5, 3)), seconds=1 / 30,
+        rotations=Rotation.random(15, random_state=0).as_matrix().reshape(3, 5, 3, 3),
+    )  # fmt: skip
+    write_bvh(tmp_path / "a.bvh", motion)
+    again = read_bvh(tmp_path / "a.bvh")
+    assert (again.names, again.parents) == (motion.names, parents)
+    np.testing.assert_allclose(again.joints(), motion.joints(), atol=1e-5)
+    np.testing.assert_allclose(again.rotations, motion.rotations, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("HIERARCHY", "HIERARCH"), ("Zrotation Yrotation", "Zrotation Wrotation"), ("Frames: 2", "Frames: 3"),
+     ("40\n", "nan\n"), ("40\n", ""), ("MOTION", "}"), ("Frame Time: 0.025", "")],
+)  # fmt: skip
+def test_broken_files_are_named(tmp_path, old, new):
+    (tmp_path / "a.bvh").write_text(TEXT.replace(old, new))
+    with pytest.raises(DataError, match=r"a\.bvh"):
+        read_bvh(tmp_path / "a.bvh")
+
+
+def test_missing_or_not_text(tmp_path):
+    (tmp_path / "a.bvh").write_bytes(b"\xff\xfe\x00")
+    for name in ("a.bvh", "b.bvh"):
+        with pytest.raises(DataError, match=name):
+            read_bvh(tmp_path / name)
+
+
+@pytest.mark.realdata
+def test_real_motion():
+    files = sorted((Path(os.environ["SPIKEREEL_DATA"]) / "bandai_namco1").glob("*.bvh"))
+    for path in files[::40]:
+        motion = read_bvh(path)
+        joints = motion.joints()
+        assert joints.shape[1:] == (22, 3)
+        assert motion.seconds == pytest.approx(1 / 30, rel=1e-4)
+        # bones keep their length, and a person of 1.2 to 1.9 m stands on the ground
+        bones = np.linalg.norm(joints[:, 3:] - joints[:, list(motion.parents[3:])], axis=-1)
+        assert np.ptp(bones, axis=0).max() < 0.1
+        head, low = joints[:, motion.names.index("Head"), 1], joints[..., 1].min(1)
+        assert 120 < np.median(head - low) < 190
