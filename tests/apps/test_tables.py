@@ -102,7 +102,11 @@ def test_firing_table_names_every_neuron_and_the_silent_one(width: int):
 
 
 def test_energy_table_gives_each_cost_model_its_own_ratio():
+    brief = show(energy_table(PASSPORT, brief=True), 80)
+    assert "paper" in brief
+    assert "Horowitz" not in brief
     text = show(energy_table(PASSPORT), 80)
+    assert "Horowitz" in text
     # MAC: 1e9 at 4.6 pJ, and 4e9 where real operands are; AC: 4e9 (folded 8e9) at 0.9 pJ and rates 0.1 and 0.3;
     # attention: 1e9 at 0.9 pJ and rate 0.5
     assert row(text, "paper") == ["4.6", "0.72", "0.45", "0", "5.77", "27.6", "4.78"]

@@ -273,7 +273,9 @@ def _predict(options: argparse.Namespace) -> None:
     names = _distinct([Path(p.path).stem for p in predictions])
     for name, prediction in zip(names, predictions, strict=True):
         console.rule(prediction.path)
-        console.print(top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport))
+        console.print(
+            top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport, brief=True)
+        )
         for note in prediction.notes:
             console.print(note, style="dim", markup=False)
         write_json(out / f"{name}.json", prediction.to_json())

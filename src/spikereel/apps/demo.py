@@ -70,7 +70,9 @@ def demo(
     console.print(evaluation_table([evaluations[best]], weights_hash(model)))
     sample, label, prediction = _generated(model, data_spec_of(model.metadata))
     console.rule(f"a generated clip: {label}")
-    console.print(top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport))
+    console.print(
+        top5_table(prediction), firing_table(prediction.firing), energy_table(prediction.passport, brief=True)
+    )
     annotate(out / "annotated.mp4", prediction, sample, fps=4)
     others = [_classify(model, video, out, console) for video in videos]
     demo_picture(
@@ -99,7 +101,7 @@ def demo(
 def _train(recipe: Recipe, out: Path, start: str | None) -> Any:
     from spikereel.train.run import train
 
-    optim = replace(recipe.optim, epochs=EPOCHS, lr=recipe.optim.lr if start is None else recipe.optim.lr / 10)
+    optim = replace(recipe.optim, epochs=EPOCHS, lr=recipe.optim.lr if start is None else recipe.optim.lr / 30)
     data = replace(recipe.data, train_length=LENGTH, test_length=200, seed=FRESH_SEED + 10, workers=0)
     if start is not None:
         find_weights(start)

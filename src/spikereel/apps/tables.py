@@ -121,15 +121,19 @@ class _Firing:
 
 
 def energy_table(
-    passports: Passport | Mapping[str, Passport], costs: Mapping[str, CostModel] | None = None
+    passports: Passport | Mapping[str, Passport], costs: Mapping[str, CostModel] | None = None, *, brief: bool = False
 ) -> RenderableType:
     """Energy of a clip under each cost model, beside the same network as an ANN; of one model or of several.
 
-    A ratio is the ANN over the total of one cost model; they never mix.
+    A ratio is the ANN over the total of one cost model; they never mix. brief: the figures alone, and where to find
+    constants, assumptions and verdicts.
     """
     costs = costs or {name: COSTS[name] for name in DEFAULT}
     passports = {"clip": passports} if isinstance(passports, Passport) else passports
     lines: list[RenderableType] = [_rich(report.totals(passports, costs, brief=True))]
+    if brief:
+        more = "Constants, assumptions and break-even rates: spikereel energy MODEL"
+        return Group(*lines, Text(f"{report.COUNTED} {more}", "dim"))
     for name, passport in passports.items():
         if len(passports) > 1:
             lines.append(Text(name, "bold"))
