@@ -194,7 +194,7 @@ def test_the_command_writes_all_of_it(weights, clip, tmp_path):
 
 def test_energy_of_a_pose(weights, clip, capsys):
     assert main(["energy", str(weights)]) == 0
-    assert "4 held-out clips of data.kind=figure" in " ".join(capsys.readouterr().out.split())
+    assert "4 held-out figure clips" in " ".join(capsys.readouterr().out.split())
     assert "leave --video out" in refused(capsys, "energy", weights, "--video", clip)
     with pytest.raises(ConfigError, match="--task pose"):
         predict(load_model(weights), clip)
