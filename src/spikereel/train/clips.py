@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from spikereel.config import unknown_key
+from spikereel.data.clips import LabelledClips
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.cifar10_dvs import CIFAR10DVS
 from spikereel.data.events.digits import NMNIST, has_folders
@@ -34,21 +35,6 @@ from spikereel.errors import ConfigError
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
-
-
-class LabelledClips(Protocol):
-    """What training and evaluation ask of a dataset; items are `(video, label)`."""
-
-    @property
-    def classes(self) -> Sequence[str]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
-
-    def set_epoch(self, epoch: int) -> None: ...
-
-    def fingerprint(self) -> str: ...
 
 
 HELD_OUT = 5

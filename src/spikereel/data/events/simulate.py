@@ -7,13 +7,13 @@ Source: Rebecq, Gehrig, Scaramuzza 2018 (ESIM); leak and shot noise after Hu, Li
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.clips import LabelledClips
 from spikereel.data.events.files import EventReading
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
@@ -124,21 +124,6 @@ def _crossings(
     return pixel, share, p[pixel]
 
 
-class Clips(Protocol):
-    """A dataset of items `(video, label)`."""
-
-    @property
-    def classes(self) -> Sequence[str]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
-
-    def set_epoch(self, epoch: int) -> None: ...
-
-    def fingerprint(self) -> str: ...
-
-
 class SimulatedEvents(Dataset):
     """The clips of any dataset as simulated events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says.
 
@@ -149,7 +134,9 @@ class SimulatedEvents(Dataset):
 
     simulated = True
 
-    def __init__(self, clips: Clips, reading: EventReading, simulator: EventSimulator, *, frame_us: int = FRAME_US):
+    def __init__(
+        self, clips: LabelledClips, reading: EventReading, simulator: EventSimulator, *, frame_us: int = FRAME_US
+    ):
         self.clips, self.reading, self.simulator, self.frame_us = clips, reading, simulator, frame_us
         self.classes = tuple(clips.classes)
         self.name = f"simulated events of {type(clips).__name__}"
