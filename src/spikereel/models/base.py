@@ -30,7 +30,7 @@ class VideoModel(Pretrained, nn.Module):
 
     @property
     def task(self) -> str:
-        """What the output is: "classification" or "pose"."""
+        """What the output is: "classification", "pose" or "segmentation"."""
         return getattr(self.config, "task", "classification")
 
     @property
