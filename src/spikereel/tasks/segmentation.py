@@ -52,8 +52,8 @@ class VideoConsistency:
         for n in self.lengths:
             constant = runs[0] >= n
             if total := int(constant.sum()):
-                share = tuple(float((constant & (run >= n)).sum()) / total for run in runs[1:])
-                self.shares.setdefault(n, {}).setdefault(video, []).append(share)
+                right_in_all, steady = (float((constant & (run >= n)).sum()) / total for run in runs[1:])
+                self.shares.setdefault(n, {}).setdefault(video, []).append((right_in_all, steady))
 
     def to_json(self) -> dict[str, float | None]:
         """`vc8`, `vc16`, `vc8_steady`, `vc16_steady`, per cent; None where no video has so many frames."""

@@ -66,6 +66,8 @@ EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
 
+MASK_KINDS = frozenset({"camvid"})
+
 EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
 
@@ -83,6 +85,8 @@ def build_dataset(
         return _simulated(spec, split, seed, classes, views, progress)
     if spec.kind in ("figure", "mmhpsd"):
         raise ConfigError(f"data.kind={spec.kind} has poses and no classes; use a recipe of task=pose")
+    if spec.kind in MASK_KINDS:
+        raise ConfigError(f"data.kind={spec.kind} has masks and no classes of clips; use a recipe of task=segmentation")
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)

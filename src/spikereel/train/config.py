@@ -63,7 +63,7 @@ class DataSpec:
         "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
         "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
-        "figure", "mmhpsd",
+        "figure", "mmhpsd", "camvid",
     ] = "motion"  # fmt: skip
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. figure: the
@@ -148,6 +148,17 @@ class DataSpec:
     """A broken file stops the run, or is left out and reported."""
     workers: int = 1
     """Processes that prepare clips; 0 does it in the main one."""
+    offsets: tuple[int, ...] = ()
+    """Masks: where the frames of a clip are, from the labelled one at 0, such as (-9, -6, -3, 0); none are `frames` of
+    them up to 0, `stride` apart (1; cityscapes, vspw: 3). There `size` is the short side of the frames."""
+    offset_unit: Literal["frames", "numbers"] = "frames"
+    """Masks: offsets count the frames that are there, or the numbers in their names."""
+    held_out: str = "0006R0"
+    """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Training on masks: frames grow by a factor in this range."""
+    crop: tuple[int, ...] = ()
+    """Training on masks: height and width of the random box that is cut out after that; none is the whole frame's."""
 
 
 @dataclass(frozen=True, kw_only=True)

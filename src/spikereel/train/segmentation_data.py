@@ -1,0 +1,73 @@
+"""Which clips with masks a DataSpec means."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from spikereel.data.camvid import CamVid
+from spikereel.data.motion import MotionClips
+from spikereel.data.motion_masks import MotionMasks
+from spikereel.data.segmentation import MaskReading, SegmentationClips
+from spikereel.errors import ConfigError
+from spikereel.train.clips import root_of
+from spikereel.train.config import DataSpec
+
+Split = Literal["train", "val", "test"]
+
+
+def build_segmentation_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -> SegmentationClips:
+    """The clips of a split, items `(clip float32 [T, C, H, W], masks int64 [T, H, W])`, 255 where nothing is labelled.
+
+    For training, all labelled frames of a clip have their masks; else the frame at offset 0 alone, so that each is
+    judged once, with the frames before it. motion: all frames have masks, and each split clips of its own.
+    Raises ConfigError for data without masks, and options that such data do not have.
+    """
+    build = BUILD.get(spec.kind)
+    if build is None:
+        raise ConfigError(f"data.kind={spec.kind} has no masks; choose one of {', '.join(BUILD)}")
+    if spec.modality != "rgb" and spec.kind != "motion":
+        raise ConfigError(f"data.modality is {spec.modality}: {spec.kind} has rgb")
+    return build(spec, split, seed)
+
+
+def offsets_of(spec: DataSpec, stride: int = 1) -> tuple[int, ...]:
+    """Offsets of the frames of a clip: `data.offsets`, or `data.frames` of them up to 0, `data.stride` apart.
+
+    stride: where none is given. Raises ConfigError where frames and offsets contradict each other.
+    """
+    if not spec.offsets:
+        step = spec.stride or stride
+        return tuple(range(-step * (spec.frames - 1), 1, step))
+    if len(spec.offsets) != spec.frames:
+        raise ConfigError(
+            f"data.offsets has {len(spec.offsets)} numbers, data.frames is {spec.frames}; "
+            f"give data.frames={len(spec.offsets)}"
+        )
+    return spec.offsets
+
+
+def _reading(spec: DataSpec, split: Split, seed: int, *, stride: int = 1) -> MaskReading:
+    return MaskReading(
+        offsets=offsets_of(spec, stride), unit=spec.offset_unit, size=spec.size, train=split == "train",
+        scale=spec.scale, crop=spec.crop, flip=0.5 if spec.flip else 0.0, jitter=spec.jitter, mean=spec.mean,
+        std=spec.std, seed=seed,
+    )  # fmt: skip
+
+
+def _camvid(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
+    return CamVid(root_of(spec), _reading(spec, split, seed), split=split, held_out=spec.held_out)
+
+
+def _motion(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
+    if spec.modality in ("depth", "grey"):
+        raise ConfigError(f"data.modality is {spec.modality}: motion has rgb, events and surface")
+    length = spec.train_length if split == "train" else spec.test_length
+    clips = MotionClips(
+        2**31, seed=spec.seed + 3 * seed + ("train", "val", "test").index(split), frames=spec.frames, height=spec.size,
+        width=spec.size, modality=spec.modality, targets=True,
+    )  # fmt: skip
+    mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else ((0.0,), (1.0,))
+    return MotionMasks(clips, length, mean=mean, std=std)
+
+
+BUILD: dict[str, Callable[[DataSpec, Split, int], SegmentationClips]] = {"motion": _motion, "camvid": _camvid}
+"""By `data.kind`."""
