@@ -1,6 +1,6 @@
 """Class maps of every frame from features at several scales: the heads of task="segmentation"."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,9 +133,9 @@ def _resized(x: Tensor, like: Tensor, mode: Literal["bilinear", "nearest"] = "bi
     return enlarged(x, like.shape[3:], mode)
 
 
-def enlarged(x: Tensor, size: torch.Size, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
+def enlarged(x: Tensor, size: Sequence[int], mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
     """Every frame of x [T, B, C, h, w] at another size, corners not aligned."""
-    if x.shape[3:] == size:
+    if tuple(x.shape[3:]) == tuple(size):
         return x
     align = False if mode == "bilinear" else None
-    return per_frame(lambda y: F.interpolate(y, size=size, mode=mode, align_corners=align), x)
+    return per_frame(lambda y: F.interpolate(y, size=list(size), mode=mode, align_corners=align), x)

@@ -21,7 +21,7 @@ from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Pose, PoseConfig, PoseHead, Task
-from spikereel.models.segmentation import SegmentationConfig, enlarged, segmentation_head
+from spikereel.models.segmentation import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
 
 STRIDE = 16
@@ -199,7 +199,7 @@ class SpikeVideoFormer(VideoModel):
     def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:
         height, width = video.shape[3:]
         padded = per_frame(lambda x: F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate"), video)
-        features, after = self.pyramid(padded, self.head.taps, state)
+        features, after = self.pyramid(padded, HEADS[self.config.segmentation.head].taps, state)
         maps, after["head"] = self.run_block(self.head, features, (state or {}).get("head"))
         return enlarged(maps, padded.shape[3:])[..., :height, :width], after
 

@@ -1,6 +1,6 @@
 """Training and judging segmentation: the loss of labelled pixels, weights of classes, and mIoU."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
