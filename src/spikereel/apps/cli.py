@@ -218,7 +218,7 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.train.run import train
 
     result = train(recipe)
-    unit = "%" if result.monitor == "val_top1" else "mm"
+    unit = "mm" if recipe.task == "pose" else "%"
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
 

@@ -24,6 +24,21 @@ class Downsample(nn.Module):
         return per_frame(lambda y: self.encode_bn(self.encode_conv(y)), x), after
 
 
+class SpikeConv(nn.Module):
+    """Neuron, convolution, batch norm; the convolution has a bias where there is no norm."""
+
+    def __init__(self, channels_in: int, channels: int, neuron: NeuronConfig, *, kernel: int = 1, norm: bool = True):
+        super().__init__()
+        self.lif = Neuron(neuron)
+        self.conv = nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        """x [T, B, C, H, W] to [T, B, C', H, W]."""
+        spikes, v = self.lif(x, (state or {}).get("lif"))
+        return per_frame(lambda y: self.norm(self.conv(y)), spikes), {"lif": v}
+
+
 class SepConv(nn.Module):
     """Neuron, 1x1, norm, neuron, depthwise 7x7, 1x1, norm. Spec section 2.4."""
 
