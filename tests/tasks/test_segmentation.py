@@ -64,9 +64,12 @@ def test_consistency_is_that_of_the_windows():
     labels = torch.where(torch.rand(20, 8, 9, generator=generator) < 0.1, 1, truth)
     truth[7, :2] = IGNORE
     score = SegmentationScore(("a", "b", "c"), consistency=VideoConsistency(lengths=(3, 8)))
-    score.add_video("one", labels[:12], truth[:12])
-    score.add_video("one", labels[12:], truth[12:])
-    score.add_video("two", labels[:9], truth[:9])
+    score.add_clip(labels[:12], truth[:12], "one")
+    # a frame before, seen again for context, has no label
+    context = torch.full_like(truth[11:12], IGNORE)
+    score.add_clip(labels[11:], torch.cat([context, truth[12:]]), "one")
+    score.add_clip(labels[:9], truth[:9], "two")
+    score.add_clip(labels[:9], truth[:9])
     found = score.consistency.to_json()
     for n in (3, 8):
         expected = (reference(n, labels, truth) + reference(n, labels[:9], truth[:9])) / 2
@@ -75,6 +78,6 @@ def test_consistency_is_that_of_the_windows():
 
 def test_constantly_wrong_is_steady_and_not_right():
     score = SegmentationScore(("a", "b"))
-    score.add_video("v", torch.ones(8, 2, 2).long(), torch.zeros(8, 2, 2).long())
+    score.add_clip(torch.ones(8, 2, 2).long(), torch.zeros(8, 2, 2).long(), "v")
     found = score.consistency.to_json()
     assert (found["vc8"], found["vc8_steady"], found["vc16"]) == (0.0, 100.0, None)

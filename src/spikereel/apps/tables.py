@@ -22,6 +22,7 @@ from spikereel.models.authors import first_few
 
 if TYPE_CHECKING:
     from spikereel.apps.importer import Imported, Move
+    from spikereel.apps.segment import Segments
     from spikereel.train.evaluate import Evaluation
     from spikereel.train.pose import PoseEvaluation
 
@@ -141,6 +142,20 @@ def energy_table(
         lines += [Text(line, "green") for line in (verdict(passport, costs) if passport.spiking else [])]
     lines += [Text(line, "dim") for line in (report.COUNTED, *report.assumptions(costs))]
     return Group(*lines)
+
+
+def shares_table(found: "Segments") -> Table:
+    """The classes of a recording by their share of its pixels; those of no pixel are left out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=found.source.name, title_justify="left")
+    table.add_column("class")
+    table.add_column("%", justify="right")
+    table.add_column("in frames", justify="right")
+    shares = torch.tensor(found.shares)
+    for i in shares.mean(0).argsort(descending=True).tolist():
+        if shares[:, i].any():
+            seen = f"{int((shares[:, i] > 0).sum())}"
+            table.add_row(found.segmenter.classes[i], f"{100 * float(shares[:, i].mean()):.1f}", seen)
+    return table
 
 
 def _rich(table: report.Table) -> Table:

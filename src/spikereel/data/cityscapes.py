@@ -11,6 +11,9 @@ from typing import Literal
 from spikereel.data.segmentation import IGNORE, Colour, LabelSet, MaskClips, MaskedVideo, MaskReading
 from spikereel.errors import ConfigError, DataError
 
+RATE = 17.0
+"""Frames a second of the snippets."""
+
 BEFORE, AFTER = 19, 10
 """Frames of a snippet before and after the labelled one."""
 

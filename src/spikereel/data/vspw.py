@@ -12,6 +12,9 @@ from spikereel.data.mask_folder import masked_video
 from spikereel.data.segmentation import IGNORE, LabelSet, MaskClips, MaskReading, bit_palette
 from spikereel.errors import DataError
 
+RATE = 15.0
+"""Frames a second."""
+
 COUNT = 124
 NAMES = "label_num_dic_final.json"
 

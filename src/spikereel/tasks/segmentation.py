@@ -89,11 +89,16 @@ class SegmentationScore:
             raise DataError(f"labels of the data go from {int(y.min())} to {int(y.max())}; there are {count} classes")
         self.confusion += torch.bincount(count * y + x, minlength=count * count).view(count, count)
 
-    def add_video(self, video: str, labels: Integer[Tensor, "N H W"], truth: Integer[Tensor, "N H W"]) -> None:
-        """Count the next frames of a video, for its consistency too."""
+    def add_clip(
+        self, labels: Integer[Tensor, "T H W"], truth: Integer[Tensor, "T H W"], video: str | None = None
+    ) -> None:
+        """Count a clip. Its frames with a label are the next ones of `video`, for the consistency of that."""
         self.add(labels, truth)
+        if video is None:
+            return
         for own, true in zip(labels, truth, strict=True):
-            self.consistency.add(video, own.cpu(), true.cpu())
+            if bool(torch.any(true != IGNORE)):
+                self.consistency.add(video, own.cpu(), true.cpu())
 
     def iou(self) -> list[float]:
         """Per class, per cent: true and predicted pixels in common over those of either; NaN where there are none."""

@@ -159,6 +159,10 @@ class DataSpec:
     """Training on masks: frames grow by a factor in this range."""
     crop: tuple[int, ...] = ()
     """Training on masks: height and width of the random box that is cut out after that; none is the whole frame's."""
+    window: tuple[int, ...] = ()
+    overlap: float = 0.5
+    """Judging masks: height and width of windows that slide over the frames and overlap by this share; none sees whole
+    frames."""
 
 
 @dataclass(frozen=True, kw_only=True)

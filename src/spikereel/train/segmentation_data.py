@@ -1,15 +1,17 @@
 """Which clips with masks a DataSpec means."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
+from spikereel.data import camvid, cityscapes, vspw
 from spikereel.data.camvid import CamVid
 from spikereel.data.cityscapes import Cityscapes
 from spikereel.data.mask_folder import CLASSES as LIST
-from spikereel.data.mask_folder import MaskFolder
+from spikereel.data.mask_folder import MaskFolder, read_classes
 from spikereel.data.motion import MotionClips
 from spikereel.data.motion_masks import MotionMasks
-from spikereel.data.segmentation import MaskReading, SegmentationClips
+from spikereel.data.segmentation import Colour, MaskReading, SegmentationClips, bit_palette
 from spikereel.data.vspw import VSPW
 from spikereel.errors import ConfigError
 from spikereel.train.clips import CHOSEN_BY, HELD_OUT, root_of, split_folder
@@ -50,6 +52,21 @@ def offsets_of(spec: DataSpec, stride: int = 1) -> tuple[int, ...]:
             f"give data.frames={len(spec.offsets)}"
         )
     return spec.offsets
+
+
+def offset_seconds(spec: DataSpec) -> float | None:
+    """Seconds that one step of an offset means in the data of a spec; None where that is not known."""
+    if spec.kind == "camvid":
+        return 1 / camvid.RATE if spec.offset_unit == "numbers" else 1.0
+    return {"cityscapes": 1 / cityscapes.RATE, "vspw": 1 / vspw.RATE}.get(spec.kind)
+
+
+def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
+    """The colours of classes: those of their data, where it is known or at hand, else `bit_palette`."""
+    known: Any = {"camvid": camvid.LABELS, "cityscapes": cityscapes.LABEL_IDS, "motion": MotionMasks}.get(spec.kind)
+    if spec.kind == "masks" and spec.root and (path := Path(spec.root, LIST)).is_file():
+        known = read_classes(path)
+    return known.palette if known and tuple(known.classes) == tuple(classes) else bit_palette(len(classes))
 
 
 def _reading(spec: DataSpec, split: Split, seed: int, *, stride: int = 1) -> MaskReading:
