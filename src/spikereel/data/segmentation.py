@@ -1,7 +1,7 @@
 """What clips with label masks have in common: which frames make a clip, and changes that frames and masks share."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -168,6 +168,13 @@ class MaskClips(Dataset):
         self._caching: bool | None = None
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def part(self, keep: Callable[[int], bool]) -> "MaskClips":
+        """The clips of some recordings, by their number. Errors: ConfigError where that leaves none."""
+        kept = [video for number, video in enumerate(self.videos) if keep(number)]
+        if not kept:
+            raise ConfigError(f"{self.root}: of {len(self.videos)} videos none is left for this split; add some")
+        return MaskClips(self.root, kept, self.labels, self.reading)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
 
-MASK_KINDS = frozenset({"camvid"})
+MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
 
 EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
@@ -251,7 +251,7 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
         return THREE_LISTS[spec.kind](root, reading, split, classes)
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
-    folder = _folder(root, split)
+    folder = split_folder(root, split)
     if folder is not None:
         return VideoFolder(folder, reading, classes=classes or _train_classes(root))
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
@@ -268,7 +268,7 @@ def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | 
     if spec.kind == "dvs128_objects":
         part: Literal["earlier", "later", "all"] = {"train": "earlier", "val": "later", "test": "all"}[split]
         return DVS128Objects(root, reading, part=part, classes=classes)
-    folder = _folder(root, split)
+    folder = split_folder(root, split)
     if folder is not None:
         return EventFolder(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
     return _part(EventFolder(root, reading, classes=classes, on_error=spec.on_error), spec, split)
@@ -324,7 +324,7 @@ def leave_one_out(spec: DataSpec, split: Split) -> set[int]:
     return present - {spec.fold} if split == "train" else {spec.fold}
 
 
-def _folder(root: Path, split: Split) -> Path | None:
+def split_folder(root: Path, split: Split) -> Path | None:
     """The sub-folder of a split, where there is one for training and one to judge on."""
     for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
         if (root / "train").is_dir() and (root / name).is_dir():

@@ -63,7 +63,7 @@ class DataSpec:
         "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
         "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
-        "figure", "mmhpsd", "camvid",
+        "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks",
     ] = "motion"  # fmt: skip
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. figure: the

@@ -4,14 +4,21 @@ from collections.abc import Callable
 from typing import Literal
 
 from spikereel.data.camvid import CamVid
+from spikereel.data.cityscapes import Cityscapes
+from spikereel.data.mask_folder import CLASSES as LIST
+from spikereel.data.mask_folder import MaskFolder
 from spikereel.data.motion import MotionClips
 from spikereel.data.motion_masks import MotionMasks
 from spikereel.data.segmentation import MaskReading, SegmentationClips
+from spikereel.data.vspw import VSPW
 from spikereel.errors import ConfigError
-from spikereel.train.clips import root_of
+from spikereel.train.clips import CHOSEN_BY, HELD_OUT, root_of, split_folder
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
+
+PUBLISHED_STRIDE = 3
+"""data.stride where none is given: the offsets -9, -6, -3, 0 of CFFM."""
 
 
 def build_segmentation_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -> SegmentationClips:
@@ -69,5 +76,41 @@ def _motion(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
     return MotionMasks(clips, length, mean=mean, std=std)
 
 
-BUILD: dict[str, Callable[[DataSpec, Split, int], SegmentationClips]] = {"motion": _motion, "camvid": _camvid}
+def _cityscapes(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
+    return _official(spec, split, Cityscapes, _reading(spec, split, seed, stride=PUBLISHED_STRIDE))
+
+
+def _vspw(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
+    return _official(spec, split, VSPW, _reading(spec, split, seed, stride=PUBLISHED_STRIDE))
+
+
+def _official(
+    spec: DataSpec, split: Split, kind: type[Cityscapes] | type[VSPW], reading: MaskReading
+) -> SegmentationClips:
+    """Data whose official `val` is for test; every tenth training video is to choose by, or `val` is."""
+    if split == "test" or (split == "val" and spec.select_on_test):
+        return kind(root_of(spec), reading, split="val")
+    clips = kind(root_of(spec), reading, split="train")
+    if spec.select_on_test:
+        return clips
+    return clips.part(lambda i: (i % CHOSEN_BY == 0) == (split == "val"))
+
+
+def _masks(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
+    root, reading = root_of(spec), _reading(spec, split, seed)
+    folder = split_folder(root, split)
+    if folder is not None:
+        own = folder / LIST
+        return MaskFolder(folder, reading, classes=own if own.is_file() else root / LIST)
+    clips = MaskFolder(root, reading)
+    return clips if split == "test" else clips.part(lambda i: ((i - spec.fold) % HELD_OUT == 0) == (split == "val"))
+
+
+BUILD: dict[str, Callable[[DataSpec, Split, int], SegmentationClips]] = {
+    "motion": _motion,
+    "camvid": _camvid,
+    "cityscapes": _cityscapes,
+    "vspw": _vspw,
+    "masks": _masks,
+}
 """By `data.kind`."""
