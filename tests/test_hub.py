@@ -88,7 +88,7 @@ FIELDS = {
 NEURON_FIELDS = {
     "tau": 3.0, "threshold": 0.5, "reset": "soft", "v_reset": -0.5, "decay_input": False, "surrogate": "atan",
     "alpha": 3.0, "detach_reset": False, "levels": 2, "ilif_decay": 0.5, "top": 3, "normalise": True,
-    "backend": "reference", "kind": "plif",
+    "replay": True, "backend": "reference", "kind": "plif",
 }  # fmt: skip
 
 

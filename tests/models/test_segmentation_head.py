@@ -29,8 +29,8 @@ def test_published_sizes():
     # spec section 9: backbone 14,755,720 and a head of about 3.0 or 1.7 million
     assert parameters() == 17_757_851
     assert parameters(classes=124) == 17_838_596
-    assert parameters(head="fpn") == 16_457_755
-    assert parameters(head="fpn", neck=96, width=256) == 17_807_003
+    assert parameters(head="fpn") == 16_458_779
+    assert parameters(head="fpn", neck=96, width=256) == 17_807_771
     assert parameters(segmentation=SegmentationConfig(head="fpn")) == parameters(head="fpn")
 
 
@@ -55,8 +55,12 @@ def test_frame_by_frame_is_the_clip(segmentation, attention):
         maps, state = model(frame[None], state)
         parts.append(maps)
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=1e-12)
+
+
+def test_another_batch_does_not_go_on(as_user):
+    model, video = segmentation_model(attention="causal"), clip()
     with pytest.raises(StateError, match="batch size and resolution"):
-        model(video[:, :1], state)
+        model(video[:, :1], model(video)[1])
 
 
 def test_joint_attention_goes_on_from_no_state():
@@ -129,7 +133,7 @@ def test_the_configuration_travels_in_the_file(tmp_path):
     assert (again.task, again.config.segmentation) == ("segmentation", SegmentationConfig(**HEADS[1]))
 
 
-def test_mistakes_are_named():
+def test_mistakes_are_named(as_user):
     with pytest.raises(ConfigError, match="'head' belongs to task='segmentation'"):
         create_model("spikevideoformer_ti", head="fpn")
     with pytest.raises(ConfigError, match="svformer is for classification alone"):

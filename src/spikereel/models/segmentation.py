@@ -69,10 +69,11 @@ class MLPHead(nn.Module):
 
 
 class FPNHead(nn.Module):
-    """A pyramid (neuron, 1x1; plus what is coarser; neuron, 3x3), levels enlarged step by step, summed, classes.
+    """A pyramid (neuron, 1x1, norm; plus what is coarser; neuron, 3x3, norm), levels enlarged step by step, summed.
 
     Source: the segmentation network of Spike-driven Transformer V2, which sees the stem at half resolution too, after
-    Panoptic FPN (Kirillov et al. 2019); spec section 9.
+    Panoptic FPN (Kirillov et al. 2019); spec section 9. Its pyramid has biases in place of norms, from which fresh
+    weights leave the neurons silent.
     """
 
     taps = ("ConvBlock1_1", "ConvBlock1_2", "ConvBlock2_2", "block4")
@@ -81,8 +82,8 @@ class FPNHead(nn.Module):
     def __init__(self, channels: list[int], config: SegmentationConfig, classes: int, neuron: NeuronConfig):
         super().__init__()
         width, neck = config.width or 128, config.neck or 128
-        self.lateral = nn.ModuleList(SpikeConv(c, neck, neuron, norm=False) for c in channels)
-        self.smooth = nn.ModuleList(SpikeConv(neck, neck, neuron, kernel=3, norm=False) for _ in channels)
+        self.lateral = nn.ModuleList(SpikeConv(c, neck, neuron) for c in channels)
+        self.smooth = nn.ModuleList(SpikeConv(neck, neck, neuron, kernel=3) for _ in channels)
         self.units = nn.ModuleList(
             nn.ModuleList(SpikeConv(neck if i == 0 else width, width, neuron, kernel=3) for i in range(n))
             for n in FPN_UNITS

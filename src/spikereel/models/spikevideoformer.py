@@ -16,7 +16,7 @@ from spikereel.errors import ConfigError, StateError
 from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
-from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
 from spikereel.models.base import VideoModel
@@ -156,6 +156,7 @@ class SpikeVideoFormer(VideoModel):
         features, after = self.features(video, state)
         pooled = features.flatten(3).mean(3)
         spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
+        spikes = collected(spikes, self.config.neuron)
         if self.config.task == "pose":
             return self.head(spikes), after
         mean, after["head"] = _mean_so_far(spikes, previous.get("head"))

@@ -137,7 +137,7 @@ def camvid_vss() -> Recipe:
             kind="camvid", frames=4, offsets=(-90, -60, -30, 0), offset_unit="numbers", size=144, scale=(1.0, 1.5),
             flip=True, jitter=0.3,
         ),
-        optim=OptimSpec(lr=3e-3, epochs=30, batch=4, weight_decay=0.02, smoothing=0.0, clip_norm=10.0),
+        optim=OptimSpec(lr=3e-3, epochs=50, batch=4, weight_decay=0.02, smoothing=0.0, clip_norm=10.0),
         segmentation=SegmentationSpec(all_frames=1.0, balance=0.3),
         run=RunSpec(validate_every=5),
     )  # fmt: skip
