@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from spikereel.data.segmentation import IGNORE
 from spikereel.errors import ConfigError
 from spikereel.train.clips import MASK_KINDS, build_dataset, build_loader
 from spikereel.train.config import DataSpec
 from spikereel.train.segmentation_data import BUILD, build_segmentation_dataset, offsets_of
 from tests.data.test_segmentation_sets import write_cityscapes, write_vspw
-from tests.masks import write_camvid, write_folder
+from tests.masks import write_camvid, write_folder, write_pair
 
 SMALL = DataSpec(frames=2, size=24, workers=0, train_length=12, test_length=6)
 
@@ -61,6 +63,22 @@ def test_batches(tmp_path, workers):
     clips, masks = next(iter(loader))
     assert (clips.shape, masks.shape) == ((3, 2, 3, 20, 30), (3, 2, 20, 30))
     assert (clips.dtype, masks.dtype) == (torch.float32, torch.int64)
+
+
+def test_clips_of_unequal_size_make_a_batch(tmp_path):
+    write_folder(tmp_path, videos=1, frames=2)
+    for name, size in (("a", (24, 72)), ("b", (60, 24))):
+        labels = np.ones(size, np.uint8)
+        write_pair(tmp_path / "frames" / name / "1.png", tmp_path / "masks" / name / "1.png", labels)
+    spec = replace(SMALL, kind="masks", root=str(tmp_path), size=0)
+    clips, masks = next(iter(build_loader(build_segmentation_dataset(spec, "test"), spec, batch=4, shuffle=False)))
+    assert (clips.shape, masks.shape) == ((4, 2, 3, 60, 72), (4, 2, 60, 72))
+    assert (masks[0, 1, :24] == 1).all()
+    assert (masks[0, :, 24:] == IGNORE).all()
+    assert (masks[1, 1, :, :24] == 1).all()
+    assert (masks[1, :, :, 24:] == IGNORE).all()
+    assert (clips[1, :, :, :, 24:] == 0).all()
+    assert int((masks != IGNORE).sum()) == 24 * 72 + 60 * 24 + 2 * 36 * 48
 
 
 @pytest.mark.parametrize(("modality", "channels"), [("rgb", 3), ("events", 2), ("surface", 2)])

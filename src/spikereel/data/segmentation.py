@@ -169,6 +169,11 @@ class MaskClips(Dataset):
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
+    @staticmethod
+    def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """How a loader makes a batch."""
+        return pad_batch(items)
+
     def part(self, keep: Callable[[int], bool]) -> "MaskClips":
         """The clips of some recordings, by their number. Errors: ConfigError where that leaves none."""
         kept = [video for number, video in enumerate(self.videos) if keep(number)]
@@ -282,6 +287,18 @@ def prepared(
     video, masks = _arrays(clip, how)
     below, right = ((how.crop or base)[axis] - clip.size[axis] for axis in (0, 1))
     return F.pad(video, (0, right, 0, below)), F.pad(masks, (0, right, 0, below), value=IGNORE)
+
+
+def pad_batch(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """A batch of clips of unequal height and width: clips [B, T, C, H, W] with 0 and masks [B, T, H, W] with IGNORE to
+    the right and below, where a clip has ended."""
+    height, width = (max(masks.shape[axis] for _, masks in items) for axis in (1, 2))
+    clips, masks = [], []
+    for clip, mask in items:
+        room = (0, width - mask.shape[2], 0, height - mask.shape[1])
+        clips.append(F.pad(clip, room))
+        masks.append(F.pad(mask, room, value=IGNORE))
+    return torch.stack(clips), torch.stack(masks)
 
 
 def random_box(

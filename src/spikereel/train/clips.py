@@ -145,11 +145,13 @@ def data_passport(dataset: Fingerprinted) -> DataPassport:
 
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
-    """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full."""
+    """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
+    dropped where it is not full."""
     full = shuffle and len(dataset) >= batch
     return DataLoader(
         cast(Dataset, dataset), batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
         persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
+        collate_fn=getattr(dataset, "collate", None),
     )  # fmt: skip
 
 
