@@ -79,6 +79,25 @@ def test_every_frame_has_the_clip_of_evaluation(model, tmp_path):
             assert torch.equal(labels.long(), same)
 
 
+@pytest.mark.realdata
+def test_real_frames(real_data, tmp_path, capsys):
+    camvid = DataSpec(kind="camvid", frames=2, offsets=(-30, 0), offset_unit="numbers", size=48)
+    save_model(model_of(camvid, LABELS.classes), tmp_path / "w.safetensors")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for path in sorted((real_data / "camvid_jpg" / "val").iterdir())[:4]:
+        (frames / path.name).symlink_to(path)
+    clip = min((real_data / "video_zoo").glob("*.mp4"), key=lambda path: probe(path).frames)
+    call = ["predict", "--task", "segmentation", str(frames), str(clip), "--model", str(tmp_path / "w.safetensors")]
+    assert main([*call, "--out", str(tmp_path / "out"), "--size", "32"]) == 0
+    capsys.readouterr()
+    found, film = (json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("frames", clip.stem))
+    assert (found["frames"], found["fps"], found["size"], found["offsets"]) == (4, 15.0, [360, 480], [-30, 0])
+    info = probe(clip)
+    assert film["frames"] == probe(tmp_path / "out" / f"{clip.stem}.mp4").frames == info.frames
+    assert film["offsets"] == [-round(info.fps), 0]
+
+
 def test_frames_before_and_after(model, video):
     source = open_frames(video)
     segmenter = segmenter_of(model, source, offsets=(-9, 0, CHUNK))
