@@ -1,18 +1,22 @@
 """Training segmentation: the loss by hand, weights of classes, a run of a few steps, its weights judged."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from spikereel.errors import ConfigError
-from spikereel.hub import create_model, load_model
-from spikereel.tasks.segmentation import IGNORE
+from spikereel.apps.cli import main
+from spikereel.errors import ConfigError, DataError
+from spikereel.hub import create_model, load_model, save_model
+from spikereel.layers.calibrate import calibrate
+from spikereel.tasks.segmentation import IGNORE, SegmentationScore
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
 from spikereel.train.module import warmup_decay
 from spikereel.train.run import segmentation_parts, train
-from spikereel.train.segmentation import SegmentationModule, class_weights, segmentation_loss
+from spikereel.train.segmentation import SegmentationModule, class_weights, evaluate_segmentation, segmentation_loss
+from spikereel.train.segmentation_data import build_segmentation_dataset
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
 MOTION = DataSpec(kind="motion", size=32, frames=2, train_length=24, test_length=6, workers=0)
@@ -30,6 +34,18 @@ def recipe(folder, data=MOTION, optim=None, **model):
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     return train(recipe(tmp_path_factory.mktemp("runs")))
+
+
+@pytest.fixture(scope="module")
+def lively(result, tmp_path_factory):
+    """Weights whose predictions differ from pixel to pixel."""
+    model, clips = load_model(result.best), build_segmentation_dataset(MOTION, "train")
+    torch.manual_seed(0)
+    calibrate(model, [torch.stack([clips[i][0] for i in range(8)], 1)])
+    torch.nn.init.normal_(model.head.classify.conv.weight)
+    path = tmp_path_factory.mktemp("weights") / "lively.safetensors"
+    save_model(model, path)
+    return path
 
 
 def maps_and_masks():
@@ -107,6 +123,63 @@ def test_a_run_leaves_weights_that_know_what_they_are(result):
     assert (model.task, model.config.num_classes, model.config.segmentation.width) == ("segmentation", 2, 8)
     assert model.metadata.classes == ("background", "moving")
     assert json.loads((result.folder / "recipe.json").read_text())["segmentation"]["balance"] == 0.5
+
+
+def test_weights_are_judged_as_by_hand(lively, tmp_path):
+    assert main(["evaluate", str(lively), "data.frames=9", "--batch", "4", "--json", str(tmp_path / "x.json")]) == 0
+    found = json.loads((tmp_path / "x.json").read_text())
+    model, spec = load_model(lively), dataclasses.replace(MOTION, frames=9)
+    clips = build_segmentation_dataset(spec, "test")
+    score = SegmentationScore(("background", "moving"))
+    with torch.no_grad():
+        for i in range(len(clips)):
+            video, masks = clips[i]
+            score.add_clip(model(video[:, None])[0][:, 0].argmax(1), masks, f"{i}")
+    wanted = score.to_json()
+    assert min(score.confusion.flatten().tolist()) > 0
+    assert found["clips"] == 6
+    assert found["frames"] == 54
+    for name in ("miou", "pixel_accuracy", "vc8", "vc8_steady"):
+        assert found[name] == pytest.approx(wanted[name]), name
+    assert found["vc16"] is None
+    assert found["per_class"] == pytest.approx(wanted["per_class_iou"])
+    assert found["confusion"] == wanted["confusion"]
+    assert (found["task"], found["split"]) == ("segmentation", "test")
+    assert "head.fuse.lif" in found["firing"]
+
+
+def test_frames_may_be_seen_in_windows(lively):
+    model, spec = load_model(lively), dataclasses.replace(MOTION, window=(16, 16))
+    outcome = evaluate_segmentation(model, build_segmentation_dataset(spec, "test"), spec, batch=6)
+    whole = evaluate_segmentation(model, build_segmentation_dataset(MOTION, "test"), MOTION, batch=6)
+    assert outcome.score.confusion.sum() == whole.score.confusion.sum() == 6 * 2 * 32 * 32
+    assert not torch.equal(outcome.score.confusion, whole.score.confusion)
+
+
+def test_data_of_other_classes():
+    model = create_model("spikevideoformer_ti", task="segmentation", num_classes=11, width=8, **SMALL)
+    with pytest.raises(DataError, match="2 classes, the model 11"):
+        evaluate_segmentation(model, build_segmentation_dataset(MOTION, "test"), MOTION)
+
+
+def test_energy_of_weights(result, tmp_path, capsys):
+    assert main(["energy", str(result.best), "--json", str(tmp_path / "x.json")]) == 0
+    passport = json.loads((tmp_path / "x.json").read_text())
+    assert passport["clip"] == [2, 3, 32, 32]
+    assert passport["spiking"]
+    assert {"head.levels.0.conv", "head.fuse.conv", "head.classify.conv"} <= {x["name"] for x in passport["layers"]}
+    assert passport["energy_mj"]["paper"]["ann"] > passport["energy_mj"]["paper"]["total"] > 0
+    assert main(["energy", str(result.best), "--video", "x.mp4"]) == 2
+    assert "leave --video out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("neuron", ["lif", "plif"])
+def test_weights_of_classes_start_class_maps(tmp_path, neuron):
+    classes = create_model("spikevideoformer_ti", neuron=neuron, **SMALL)
+    save_model(classes, tmp_path / "classes.safetensors")
+    spec = recipe(tmp_path, neuron=neuron, start=str(tmp_path / "classes.safetensors"))
+    _, _, module = segmentation_parts(spec)
+    assert torch.equal(module.model.downsample2.encode_conv.weight, classes.downsample2.encode_conv.weight)
 
 
 def test_integer_neurons_are_options_of_a_recipe(tmp_path):

@@ -235,9 +235,16 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import evaluate_all, evaluate_poses, evaluation_json, pose_evaluation_json
+    from spikereel.apps.evaluate import (
+        evaluate_all,
+        evaluate_masks,
+        evaluate_poses,
+        evaluation_json,
+        pose_evaluation_json,
+        segmentation_evaluation_json,
+    )
     from spikereel.apps.importer import data_of
-    from spikereel.apps.tables import evaluation_table, pose_table
+    from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
     from spikereel.hub import load_model, weights_hash
 
     if options.batch < 1:
@@ -251,6 +258,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         console.print(pose_table(outcome, weights_hash(model)))
         if options.json:
             write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
+        return
+    if model.task == "segmentation":
+        maps = evaluate_masks(model, spec, batch=options.batch, console=console)
+        console.print(segmentation_table(maps, weights_hash(model)))
+        if options.json:
+            write_json(options.json, segmentation_evaluation_json(model, str(options.model), spec, maps))
         return
     outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
     console.print(evaluation_table(outcomes, weights_hash(model)))

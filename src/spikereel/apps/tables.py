@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spikereel.apps.segment import Segments
     from spikereel.train.evaluate import Evaluation
     from spikereel.train.pose import PoseEvaluation
+    from spikereel.train.segmentation import SegmentationEvaluation
 
 Rates = Tensor | Sequence[float] | float
 HASH = 12
@@ -310,4 +311,21 @@ def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableTyp
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
         table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+    return Group(facts, hashes, table)
+
+
+def segmentation_table(evaluation: "SegmentationEvaluation", weights_hash: str) -> RenderableType:
+    """Figures over a test set, per cent, then the IoU of every class, with hashes."""
+    figures = evaluation.to_json()
+    names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady")
+    facts = Text(f"{evaluation.clips} clips, {figures['frames']} labelled frames", "bold")
+    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("%", justify="right", no_wrap=True)
+    for name in names:
+        if figures[name] is not None:
+            table.add_row(Text(name, "bold green"), Text(f"{figures[name]:.1f}", "bold green"))
+    for name, iou in figures["per_class"].items():
+        table.add_row(name, "-" if iou is None else f"{iou:.1f}")
     return Group(facts, hashes, table)

@@ -1,14 +1,19 @@
 """Training and judging segmentation: the loss of labelled pixels, weights of classes, and mIoU."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
-from spikereel.tasks.segmentation import IGNORE, SegmentationScore
-from spikereel.train.config import OptimSpec, SegmentationSpec
+from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
+from spikereel.tasks.sliding import segment
+from spikereel.train.clips import DataPassport, build_loader, data_passport
+from spikereel.train.config import DataSpec, OptimSpec, SegmentationSpec
 from spikereel.train.module import TrainingModule
 
 if TYPE_CHECKING:
@@ -85,6 +90,46 @@ class SegmentationModule(TrainingModule):
 
     def figures(self) -> dict[str, float]:
         return {"val_miou": self.score.miou, "val_pixel_accuracy": self.score.pixel_accuracy}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationEvaluation:
+    """Outcome of `evaluate_segmentation`."""
+
+    score: SegmentationScore
+    clips: int
+    rates: FiringRates
+    passport: DataPassport
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; per cent. `per_class` is the IoU of each class."""
+        figures = self.score.to_json()
+        return {
+            **figures, "per_class": figures["per_class_iou"], "clips": self.clips, "data_hash": self.passport.hash,
+            "data_passport": asdict(self.passport), "firing": self.rates.means(),
+        }  # fmt: skip
+
+
+def evaluate_segmentation(
+    model: VideoModel, dataset: "SegmentationClips", spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> SegmentationEvaluation:  # fmt: skip
+    """Figures of a model on a dataset of `build_segmentation_dataset`, at the size of its frames; whole or in windows.
+
+    Raises DataError where the classes of the data are not as many as those of the model.
+    """
+    check_classes(dataset.classes, model.config.num_classes)
+    model = model.to(device).eval()
+    score, done = SegmentationScore(tuple(dataset.classes)), 0
+    with torch.inference_mode(), firing_rates(model) as rates:
+        for videos, masks in build_loader(cast(Any, dataset), spec, batch=batch, shuffle=False):
+            logits = segment(model, videos.to(device).transpose(0, 1), window=spec.window, overlap=spec.overlap)
+            for found, truth in zip(logits.argmax(2).cpu().unbind(1), masks, strict=True):
+                score.add_clip(found, truth, dataset.video_of(done))
+                done += 1
+            if progress is not None:
+                progress(done, len(dataset))
+    return SegmentationEvaluation(score=score, clips=done, rates=rates, passport=data_passport(dataset))
 
 
 def _cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
