@@ -16,16 +16,20 @@ _WHERE = {
     "save_model": "spikereel.hub",
     "load_authors_weights": "spikereel.models.authors",
     "State": "spikereel.layers.state",
+    "to_binary": "spikereel.models.binary",
 }
 _MODULES = {"energy": "spikereel.energy"}
 
-__all__ = ["State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model"]
+__all__ = [
+    "State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model", "to_binary",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from spikereel import energy
     from spikereel.hub import create_model, list_models, load_model, save_model
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights
+    from spikereel.models.binary import to_binary
 
 
 def __getattr__(name: str) -> Any:

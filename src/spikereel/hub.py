@@ -35,7 +35,7 @@ SDT2 = "Yao et al., Spike-driven Transformer V2 (Meta-SpikeFormer), ICLR 2024"
 SVF = "Yu et al., SVFormer, 2024 (arXiv 2406.15034)"
 OWN = "Spikereel; a small one for CPUs, tests and demos"
 
-TASK_PARTS = ("pose",)
+TASK_PARTS = ("pose", "segmentation")
 """Fields of a configuration that hold the options of one task, and are called as the task."""
 
 ANN = ".ann"
@@ -164,11 +164,14 @@ def create_model(name: str, **config: Any) -> VideoModel:
 
     name: a key of `list_models()`. config: any field of its configuration (`SpikeVideoFormerConfig` or
     `SVFormerConfig`), of `NeuronConfig` (`tau`, `threshold`, `surrogate`, ...) or, with task="pose", of `PoseConfig`
-    (`body`, `joints`, `regressor`, ...); `neuron` may be the kind alone ("lif", "plif", "if", "ilif", "relu").
-    Raises ConfigError for an unknown name or field, naming the nearest one.
+    (`body`, `joints`, `regressor`, ...), or with task="segmentation" of `SegmentationConfig` (`head`, `width`, `neck`);
+    `neuron` may be the kind alone ("lif", "plif", "if", "ilif", "relu").
+    Raises ConfigError for an unknown name or field, naming the nearest one, and for a task that the model has not.
     """
     base = architecture(name).config
     values = dataclasses.asdict(base)
+    if config.get("task", "classification") != "classification" and "task" not in values:
+        raise ConfigError(f"{name} is for classification alone; task={config['task']!r} needs a SpikeVideoFormer")
     nested = {part: values[part] for part in ("neuron", *TASK_PARTS) if part in values}
     for key, value in config.items():
         owner = next((part for part, own in nested.items() if key in own and key not in values), None)

@@ -32,7 +32,7 @@ def _fold(module):
 @pytest.mark.parametrize(("h", "w"), [(5, 7), (2, 2), (1, 1)])
 def test_projection_is_one_dense_convolution(h, w):
     torch.manual_seed(0)
-    module = projection(6).double().eval()
+    module = projection(6, NeuronConfig()).double().eval()
     randomise_norms(module)
     x = _random(3, 6, h, w)
     weight, bias = _fold(module)

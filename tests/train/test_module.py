@@ -12,7 +12,7 @@ from spikereel.errors import TrainingError
 from spikereel.hub import create_model
 from spikereel.tasks.classification import classification_loss
 from spikereel.train.config import OptimSpec
-from spikereel.train.module import ClassificationModule, first_non_finite, warmup_cosine
+from spikereel.train.module import ClassificationModule, first_non_finite, warmup_decay
 from spikereel.train.run import train
 
 
@@ -44,7 +44,7 @@ def batch(size: int = 4):
 
 
 def test_warmup_and_cosine_by_hand():
-    values = [warmup_cosine(step, 100, 0.1, 0.2) for step in range(101)]
+    values = [warmup_decay(step, 100, 0.1, 0.2) for step in range(101)]
     assert values[0] == pytest.approx(0.2)
     assert values[5] == pytest.approx(0.6)
     assert values[10] == 1.0
@@ -52,9 +52,9 @@ def test_warmup_and_cosine_by_hand():
     assert values[100] == pytest.approx(0.2)
     assert values[:11] == sorted(values[:11])
     assert values[10:] == sorted(values[10:], reverse=True)
-    assert warmup_cosine(0, 1, 0.0) == 1.0
-    assert warmup_cosine(5, 4, 0.5) == pytest.approx(0.0)
-    assert warmup_cosine(1, 3, 0.0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 3)))
+    assert warmup_decay(0, 1, 0.0) == 1.0
+    assert warmup_decay(5, 4, 0.5) == pytest.approx(0.0)
+    assert warmup_decay(1, 3, 0.0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 3)))
 
 
 def test_weight_decay_spares_biases_norms_and_time_constants(tmp_path):

@@ -45,7 +45,9 @@ def test_model_of_the_recipe_is_built_in_one_step(name):
     own = {"depths": (1, 1, 1, 1), "head_dim": 8} if svformer else {"depths": (1, 1)}
     small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), start=None, **own)
     pose = recipe.task == "pose"
-    model = build_model(small, recipe.data, **({"joints": 24} if pose else {"classes": ("a", "b")}))
+    wanted = {"joints": 24} if pose else {"classes": ("a", "b"), "task": recipe.task}
+    model = build_model(small, recipe.data, **wanted)
+    assert model.task == recipe.task
     assert model.config.widths == (8, 16, 16, 24)
     if pose:
         assert (model.config.task, model.config.pose.joints) == ("pose", 24)

@@ -95,14 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     _json(evaluate)
 
     predict = command("predict", _predict, "classify videos: top 5, firing rates, energy, and an annotated video")
-    predict.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or .npy clips")
+    predict.add_argument(
+        "videos", nargs="+", metavar="VIDEO", help="video files, .npy clips, or (segmentation) folders of frames"
+    )
     predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
     predict.add_argument("--views", type=int, default=1, help="clips in time to average (default: %(default)s)")
     predict.add_argument("--no-video", action="store_true", help="write no annotated video")
     predict.add_argument(
-        "--task", choices=("classification", "pose"),
-        help="what is expected of the weights; pose: joints of every frame, drawn over the video and in 3D",
+        "--task", choices=("classification", "pose", "segmentation"),
+        help="what is expected of the weights; pose: joints of every frame, drawn over the video and in 3D; "
+        "segmentation: the class of every pixel, as colours over the video, masks and a time line",
     )  # fmt: skip
     predict.add_argument(
         "--box", metavar="L,T,W,H", help="pose: the person in the frame, pixels (default: found in depth)"
@@ -110,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--camera", metavar="FX,FY,CX,CY", help="pose: intrinsics of the frames, pixels")
     predict.add_argument("--smooth", action="store_true", help="pose: one-euro filter")
     predict.add_argument("--smpl", metavar="FILE", help="pose in parameters of SMPL: your copy of the body model")
+    predict.add_argument("--size", type=int, help="segmentation: short side that is seen (default: that of training)")
+    predict.add_argument("--window", metavar="H,W", help="segmentation: see frames in windows that slide over them")
+    predict.add_argument("--overlap", type=float, help="segmentation: share of a window (default: 0.5)")
+    predict.add_argument(
+        "--offsets",
+        metavar="A,B,..",
+        help="segmentation: frames of a clip from the one that is labelled, such as --offsets=-9,-6,-3,0",
+    )
     _json(predict)
 
     energy = command("energy", _energy, "the energy passport of a clip: counts, cost models, opponents, break-even")
@@ -218,15 +229,22 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.train.run import train
 
     result = train(recipe)
-    unit = "%" if result.monitor == "val_top1" else "mm"
+    unit = "mm" if recipe.task == "pose" else "%"
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import evaluate_all, evaluate_poses, evaluation_json, pose_evaluation_json
+    from spikereel.apps.evaluate import (
+        evaluate_all,
+        evaluate_masks,
+        evaluate_poses,
+        evaluation_json,
+        pose_evaluation_json,
+        segmentation_evaluation_json,
+    )
     from spikereel.apps.importer import data_of
-    from spikereel.apps.tables import evaluation_table, pose_table
+    from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
     from spikereel.hub import load_model, weights_hash
 
     if options.batch < 1:
@@ -240,6 +258,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         console.print(pose_table(outcome, weights_hash(model)))
         if options.json:
             write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
+        return
+    if model.task == "segmentation":
+        maps = evaluate_masks(model, spec, batch=options.batch, console=console)
+        console.print(segmentation_table(maps, weights_hash(model)))
+        if options.json:
+            write_json(options.json, segmentation_evaluation_json(model, str(options.model), spec, maps))
         return
     outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
     console.print(evaluation_table(outcomes, weights_hash(model)))
@@ -265,6 +289,9 @@ def _predict(options: argparse.Namespace) -> None:
         )
     if model.task == "pose":
         _predict_pose(options, model)
+        return
+    if model.task == "segmentation":
+        _predict_segmentation(options, model)
         return
     # all files are read before anything is written, so a broken one leaves nothing half done
     predictions = [predict(model, video, views=options.views) for video in options.videos]
@@ -334,6 +361,54 @@ def _predict_pose(options: argparse.Namespace, model: Any) -> None:
     if options.json:
         content = [found.to_json() for _, found in results]
         write_json(options.json, content[0] if len(content) == 1 else content)
+
+
+def _predict_segmentation(options: argparse.Namespace, model: Any) -> None:
+    from rich.progress import Progress
+
+    from spikereel.apps.draw_segmentation import write_segments
+    from spikereel.apps.segment import open_frames, segmenter_of
+    from spikereel.apps.tables import energy_table, shares_table
+
+    console, out = _console(), Path(options.out)
+    sources = [open_frames(video) for video in options.videos]
+    segmenters = [
+        segmenter_of(
+            model, source, size=options.size, window=_integers("--window", options.window), overlap=options.overlap,
+            offsets=_integers("--offsets", options.offsets),
+        )
+        for source in sources
+    ]  # fmt: skip
+    results = []
+    names = _distinct([Path(source.name).stem for source in sources])
+    for name, source, segmenter in zip(names, sources, segmenters, strict=True):
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task(f"labelling {name}", total=len(source))
+            found = write_segments(
+                out, name, source, segmenter, video=not options.no_video,
+                progress=lambda done, total, bar=bar, task=task: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        results.append(found.to_json())
+        console.print(shares_table(found), energy_table(found.passport, brief=True))
+        kinds = "json, png" + ("" if options.no_video else ", mp4")
+        console.print(
+            f"{len(source)} frames of {source.name}; written: {out / name} as {kinds}, and {out / name}_masks",
+            markup=False,
+        )
+        for note in segmenter.notes:
+            console.print(note, style="dim", markup=False)
+    if options.json:
+        write_json(options.json, results[0] if len(results) == 1 else results)
+
+
+def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """The whole numbers of an option."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(x) for x in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{option} {text}: give whole numbers with commas between") from None
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, float, float, float] | None:

@@ -25,6 +25,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.train.clips import build_dataset
 from spikereel.train.pose import build_pose_dataset
+from spikereel.train.segmentation_data import build_segmentation_dataset
 
 CLIPS = 10
 
@@ -68,7 +69,7 @@ def energy_of(name: str, source: Source | None = None) -> tuple[Passport, str]:
     model = load_model(name)
     if source.frames is not None or source.size is not None:
         raise ConfigError("trained weights are measured at the frames and size they were trained for; leave both out")
-    return _of_poses(name, model, source) if model.task == "pose" else _trained(name, model, source)
+    return _trained(name, model, source) if model.task == "classification" else _of_frames(name, model, source)
 
 
 def implied_rates(name: str, energy_mj: float, source: Source) -> dict[str, float]:
@@ -132,13 +133,16 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
     return _measured(model, dataset, source.views or spec.clips * spec.crops, kind)
 
 
-def _of_poses(name: str, model: VideoModel, source: Source) -> tuple[Passport, str]:
-    """Measured on clips that training did not see."""
+def _of_frames(name: str, model: VideoModel, source: Source) -> tuple[Passport, str]:
+    """Of a task with an output for every frame, measured on clips that training did not see."""
     if source.video is not None:
-        raise ConfigError(f"{name} is for pose, which is measured on the held-out clips of its data; leave --video out")
+        raise ConfigError(
+            f"{name} is for {model.task}, which is measured on the held-out clips of its data; leave --video out, or "
+            f"see `spikereel predict --task {model.task}`, which counts the energy of a clip of the video"
+        )
     spec = data_of(model, source.data)
-    dataset = build_pose_dataset(spec, "val")
-    return _measured(model, dataset, source.views or 1, f"held-out {spec.kind}")
+    build = build_pose_dataset if model.task == "pose" else build_segmentation_dataset
+    return _measured(model, build(spec, "val"), source.views or 1, f"held-out {spec.kind}")
 
 
 def _measured(model: VideoModel, dataset: Any, views: int, kind: str) -> tuple[Passport, str]:

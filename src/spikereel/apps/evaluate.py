@@ -13,6 +13,8 @@ from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec
 from spikereel.train.evaluate import Evaluation, evaluate, protocols
 from spikereel.train.pose import PoseEvaluation, build_pose_dataset, evaluate_pose
+from spikereel.train.segmentation import SegmentationEvaluation, evaluate_segmentation
+from spikereel.train.segmentation_data import build_segmentation_dataset
 
 
 def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> list[Evaluation]:
@@ -64,5 +66,26 @@ def pose_evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcome: 
     """Plain types; errors in millimetres."""
     return {
         "model": name, "task": "pose", "weights_hash": weights_hash(model), "split": spec.split,
+        "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
+    }  # fmt: skip
+
+
+def evaluate_masks(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> SegmentationEvaluation:
+    """Figures of a segmentation model on the split of the spec."""
+    with Progress(console=console, transient=True) as bar:
+        dataset = build_segmentation_dataset(spec, spec.split)
+        judging = bar.add_task("judging clips", total=len(dataset))
+        return evaluate_segmentation(
+            model, dataset, spec, batch=batch,
+            progress=lambda done, total: bar.update(judging, completed=done, total=total),
+        )  # fmt: skip
+
+
+def segmentation_evaluation_json(
+    model: VideoModel, name: str, spec: DataSpec, outcome: SegmentationEvaluation
+) -> dict[str, Any]:
+    """Plain types; per cent."""
+    return {
+        "model": name, "task": "segmentation", "weights_hash": weights_hash(model), "split": spec.split,
         "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
     }  # fmt: skip

@@ -100,7 +100,9 @@ def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | 
     """
     metadata = model.metadata
     if model.task != "classification":
-        raise ConfigError(f"these weights are for {model.task}, not for classes; use `spikereel predict --task pose`")
+        raise ConfigError(
+            f"these weights are for {model.task}, not for classes; use `spikereel predict --task {model.task}`"
+        )
     spec = data_spec_of(metadata)
     clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
     if clips < 1:

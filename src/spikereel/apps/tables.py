@@ -22,8 +22,10 @@ from spikereel.models.authors import first_few
 
 if TYPE_CHECKING:
     from spikereel.apps.importer import Imported, Move
+    from spikereel.apps.segment import Segments
     from spikereel.train.evaluate import Evaluation
     from spikereel.train.pose import PoseEvaluation
+    from spikereel.train.segmentation import SegmentationEvaluation
 
 Rates = Tensor | Sequence[float] | float
 HASH = 12
@@ -141,6 +143,20 @@ def energy_table(
         lines += [Text(line, "green") for line in (verdict(passport, costs) if passport.spiking else [])]
     lines += [Text(line, "dim") for line in (report.COUNTED, *report.assumptions(costs))]
     return Group(*lines)
+
+
+def shares_table(found: "Segments") -> Table:
+    """The classes of a recording by their share of its pixels; those of no pixel are left out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=found.source.name, title_justify="left")
+    table.add_column("class")
+    table.add_column("%", justify="right")
+    table.add_column("in frames", justify="right")
+    shares = torch.tensor(found.shares)
+    for i in shares.mean(0).argsort(descending=True).tolist():
+        if shares[:, i].any():
+            seen = f"{int((shares[:, i] > 0).sum())}"
+            table.add_row(found.segmenter.classes[i], f"{100 * float(shares[:, i].mean()):.1f}", seen)
+    return table
 
 
 def _rich(table: report.Table) -> Table:
@@ -295,4 +311,21 @@ def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableTyp
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
         table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+    return Group(facts, hashes, table)
+
+
+def segmentation_table(evaluation: "SegmentationEvaluation", weights_hash: str) -> RenderableType:
+    """Figures over a test set, per cent, then the IoU of every class, with hashes."""
+    figures = evaluation.to_json()
+    names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady")
+    facts = Text(f"{evaluation.clips} clips, {figures['frames']} labelled frames", "bold")
+    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("%", justify="right", no_wrap=True)
+    for name in names:
+        if figures[name] is not None:
+            table.add_row(Text(name, "bold green"), Text(f"{figures[name]:.1f}", "bold green"))
+    for name, iou in figures["per_class"].items():
+        table.add_row(name, "-" if iou is None else f"{iou:.1f}")
     return Group(facts, hashes, table)

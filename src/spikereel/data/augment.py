@@ -1,6 +1,6 @@
 """RandAugment, colour jitter and random erasing of clips: one draw for a clip, the same in all its frames.
 
-Only RandAugment needs Pillow, which it takes from the extra "train".
+Of these, RandAugment alone needs Pillow, which it takes from the extra "train".
 """
 
 import math
@@ -70,12 +70,12 @@ def read_policy(text: str) -> Policy:
     return policy
 
 
-def require_pillow() -> None:
-    """ConfigError unless Pillow can be imported."""
+def require_pillow(what: str = "RandAugment") -> None:
+    """ConfigError, for what needs it, unless Pillow can be imported."""
     try:
         import PIL  # noqa: F401
     except ImportError:
-        raise ConfigError("RandAugment needs Pillow; run pip install spikereel[train]") from None
+        raise ConfigError(f"{what} needs Pillow; run pip install spikereel[train]") from None
 
 
 def draw_operations(policy: Policy, rng: np.random.Generator) -> list[tuple[str, float]]:

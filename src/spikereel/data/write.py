@@ -1,7 +1,9 @@
 """Writing H.264 video with PyAV."""
 
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from torch import Tensor
 from spikereel.errors import ConfigError, DataError
 
 
-def write_video(path: str | PathLike, frames: Tensor, fps: float | Fraction) -> None:
+def write_video(path: str | PathLike, frames: Tensor | Iterable[Tensor], fps: float | Fraction) -> None:
     """Write an mp4 file (H.264, yuv420p): frames uint8 [T, 3, H, W] or [T, H, W, 3], RGB; fps in frames a second.
 
+    Of frames that are made one by one, uint8 [3, H, W] each, none is kept.
     yuv420p needs even sides: odd ones grow by one pixel that repeats the border. The file appears under its name only
     when it is complete (it is written beside it and renamed), and an old file of that name is replaced.
     Errors: ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
@@ -28,7 +31,7 @@ def write_video(path: str | PathLike, frames: Tensor, fps: float | Fraction) -> 
         raise ConfigError(f"fps is {fps}: it must be above 0")
     if not path.parent.is_dir():
         raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
-    pictures = _pictures(frames)
+    pictures = iter(_pictures(frames)) if isinstance(frames, Tensor) else (_pictures(x[None])[0] for x in frames)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         _encode(unfinished, pictures, Fraction(fps).limit_denominator(1001))
@@ -55,13 +58,14 @@ def _pictures(frames: Tensor) -> np.ndarray:
     return np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _encode(path: Path, pictures: np.ndarray, rate: Fraction) -> None:
+def _encode(path: Path, pictures: Iterator[np.ndarray], rate: Fraction) -> None:
     # The index goes to the front, so that a browser can start to play before it has the whole file.
     with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.height, stream.width = pictures.shape[1:3]
+        first = next(pictures)
+        stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
+        for picture in chain([first], pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -18,8 +18,8 @@ from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
 from spikereel.energy.passport import LayerCost, Operand, Origin, Passport, code_hash
 from spikereel.errors import DataError
 from spikereel.layers.attention import ProductAttention
-from spikereel.layers.conv import RepConv, SepConv
-from spikereel.layers.neuron import Neuron
+from spikereel.layers.conv import OnSpikes, RepConv, SepConv
+from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
 from spikereel.models.files import weights_hash
 from spikereel.models.metadata import Metadata
@@ -146,7 +146,7 @@ class Meter:
         self.samples += batch
         self.chain: Tensor | None = None
         self.last: _Tally | None = None
-        self.recent = Look("binary", 1)
+        self.recent, self.unit = Look("binary", 1), 1.0
         self.outputs: dict[nn.Module, tuple[Tensor, Look]] = {}
         self.fired: dict[str, int] = {}
         for tally in self.tallies.values():
@@ -177,6 +177,8 @@ class Meter:
         found = self.known.get(_storage(x))
         if found is not None and (source := found[0]()) is not None and source.numel() == x.numel():
             return found[1]
+        if isinstance(module, OnSpikes):
+            return self._see_spikes(counts_of(x, module.neuron), module, module.neuron)
         return self._see(x, module)
 
     def _see(self, x: Tensor, module: nn.Module) -> Look:
@@ -211,22 +213,28 @@ class Meter:
     def _neuron(self, name: str, *, keep: bool):
         def hook(module: Neuron, _inputs: Any, output: tuple[Tensor, Tensor]) -> None:
             out = output[0]
+            counts = counts_of(out.detach(), module.config)
             if module.spiking:
-                look = self._spikes(name, module, out.detach())
+                look = self._spikes(name, module, counts)
+                assert look.rate is not None
                 self.known[_storage(out)], self.recent = (weakref.ref(out), look), look
-                # spikes that are no whole numbers have a mean all the same
-                rate = _over_steps(out) if look.rate is None else look.rate
-                self._fire(name, rate, out.numel(), spike_bits(look.levels))
+                self.unit = module.config.unit
+                self._fire(name, look.rate, counts.numel(), spike_bits(look.levels))
             else:
                 look = Look("real", 0)
                 self._fire(name, _over_steps((out != 0).float()), out.numel(), None)
             if keep:
-                self.outputs[module] = out.detach(), look
+                self.outputs[module] = counts, look
 
         return hook
 
-    def _spikes(self, name: str, module: Neuron, out: Tensor) -> Look:
-        return self._see(out, module)
+    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Look:
+        return self._see_spikes(counts, module, module.config)
+
+    def _see_spikes(self, counts: Tensor, module: nn.Module, neuron: NeuronConfig) -> Look:
+        """As `_see`; counts that are replayed are binary, however large."""
+        look = self._see(counts, module)
+        return Look("binary", look.levels, look.sums, look.rate) if neuron.replays else look
 
     def _fire(self, name: str, rate: Tensor, outputs: int, bits: int | None) -> None:
         """Note what a neuron gave; bits of a spike, None for an artificial neuron."""
@@ -268,6 +276,7 @@ class Meter:
             x = inputs[0].detach()
             tally = self.tally(name, type(module).__name__.lower())
             look, times = self.operand(x, module)
+            x = one_sub_step(x, module)
             grid, inner = self.reach_of(module, x)
             macs = dense_macs(module, output[0] if isinstance(output, tuple) else output)
             tally.add(macs * times, inner * times, self.folds.get(module, (1.0, 1.0)), x.numel())
@@ -299,9 +308,10 @@ class Meter:
 
     def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
         """What enters a weight layer, and how many times it counts: once, or a time step each for a mean over them."""
-        look = self.look(x, module)
+        look, x = self.look(x, module), one_sub_step(x, module)
         if self.steps == 1 or self.has_time(x) or self.chain is None or not (self.ours or look.operand == "real"):
             return look, 1
+        x = x / self.unit
         counts = x * self.steps
         if not bool(((counts - counts.round()).abs() < 1e-4).all()):
             return look, 1
@@ -398,6 +408,17 @@ class Meter:
             intermediates=x.intermediates / n, neurons=x.neurons / n, membranes=x.membranes / n,
             spike_bits=x.spike_bits / n,
         )  # fmt: skip
+
+
+def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:
+    """Spikes of each time step as whole numbers, sub-steps summed up, whatever a spike is worth."""
+    counts = collected(spikes, neuron)
+    return counts if neuron.unit == 1 else (counts / neuron.unit).round()
+
+
+def one_sub_step(x: Tensor, module: nn.Module) -> Tensor:
+    """The part of an operand that has the size of all time steps; all of it where nothing is replayed."""
+    return x[: len(x) // module.neuron.sub_steps] if isinstance(module, OnSpikes) else x
 
 
 def operand_of(x: Tensor) -> tuple[Operand, int, int]:

@@ -48,7 +48,8 @@ class LayerCost:
     merged: bool = False
     """Inside a chain of linear layers that its authors count as one layer on spikes."""
     levels: int = 1
-    """Largest spike observed: 1 for binary, 0 for real operands."""
+    """Most spikes of one place and time step that were observed: 1 for binary ones unless they replay counts, 0 for
+    real operands."""
     inputs: float = 0.0
     """Values of the operand, read once."""
     weights: int = 0

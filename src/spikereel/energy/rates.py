@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spikereel.energy.meter import Look, Meter
+from spikereel.energy.meter import Look, Meter, one_sub_step
 from spikereel.energy.passport import Origin, Passport, code_hash
 from spikereel.errors import ConfigError, DataError
 from spikereel.layers.neuron import Neuron
@@ -81,9 +81,10 @@ class _Stated(Meter):
         self.stated = {name: torch.tensor(x, dtype=torch.float64) for name, x in rates.items()}
         self.fresh: Look | None = None
 
-    def _spikes(self, name: str, module: Neuron, out: Tensor) -> Look:
+    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Look:
         levels = _levels(module)
-        self.fresh = Look("integer" if levels > 1 else "binary", levels, rate=self.stated[name])
+        integer = levels > 1 and not module.config.replays
+        self.fresh = Look("integer" if integer else "binary", levels, rate=self.stated[name])
         return self.fresh
 
     def _see(self, x: Tensor, module: nn.Module) -> Look:
@@ -91,7 +92,7 @@ class _Stated(Meter):
         return self.fresh or Look("real", 0)
 
     def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
-        look = self.look(x, module)
+        look, x = self.look(x, module), one_sub_step(x, module)
         averaged = look.rate is not None and self.steps > 1 and not self.has_time(x)
         self.fresh = None
         return look, self.steps if averaged else 1

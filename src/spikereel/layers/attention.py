@@ -1,6 +1,6 @@
 """Spike-driven attention over video: one module, and a table that says which tokens see each other."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from einops import rearrange
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
 from spikereel.layers.conv import projection
-from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.time import per_frame
 from spikereel.ops.hamming import Similarity, attention, attention_scale, causal_attention
 
@@ -80,12 +80,12 @@ class SpikeAttention(ProductAttention):
         self.suffixes = ("", "_t")[: len(groupings)]
         for suffix in self.suffixes:
             for part, config in (("q", qk_neuron), ("k", qk_neuron), ("v", neuron)):
-                self.add_module(f"{part}_conv{suffix}", projection(dim))
+                self.add_module(f"{part}_conv{suffix}", projection(dim, neuron))
                 self.add_module(f"{part}_lif{suffix}", Neuron(config))
             if similarity == "hamming":
                 self.add_module(f"attn_bn{suffix}", nn.BatchNorm2d(dim))
         self.attn_lif = Neuron(attn_neuron)
-        self.proj_conv = projection(dim)
+        self.proj_conv = projection(dim, attn_neuron)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         """x [T, B, D, H, W] to the same shape."""
@@ -106,8 +106,10 @@ class SpikeAttention(ProductAttention):
     def _spikes(self, name: str, x: Tensor, state: dict, after: dict) -> Tensor:
         current = per_frame(self.get_submodule(name.format("_conv")), x)
         neuron = name.format("_lif")
-        s, after[neuron] = self.get_submodule(neuron)(current, state.get(neuron))
-        return s
+        module = cast(Neuron, self.get_submodule(neuron))
+        s, after[neuron] = module(current, state.get(neuron))
+        # v alone is ever more than binary, and the products are linear in it
+        return collected(s, module.config)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, grouping: Grouping, state: dict, after: dict) -> Tensor:
         frame, tokens = "T B (m d) H W", TOKENS[grouping]

@@ -1,10 +1,45 @@
-"""Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv, under their published names."""
+"""Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv, under their published names.
+
+`Conv1d` and `Conv2d` are those of PyTorch behind a neuron that may give binary sub-steps.
+"""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
-from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.time import per_frame
+
+
+class OnSpikes(_ConvNd):
+    """A convolution of spikes: each binary sub-step by itself, summed up before the bias is added once."""
+
+    neuron: NeuronConfig
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, ...] as that of PyTorch; [D B, ...] with D sub-steps to [B, ...]."""
+        if not self.neuron.replays:
+            return super().forward(input)
+        y = collected(self._conv_forward(input, self.weight, None), self.neuron)
+        return y if self.bias is None else y + self.bias.view(-1, *[1] * (y.ndim - 2))
+
+
+class Conv1d(OnSpikes, nn.Conv1d):
+    """`nn.Conv1d` behind a neuron."""
+
+    def __init__(self, *args: Any, neuron: NeuronConfig, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.neuron = neuron
+
+
+class Conv2d(OnSpikes, nn.Conv2d):
+    """`nn.Conv2d` behind a neuron."""
+
+    def __init__(self, *args: Any, neuron: NeuronConfig, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.neuron = neuron
 
 
 class Downsample(nn.Module):
@@ -12,7 +47,8 @@ class Downsample(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, *, kernel: int, stride: int, neuron: NeuronConfig | None):
         super().__init__()
-        self.encode_conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2)
+        shape = (channels_in, channels, kernel, stride, kernel // 2)
+        self.encode_conv = nn.Conv2d(*shape) if neuron is None else Conv2d(*shape, neuron=neuron)
         self.encode_bn = nn.BatchNorm2d(channels)
         self.encode_lif = None if neuron is None else Neuron(neuron)
 
@@ -24,6 +60,21 @@ class Downsample(nn.Module):
         return per_frame(lambda y: self.encode_bn(self.encode_conv(y)), x), after
 
 
+class SpikeConv(nn.Module):
+    """Neuron, convolution, batch norm; the convolution has a bias where there is no norm."""
+
+    def __init__(self, channels_in: int, channels: int, neuron: NeuronConfig, *, kernel: int = 1, norm: bool = True):
+        super().__init__()
+        self.lif = Neuron(neuron)
+        self.conv = Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=not norm, neuron=neuron)
+        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
+
+    def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
+        """x [T, B, C, H, W] to [T, B, C', H, W]."""
+        spikes, v = self.lif(x, (state or {}).get("lif"))
+        return per_frame(lambda y: self.norm(self.conv(y)), spikes), {"lif": v}
+
+
 class SepConv(nn.Module):
     """Neuron, 1x1, norm, neuron, depthwise 7x7, 1x1, norm. Spec section 2.4."""
 
@@ -31,10 +82,10 @@ class SepConv(nn.Module):
         super().__init__()
         wide = 2 * channels
         self.lif1 = Neuron(neuron)
-        self.pwconv1 = nn.Conv2d(channels, wide, 1, bias=False)
+        self.pwconv1 = Conv2d(channels, wide, 1, bias=False, neuron=neuron)
         self.bn1 = nn.BatchNorm2d(wide)
         self.lif2 = Neuron(neuron)
-        self.dwconv = nn.Conv2d(wide, wide, 7, padding=3, groups=wide, bias=False)
+        self.dwconv = Conv2d(wide, wide, 7, padding=3, groups=wide, bias=False, neuron=neuron)
         self.pwconv2 = nn.Conv2d(wide, channels, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
 
@@ -54,10 +105,10 @@ class ConvBlock(nn.Module):
         wide = 4 * channels
         self.Conv = SepConv(channels, neuron)
         self.lif1 = Neuron(neuron)
-        self.conv1 = nn.Conv2d(channels, wide, 3, padding=1, bias=False)
+        self.conv1 = Conv2d(channels, wide, 3, padding=1, bias=False, neuron=neuron)
         self.bn1 = nn.BatchNorm2d(wide)
         self.lif2 = Neuron(neuron)
-        self.conv2 = nn.Conv2d(wide, channels, 3, padding=1, bias=False)
+        self.conv2 = Conv2d(wide, channels, 3, padding=1, bias=False, neuron=neuron)
         self.bn2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
@@ -102,18 +153,18 @@ class RepConv(nn.Module):
     Only the first 1x1 sees spikes when run as it stands. Spec section 2.6.
     """
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, neuron: NeuronConfig):
         super().__init__()
         tail = nn.Sequential(
             nn.Conv2d(dim, dim, 3, groups=dim, bias=False), nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim)
         )
-        self.body = nn.Sequential(nn.Conv2d(dim, dim, 1, bias=False), NormAndPad(dim), tail)
+        self.body = nn.Sequential(Conv2d(dim, dim, 1, bias=False, neuron=neuron), NormAndPad(dim), tail)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, D, H, W] to the same shape."""
         return self.body(x)
 
 
-def projection(dim: int) -> nn.Sequential:
-    """RepConv and the outer norm around it: what makes q, k, v and the output of an attention."""
-    return nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim))
+def projection(dim: int, neuron: NeuronConfig) -> nn.Sequential:
+    """RepConv and the outer norm around it: what makes q, k, v and the output of an attention; `neuron` is before."""
+    return nn.Sequential(RepConv(dim, neuron), nn.BatchNorm2d(dim))

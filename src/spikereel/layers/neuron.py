@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
@@ -38,11 +39,50 @@ class NeuronConfig:
     """Integer-LIF only: the largest count, None for `levels`."""
     normalise: bool = False
     """Integer-LIF only: divide the output by `levels`."""
+    replay: bool = False
+    """Integer-LIF only: give each count as that many ones among `sub_steps` binary sub-steps, ones first."""
     backend: Backend = "auto"
+
+    @property
+    def replays(self) -> bool:
+        """Whether integer counts are given as binary sub-steps."""
+        return self.replay and self.kind == "ilif"
+
+    @property
+    def sub_steps(self) -> int:
+        """Binary sub-steps of one time step: the largest count where counts are replayed, 1 otherwise."""
+        if not self.replays:
+            return 1
+        return self.levels if self.top is None else self.top
+
+    @property
+    def unit(self) -> float:
+        """What one spike is worth to the layers behind the neuron."""
+        return 1.0 / self.levels if self.normalise and self.kind == "ilif" else 1.0
+
+
+def replayed(counts: Float[Tensor, "T *d"], sub_steps: int) -> Float[Tensor, "DT *d"]:
+    """Counts 0..D as binary spikes of D sub-steps [D T, ...]: first the first sub-step of all time steps.
+
+    A sub-step d of 0..D-1 has a spike where the count is above d. The gradient is that of the count, shared out evenly.
+    """
+    share = (counts - counts.detach()) / sub_steps
+    return torch.cat([(counts.detach() > d).to(counts.dtype) + share for d in range(sub_steps)])
+
+
+def collected(x: Float[Tensor, "DT *d"], neuron: NeuronConfig) -> Float[Tensor, "T *d"]:
+    """What spikes of `neuron`, or a linear map of them, add up to over the sub-steps of each time step.
+
+    x itself where counts are not replayed. The first axis may hold the batch as well, [D T B, ...].
+    """
+    return x.unflatten(0, (neuron.sub_steps, -1)).sum(0) * neuron.unit if neuron.replays else x
 
 
 class Neuron(nn.Module):
     """`spikes, v = neuron(x, v)` for x [T, ...] and v [...] (None at the start).
+
+    Spikes are [T, ...]; with `config.replay` they are binary, [D T, ...] with D = `config.sub_steps`, and the layers
+    behind sum them up (`collected`).
 
     Kind "relu" is the artificial neuron in the same place: its outputs are real and it remembers nothing (v is empty).
     """
@@ -62,7 +102,9 @@ class Neuron(nn.Module):
         if c.kind == "relu":
             return torch.relu(x), x.new_empty(0)
         if c.kind == "ilif":
-            return ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=c.normalise)
+            normalise = c.normalise and not c.replay
+            s, v = ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=normalise)
+            return (replayed(s, c.sub_steps) if c.replay else s), v
         shared = {
             "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset, "surrogate": c.surrogate,
             "alpha": c.alpha, "detach_reset": c.detach_reset, "backend": c.backend,
@@ -82,4 +124,6 @@ class Neuron(nn.Module):
         c = self.config
         if not self.spiking:
             return c.kind
+        if c.kind == "ilif":
+            return f"ilif, levels={c.levels}, decay={c.ilif_decay:g}, {c.sub_steps} sub-step(s)"
         return f"{c.kind}, tau={c.tau:g}, threshold={c.threshold:g}, {c.reset} reset, {c.surrogate}"

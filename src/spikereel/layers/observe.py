@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.layers.attention import ProductAttention
-from spikereel.layers.neuron import Neuron
+from spikereel.layers.neuron import Neuron, collected
 
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -83,7 +83,9 @@ def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
     rates = FiringRates()
     hooks = [
         module.register_forward_hook(
-            lambda m, _x, out, name=name: rates.add(name, out[0] if m.spiking else (out[0] != 0).float())
+            lambda m, _x, out, name=name: rates.add(
+                name, collected(out[0], m.config) if m.spiking else (out[0] != 0).float()
+            )
         )
         for name, module in model.named_modules()
         if isinstance(module, Neuron)

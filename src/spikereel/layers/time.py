@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 
 def per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a layer for [B, ...] to [T, B, ...], all frames in one batch."""
-    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    """Apply a layer for [B, ...] to [T, B, ...], all frames in one batch.
+
+    A layer that sums up sub-steps (`spikereel.layers.conv`) makes [T, B, ...] of their [D T, B, ...].
+    """
+    return layer(x.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
 
 
 class DropPath(nn.Module):

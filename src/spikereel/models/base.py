@@ -30,7 +30,7 @@ class VideoModel(Pretrained, nn.Module):
 
     @property
     def task(self) -> str:
-        """What the output is: "classification" or "pose"."""
+        """What the output is: "classification", "pose" or "segmentation"."""
         return getattr(self.config, "task", "classification")
 
     @property
@@ -38,7 +38,7 @@ class VideoModel(Pretrained, nn.Module):
         """Whether a call may go on from the state of the call before."""
         raise NotImplementedError
 
-    def run_block(self, block: nn.Module, x: Tensor, *rest: Any) -> tuple[Tensor, dict]:
+    def run_block(self, block: nn.Module, x: Tensor | list[Tensor], *rest: Any) -> tuple[Tensor, dict]:
         """`block(x, *rest)`, checkpointed where that is on and gradients are wanted."""
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpointed(block, x, *rest)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
 
-Task = Literal["classification", "pose"]
+Task = Literal["classification", "pose", "segmentation"]
 Body = Literal["joints", "smpl"]
 Regressor = Literal["iterative", "linear"]
 

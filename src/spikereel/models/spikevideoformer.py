@@ -10,17 +10,22 @@ from dataclasses import dataclass, field, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikereel.errors import ConfigError, StateError
 from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
-from spikereel.layers.neuron import Neuron, NeuronConfig
+from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
-from spikereel.layers.time import DropPath
+from spikereel.layers.time import DropPath, per_frame
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Pose, PoseConfig, PoseHead, Task
+from spikereel.models.segmentation import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
+
+STRIDE = 16
+"""Pixels of a frame along one side of the coarsest features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,7 @@ class SpikeVideoFormerConfig:
 
     task: Task = "classification"
     num_classes: int = 1000
-    """task="classification" only."""
+    """Of the clip, or of each pixel with task="segmentation"; unused by task="pose"."""
     in_channels: int = 3
     widths: tuple[int, int, int, int] = (64, 128, 256, 360)
     """Channels of the four stages, C0 to C3; the first block runs at C0 / 2."""
@@ -46,6 +51,7 @@ class SpikeVideoFormerConfig:
     block on the way back; 0 starts all branches at nothing, from where a small network learns much sooner."""
     neuron: NeuronConfig = field(default_factory=NeuronConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
 
     def __post_init__(self) -> None:
         schemes(self.attention)
@@ -95,7 +101,7 @@ class TransformerBlock(nn.Module):
 class SpikeVideoFormer(VideoModel):
     """`output, state = model(video, state)`; one frame is one time step.
 
-    The output is that of `config.task`: logits of the clip, or the pose at every time step.
+    The output is that of `config.task`: logits of the clip, the pose at every time step, or logits of every pixel.
     """
 
     family = "spikevideoformer"
@@ -120,28 +126,37 @@ class SpikeVideoFormer(VideoModel):
         self.block3 = nn.ModuleList(TransformerBlock(c2, config, rate) for rate in ramp[: config.depths[0]])
         self.downsample4 = Downsample(c2, c3, kernel=3, stride=1, neuron=neuron)
         self.block4 = nn.ModuleList(TransformerBlock(c3, config, rate) for rate in ramp[config.depths[0] :])
-        self.lif = Neuron(neuron)
-        self.head = PoseHead(c3, config.pose) if config.task == "pose" else _classifier(c3, config.num_classes)
+        if config.task == "segmentation":
+            channels = {"ConvBlock1_1": c0 // 2, "ConvBlock1_2": c0, "ConvBlock2_2": c1, "block3": c2, "block4": c3}
+            self.head = segmentation_head(config.segmentation, channels, config.num_classes, neuron)
+        else:
+            self.lif = Neuron(neuron)
+            self.head = PoseHead(c3, config.pose) if config.task == "pose" else _classifier(c3, config.num_classes)
         for norm in self._last_norms():
             nn.init.constant_(norm.get_parameter("weight"), config.residual_gain)
 
     def forward(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None
-    ) -> tuple[Float[Tensor, "B classes"] | Pose, State]:
+    ) -> tuple[Float[Tensor, "B classes"] | Float[Tensor, "T B classes H W"] | Pose, State]:
         """The output of the task, and the state after the last frame.
 
         Classification: logits of all frames seen since the state began, the head applied to the mean spikes over time;
         this equals the published mean over time of the head, and does not depend on how the frames were split.
         Pose: `JointPose` or `BodyPose` at each of these frames.
+        Segmentation: logits [T, B, classes, H, W] of each pixel of these frames, at the resolution of the video, whose
+        sides may have any length: they are continued to multiples of 16, and the result is cut.
         state: None at the start of a clip. Only `spatial` and `causal` attention can go on from a state; the others see
         a whole clip at once, and raise StateError.
         Raises DataError for a video of the wrong shape or with values that are not finite.
         """
         self._check(video, state)
+        if self.config.task == "segmentation":
+            return self._class_maps(video, state)
         previous = state or {}
         features, after = self.features(video, state)
         pooled = features.flatten(3).mean(3)
         spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
+        spikes = collected(spikes, self.config.neuron)
         if self.config.task == "pose":
             return self.head(spikes), after
         mean, after["head"] = _mean_so_far(spikes, previous.get("head"))
@@ -151,7 +166,19 @@ class SpikeVideoFormer(VideoModel):
         self, video: Float[Tensor, "T B C H W"], state: State | None = None
     ) -> tuple[Float[Tensor, "T B D h w"], State]:
         """Real-valued features of the backbone at 1/16 of the resolution, before the last neuron."""
+        (x,), after = self.pyramid(video, ("block4",), state)
+        return x, after
+
+    def pyramid(
+        self, video: Float[Tensor, "T B C H W"], taps: tuple[str, ...], state: State | None = None
+    ) -> tuple[list[Tensor], State]:
+        """Real-valued outputs [T, B, D, h, w] of those of `stages()` that `taps` names, and the state of the backbone.
+
+        "ConvBlock1_1" is at 1/2 of the resolution, "ConvBlock1_2" at 1/4, "ConvBlock2_2" at 1/8, "block3" and "block4"
+        at 1/16.
+        """
         previous, after, x = state or State(), State(), video
+        found = {}
         for name, stage in self.stages():
             if isinstance(stage, nn.ModuleList):
                 after[name] = {}
@@ -159,7 +186,8 @@ class SpikeVideoFormer(VideoModel):
                     x, after[name][str(i)] = self.run_block(block, x, previous.get(name, {}).get(str(i)))
             else:
                 x, after[name] = self.run_block(stage, x, previous.get(name))
-        return x, after
+            found[name] = x
+        return [found[name] for name in taps], after
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The parts of the backbone, in order of execution."""
@@ -168,6 +196,13 @@ class SpikeVideoFormer(VideoModel):
             "ConvBlock2_2", "downsample3", "block3", "downsample4", "block4",
         )  # fmt: skip
         return [(name, self.get_submodule(name)) for name in names]
+
+    def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:
+        height, width = video.shape[3:]
+        padded = per_frame(lambda x: F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate"), video)
+        features, after = self.pyramid(padded, HEADS[self.config.segmentation.head].taps, state)
+        maps, after["head"] = self.run_block(self.head, features, (state or {}).get("head"))
+        return enlarged(maps, padded.shape[3:])[..., :height, :width], after
 
     def _last_norms(self) -> Iterator[nn.Module]:
         for module in self.modules():
@@ -190,7 +225,7 @@ class SpikeVideoFormer(VideoModel):
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"
             )
-        if state and "head" in state:
+        if state and "counts" in state.get("head", {}):
             self.check_batch(video, state["head"]["counts"])
 
 

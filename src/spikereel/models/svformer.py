@@ -65,6 +65,8 @@ class SVFormerConfig:
         for width in self.widths[2:]:
             if width % self.head_dim:
                 raise ConfigError(f"width {width} cannot be split into heads of {self.head_dim}; change head_dim")
+        if self.neuron.replay:
+            raise ConfigError("replay is for SpikeVideoFormer; SVFormer runs integer spikes as they are")
         if self.head not in get_args(Head):
             raise ConfigError(f"head {self.head!r} does not exist; choose one of {', '.join(get_args(Head))}")
         if not self.mlp_ratio > 0.0:

@@ -66,6 +66,8 @@ EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
 
+MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
+
 EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
 
@@ -83,6 +85,8 @@ def build_dataset(
         return _simulated(spec, split, seed, classes, views, progress)
     if spec.kind in ("figure", "mmhpsd"):
         raise ConfigError(f"data.kind={spec.kind} has poses and no classes; use a recipe of task=pose")
+    if spec.kind in MASK_KINDS:
+        raise ConfigError(f"data.kind={spec.kind} has masks and no classes of clips; use a recipe of task=segmentation")
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
@@ -141,11 +145,13 @@ def data_passport(dataset: Fingerprinted) -> DataPassport:
 
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
-    """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full."""
+    """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
+    dropped where it is not full."""
     full = shuffle and len(dataset) >= batch
     return DataLoader(
         cast(Dataset, dataset), batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
         persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
+        collate_fn=getattr(dataset, "collate", None),
     )  # fmt: skip
 
 
@@ -247,7 +253,7 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
         return THREE_LISTS[spec.kind](root, reading, split, classes)
     if spec.kind == "list":
         return _part(VideoList(root, reading, classes=classes), spec, split)
-    folder = _folder(root, split)
+    folder = split_folder(root, split)
     if folder is not None:
         return VideoFolder(folder, reading, classes=classes or _train_classes(root))
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
@@ -264,7 +270,7 @@ def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | 
     if spec.kind == "dvs128_objects":
         part: Literal["earlier", "later", "all"] = {"train": "earlier", "val": "later", "test": "all"}[split]
         return DVS128Objects(root, reading, part=part, classes=classes)
-    folder = _folder(root, split)
+    folder = split_folder(root, split)
     if folder is not None:
         return EventFolder(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
     return _part(EventFolder(root, reading, classes=classes, on_error=spec.on_error), spec, split)
@@ -320,7 +326,7 @@ def leave_one_out(spec: DataSpec, split: Split) -> set[int]:
     return present - {spec.fold} if split == "train" else {spec.fold}
 
 
-def _folder(root: Path, split: Split) -> Path | None:
+def split_folder(root: Path, split: Split) -> Path | None:
     """The sub-folder of a split, where there is one for training and one to judge on."""
     for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
         if (root / "train").is_dir() and (root / name).is_dir():

@@ -9,6 +9,7 @@ from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
 from spikereel.layers.neuron import Kind
 from spikereel.models.heads import Body, Regressor, Task
+from spikereel.models.segmentation import SegmentationHead
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.surrogate import Surrogate
 from spikereel.tasks.pose import PoseWeights
@@ -30,7 +31,8 @@ class ModelSpec:
     mlp_ratio: float | None = None
     time_norm: bool | None = None
     local_path: bool | None = None
-    head: Literal["conv", "mean"] | None = None
+    head: Literal["conv", "mean"] | SegmentationHead | None = None
+    """svformer: conv or mean; task=segmentation: mlp or fpn."""
     drop_path: float | None = None
     drop_path_over_time: bool | None = None
     threshold: float | None = None
@@ -42,6 +44,15 @@ class ModelSpec:
     regressor: Regressor | None = None
     hidden: int | None = None
     dropout: float | None = None
+    width: int | None = None
+    """task=segmentation: channels of the head."""
+    neck: int | None = None
+    """task=segmentation, head=fpn: channels of the pyramid."""
+    levels: int | None = None
+    """neuron=ilif, with the three below: levels D."""
+    top: int | None = None
+    ilif_decay: float | None = None
+    normalise: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +63,7 @@ class DataSpec:
         "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
         "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
-        "figure", "mmhpsd",
+        "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks",
     ] = "motion"  # fmt: skip
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. figure: the
@@ -137,15 +148,34 @@ class DataSpec:
     """A broken file stops the run, or is left out and reported."""
     workers: int = 1
     """Processes that prepare clips; 0 does it in the main one."""
+    offsets: tuple[int, ...] = ()
+    """Masks: where the frames of a clip are, from the labelled one at 0, such as (-9, -6, -3, 0); none are `frames` of
+    them up to 0, `stride` apart (1; cityscapes, vspw: 3). There `size` is the short side of the frames."""
+    offset_unit: Literal["frames", "numbers"] = "frames"
+    """Masks: offsets count the frames that are there, or the numbers in their names."""
+    held_out: str = "0006R0"
+    """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Training on masks: frames grow by a factor in this range."""
+    crop: tuple[int, ...] = ()
+    """Training on masks: height and width of the random box that is cut out after that; none is the whole frame's."""
+    window: tuple[int, ...] = ()
+    overlap: float = 0.5
+    """Judging masks: height and width of windows that slide over the frames and overlap by this share; none sees whole
+    frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSpec:
-    """AdamW, linear warm-up, cosine."""
+    """AdamW, linear warm-up, cosine or linear decay."""
 
     lr: float = 2e-3
     min_lr: float = 1e-6
-    """Where the warm-up begins and the cosine ends."""
+    """Where the warm-up begins and the schedule ends."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the learning rate falls after the warm-up; linear is "poly" of power 1."""
+    head_lr: float = 1.0
+    """Factor on the learning rate of the head."""
     weight_decay: float = 0.05
     """On matrices and kernels; never on biases and norms."""
     decay_time_constants: bool = False
@@ -169,7 +199,7 @@ class OptimSpec:
     training for energy. 0.1 to 3 is the range to try; 0 turns it off."""
 
     def __post_init__(self) -> None:
-        for name in ("lr", "epochs", "batch", "accumulate"):
+        for name in ("lr", "head_lr", "epochs", "batch", "accumulate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
         if self.energy_weight < 0:
@@ -185,6 +215,23 @@ class PoseSpec:
     weights: PoseWeights = field(default_factory=PoseWeights)
     best: Literal["mpjpe", "root_mpjpe", "pel_mpjpe", "pa_mpjpe"] = "root_mpjpe"
     """The lowest of these errors on the held-out clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationSpec:
+    """task=segmentation: what is trained for, and what the best weights are chosen by."""
+
+    all_frames: float = 0.5
+    """Weight of the loss over all labelled frames of a clip beside that of its last one."""
+    balance: float = 0.0
+    """Weights of the classes: 0 none, 1 median frequency over frequency, between them that to this power."""
+    best: Literal["miou", "pixel_accuracy"] = "miou"
+    """The highest of these figures on the held-out clips."""
+
+    def __post_init__(self) -> None:
+        for name in ("all_frames", "balance"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"segmentation.{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +268,7 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     optim: OptimSpec = field(default_factory=OptimSpec)
     pose: PoseSpec = field(default_factory=PoseSpec)
+    segmentation: SegmentationSpec = field(default_factory=SegmentationSpec)
     run: RunSpec = field(default_factory=RunSpec)
 
     def __post_init__(self) -> None:

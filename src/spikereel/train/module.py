@@ -2,7 +2,7 @@
 
 import math
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -118,15 +118,17 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         o = self.optim
         undecayed = (1,) if o.decay_time_constants else (0, 1)
-        decayed = [p for p in self.model.parameters() if p.ndim not in undecayed]
-        plain = [p for p in self.model.parameters() if p.ndim in undecayed]
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, p in self.model.named_parameters():
+            factor = o.head_lr if name.startswith("head.") else 1.0
+            groups.setdefault((0.0 if p.ndim in undecayed else o.weight_decay, factor), []).append(p)
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [{"params": p, "weight_decay": decay, "lr": factor * o.lr} for (decay, factor), p in groups.items()],
             lr=o.lr, betas=o.betas,
         )  # fmt: skip
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, total, o.warmup, o.min_lr / o.lr)
+            optimizer, lambda step: warmup_decay(step, total, o.warmup, o.min_lr / o.lr, o.schedule)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -166,14 +168,17 @@ class ClassificationModule(TrainingModule):
         return {"val_top1": self.score.top1}
 
 
-def warmup_cosine(step: int, total: int, warmup: float, floor: float = 0.0) -> float:
-    """Factor on the learning rate: linear from `floor` to 1 over the share `warmup` of all steps, then a half cosine
-    back to `floor`."""
+def warmup_decay(
+    step: int, total: int, warmup: float, floor: float = 0.0, schedule: Literal["cosine", "linear"] = "cosine"
+) -> float:
+    """Factor on the learning rate: linear from `floor` to 1 over the share `warmup` of all steps, then back to `floor`
+    by a half cosine or a straight line."""
     ramp = warmup * total
     if step < ramp:
         share = step / ramp
     else:
-        share = 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - ramp) / max(total - ramp, 1))))
+        done = min(1.0, (step - ramp) / max(total - ramp, 1))
+        share = 0.5 * (1.0 + math.cos(math.pi * done)) if schedule == "cosine" else 1.0 - done
     return floor + (1.0 - floor) * share
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,10 +22,15 @@ from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
 from spikereel.models.authors import read_checkpoint
 from spikereel.models.base import VideoModel
+from spikereel.models.heads import Task
 from spikereel.train.clips import DataPassport, LabelledClips, build_dataset, build_loader, channels_of, data_passport
 from spikereel.train.config import DataSpec, ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule, TrainingModule
 from spikereel.train.pose import PoseModule, build_pose_dataset, smpl_of, start_at_mean
+from spikereel.train.segmentation import SegmentationModule, class_weights
+
+if TYPE_CHECKING:
+    from spikereel.data.segmentation import SegmentationClips
 
 HINTS = (
     r"Checkpoint directory .* exists and is not empty",
@@ -126,15 +131,32 @@ def pose_parts(recipe: Recipe) -> tuple[PoseClips, PoseClips, TrainingModule]:
     return train_set, val_set, module
 
 
+def segmentation_parts(recipe: Recipe) -> tuple["SegmentationClips", "SegmentationClips", TrainingModule]:
+    """As `classification_parts`, for class maps."""
+    from spikereel.train.segmentation_data import build_segmentation_dataset
+
+    spec = recipe.data
+    train_set, val_set = (build_segmentation_dataset(spec, split, seed=recipe.run.seed) for split in ("train", "val"))
+    classes = tuple(train_set.classes)
+    module = SegmentationModule(
+        build_model(recipe.model, spec, classes=classes, task="segmentation"), recipe.optim, recipe.segmentation,
+        classes=classes, weights=class_weights(train_set, recipe.segmentation.balance),
+        silent_epochs=recipe.run.silent_epochs,
+    )  # fmt: skip
+    return train_set, val_set, module
+
+
 PARTS: dict[str, Callable[[Recipe], tuple[Any, Any, TrainingModule]]] = {
     "classification": classification_parts,
     "pose": pose_parts,
+    "segmentation": segmentation_parts,
 }
 
 
 def build_model(
-    spec: ModelSpec, data: DataSpec, *, classes: tuple[str, ...] = (), joints: int | None = None
-) -> VideoModel:
+    spec: ModelSpec, data: DataSpec, *, classes: tuple[str, ...] = (), joints: int | None = None,
+    task: Task = "classification",
+) -> VideoModel:  # fmt: skip
     """The model of a recipe, made for its clips, from fresh weights or from `spec.start`; with `joints` for pose."""
     changes = {
         f.name: getattr(spec, f.name)
@@ -145,7 +167,10 @@ def build_model(
     tied = {"frames": data.frames, "image_size": data.size}
     known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
     changes |= {name: value for name, value in tied.items() if name in known}
-    changes |= {"num_classes": len(classes)} if joints is None else {"task": "pose", "joints": joints}
+    if joints is not None:
+        changes |= {"task": "pose", "joints": joints}
+    else:
+        changes |= {"num_classes": len(classes)} | ({} if task == "classification" else {"task": task})
     model = create_model(spec.name, in_channels=channels_of(data), **changes)
     if spec.start is not None:
         start_from(model, spec.start)
@@ -160,7 +185,7 @@ def start_from(model: VideoModel, source: str) -> list[str]:
     have, own = load_model(source).state_dict(), model.state_dict()
     fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
     fresh = sorted((own.keys() | have.keys()) - fits.keys())
-    if any(not name.startswith("head.") for name in fresh):
+    if any(not name.startswith(("head.", "lif.")) for name in fresh):
         raise WeightsError(
             f"{source} cannot start this model: {len(fresh)} entries differ, first {fresh[0]}; "
             "choose the same architecture, attention and similarity"
@@ -180,7 +205,7 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation, and tells the data which epoch it is."""
 
-    def __init__(self, recipe: Recipe, folder: Path, data: LabelledClips | PoseClips):
+    def __init__(self, recipe: Recipe, folder: Path, data: "LabelledClips | PoseClips | SegmentationClips"):
         self.recipe, self.folder, self.data, self.epoch = recipe, folder, data, 0
         self.best: float | None = None
         self.passport = data_passport(data)

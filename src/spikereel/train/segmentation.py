@@ -1,0 +1,142 @@
+"""Training and judging segmentation: the loss of labelled pixels, weights of classes, and mIoU."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spikereel.layers.observe import FiringRates, firing_rates
+from spikereel.models.base import VideoModel
+from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
+from spikereel.tasks.sliding import segment
+from spikereel.train.clips import DataPassport, build_loader, data_passport
+from spikereel.train.config import DataSpec, OptimSpec, SegmentationSpec
+from spikereel.train.module import TrainingModule
+
+if TYPE_CHECKING:
+    from spikereel.data.segmentation import SegmentationClips
+
+FREQUENCIES_OF = 64
+"""Training clips that the frequencies of classes are taken of, spread over all."""
+
+
+def segmentation_loss(
+    logits: Tensor, masks: Tensor, *, all_frames: float = 0.5, weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Cross entropy of the last frame, plus `all_frames` times that of all frames; pixels without a label do not count.
+
+    logits [T, B, K, H, W], masks int64 [T, B, H, W]; weights: [K], of each class. A term without a labelled pixel is 0.
+    Source: the loss of CFFM's clips (Sun et al. 2022), 0.5 for the frames together; spec section 9.
+    """
+    last = _cross_entropy(logits[-1], masks[-1], weights, smoothing)
+    if not all_frames:
+        return last
+    return last + all_frames * _cross_entropy(logits.flatten(0, 1), masks.flatten(0, 1), weights, smoothing)
+
+
+def class_weights(data: "SegmentationClips", power: float) -> Tensor | None:
+    """(median frequency / frequency) ** power of each class over training clips; None for a power of 0.
+
+    A class that these clips do not show has the weight 1. Source: median frequency balancing (Eigen and Fergus 2015).
+    """
+    if not power:
+        return None
+    chosen = torch.linspace(0, len(data) - 1, min(FREQUENCIES_OF, len(data))).round().long().tolist()
+    counts = torch.zeros(len(data.classes), dtype=torch.float64)
+    for i in chosen:
+        masks = data[i][1]
+        counts += torch.bincount(masks[masks != IGNORE], minlength=len(counts))
+    seen = counts > 0
+    weights = torch.ones(len(counts))
+    weights[seen] = ((counts[seen].median() / counts[seen]) ** power).float()
+    return weights
+
+
+class SegmentationModule(TrainingModule):
+    """Batches are `(videos [B, T, C, H, W], masks [B, T, H, W])`; all frames with a mask are judged."""
+
+    higher_is_better = True
+
+    def __init__(
+        self, model: VideoModel, optim: OptimSpec, segmentation: SegmentationSpec, *, classes: tuple[str, ...],
+        weights: Tensor | None = None, silent_epochs: int = 2,
+    ):  # fmt: skip
+        super().__init__(model, optim, silent_epochs=silent_epochs)
+        self.segmentation, self.classes, self.monitor = segmentation, classes, f"val_{segmentation.best}"
+        self.register_buffer("weights", weights, persistent=False)
+
+    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        videos, masks = batch
+        return videos.transpose(0, 1), masks.transpose(0, 1)
+
+    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = segmentation_loss(
+            output, target, all_frames=self.segmentation.all_frames, weights=self.get_buffer("weights"),
+            smoothing=self.optim.smoothing,
+        )  # fmt: skip
+        known = target != IGNORE
+        hit = (output.detach().argmax(2) == target)[known].float()
+        return loss, {"accuracy": 100.0 * hit.sum() / known.sum().clamp(min=1)}
+
+    def begin_score(self) -> None:
+        self.score = SegmentationScore(self.classes)
+
+    def judge(self, batch: tuple[Tensor, Tensor]) -> None:
+        clip, masks = self.prepare(batch)
+        self.score.add(self.model(clip)[0].argmax(2), masks)
+
+    def figures(self) -> dict[str, float]:
+        return {"val_miou": self.score.miou, "val_pixel_accuracy": self.score.pixel_accuracy}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationEvaluation:
+    """Outcome of `evaluate_segmentation`."""
+
+    score: SegmentationScore
+    clips: int
+    rates: FiringRates
+    passport: DataPassport
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; per cent. `per_class` is the IoU of each class."""
+        figures = self.score.to_json()
+        return {
+            **figures, "per_class": figures["per_class_iou"], "clips": self.clips, "data_hash": self.passport.hash,
+            "data_passport": asdict(self.passport), "firing": self.rates.means(),
+        }  # fmt: skip
+
+
+def evaluate_segmentation(
+    model: VideoModel, dataset: "SegmentationClips", spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> SegmentationEvaluation:  # fmt: skip
+    """Figures of a model on a dataset of `build_segmentation_dataset`, at the size of its frames; whole or in windows.
+
+    Raises DataError where the classes of the data are not as many as those of the model.
+    """
+    check_classes(dataset.classes, model.config.num_classes)
+    model = model.to(device).eval()
+    score, done = SegmentationScore(tuple(dataset.classes)), 0
+    with torch.inference_mode(), firing_rates(model) as rates:
+        for videos, masks in build_loader(cast(Any, dataset), spec, batch=batch, shuffle=False):
+            logits = segment(model, videos.to(device).transpose(0, 1), window=spec.window, overlap=spec.overlap)
+            for found, truth in zip(logits.argmax(2).cpu().unbind(1), masks, strict=True):
+                score.add_clip(found, truth, dataset.video_of(done))
+                done += 1
+            if progress is not None:
+                progress(done, len(dataset))
+    return SegmentationEvaluation(score=score, clips=done, rates=rates, passport=data_passport(dataset))
+
+
+def _cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
+    """Mean over the labelled pixels of logits [N, K, H, W], frames without any left out at once."""
+    labelled = (masks != IGNORE).flatten(1).any(1)
+    if not labelled.any():
+        return 0.0 * logits.sum()
+    if not labelled.all():
+        logits, masks = logits[labelled], masks[labelled]
+    return F.cross_entropy(logits, masks, weights, ignore_index=IGNORE, label_smoothing=smoothing)
