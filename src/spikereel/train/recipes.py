@@ -126,7 +126,7 @@ def mmhpsd_pose() -> Recipe:
 def camvid_vss() -> Recipe:
     """CamVid, 11 classes at 192 x 144, clips of 4 frames a second apart: trains without one sequence (`data.held_out`).
 
-    Sides and head are small for CPUs: `data.size=288 model.width=128` where there is a GPU. `model.neuron=ilif` for
+    About 80 minutes of one CPU core. Sides and head are small for that: `data.size=288 model.width=128` where there is a GPU. `model.neuron=ilif` for
     integer spikes.
     """
     return Recipe(
