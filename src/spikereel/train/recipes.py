@@ -126,8 +126,8 @@ def mmhpsd_pose() -> Recipe:
 def camvid_vss() -> Recipe:
     """CamVid, 11 classes at 192 x 144, clips of 4 frames a second apart: trains without one sequence (`data.held_out`).
 
-    Sides and head are small for CPUs: `data.size=288 model.width=128` where there is a GPU. `model.neuron=ilif` for
-    integer spikes.
+    About 80 minutes of one CPU core, for which sides and head are small: `data.size=288 model.width=128` where there is
+    a GPU. `model.neuron=ilif` for integer spikes.
     """
     return Recipe(
         name="camvid_vss",
