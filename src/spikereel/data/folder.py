@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video import Timeline, probe, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
 
@@ -165,8 +166,14 @@ class VideoFiles(Dataset):
         indices = sample_indices(
             len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
         )
-        frames = read_frames(path, known.at_equal_times(indices), known)
-        return [how.transform(frames, generator) for _ in range(how.copies)]
+        numbers = known.at_equal_times(indices)
+        transform = how.transform
+        if how.copies == 1 and isinstance(transform, TrainTransform | EvalTransform):
+            each = transform.by_frame(generator)
+            if each:
+                return [transform.finish(read_frames(path, numbers, known, each=each))]
+        frames = read_frames(path, numbers, known)
+        return [transform(frames, generator) for _ in range(how.copies)]
 
     def _generator(self, index: int) -> torch.Generator:
         entropy = np.random.SeedSequence([self.reading.seed, int(self._epoch), index]).generate_state(1, np.uint64)
