@@ -10,7 +10,15 @@ from small import DATA, KINDS, cut_short, video_file, video_folder
 from spikereel.config import override
 from spikereel.data.events.augment import EventAugment
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import EVENT_KINDS, build_dataset, build_loader, channels_of, data_passport, event_reading
+from spikereel.train.clips import (
+    EVENT_KINDS,
+    build_dataset,
+    build_loader,
+    channels_of,
+    data_passport,
+    event_reading,
+    set_epoch,
+)
 from spikereel.train.recipes import get_recipe
 
 
@@ -72,6 +80,21 @@ def test_loader_reaches_running_workers_with_the_epoch(workers):
     seen = torch.cat([videos for videos, _ in loader])
     fresh = torch.stack([clips[i][0] for i in range(48)])
     assert all((fresh == video).flatten(1).all(1).any() for video in seen[:3])
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    clips = build_dataset(replace(DATA, train_length=200), "train")
+
+    def order(seed, *epochs):
+        loader = build_loader(clips, DATA, batch=1, shuffle=True, seed=seed)
+        for epoch in epochs:
+            set_epoch(loader, epoch)
+            last = list(loader.sampler)
+        assert sorted(last) == list(range(200))
+        return last
+
+    assert order(3, 0, 1, 2) == order(3, 2)
+    assert len({tuple(order(*key)) for key in ((3, 0), (3, 1), (4, 0), (4, 1))}) == 4
 
 
 def test_small_sets_are_not_dropped_and_evaluation_sees_all():

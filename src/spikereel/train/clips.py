@@ -1,14 +1,15 @@
 """From a DataSpec to datasets and loaders."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spikereel.config import unknown_key
 from spikereel.data.clips import LabelledClips
@@ -141,12 +142,33 @@ def data_passport(dataset: Fingerprinted) -> DataPassport:
 
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
-    """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full."""
+    """Batches [B, ...]; training batches are shuffled, and the last one dropped where it is not full.
+
+    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`.
+    """
     full = shuffle and len(dataset) >= batch
     return DataLoader(
-        cast(Dataset, dataset), batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
-        persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
+        cast(Dataset, dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+        drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
+        generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
+
+
+class EpochOrder(Sampler[int]):
+    """All items in an order that depends on seed and epoch, whatever was drawn before."""
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of what is read from now on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist()
 
 
 def channels_of(spec: DataSpec) -> int:
