@@ -17,7 +17,6 @@ from spikereel.train.clips import (
     channels_of,
     data_passport,
     event_reading,
-    set_epoch,
 )
 from spikereel.train.recipes import get_recipe
 
@@ -88,7 +87,7 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
     def order(seed, *epochs):
         loader = build_loader(clips, DATA, batch=1, shuffle=True, seed=seed)
         for epoch in epochs:
-            set_epoch(loader, epoch)
+            loader.sampler.set_epoch(epoch)
             last = list(loader.sampler)
         assert sorted(last) == list(range(200))
         return last

@@ -187,7 +187,7 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 
 
 class KeepWeights(Callback):
-    """Writes best and last weights as safetensors after every validation, and tells data and order which epoch it is."""
+    """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
 
     def __init__(self, recipe: Recipe, folder: Path, data: LabelledClips | PoseClips, order: EpochOrder | None = None):
         self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
