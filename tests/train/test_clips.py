@@ -9,6 +9,8 @@ from small import DATA, KINDS, cut_short, video_file, video_folder
 
 from spikereel.config import override
 from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.files import folder_samples
+from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
 from spikereel.train.clips import (
     EVENT_KINDS,
@@ -314,3 +316,57 @@ def test_simulated_events_of_any_video(tmp_path):
     for options in ({"kind": "nmnist"}, {"modality": "events"}):
         with pytest.raises(ConfigError, match=r"data\.simulate"):
             build_dataset(replace(DATA, simulate=0.2, **options), "test")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_shards_of_videos_are_the_files_that_were_packed(tmp_path, apart):
+    source = video_folder(tmp_path / "videos")
+    names, samples = folder_samples(source, None, suffixes={".mp4"})
+    out = tmp_path / "shards"
+    for split in ("train", "val") if apart else ("",):
+        pack(samples, names, out / split, shard_bytes=4000)
+    spec = replace(DATA, kind="shards", root=str(out), stride=1, clips=2)
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == ((6, 6, 6) if apart else (5, 1, 6))
+    assert train.classes == KINDS
+    files = build_dataset(replace(spec, kind="folder", root=str(source)), "test", views=True)
+    packed = build_dataset(spec, "test", views=True, classes=KINDS)
+    order = np.random.default_rng(0).permutation(6)
+    for i in range(6):
+        assert torch.equal(packed[i][0], files[order[i]][0])
+        assert packed[i][1] == files[order[i]][1]
+    first = train[0][0]
+    assert torch.equal(first, build_dataset(spec, "train")[0][0])
+    train.set_epoch(1)
+    assert not torch.equal(first, train[0][0])
+    assert train.fingerprint() != test.fingerprint() or apart
+    with pytest.raises(DataError, match=r"has the classes dark, light, not a"):
+        build_dataset(spec, "test", classes=("a",))
+    with pytest.raises(DataError, match=r"no event recording; give data\.modality=rgb"):
+        build_dataset(replace(spec, modality="events"), "test")
+    with pytest.raises(ConfigError, match=r"data\.on_error"):
+        build_dataset(replace(spec, on_error="skip"), "test")
+    with pytest.raises(DataError, match="absent"):
+        build_dataset(replace(spec, root=str(tmp_path / "absent")), "test")
+
+
+def test_shards_of_recordings(tmp_path):
+    for i, kind in enumerate(KINDS):
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        t = np.arange(50) * 1000
+        events = {"t": t, "x": t % 34, "y": np.full(50, i), "p": t % 2, "width": 34, "height": 34}
+        np.savez(tmp_path / "in" / kind / "0.npz", **events)
+    names, samples = folder_samples(tmp_path / "in", None)
+    pack(samples, names, tmp_path / "out")
+    spec = replace(DATA, kind="shards", modality="events", root=str(tmp_path / "out"), bin_us=20_000)
+    clips = build_dataset(spec, "test")
+    assert clips[0][0].shape == (4, channels_of(spec), 32, 32)
+    assert clips[0][0].sum((1, 2, 3)).tolist() == [20, 20, 10, 0]
+    with pytest.raises(DataError, match=r"an event recording; give data\.modality=events"):
+        build_dataset(replace(spec, modality="rgb"), "test")
+
+
+def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
+    spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), clips=5)
+    with pytest.raises(ConfigError, match=r"5 clips .* data\.stride=4.*data\.clips=1"):
+        build_dataset(spec, "test", views=True)

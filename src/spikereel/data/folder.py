@@ -95,6 +95,33 @@ class Reading:
         return self.clips * getattr(self.transform, "crops", 1)
 
 
+def read_clip(
+    path: Path, reading: Reading, generator: torch.Generator | None = None, known: Timeline | None = None
+) -> Tensor:
+    """One file as an item of `VideoFiles`; `generator` is for training, `known` the file's timeline if it is there."""
+    known = known or timeline(path)
+    views = [view for clip in range(reading.clips) for view in _views(path, known, reading, clip, generator)]
+    return views[0] if len(views) == 1 else torch.stack(views).flatten(0, views[0].ndim - 4)
+
+
+def _views(path: Path, known: Timeline, how: Reading, clip: int, generator: torch.Generator | None) -> list[Tensor]:
+    """The copies of one clip, which is decoded once."""
+    indices = sample_indices(len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator)
+    numbers, transform = known.at_equal_times(indices), how.transform
+    if how.copies == 1 and isinstance(transform, TrainTransform | EvalTransform):
+        each = transform.by_frame(generator)
+        if each:
+            return [transform.finish(read_frames(path, numbers, known, each=each))]
+    frames = read_frames(path, numbers, known)
+    return [transform(frames, generator) for _ in range(how.copies)]
+
+
+def generator_of(seeds: Sequence[int]) -> torch.Generator:
+    """Seeded by all of the numbers."""
+    entropy = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
+
+
 class VideoFiles(Dataset):
     """Labelled video files; item i is `(video, label)`, video float32 as the transform gives it: [T, C, H, W].
 
@@ -143,11 +170,9 @@ class VideoFiles(Dataset):
         path, label = self.samples[index]
         if path not in self._timelines:
             self._timelines[path] = timeline(path)
-        generator = self._generator(index % len(self)) if self.reading.train else None
-        views = [view for clip in range(self.reading.clips) for view in self._views(path, clip, generator)]
-        if len(views) == 1:
-            return views[0], label
-        return torch.stack(views).flatten(0, views[0].ndim - 4), label
+        seeds = (self.reading.seed, int(self._epoch), index % len(self))
+        generator = generator_of(seeds) if self.reading.train else None
+        return read_clip(path, self.reading, generator, self._timelines[path]), label
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files and of the names of missing
@@ -159,25 +184,6 @@ class VideoFiles(Dataset):
         )
         lines += sorted(f"missing\t{name}\n" for name in self.missing)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def _views(self, path: Path, clip: int, generator: torch.Generator | None) -> list[Tensor]:
-        """The copies of one clip, which is decoded once."""
-        how, known = self.reading, self._timelines[path]
-        indices = sample_indices(
-            len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
-        )
-        numbers = known.at_equal_times(indices)
-        transform = how.transform
-        if how.copies == 1 and isinstance(transform, TrainTransform | EvalTransform):
-            each = transform.by_frame(generator)
-            if each:
-                return [transform.finish(read_frames(path, numbers, known, each=each))]
-        frames = read_frames(path, numbers, known)
-        return [transform(frames, generator) for _ in range(how.copies)]
-
-    def _generator(self, index: int) -> torch.Generator:
-        entropy = np.random.SeedSequence([self.reading.seed, int(self._epoch), index]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
 
     def _require_all(self) -> None:
         for path, _ in self.samples:

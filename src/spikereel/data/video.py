@@ -186,7 +186,10 @@ def sample_indices(
         raise ConfigError(f"clip is {clip} of {clips} clips: choose 0 to {clips - 1}")
     if stride is None:
         if clips > 1 or start is not None:
-            raise ConfigError("clips and start need a stride: without one the clip spans the whole video")
+            raise ConfigError(
+                f"{clips} clips of a video need a stride, such as data.stride=4: without one a single clip spans the "
+                "whole video; give the stride or one clip (data.clips=1)"
+            )
         start, span = 0.0, total
     elif stride <= 0:
         raise ConfigError(f"stride is {stride}: it must be above 0, or None for the whole video")

@@ -27,6 +27,8 @@ from spikereel.data.kinetics import Kinetics
 from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
+from spikereel.data.packed import PackedClips
+from spikereel.data.shards import INDEX
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
@@ -87,7 +89,7 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
-    if spec.kind in EVENT_KINDS:
+    if spec.kind in EVENT_KINDS or (spec.kind == "shards" and spec.modality == "events"):
         return _events(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
@@ -259,6 +261,8 @@ def root_of(spec: DataSpec) -> Path:
 
 def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> LabelledClips:
     root = root_of(spec)
+    if spec.kind == "shards":
+        return _packed(spec, split, reading, classes)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
@@ -275,8 +279,25 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
 
 
+def _packed(
+    spec: DataSpec, split: Split, reading: Reading | EventReading, classes: tuple[str, ...] | None
+) -> LabelledClips:
+    """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
+    if spec.on_error == "skip":
+        raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
+    if spec.modality not in ("rgb", "events"):
+        raise ConfigError(f"data.modality is {spec.modality}: shards have rgb and events")
+    assert spec.root is not None
+    folder = _folder(Path(spec.root), split)
+    if folder is not None and (folder / INDEX).is_file():
+        return PackedClips(folder, reading, classes=classes)
+    return _part(PackedClips(spec.root, reading, classes=classes), spec, split)
+
+
 def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
     root, reading = root_of(spec), event_reading(spec, train=split == "train", seed=seed)
+    if spec.kind == "shards":
+        return _packed(spec, split, reading, classes)
     if spec.kind in EVENT_SETS:
         return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
     if spec.kind == "nmnist":
@@ -299,7 +320,7 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
         zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
     )  # fmt: skip
     return EventReading(
-        bins=spec.frames, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
+        bins=spec.frames, bin_us=spec.bin_us, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
         size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
     )  # fmt: skip
 
