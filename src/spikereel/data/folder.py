@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.cache import FrameCache
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video import Timeline, probe, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
@@ -73,6 +74,7 @@ class Reading:
     train: bool = False  # draw a random clip, and hand the transform a generator
     seed: int = 0  # of everything random
     on_error: Literal["raise", "skip"] = "raise"  # what a bad file does, see `VideoFiles`
+    cache: FrameCache | None = None  # keep decoded frames; whole clips then go through the transform at that size
     progress: Progress | None = None  # called while on_error="skip" looks at all files
 
     def __post_init__(self):
@@ -99,9 +101,25 @@ def read_clip(
     path: Path, reading: Reading, generator: torch.Generator | None = None, known: Timeline | None = None
 ) -> Tensor:
     """One file as an item of `VideoFiles`; `generator` is for training, `known` the file's timeline if it is there."""
+    if reading.cache:
+        return _joined([view for clip in range(reading.clips) for view in _kept(path, reading, clip, generator)])
     known = known or timeline(path)
-    views = [view for clip in range(reading.clips) for view in _views(path, known, reading, clip, generator)]
+    return _joined([view for clip in range(reading.clips) for view in _views(path, known, reading, clip, generator)])
+
+
+def _joined(views: list[Tensor]) -> Tensor:
     return views[0] if len(views) == 1 else torch.stack(views).flatten(0, views[0].ndim - 4)
+
+
+def _kept(path: Path, how: Reading, clip: int, generator: torch.Generator | None) -> list[Tensor]:
+    """As `_views`, of frames in the cache."""
+    assert how.cache is not None
+    frames = how.cache.frames(path, how.frames if how.stride is None else None)
+    if how.stride is not None:
+        frames = frames[
+            sample_indices(len(frames), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator)
+        ]
+    return [how.transform(frames, generator) for _ in range(how.copies)]
 
 
 def _views(path: Path, known: Timeline, how: Reading, clip: int, generator: torch.Generator | None) -> list[Tensor]:
@@ -168,11 +186,11 @@ class VideoFiles(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.samples[index]
-        if path not in self._timelines:
+        if path not in self._timelines and not self.reading.cache:
             self._timelines[path] = timeline(path)
         seeds = (self.reading.seed, int(self._epoch), index % len(self))
         generator = generator_of(seeds) if self.reading.train else None
-        return read_clip(path, self.reading, generator, self._timelines[path]), label
+        return read_clip(path, self.reading, generator, self._timelines.get(path)), label
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files and of the names of missing

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spikereel.config import unknown_key
+from spikereel.data.cache import FrameCache
 from spikereel.data.clips import LabelledClips
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.cifar10_dvs import CIFAR10DVS
@@ -107,8 +109,18 @@ def build_dataset(
     reading = Reading(
         frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
+        cache=_cache(spec, train),
     )  # fmt: skip
     return _files(spec, split, reading, classes)
+
+
+def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
+    """Frames no smaller than training crops need, or of the very size that evaluation shrinks them to."""
+    if spec.cache is None:
+        return None
+    if spec.kind == "shards":
+        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
+    return FrameCache(Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,8 @@ class DataSpec:
     simulate: float | None = None
     """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
     cache: str | None = None
-    """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
+    """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
+    still has `size` pixels; augmentation then sees these. dvs128_gesture: the cut gestures."""
     clips: int = 1
     crops: Literal[1, 3] = 1
     """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""
