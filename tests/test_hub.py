@@ -15,7 +15,18 @@ from tiny import clip, tiny_model
 
 from spikereel import hub
 from spikereel.errors import ConfigError, WeightsError
-from spikereel.hub import Metadata, create_model, find_weights, list_models, load_model, save_model, weights_hash
+from spikereel.hub import (
+    ARCHITECTURES,
+    SIZES,
+    Metadata,
+    create_model,
+    find_weights,
+    list_models,
+    load_model,
+    measured_size,
+    save_model,
+    weights_hash,
+)
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
 from spikereel.models.svformer import SVFormerConfig
@@ -290,3 +301,13 @@ def test_import_takes_well_under_half_a_second():
     start = time.perf_counter()
     fastest = min(float(_python(code)) for _ in range(3))
     assert fastest < 0.25, f"{time.perf_counter() - start:.1f} s for three interpreters"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_listed_sizes_are_those_of_the_built_models(name):
+    info = list_models()[name]
+    assert (info.parameters, info.macs) == measured_size(name)
+
+
+def test_sizes_are_listed_for_no_other_models():
+    assert list(json.loads(SIZES.read_text())) == list(ARCHITECTURES)

@@ -1,6 +1,7 @@
 """The models by name: create them, list them, save and load them with their configuration inside the file."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -29,6 +30,8 @@ __all__ = [
 ]  # fmt: skip
 
 SHIPPED = Path(__file__).parent / "weights"
+SIZES = Path(__file__).parent / "sizes.json"
+"""Parameters and operations of every model; `python -m spikereel.hub` writes it anew."""
 
 SVDF = "Zou et al., SpikeVideoFormer, ICML 2025"
 SDT2 = "Yao et al., Spike-driven Transformer V2 (Meta-SpikeFormer), ICLR 2024"
@@ -231,16 +234,31 @@ def _family(config: SpikeVideoFormerConfig | SVFormerConfig) -> type[VideoModel]
     return next(cls for cls in FAMILIES.values() if cls.config_class is type(config))
 
 
+def measured_size(name: str) -> tuple[int, int]:
+    """Parameters, and dense multiply-accumulates of the clip of `list_models`, of the model as it is built."""
+    c = ARCHITECTURES[name].config
+    with torch.device("meta"):
+        model = _family(c)(c)
+    return sum(p.numel() for p in model.parameters()), _macs(_twin(ARCHITECTURES[name]).config, _clip(name))
+
+
+def _clip(name: str) -> tuple[int, int, int, int]:
+    frames, side = ARCHITECTURES[name].clip
+    return frames, ARCHITECTURES[name].config.in_channels, side, side
+
+
+@cache
+def _sizes_by_name() -> dict[str, tuple[int, int]]:
+    """What `measured_size` gave, because building all models takes seconds; a test compares."""
+    return {name: (parameters, macs) for name, (parameters, macs) in json.loads(SIZES.read_text()).items()}
+
+
 @cache
 def _info(name: str) -> ModelInfo:
     entry, c = ARCHITECTURES[name], ARCHITECTURES[name].config
-    frames, side = entry.clip
-    clip = (frames, c.in_channels, side, side)
-    with torch.device("meta"):
-        model = _family(c)(c)
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters, macs = _sizes_by_name()[name]
     return ModelInfo(
-        name=name, task="classification", parameters=parameters, macs=_macs(_twin(entry).config, clip), clip=clip,
+        name=name, task="classification", parameters=parameters, macs=macs, clip=_clip(name),
         classes=c.num_classes,
         attention=getattr(c, "attention", "spatial"), similarity=getattr(c, "similarity", "dot"),
         weights=tuple(f"{name}.{tag}" for tag in entry.weights), obtain=entry.obtain, published=entry.published,
@@ -262,3 +280,7 @@ def _macs(config: SpikeVideoFormerConfig | SVFormerConfig, clip: tuple[int, int,
 
 def _as_dict(value: "DataclassInstance | Mapping[str, Any]") -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else dataclasses.asdict(value)
+
+
+if __name__ == "__main__":
+    SIZES.write_text(json.dumps({name: measured_size(name) for name in ARCHITECTURES}, indent=1) + "\n")

@@ -115,7 +115,8 @@ def test_set_epoch_reaches_persistent_workers(folder):
 def test_copies_are_independent_draws_of_the_same_frames(folder, monkeypatch, copies):
     reads = []
     monkeypatch.setattr(
-        "spikereel.data.folder.read_frames", lambda *arguments: reads.append(arguments) or read_frames(*arguments)
+        "spikereel.data.folder.read_frames",
+        lambda *arguments, **named: reads.append(arguments) or read_frames(*arguments, **named),
     )
     data = _train_set(folder, copies=copies)
     video, label = data[1]

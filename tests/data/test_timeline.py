@@ -11,7 +11,7 @@ import torch
 from spikereel.data import video
 from spikereel.data.folder import Reading, VideoFolder
 from spikereel.data.transforms import EvalTransform
-from spikereel.data.video import probe, read_frames, timeline
+from spikereel.data.video import glance, probe, read_frames, timeline
 
 
 def _grey(clip: torch.Tensor) -> list[int]:
@@ -39,8 +39,8 @@ def decoded(monkeypatch) -> list[int]:
     """Grows by one with every frame that is decoded."""
     seen, decode = [], video._decoded
 
-    def counted(path, stream):
-        for frame in decode(path, stream):
+    def counted(path, stream, *options):
+        for frame in decode(path, stream, *options):
             seen.append(frame.pts)
             yield frame
 
@@ -82,8 +82,10 @@ def test_frames_sought_are_those_counted_from_the_start(make_video, decoded, nam
     known = timeline(path)
     assert known.exact
     for number in range(0, 23, 2):
-        sought = video._sought(path, [number], known)
-        assert torch.equal(torch.tensor(sought[number]), torch.tensor(video._counted(path, [number])[number]))
+        sought, counted = (
+            video._sought(path, [number], known, video._upright), video._counted(path, [number], video._upright)
+        )  # fmt: skip
+        assert torch.equal(sought[number], counted[number])
     decoded.clear()
     assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
     assert len(decoded) <= 23
@@ -99,7 +101,7 @@ def test_files_without_index_or_true_times_are_decoded_from_the_start(make_video
 def test_an_index_that_misleads_is_found_out(make_video):
     path = make_video(frames=20, gop=4)
     wrong = video.Timeline(range(7, 20 * 512 + 7, 512), exact=True)
-    assert video._sought(path, [13], wrong) is None
+    assert video._sought(path, [13], wrong, video._upright) is None
     assert _grey(read_frames(path, [13], wrong)) == [13]
 
 
@@ -173,5 +175,63 @@ def test_real_files_give_the_same_frames_either_way(real_data):
         known = timeline(path)
         assert len(known) == probe(path).frames
         middle = len(known) // 2
-        sought = video._sought(path, [middle], known)
-        assert np.array_equal(sought[middle], video._counted(path, [middle])[middle])
+        sought, counted = (
+            video._sought(path, [middle], known, video._upright), video._counted(path, [middle], video._upright)
+        )  # fmt: skip
+        assert torch.equal(sought[middle], counted[middle])
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_packets_that_become_no_frame_are_not_counted(make_video, tmp_path, suffix):
+    # Without its first picture a stream decodes to nothing up to the next key frame.
+    path = tmp_path / f"headless.{suffix}"
+    with av.open(str(make_video(frames=24, gop=3))) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in list(source.demux(video=0))[1:]:
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with av.open(str(path)) as file:
+        assert sum(packet.size > 0 for packet in file.demux(video=0)) == 23
+    assert len(timeline(path)) == probe(path).frames == glance(path)[0].frames == 22
+    assert _grey(read_frames(path, range(22)))[1:] == list(range(3, 24))
+    with pytest.raises(video.DataError, match="has 22 frames"):
+        read_frames(path, [22])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+def test_a_glance_says_what_decoding_all_says_and_decodes_one_frame(make_video, decoded, name, codec):
+    path = make_video(name, codec=codec)
+    info, known = glance(path)
+    assert len(decoded) == 1
+    assert info == probe(path)
+    assert len(known) == 12
+
+
+def test_frames_that_no_other_needs_are_left_out(tmp_path, decoded):
+    path, still = tmp_path / "still.mp4", np.full((48, 64, 3), 120, np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-pyramid": "none", "b-adapt": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for i in range(24):
+            still[:, : 2 * i] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(still, format="rgb24")))
+        container.mux(stream.encode(None))
+    whole = read_frames(path, range(24))
+    decoded.clear()
+    assert torch.equal(read_frames(path, [2, 21]), whole[[2, 21]])
+    assert len(decoded) < 12
+
+
+def test_what_is_done_to_each_frame_is_done_in_the_order_asked_for(make_video):
+    path = make_video()
+    shrunk = read_frames(path, [7, 2, 7], each=lambda frame: frame[..., ::4, ::4])
+    assert torch.equal(shrunk, read_frames(path, [7, 2, 7])[..., ::4, ::4])
+
+
+@pytest.mark.realdata
+def test_real_files_are_counted_alike_with_and_without_decoding(real_data):
+    paths = sorted([*real_data.glob("ut_interaction_set1/*.avi"), *real_data.glob("video_zoo/*")])
+    assert len(paths) == 65
+    for path in paths[::3]:
+        assert glance(path)[0] == probe(path), path

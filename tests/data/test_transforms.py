@@ -235,3 +235,19 @@ def test_smoothing_alone():
 def test_mixing_refuses(options):
     with pytest.raises(ConfigError):
         mixup_cutmix(*_batch(), **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("form", [(40, 56), (70, 33)])
+def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
+    clip = torch.randint(256, (5, *form, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    for transform in (TrainTransform(size=24, flip=True), EvalTransform(size=24), EvalTransform(size=24, crops=3)):
+        whole = transform(clip, torch.Generator().manual_seed(seed))
+        each = transform.by_frame(torch.Generator().manual_seed(seed))
+        assert torch.equal(transform.finish(torch.cat([each(frame[None]) for frame in clip])), whole)
+
+
+def test_steps_that_need_the_whole_clip():
+    for options in ({"randaugment": "m5-n2"}, {"jitter": 0.2}, {"erasing": 0.2}, {"antialias": False}):
+        assert TrainTransform(**options).by_frame() is None
+    assert EvalTransform(antialias=False).by_frame() is None

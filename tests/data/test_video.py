@@ -150,7 +150,7 @@ def test_frames_that_the_decoder_leaves_out_in_silence(make_video, tmp_path, gop
 
 
 def test_file_that_ends_inside_a_frame_is_refused_even_without_a_declared_size(make_video, monkeypatch):
-    monkeypatch.setattr("spikereel.data.video.missing_bytes", lambda path: 0)
+    monkeypatch.setattr("spikereel.data.streams.missing_bytes", lambda path: 0)
     path = make_video(codec="mjpeg", pix_fmt="yuvj420p", frames=20, index_first=True)
     with av.open(str(path)) as container:
         at, size = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size][10]

@@ -22,12 +22,9 @@ def spec(tmp_path) -> DataSpec:
 
 
 def _frames(path) -> np.ndarray:
-    """All frames, uint8 [n, H, W, 3]; the last stands for packets too small to hold one, which such files have."""
+    """All frames that decode, uint8 [n, H, W, 3]."""
     with av.open(str(path)) as file:
-        packets = sum(packet.size > 0 for packet in file.demux(video=0))
-    with av.open(str(path)) as file:
-        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
-    return np.stack(frames + frames[-1:] * (packets - len(frames)))
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
 
 
 def _views(frames: np.ndarray, crops: bool = True) -> tuple[list[list[int]], torch.Tensor]:

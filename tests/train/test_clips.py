@@ -9,8 +9,17 @@ from small import DATA, KINDS, cut_short, video_file, video_folder
 
 from spikereel.config import override
 from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.files import folder_samples
+from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import EVENT_KINDS, build_dataset, build_loader, channels_of, data_passport, event_reading
+from spikereel.train.clips import (
+    EVENT_KINDS,
+    build_dataset,
+    build_loader,
+    channels_of,
+    data_passport,
+    event_reading,
+)
 from spikereel.train.recipes import get_recipe
 
 
@@ -72,6 +81,21 @@ def test_loader_reaches_running_workers_with_the_epoch(workers):
     seen = torch.cat([videos for videos, _ in loader])
     fresh = torch.stack([clips[i][0] for i in range(48)])
     assert all((fresh == video).flatten(1).all(1).any() for video in seen[:3])
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    clips = build_dataset(replace(DATA, train_length=200), "train")
+
+    def order(seed, *epochs):
+        loader = build_loader(clips, DATA, batch=1, shuffle=True, seed=seed)
+        for epoch in epochs:
+            loader.sampler.set_epoch(epoch)
+            last = list(loader.sampler)
+        assert sorted(last) == list(range(200))
+        return last
+
+    assert order(3, 0, 1, 2) == order(3, 2)
+    assert len({tuple(order(*key)) for key in ((3, 0), (3, 1), (4, 0), (4, 1))}) == 4
 
 
 def test_small_sets_are_not_dropped_and_evaluation_sees_all():
@@ -292,3 +316,57 @@ def test_simulated_events_of_any_video(tmp_path):
     for options in ({"kind": "nmnist"}, {"modality": "events"}):
         with pytest.raises(ConfigError, match=r"data\.simulate"):
             build_dataset(replace(DATA, simulate=0.2, **options), "test")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_shards_of_videos_are_the_files_that_were_packed(tmp_path, apart):
+    source = video_folder(tmp_path / "videos")
+    names, samples = folder_samples(source, None, suffixes={".mp4"})
+    out = tmp_path / "shards"
+    for split in ("train", "val") if apart else ("",):
+        pack(samples, names, out / split, shard_bytes=4000)
+    spec = replace(DATA, kind="shards", root=str(out), stride=1, clips=2)
+    train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == ((6, 6, 6) if apart else (5, 1, 6))
+    assert train.classes == KINDS
+    files = build_dataset(replace(spec, kind="folder", root=str(source)), "test", views=True)
+    packed = build_dataset(spec, "test", views=True, classes=KINDS)
+    order = np.random.default_rng(0).permutation(6)
+    for i in range(6):
+        assert torch.equal(packed[i][0], files[order[i]][0])
+        assert packed[i][1] == files[order[i]][1]
+    first = train[0][0]
+    assert torch.equal(first, build_dataset(spec, "train")[0][0])
+    train.set_epoch(1)
+    assert not torch.equal(first, train[0][0])
+    assert train.fingerprint() != test.fingerprint() or apart
+    with pytest.raises(DataError, match=r"has the classes dark, light, not a"):
+        build_dataset(spec, "test", classes=("a",))
+    with pytest.raises(DataError, match=r"no event recording; give data\.modality=rgb"):
+        build_dataset(replace(spec, modality="events"), "test")
+    with pytest.raises(ConfigError, match=r"data\.on_error"):
+        build_dataset(replace(spec, on_error="skip"), "test")
+    with pytest.raises(DataError, match="absent"):
+        build_dataset(replace(spec, root=str(tmp_path / "absent")), "test")
+
+
+def test_shards_of_recordings(tmp_path):
+    for i, kind in enumerate(KINDS):
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        t = np.arange(50) * 1000
+        events = {"t": t, "x": t % 34, "y": np.full(50, i), "p": t % 2, "width": 34, "height": 34}
+        np.savez(tmp_path / "in" / kind / "0.npz", **events)
+    names, samples = folder_samples(tmp_path / "in", None)
+    pack(samples, names, tmp_path / "out")
+    spec = replace(DATA, kind="shards", modality="events", root=str(tmp_path / "out"), bin_us=20_000)
+    clips = build_dataset(spec, "test")
+    assert clips[0][0].shape == (4, channels_of(spec), 32, 32)
+    assert clips[0][0].sum((1, 2, 3)).tolist() == [20, 20, 10, 0]
+    with pytest.raises(DataError, match=r"an event recording; give data\.modality=events"):
+        build_dataset(replace(spec, modality="rgb"), "test")
+
+
+def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
+    spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), clips=5)
+    with pytest.raises(ConfigError, match=r"5 clips .* data\.stride=4.*data\.clips=1"):
+        build_dataset(spec, "test", views=True)

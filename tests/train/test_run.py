@@ -84,6 +84,31 @@ def test_resumed_data_is_that_of_the_next_epoch(tmp_path):
     assert torch.equal(data[0][0], fresh[0][0])
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resumed_run_sees_the_batches_of_one_that_was_not_interrupted(tmp_path, workers):
+    class Batches(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.seen.append(batch[0].clone())
+
+    videos = tmp_path / "videos"
+    data = replace(DATA, kind="folder", root=str(video_folder(videos, each=5)), workers=workers, flip=True)
+
+    def run(name, epochs, resume=False):
+        batches = Batches()
+        recipe = small_recipe(tmp_path / name, batch=2, epochs=epochs, resume=resume)
+        train(replace(recipe, data=data), callbacks=(batches,))
+        return batches.seen
+
+    whole = run("whole", 3)
+    parts = run("parts", 1) + run("parts", 3, resume=True)
+    assert len(whole) == len(parts) == 12
+    assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
+    assert not torch.equal(torch.stack(whole[4:8]), torch.stack(whole[8:]))
+
+
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(ConfigError, match=r"last\.ckpt"):
         train(small_recipe(tmp_path, resume=True))

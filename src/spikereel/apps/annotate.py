@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spikereel.apps.predict import Prediction, read_clip
 from spikereel.apps.tables import by_block
-from spikereel.data.video import probe, read_frames
+from spikereel.data.video import glance, read_frames
 from spikereel.data.write import write_video
 from spikereel.errors import ConfigError
 
@@ -102,10 +102,9 @@ def _film(frames: str | PathLike | Tensor, fps: float | None) -> _Film:
     if Path(name).suffix.lower() == ".npy":
         clip = torch.from_numpy(np.array(read_clip(name)))
         return _film(clip.permute(0, 3, 1, 2) if clip.dtype == torch.uint8 else clip, fps)
-    info = probe(name)
-    return _film_of(
-        info.frames, fps or info.fps or CLIP_FPS, info.height, info.width, lambda numbers: read_frames(name, numbers)
-    )
+    info, known = glance(name)
+    rate = fps or info.fps or CLIP_FPS
+    return _film_of(info.frames, rate, info.height, info.width, lambda numbers: read_frames(name, numbers, known))
 
 
 def _film_of(total: int, fps: float, height: int, width: int, read: Callable[[list[int]], Tensor]) -> _Film:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spikereel.data.motion import events_from, time_surface
 from spikereel.data.transforms import EvalTransform
-from spikereel.data.video import VideoInfo, probe, read_frames, sample_indices
+from spikereel.data.video import VideoInfo, glance, read_frames, sample_indices
 from spikereel.energy import Passport, measure
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, weights_hash
@@ -177,7 +177,11 @@ def _open(source: str | PathLike | Tensor) -> _Source:
     name = fspath(source)
     if Path(name).suffix.lower() == ".npy":
         return _array(name, read_clip(name))
-    return _Source(name=name, info=probe(name), channels=3, read=lambda indices: read_frames(name, indices))
+    info, known = glance(name)
+    return _Source(
+        name=name, info=info, channels=3,
+        read=lambda indices: read_frames(name, known.at_equal_times(indices), known),
+    )  # fmt: skip
 
 
 def _array(name: str, clip: np.ndarray) -> _Source:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.cache import FrameCache
+from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video import Timeline, probe, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
 
@@ -72,6 +74,7 @@ class Reading:
     train: bool = False  # draw a random clip, and hand the transform a generator
     seed: int = 0  # of everything random
     on_error: Literal["raise", "skip"] = "raise"  # what a bad file does, see `VideoFiles`
+    cache: FrameCache | None = None  # keep decoded frames; whole clips then go through the transform at that size
     progress: Progress | None = None  # called while on_error="skip" looks at all files
 
     def __post_init__(self):
@@ -92,6 +95,49 @@ class Reading:
     def views(self) -> int:
         """Clips times the crops of the transform."""
         return self.clips * getattr(self.transform, "crops", 1)
+
+
+def read_clip(
+    path: Path, reading: Reading, generator: torch.Generator | None = None, known: Timeline | None = None
+) -> Tensor:
+    """One file as an item of `VideoFiles`; `generator` is for training, `known` the file's timeline if it is there."""
+    if reading.cache:
+        return _joined([view for clip in range(reading.clips) for view in _kept(path, reading, clip, generator)])
+    known = known or timeline(path)
+    return _joined([view for clip in range(reading.clips) for view in _views(path, known, reading, clip, generator)])
+
+
+def _joined(views: list[Tensor]) -> Tensor:
+    return views[0] if len(views) == 1 else torch.stack(views).flatten(0, views[0].ndim - 4)
+
+
+def _kept(path: Path, how: Reading, clip: int, generator: torch.Generator | None) -> list[Tensor]:
+    """As `_views`, of frames in the cache."""
+    assert how.cache is not None
+    frames = how.cache.frames(path, how.frames if how.stride is None else None)
+    if how.stride is not None:
+        frames = frames[
+            sample_indices(len(frames), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator)
+        ]
+    return [how.transform(frames, generator) for _ in range(how.copies)]
+
+
+def _views(path: Path, known: Timeline, how: Reading, clip: int, generator: torch.Generator | None) -> list[Tensor]:
+    """The copies of one clip, which is decoded once."""
+    indices = sample_indices(len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator)
+    numbers, transform = known.at_equal_times(indices), how.transform
+    if how.copies == 1 and isinstance(transform, TrainTransform | EvalTransform):
+        each = transform.by_frame(generator)
+        if each:
+            return [transform.finish(read_frames(path, numbers, known, each=each))]
+    frames = read_frames(path, numbers, known)
+    return [transform(frames, generator) for _ in range(how.copies)]
+
+
+def generator_of(seeds: Sequence[int]) -> torch.Generator:
+    """Seeded by all of the numbers."""
+    entropy = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
 
 
 class VideoFiles(Dataset):
@@ -140,13 +186,11 @@ class VideoFiles(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         path, label = self.samples[index]
-        if path not in self._timelines:
+        if path not in self._timelines and not self.reading.cache:
             self._timelines[path] = timeline(path)
-        generator = self._generator(index % len(self)) if self.reading.train else None
-        views = [view for clip in range(self.reading.clips) for view in self._views(path, clip, generator)]
-        if len(views) == 1:
-            return views[0], label
-        return torch.stack(views).flatten(0, views[0].ndim - 4), label
+        seeds = (self.reading.seed, int(self._epoch), index % len(self))
+        generator = generator_of(seeds) if self.reading.train else None
+        return read_clip(path, self.reading, generator, self._timelines.get(path)), label
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files and of the names of missing
@@ -158,19 +202,6 @@ class VideoFiles(Dataset):
         )
         lines += sorted(f"missing\t{name}\n" for name in self.missing)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def _views(self, path: Path, clip: int, generator: torch.Generator | None) -> list[Tensor]:
-        """The copies of one clip, which is decoded once."""
-        how, known = self.reading, self._timelines[path]
-        indices = sample_indices(
-            len(known), how.frames, stride=how.stride, clip=clip, clips=how.clips, generator=generator
-        )
-        frames = read_frames(path, known.at_equal_times(indices), known)
-        return [how.transform(frames, generator) for _ in range(how.copies)]
-
-    def _generator(self, index: int) -> torch.Generator:
-        entropy = np.random.SeedSequence([self.reading.seed, int(self._epoch), index]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
 
     def _require_all(self) -> None:
         for path, _ in self.samples:

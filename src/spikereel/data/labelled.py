@@ -55,10 +55,9 @@ class LabelledClip:
             self.video if own else self.video.float(),
             (height, width), mode="bilinear", align_corners=False, antialias=antialias,
         )  # fmt: skip
-        rows, columns = _nearest(old_height, height), _nearest(old_width, width)
         return self._moved(
             video.round().clamp(0, 255).to(torch.uint8) if whole and not own else video,
-            lambda mask: mask[:, rows[:, None], columns],
+            lambda mask: mask[:, _nearest(old_height, height)[:, None], _nearest(old_width, width)],
             lambda joints: (joints + 0.5) * joints.new_tensor([width / old_width, height / old_height]) - 0.5,
         )
 

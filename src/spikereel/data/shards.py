@@ -147,6 +147,15 @@ class Shards(IterableDataset):
             if chosen:
                 yield from self._read(self.shards[shard], chosen)
 
+    def read(self, place: str, start: int, stop: int) -> bytes:
+        """Bytes of a shard, given by its path or URL. Errors: DataError if it ends before."""
+        data = _part(place, start, stop)
+        if len(data) != stop - start:
+            raise DataError(
+                f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
+            )
+        return data
+
     def fingerprint(self) -> str:
         """sha256 (hex) of the classes and the hashes of all shards: the data hash of a run."""
         text = json.dumps([self.classes, [shard["sha256"] for shard in self.shards]])
@@ -165,11 +174,7 @@ class Shards(IterableDataset):
         start = min(offset for _, offset, _, _ in members)
         stop = max(offset + size for _, offset, size, _ in members)
         place = f"{self.source}/{shard['file']}"
-        data = _part(place, start, stop)
-        if len(data) != stop - start:
-            raise DataError(
-                f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
-            )
+        data = self.read(place, start, stop)
         for name, offset, size, label in members:
             yield Sample(name, data[offset - start : offset - start + size], label)
 

@@ -4,7 +4,7 @@ The functions take float or uint8 clips [T, C, H, W] and keep the type; `TrainTr
 together and give float32. Interpolation is bilinear, with antialiasing unless that is switched off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -24,7 +24,7 @@ STD = 0.225
 
 def to_float(video: Tensor) -> Tensor:
     """uint8 0..255 -> float32 0..1; floating-point clips only become float32."""
-    return video.float() / 255 if video.dtype == torch.uint8 else video.float()
+    return video.float().div_(255) if video.dtype == torch.uint8 else video.float()
 
 
 def resize_short_side(video: Tensor, size: int, *, antialias: bool = True) -> Tensor:
@@ -80,7 +80,7 @@ def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequenc
     centre, spread = (
         torch.as_tensor(value, dtype=torch.float32, device=video.device).reshape(-1, 1, 1) for value in (mean, std)
     )
-    return (to_float(video) - centre) / spread
+    return (to_float(video) - centre).div_(spread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +118,32 @@ class TrainTransform:
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.labelled(LabelledClip(video=video), generator).video
 
+    def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
+        """The same but for `normalise`, frame after frame of one clip: uint8 [1, 3, H, W] -> [1, 3, size, size].
+
+        None where a step needs the whole clip, or numbers that are not rounded.
+        """
+        if self._normalised_first or self.jitter:
+            return None
+        drawn: list[tuple[tuple[int, int, int, int], bool]] = []
+
+        def cut(frame: Tensor) -> Tensor:
+            clip = LabelledClip(video=frame)
+            if not drawn:
+                drawn.append((_random_box(*clip.size, self.scale, self.ratio, generator), self._mirrored(generator)))
+            box, mirrored = drawn[0]
+            clip = clip.crop(*box).resize(self.size, self.size)
+            return horizontal_flip(clip.video) if mirrored else clip.video
+
+        return cut
+
+    def finish(self, video: Tensor) -> Tensor:
+        """What is left after `by_frame`: uint8 [T, 3, size, size] -> float32."""
+        return normalise(video, self.mean, self.std)
+
     def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
         """The same for a clip with a mask or joints, which follow its geometry; `pairs` of joints swap in a mirror."""
-        normalised = self.randaugment is not None or self.erasing > 0 or not self.antialias
+        normalised = self._normalised_first
         if self.randaugment is not None:
             clip = clip.augment(sample_operations(read_policy(self.randaugment), generator))
         if self.jitter:
@@ -129,12 +152,19 @@ class TrainTransform:
             clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
         clip = clip.crop(*_random_box(*clip.size, self.scale, self.ratio, generator))
         clip = clip.resize(self.size, self.size, antialias=self.antialias)
-        if self.flip and torch.rand((), generator=generator) < 0.5:
+        if self._mirrored(generator):
             clip = clip.flip(self.pairs)
         video = clip.video
         if self.erasing:
             video = random_erasing(video, probability=self.erasing, generator=generator)
         return replace(clip, video=video if normalised else normalise(video, self.mean, self.std))
+
+    @property
+    def _normalised_first(self) -> bool:
+        return self.randaugment is not None or self.erasing > 0 or not self.antialias
+
+    def _mirrored(self, generator: torch.Generator | None) -> bool:
+        return self.flip and bool(torch.rand((), generator=generator) < 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +194,16 @@ class EvalTransform:
             video = normalise(video, self.mean, self.std)
         crops = three_crops(resize_short_side(video, self.size, antialias=self.antialias), self.size)
         return normalise(crops, self.mean, self.std) if self.antialias else crops
+
+    def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
+        """The short side of every frame made `size`, uint8 [1, 3, H, W] -> [1, 3, H', W']; None with antialias=False,
+        which normalises before that.
+        """
+        return (lambda frame: resize_short_side(frame, self.size)) if self.antialias else None
+
+    def finish(self, video: Tensor) -> Tensor:
+        """What is left after `by_frame`: crops, and normalising to float32."""
+        return self(video)
 
     def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
         """The same for a clip with a mask or joints, which follow its geometry. Errors: ConfigError for three crops."""

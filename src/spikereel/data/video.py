@@ -6,29 +6,33 @@ video, cut short, or damaged:
   to be cut anywhere (TS, MPEG, live WebM) declare no size: there a clean cut is just a shorter video;
 - damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
   packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
-Frame counts in headers are never trusted and never a reason to refuse. Decoding runs without frame threads, which
-would swallow errors at the end of a stream.
+Frame counts in headers are never trusted and never a reason to refuse: a frame is what decodes. Decoding runs without
+frame threads, which would swallow errors at the end of a stream; colours are converted by one thread, because starting
+others takes longer than a frame.
 """
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.containers import matroska_break, missing_bytes
+from spikereel.data.containers import matroska_break
+from spikereel.data.streams import opened
 from spikereel.errors import ConfigError, DataError
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
-_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
+_DOUBTFUL = 1  # bytes of a packet that may not become a frame: encoders mark frames that they left out so
+
+
+Take = Callable[[Path, VideoFrame], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,34 +50,47 @@ class VideoInfo:
 def probe(path: str | PathLike) -> VideoInfo:
     """Decode the whole file and say what is in it. Errors: DataError for anything that is not a good video."""
     path = Path(path)
-    with _opened(path) as stream:
+    with opened(path) as stream:
         _require_whole(path)
-        frames, shape = 0, (0, 0)
-        for frame in _decoded(path, stream):
-            if not frames:
-                quarter = _quarter_turns(path, frame)
-                shape = (frame.width, frame.height) if quarter % 2 == 0 else (frame.height, frame.width)
-            frames += 1
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
-        return VideoInfo(
-            frames=frames,
-            fps=fps,
-            width=shape[0],
-            height=shape[1],
-            codec=stream.codec_context.name,
-            seconds=frames / fps if fps else 0.0,
-        )
+        frames = _decoded(path, stream)
+        first = next(frames)
+        return _info(path, stream, first, 1 + sum(1 for _ in frames))
+
+
+def glance(path: str | PathLike) -> tuple[VideoInfo, "Timeline"]:
+    """What `probe` says, by the index and the first frame alone, and the timeline: for clips of files of any length.
+
+    Damage after the first frame goes unseen. Errors: DataError as `timeline`.
+    """
+    path = Path(path)
+    known = timeline(path)
+    with opened(path) as stream:
+        frame = next(_decoded(path, stream))
+        return _info(path, stream, frame, len(known)), known
+
+
+def _info(path: Path, stream: VideoStream, first: VideoFrame, frames: int) -> VideoInfo:
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
+    upright = _quarter_turns(path, first) % 2 == 0
+    return VideoInfo(
+        frames=frames,
+        fps=fps,
+        width=first.width if upright else first.height,
+        height=first.height if upright else first.width,
+        codec=stream.codec_context.name,
+        seconds=frames / fps if fps else 0.0,
+    )
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """When the frames of a file are shown, found without decoding."""
+    """When the frames of a file are shown."""
 
     times: range | np.ndarray  # ascending, in units of the stream's time base
-    exact: bool  # decoded frames can be told by these times
+    exact: bool  # decoded frames can be told by these times, and sought
 
     def __len__(self) -> int:
-        """Frames; decoding may yield a few less, see the top of this file."""
+        """Frames."""
         return len(self.times)
 
     def at_equal_times(self, indices: Sequence[int]) -> list[int]:
@@ -94,20 +111,30 @@ class Timeline:
 
 def timeline(path: str | PathLike) -> Timeline:
     """When the frames of a file are shown: MP4, MOV and AVI of constant rate have it in their index, which is all
-    that is read; other files are read through once, without decoding. Errors: DataError as `read_frames`.
+    that is read; other files are read through once, without decoding. Only where a packet may not become a frame, one
+    of a single byte or one before the first key frame, all are decoded. Errors: DataError as `read_frames`.
     """
     path = Path(path)
-    with _opened(path) as stream:
-        return _indexed(stream) or _walked(path, stream)
+    with opened(path) as stream:
+        known = _indexed(stream) or _walked(path, stream)
+    return known or _played(path)
 
 
-def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor, known: Timeline | None = None) -> Tensor:
+def read_frames(
+    path: str | PathLike,
+    indices: Sequence[int] | Tensor,
+    known: Timeline | None = None,
+    *,
+    each: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Frames of a file by number, in the order asked for, repeats allowed: uint8 [T, 3, H, W], RGB, upright.
 
-    Decodes from the key frame before a wanted frame and skips what lies between key frames, so that a clip of a long
-    file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused whatever the indices. Files
-    without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from the start.
-    `known` is the `timeline` of the file, for callers that have it already.
+    Decodes from the key frame before a wanted frame and skips what lies between key frames, and frames that no other
+    needs, so that a clip of a long file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused
+    whatever the indices. Files without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from
+    the start.
+    `known` is the `timeline` of the file, for callers that have it already. `each` is done to every frame alone, uint8
+    [1, 3, H, W], as it comes, so that large frames never lie in memory together: [1, C, h, w] -> [T, C, h, w].
     Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
@@ -117,12 +144,20 @@ def read_frames(path: str | PathLike, indices: Sequence[int] | Tensor, known: Ti
     known = known or timeline(path)
     if max(order) >= len(known):
         raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
-    wanted = sorted(set(order))
+    wanted, sizes = sorted(set(order)), set()
+
+    def take(path: Path, frame: VideoFrame) -> Tensor:
+        picture = _upright(path, frame)
+        sizes.add(picture.shape)
+        return picture if each is None else each(picture.permute(2, 0, 1)[None])
+
     # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
-    pictures = (_sought(path, wanted, known) if known.exact else None) or _counted(path, wanted)
-    if len({picture.shape for picture in pictures.values()}) > 1:
+    pictures = (_sought(path, wanted, known, take) if known.exact else None) or _counted(path, wanted, take)
+    if len(sizes) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
-    return torch.from_numpy(np.stack([pictures[index] for index in order])).permute(0, 3, 1, 2)
+    if each is None:
+        return torch.stack([pictures[index] for index in order]).permute(0, 3, 1, 2)
+    return torch.cat([pictures[index] for index in order])
 
 
 def sample_indices(
@@ -151,7 +186,10 @@ def sample_indices(
         raise ConfigError(f"clip is {clip} of {clips} clips: choose 0 to {clips - 1}")
     if stride is None:
         if clips > 1 or start is not None:
-            raise ConfigError("clips and start need a stride: without one the clip spans the whole video")
+            raise ConfigError(
+                f"{clips} clips of a video need a stride, such as data.stride=4: without one a single clip spans the "
+                "whole video; give the stride or one clip (data.clips=1)"
+            )
         start, span = 0.0, total
     elif stride <= 0:
         raise ConfigError(f"stride is {stride}: it must be above 0, or None for the whole video")
@@ -172,12 +210,14 @@ def _indexed(stream: VideoStream) -> Timeline | None:
     entries, count, form = stream.index_entries, stream.frames, stream.container.format.name
     if form not in ("avi", _MP4) or stream.start_time is None or not 2 <= len(entries) == count:
         return None
+    if not entries[0].is_keyframe:
+        return None
     first = entries[0].timestamp
     step = entries[1].timestamp - first
     # AVI marks gaps by empty entries anywhere; of MP4 a sample is enough, since frames are told by their times later.
     looked = range(count) if form == "avi" else sorted({i * (count - 1) // 255 for i in range(256)})
     if step < 1 or any(
-        entry.timestamp != first + i * step or not entry.size or entry.is_discard
+        entry.timestamp != first + i * step or entry.size <= _DOUBTFUL or entry.is_discard
         for i, entry in ((i, entries[i]) for i in looked)
     ):
         return None
@@ -185,8 +225,8 @@ def _indexed(stream: VideoStream) -> Timeline | None:
     return Timeline(range(start, start + count * step, step), exact=not _times_are_guesses(stream))
 
 
-def _walked(path: Path, stream: VideoStream) -> Timeline:
-    """The timeline by the packets."""
+def _walked(path: Path, stream: VideoStream) -> Timeline | None:
+    """The timeline by the packets; None if some of them may not become frames."""
     times = []
     _require_whole(path)
     assert isinstance(stream.container, av.container.InputContainer)
@@ -194,6 +234,8 @@ def _walked(path: Path, stream: VideoStream) -> Timeline:
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {len(times)}; copy or download it again")
         if packet.size and not packet.is_discard:
+            if packet.size <= _DOUBTFUL or not (times or packet.is_keyframe):
+                return None
             times.append(packet.pts)
     if not times:
         raise DataError(f"{path}: has no frames; convert it again from its source")
@@ -203,20 +245,34 @@ def _walked(path: Path, stream: VideoStream) -> Timeline:
     return Timeline(ascending, exact=not _times_are_guesses(stream))
 
 
+def _played(path: Path) -> Timeline:
+    """The timeline by the frames."""
+    with opened(path) as stream:
+        times = [frame.pts for frame in _decoded(path, stream)]
+        known = [time for time in times if time is not None]
+        if _times_are_guesses(stream) or len(known) < len(times) or any(a >= b for a, b in pairwise(known)):
+            return Timeline(range(len(times)), exact=False)
+        return Timeline(np.array(known, np.int64), exact=True)
+
+
 def _times_are_guesses(stream: VideoStream) -> bool:
     """AVI counts frames in the order of decoding, and B-frames are shown in another."""
     return stream.container.format.name == "avi" and stream.codec_context.has_b_frames
 
 
-def _sought(path: Path, wanted: list[int], known: Timeline) -> dict[int, np.ndarray] | None:
-    """uint8 [H, W, 3] by number, told by their times, jumping ahead to key frames; None where that does not succeed."""
-    pictures: dict[int, np.ndarray] = {}
+def _sought(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[int, Tensor] | None:
+    """What is taken of frames, by number, told by their times; jumps ahead to key frames and leaves out what no other
+    frame needs. None where that does not succeed.
+    """
+    pictures: dict[int, Tensor] = {}
+    times = {int(known.times[number]) for number in wanted}
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             container, origin = stream.container, int(known.times[0])
             assert isinstance(container, av.container.InputContainer)
             container.seek(origin, stream=stream)  # only now Matroska reads its index
-            index, frames, shown = stream.index_entries, _decoded(path, stream), None
+            index, shown = stream.index_entries, None
+            frames = _decoded(path, stream, times)
             if not len(index):
                 return None
             delay = max(origin - index[0].timestamp, 0)  # MP4's index is in the order of decoding
@@ -225,88 +281,28 @@ def _sought(path: Path, wanted: list[int], known: Timeline) -> dict[int, np.ndar
                 key = index.search_timestamp(time - delay)
                 if key > 0 and (shown is None or index[key].timestamp > shown):
                     container.seek(time, stream=stream)
-                    frames = _decoded(path, stream)
+                    frames = _decoded(path, stream, times)
                 frame = next((x for x in frames if x.pts is None or x.pts >= time), None)
                 if frame is None or frame.pts != time:
                     return None
-                pictures[number], shown = _upright(path, frame), time
+                pictures[number], shown = take(path, frame), time
     except DataError:
         return None
     return pictures
 
 
-def _counted(path: Path, wanted: list[int]) -> dict[int, np.ndarray]:
-    """uint8 [H, W, 3] by number, decoded from the start; the last frame stands for the few that may fail to come."""
-    pictures: dict[int, np.ndarray] = {}
+def _counted(path: Path, wanted: list[int], take: Take) -> dict[int, Tensor]:
+    """What is taken of frames, by number, decoded from the start; the last stands for those that fail to come."""
+    pictures: dict[int, Tensor] = {}
     last = None
-    with _opened(path) as stream:
-        for number, frame in enumerate(_decoded(path, stream)):
-            last = frame
-            if number in wanted:
-                pictures[number] = _upright(path, frame)
+    with opened(path) as stream:
+        for number, last in enumerate(_decoded(path, stream)):
+            if number == wanted[len(pictures)]:
+                pictures[number] = take(path, last)
                 if len(pictures) == len(wanted):
                     return pictures
         assert last is not None
-        return {number: pictures[number] if number in pictures else _upright(path, last) for number in wanted}
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[VideoStream, None, None]:
-    """The first real video stream of a file, ready to decode; errors of ffmpeg in the body become DataError too."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    if not path.is_file():
-        with _pictures(path) as stream:
-            yield stream
-        return
-    try:
-        if not path.stat().st_size:
-            raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
-        if missing := missing_bytes(path):
-            raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
-        # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            if container.format.name.endswith("_pipe") or container.format.name in _NO_VIDEO:
-                raise DataError(
-                    f"{path}: is a picture or text ({container.format.name}), not a video; give a video file"
-                )
-            yield _video_stream(path, container)
-    except av.error.FFmpegError as error:
-        raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-
-
-@contextmanager
-def _pictures(path: Path) -> Generator[VideoStream, None, None]:
-    """A folder of JPEG files with consecutive numbers, such as 00001.jpg, is a video without a frame rate."""
-    numbered = sorted(x.stem for x in path.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal())
-    if not numbered:
-        raise DataError(f"{path}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
-    first, digits = int(numbered[0]), len(numbered[0])
-    for number, stem in enumerate(numbered, start=first):
-        # ffmpeg would end at a gap without a word.
-        if stem != f"{number:0{digits}}":
-            raise DataError(
-                f"{path / f'{number:0{digits}}.jpg'}: no such picture, but {stem}.jpg; copy the folder again"
-            )
-    pattern = str(path.absolute()).replace("%", "%%") + f"/%0{digits}d.jpg"
-    try:
-        with av.open(pattern, format="image2", options={"start_number": str(first)}) as container:
-            yield _video_stream(path, container)
-    except av.error.FFmpegError as error:
-        raise DataError(f"{path}: its pictures cannot be read ({error.strerror}); copy the folder again") from error
-
-
-def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
-    # The cover picture of a sound file is a video stream to ffmpeg.
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        raise DataError(f"{path}: has no video stream; give a file with pictures")
-    if streams[0].codec_context is None:
-        raise DataError(f"{path}: no decoder for its video; convert it, for example to H.264")
-    streams[0].thread_type = "SLICE"
-    return streams[0]
+        return pictures | {number: take(path, last) for number in wanted[len(pictures) :]}
 
 
 def _index_ends_early(stream: VideoStream) -> bool:
@@ -326,8 +322,11 @@ def _require_whole(path: Path) -> None:
         raise DataError(f"{path}: is damaged at byte {at}; copy or download it again")
 
 
-def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing."""
+def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = None) -> Iterator[VideoFrame]:
+    """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing.
+
+    needed: times of frames that are wanted; others come only where they are needed to decode these.
+    """
     frames = packets = samples = 0
     container = stream.container
     assert isinstance(container, av.container.InputContainer)
@@ -337,6 +336,8 @@ def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
         # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
         packets += packet.size > 0 and not packet.is_discard
         samples += packet.size > 0
+        if needed:
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
         for frame in packet.decode():
             if frame.is_corrupt:
                 raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
@@ -346,7 +347,7 @@ def _decoded(path: Path, stream: VideoStream) -> Iterator[VideoFrame]:
         raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
     if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_ends_early(stream)):
         raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
-    if packets - frames > 2 + packets // 10:
+    if not needed and packets - frames > 2 + packets // 10:
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
 
 
@@ -357,6 +358,8 @@ def _quarter_turns(path: Path, frame: VideoFrame) -> int:
     return frame.rotation // 90 % 4
 
 
-def _upright(path: Path, frame: VideoFrame) -> np.ndarray:
+def _upright(path: Path, frame: VideoFrame) -> Tensor:
     """uint8 [H, W, 3], RGB."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(path, frame))
+    turns = _quarter_turns(path, frame)
+    picture = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
+    return torch.rot90(picture, turns) if turns else picture

@@ -1,16 +1,19 @@
 """From a DataSpec to datasets and loaders."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spikereel.config import unknown_key
+from spikereel.data.cache import FrameCache
 from spikereel.data.clips import LabelledClips
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.cifar10_dvs import CIFAR10DVS
@@ -26,6 +29,8 @@ from spikereel.data.kinetics import Kinetics
 from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
+from spikereel.data.packed import PackedClips
+from spikereel.data.shards import INDEX
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
@@ -90,7 +95,7 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
-    if spec.kind in EVENT_KINDS:
+    if spec.kind in EVENT_KINDS or (spec.kind == "shards" and spec.modality == "events"):
         return _events(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
@@ -108,8 +113,18 @@ def build_dataset(
     reading = Reading(
         frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
+        cache=_cache(spec, train),
     )  # fmt: skip
     return _files(spec, split, reading, classes)
+
+
+def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
+    """Frames no smaller than training crops need, or of the very size that evaluation shrinks them to."""
+    if spec.cache is None:
+        return None
+    if spec.kind == "shards":
+        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
+    return FrameCache(Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +161,33 @@ def data_passport(dataset: Fingerprinted) -> DataPassport:
 
 def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
     """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
-    dropped where it is not full."""
+    dropped where it is not full.
+
+    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`.
+    """
     full = shuffle and len(dataset) >= batch
     return DataLoader(
-        cast(Dataset, dataset), batch_size=batch, shuffle=shuffle, drop_last=full, num_workers=spec.workers,
-        persistent_workers=spec.workers > 0, generator=torch.Generator().manual_seed(seed),
-        collate_fn=getattr(dataset, "collate", None),
+        cast(Dataset, dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+        drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
+        generator=torch.Generator().manual_seed(seed), collate_fn=getattr(dataset, "collate", None),
     )  # fmt: skip
+
+
+class EpochOrder(Sampler[int]):
+    """All items in an order that depends on seed and epoch, whatever was drawn before."""
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of what is read from now on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist()
 
 
 def channels_of(spec: DataSpec) -> int:
@@ -243,6 +278,8 @@ def root_of(spec: DataSpec) -> Path:
 
 def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> LabelledClips:
     root = root_of(spec)
+    if spec.kind == "shards":
+        return _packed(spec, split, reading, classes)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
@@ -259,8 +296,25 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
     return _part(VideoFolder(root, reading, classes=classes), spec, split)
 
 
+def _packed(
+    spec: DataSpec, split: Split, reading: Reading | EventReading, classes: tuple[str, ...] | None
+) -> LabelledClips:
+    """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
+    if spec.on_error == "skip":
+        raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
+    if spec.modality not in ("rgb", "events"):
+        raise ConfigError(f"data.modality is {spec.modality}: shards have rgb and events")
+    assert spec.root is not None
+    folder = _folder(Path(spec.root), split)
+    if folder is not None and (folder / INDEX).is_file():
+        return PackedClips(folder, reading, classes=classes)
+    return _part(PackedClips(spec.root, reading, classes=classes), spec, split)
+
+
 def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
     root, reading = root_of(spec), event_reading(spec, train=split == "train", seed=seed)
+    if spec.kind == "shards":
+        return _packed(spec, split, reading, classes)
     if spec.kind in EVENT_SETS:
         return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
     if spec.kind == "nmnist":
@@ -283,7 +337,7 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
         zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
     )  # fmt: skip
     return EventReading(
-        bins=spec.frames, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
+        bins=spec.frames, bin_us=spec.bin_us, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
         size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
     )  # fmt: skip
 

@@ -63,11 +63,11 @@ class DataSpec:
         "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
         "kinetics600", "something_v2", "jester",
         "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
-        "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks",
+        "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks", "shards",
     ] = "motion"  # fmt: skip
     root: str | None = None
-    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. figure: the
-    folder of motion files (BVH), or none for motions of our own."""
+    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. shards: their
+    folder or URL. figure: the folder of motion files (BVH), or none for motions of our own."""
     split: Literal["train", "val", "test"] = "test"
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
     fold: int = 1
@@ -85,7 +85,8 @@ class DataSpec:
     size: int = 64
     """Side of the square that the model sees, in pixels."""
     modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
-    """motion: colour frames, ON and OFF events, or their time surface. Pose: depth (figure, utd_mhad), grey (figure,
+    """motion: colour frames, ON and OFF events, or their time surface. shards: rgb for videos, events for event files.
+    Pose: depth (figure, utd_mhad), grey (figure,
     mmhpsd), or events, which the figure's grey and the depth of utd_mhad are turned into."""
     focus: tuple[str, ...] = ()
     """motion only: classes that every second training clip is of, to learn what comes late."""
@@ -117,6 +118,9 @@ class DataSpec:
     """Event files: events in each bin, shared between two bins, or how recent the last one of each pixel is."""
     by: Literal["time", "count"] = "time"
     """Event files, form=frames: bins of equal time or of equal numbers of events."""
+    bin_us: int | None = None
+    """Event files, form=frames by=time: bins of so many microseconds, `frames` of them: a random part of a recording in
+    training, else its middle; a shorter one ends in empty bins. None cuts the whole recording into `frames` bins."""
     tau_us: float = 50_000.0
     """Event files, form=surface: time constant in microseconds."""
     shift: int = 0
@@ -133,7 +137,8 @@ class DataSpec:
     simulate: float | None = None
     """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
     cache: str | None = None
-    """dvs128_gesture: folder for the cut gestures; without it every item reads a whole recording."""
+    """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
+    still has `size` pixels; augmentation then sees these. dvs128_gesture: the cut gestures."""
     clips: int = 1
     crops: Literal[1, 3] = 1
     """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""

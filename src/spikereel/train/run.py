@@ -23,7 +23,15 @@ from spikereel.hub import Metadata, architecture, create_model, load_model, save
 from spikereel.models.authors import read_checkpoint
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Task
-from spikereel.train.clips import DataPassport, LabelledClips, build_dataset, build_loader, channels_of, data_passport
+from spikereel.train.clips import (
+    DataPassport,
+    EpochOrder,
+    LabelledClips,
+    build_dataset,
+    build_loader,
+    channels_of,
+    data_passport,
+)
 from spikereel.train.config import DataSpec, ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule, TrainingModule
 from spikereel.train.pose import PoseModule, build_pose_dataset, smpl_of, start_at_mean
@@ -91,14 +99,15 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
-    keep = KeepWeights(recipe, folder, train_set)
+    optim = recipe.optim
+    batches = build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed)
+    keep = KeepWeights(recipe, folder, train_set, batches.sampler if isinstance(batches.sampler, EpochOrder) else None)
     checkpoint = _resume_from(folder, module) if run.resume else None
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-    optim = recipe.optim
     with _quiet():
         _trainer(recipe, folder, (keep, *callbacks), len(train_set)).fit(
             module,
-            build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed),
+            batches,
             build_loader(val_set, spec, batch=optim.batch, shuffle=False),
             ckpt_path=checkpoint,
             # our own checkpoint, written by this run; plain tensors and numbers
@@ -203,16 +212,19 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 
 
 class KeepWeights(Callback):
-    """Writes best and last weights as safetensors after every validation, and tells the data which epoch it is."""
+    """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
 
-    def __init__(self, recipe: Recipe, folder: Path, data: "LabelledClips | PoseClips | SegmentationClips"):
-        self.recipe, self.folder, self.data, self.epoch = recipe, folder, data, 0
+    def __init__(
+        self, recipe: Recipe, folder: Path, data: "LabelledClips | PoseClips | SegmentationClips",
+        order: EpochOrder | None = None,
+    ):  # fmt: skip
+        self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
         self.best: float | None = None
         self.passport = data_passport(data)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
-        self.data.set_epoch(self.epoch)
+        self._set_epoch(self.epoch)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
@@ -235,7 +247,12 @@ class KeepWeights(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
         # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
-        self.data.set_epoch(self.epoch + 1)
+        self._set_epoch(self.epoch + 1)
+
+    def _set_epoch(self, epoch: int) -> None:
+        for part in (self.data, self.order):
+            if part is not None:
+                part.set_epoch(epoch)
 
 
 def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:

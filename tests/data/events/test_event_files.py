@@ -13,6 +13,7 @@ from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.files import EventFolder, EventReading, pad_clips
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.readers import read_events
+from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError, DataError
 
 
@@ -115,7 +116,7 @@ def test_bad_files_raise_or_are_skipped(folder):
     [
         {"bins": 0},
         {},
-        {"bins": 2, "bin_us": 1000},
+        {"bins": 2, "bin_us": 1000, "form": "surface"},
         {"bin_us": 0},
         {"bins": 2, "form": "picture"},
         {"bins": 2, "by": "mean"},
@@ -165,15 +166,15 @@ def test_window_of_evaluation_is_the_middle(tmp_path):
     (tmp_path / "a/a.bin").write_bytes(write.nmnist([(t, 0, 0, 1) for t in range(100, 200)]))
     data = EventFolder(tmp_path, EventReading(bins=1, window_us=10))
     assert data[0][0].sum() == 10
-    kept = data.reading._window(data.events(0), None)
+    kept = data.events(0).between(*data.reading._span(data.events(0), None))
     assert kept.t.tolist() == list(range(145, 155))
-    assert len(data.reading._window(kept, None)) == 10
+    assert len(kept.between(*data.reading._span(kept, None))) == 10
     long = EventReading(bins=1, window_us=1000, train=True)
-    assert len(long._window(kept, np.random.default_rng(0))) == 10
+    assert len(kept.between(*long._span(kept, np.random.default_rng(0)))) == 10
     # Every start that fits comes up, the first and the last among them.
     short = EventReading(bins=1, window_us=8, train=True)
     rng = np.random.default_rng(0)
-    assert {int(short._window(kept, rng).t[0]) for _ in range(60)} == {145, 146, 147}
+    assert {int(kept.between(*short._span(kept, rng)).t[0]) for _ in range(60)} == {145, 146, 147}
 
 
 def test_fingerprint(folder):
@@ -211,3 +212,23 @@ def test_real_recordings_in_windows(real_data):
     assert video.shape == (8, 2, 64, 64)
     middle = (int(events.t[0]) + int(events.t[-1])) // 2
     assert abs(video.sum() - len(events.between(middle - 250_000, middle + 250_000))) <= 2
+
+
+@pytest.mark.parametrize("values", ["count", "binary"])
+def test_bins_of_fixed_duration(values):
+    t = np.array([5, 14, 15, 24, 25, 25, 80], np.int64)
+    events = Events(
+        t=t, x=np.zeros(7, np.uint16), y=np.zeros(7, np.uint16), p=np.ones(7, bool), width=1, height=1
+    )  # fmt: skip
+    whole = EventReading(bins=9, bin_us=10, values=values)(events)
+    most = 1 if values == "binary" else 2
+    assert whole[:, 0, 0, 0].tolist() == [most, most, most, 0, 0, 0, 0, 1, 0]
+    # 76 us with both ends, 30 of them from 5 + 46 // 2 = 28 on: nothing happens there.
+    assert EventReading(bins=3, bin_us=10)(events).sum() == 0
+    reading = EventReading(bins=2, bin_us=10, train=True)
+    seen = {tuple(reading(events, np.random.default_rng(i))[:, 0, 0, 0].tolist()) for i in range(60)}
+    assert (2, 2) in seen
+    assert len(seen) > 3
+    for options in ({"form": "surface"}, {"by": "count"}, {"window_us": 9}):
+        with pytest.raises(ConfigError, match="bin_us is 10"):
+            EventReading(bins=2, bin_us=10, **options)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,8 @@ class EventReading:
     """How events become arrays [T, 2, H, W]. Errors: ConfigError for values that do not exist or do not go together."""
 
     bins: int | None = None  # T
-    bin_us: int | None = None  # or as many equal bins as it takes for none to be longer: T varies, see `pad_clips`
+    bin_us: int | None = None  # or as many equal bins as it takes for none to be longer: T varies, see `pad_clips`;
+    # with both, each of the `bins` lasts just `bin_us`: a random part of the recording in training, else its middle
     form: Literal["frames", "voxels", "surface"] = "frames"  # see `to_frames`, `to_voxels`, `to_surface`
     by: Literal["time", "count"] = "time"  # of frames: bins of equal time, or of equal numbers of events
     values: Literal["count", "binary"] = "count"  # of frames
@@ -49,8 +51,12 @@ class EventReading:
         if self.form != "frames" and (self.by, self.values) != ("time", "count"):
             raise ConfigError(f"form is {self.form!r}: by and values are for 'frames'")
         given = [value for value in (self.bins, self.bin_us) if value is not None]
-        if len(given) != 1 or given[0] < 1:
-            raise ConfigError(f"bins is {self.bins} and bin_us {self.bin_us}: give one of them, at least 1")
+        if not given or min(given) < 1:
+            raise ConfigError(f"bins is {self.bins} and bin_us {self.bin_us}: give one of them or both, at least 1")
+        if len(given) == 2 and (self.form, self.by, self.window_us) != ("frames", "time", None):
+            raise ConfigError(
+                f"bin_us is {self.bin_us}: bins of fixed duration are for form='frames' by='time' without window_us"
+            )
         if not self.tau_us > 0 or self.seed < 0 or min(self.size or (1, 1)) < 1:
             raise ConfigError(
                 f"tau_us {self.tau_us}, seed {self.seed}, size {self.size}: the seed is at least 0, the others above 0"
@@ -62,9 +68,15 @@ class EventReading:
 
     def __call__(self, events: Events, generator: np.random.Generator | None = None) -> Tensor:
         """float32 [T, 2, H, W]; random with a generator, which training items need."""
-        events = self._window(events, generator)
+        start, stop = self._span(events, generator)
+        events = events.between(start, stop)
         if self.augment and generator:
             events = self.augment(events, generator)
+        if self.bins and self.bin_us:
+            edges = [start + k * self.bin_us for k in range(self.bins + 1)]
+            parts = [events.between(a, b) for a, b in pairwise(edges)]
+            frames = [to_frames(part, 1, values=self.values, size=self.size) for part in parts]
+            return torch.from_numpy(np.concatenate(frames))
         bins = self._bins(events)
         if self.form == "frames":
             array = to_frames(events, bins, by=self.by, values=self.values, size=self.size)
@@ -81,12 +93,17 @@ class EventReading:
         duration = int(events.t[-1]) - int(events.t[0]) if len(events) else 0
         return max(-(-duration // self.bin_us), 1)
 
-    def _window(self, events: Events, generator: np.random.Generator | None) -> Events:
-        if self.window_us is None or not len(events):
-            return events
-        spare = max(int(events.t[-1]) - int(events.t[0]) + 1 - self.window_us, 0)
-        start = int(events.t[0]) + (spare // 2 if generator is None else int(generator.integers(spare + 1)))
-        return events.between(start, start + self.window_us)
+    def _span(self, events: Events, generator: np.random.Generator | None) -> tuple[int, int]:
+        """From when, and until before when, events are taken."""
+        if not len(events):
+            return 0, 0
+        first, last = int(events.t[0]), int(events.t[-1])
+        window_us = self.bins * self.bin_us if self.bins and self.bin_us else self.window_us
+        if window_us is None:
+            return first, last + 1
+        spare = max(last - first + 1 - window_us, 0)
+        start = first + (spare // 2 if generator is None else int(generator.integers(spare + 1)))
+        return start, start + window_us
 
 
 def pad_clips(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,73 @@
+"""Opening a video file or a folder of pictures: its first video stream, or one error that says what the file is."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from spikereel.data.containers import missing_bytes
+from spikereel.errors import DataError
+
+_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
+
+
+@contextmanager
+def opened(path: Path) -> Generator[VideoStream, None, None]:
+    """The first real video stream of a file, ready to decode; errors of ffmpeg in the body become DataError too."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        with _pictures(path) as stream:
+            yield stream
+        return
+    try:
+        if not path.stat().st_size:
+            raise DataError(f"{path}: is empty (0 bytes); copy or download it again")
+        if missing := missing_bytes(path):
+            raise DataError(f"{path}: is cut short, {missing} bytes are missing; copy or download it again")
+        # An absolute path cannot be taken for a protocol such as "concat:"; broken titles are not our concern.
+        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            if container.format.name.endswith("_pipe") or container.format.name in _NO_VIDEO:
+                raise DataError(
+                    f"{path}: is a picture or text ({container.format.name}), not a video; give a video file"
+                )
+            yield _video_stream(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+@contextmanager
+def _pictures(path: Path) -> Generator[VideoStream, None, None]:
+    """A folder of JPEG files with consecutive numbers, such as 00001.jpg, is a video without a frame rate."""
+    numbered = sorted(x.stem for x in path.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal())
+    if not numbered:
+        raise DataError(f"{path}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
+    first, digits = int(numbered[0]), len(numbered[0])
+    for number, stem in enumerate(numbered, start=first):
+        # ffmpeg would end at a gap without a word.
+        if stem != f"{number:0{digits}}":
+            raise DataError(
+                f"{path / f'{number:0{digits}}.jpg'}: no such picture, but {stem}.jpg; copy the folder again"
+            )
+    pattern = str(path.absolute()).replace("%", "%%") + f"/%0{digits}d.jpg"
+    try:
+        with av.open(pattern, format="image2", options={"start_number": str(first)}) as container:
+            yield _video_stream(path, container)
+    except av.error.FFmpegError as error:
+        raise DataError(f"{path}: its pictures cannot be read ({error.strerror}); copy the folder again") from error
+
+
+def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
+    # The cover picture of a sound file is a video stream to ffmpeg.
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise DataError(f"{path}: has no video stream; give a file with pictures")
+    if streams[0].codec_context is None:
+        raise DataError(f"{path}: no decoder for its video; convert it, for example to H.264")
+    streams[0].thread_type = "SLICE"
+    return streams[0]
