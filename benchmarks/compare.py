@@ -219,7 +219,7 @@ def main() -> None:
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
-        sub.add_argument("--batch", type=int, default=16, help="clips a step, of pose with T = 8")
+        sub.add_argument("--batch", type=int, default=8, help="clips a step, of pose with T = 8")
         sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction, and of pose")
     sub = commands.add_parser("_one")
     sub.set_defaults(run=one)
