@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.apps.predict import read_clip
-from spikereel.body.bvh import Motion, write_bvh
+from spikereel.body.bvh import motion_of, write_bvh
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
 from spikereel.data.events.readers import SUFFIXES, read_events
@@ -83,13 +83,9 @@ class Track:
         write_whole(path, content.getvalue())
 
     def write_bvh(self, path: Path) -> None:
-        """Motion in centimetres, y up; joints carry their positions, and no rotations."""
-        up = 100.0 * self.joints.astype(np.float64) * (1.0, -1.0, -1.0)
-        parents = self.skeleton.parents
-        offsets = np.stack([up[:, j] - (up[:, p] if p >= 0 else 0.0) for j, p in enumerate(parents)], axis=1)
-        rotations = np.broadcast_to(np.eye(3), (*up.shape[:2], 3, 3))
-        write_bvh(path, Motion(names=self.skeleton.joints, parents=parents, offsets=offsets, rotations=rotations,
-                               seconds=1 / self.fps))  # fmt: skip
+        """Motion in centimetres, y up; see `motion_of`."""
+        up = 100.0 * self.joints * (1.0, -1.0, -1.0)
+        write_bvh(path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps))
 
 
 @dataclass(frozen=True, kw_only=True)
