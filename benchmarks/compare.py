@@ -29,6 +29,7 @@ POSE = {
     "joint, Hamming": [],
     "spatial, Hamming": ["model.attention=spatial"],
     "joint, dot": ["model.similarity=dot"],
+    "joint, Hamming, LIF": ["model.neuron=lif"],
     "ANN twin": ["model.neuron=relu"],
     "events": ["data.modality=events"],
 }
@@ -87,7 +88,7 @@ def pose(options: argparse.Namespace) -> dict[str, Any]:
         sys.exit("pose needs --utd FOLDER, the clips of UTD-MHAD")
     longer = ["data.frames=16", f"optim.batch={options.batch // 2}", f"optim.epochs={options.epochs // 2}"]
     equal = ["data.frames=8", f"optim.batch={options.batch}", f"optim.epochs={options.epochs}"]
-    changes = {name: [*equal, *change] for name, change in POSE.items()} | {"joint, Hamming, T = 16": longer}
+    changes = {name: [*equal, *change] for name, change in POSE.items()} | {"joint, Hamming, 16 frames": longer}
     runs = {
         ("pose", scheme, fold): ("utd_mhad_pose", [f"data.root={options.utd}", f"data.fold={fold}", *change])
         for scheme, change in changes.items()
@@ -100,7 +101,7 @@ def pose(options: argparse.Namespace) -> dict[str, Any]:
     rows += [{"scheme": name, "fold": fold, **row} for fold in options.folds for name, row in _plain(options.utd, fold)]
     for row in rows:
         energy = "{energy_mj:.3f} mJ (ANN {ann_mj:.3f})".format(**row) if "energy_mj" in row else ""
-        print("{scheme:24} fold {fold}  root {root_mpjpe:5.1f}  PA {pa_mpjpe:5.1f} mm  {0}".format(energy, **row))
+        print("{scheme:25} fold {fold}  root {root_mpjpe:5.1f}  PA {pa_mpjpe:5.1f} mm  {0}".format(energy, **row))
     return {"rows": rows}
 
 
