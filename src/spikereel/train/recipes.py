@@ -100,7 +100,7 @@ def utd_mhad_pose() -> Recipe:
             kind="utd_mhad", modality="depth", depth_motion=True, frames=8, size=48, rotate=5.0, zoom=0.15, shift=1,
             workers=0,
         ),
-        optim=OptimSpec(lr=3e-3, epochs=90, batch=8, weight_decay=0.02, clip_norm=10.0),
+        optim=OptimSpec(lr=3e-3, epochs=80, batch=8, weight_decay=0.02, clip_norm=10.0),
         pose=PoseSpec(weights=PoseWeights(joints=0.0, distance=10.0, translation=1.0)),
         run=RunSpec(validate_every=10),
     )  # fmt: skip
