@@ -1,4 +1,5 @@
-"""Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`.
+"""Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
+`... pose --utd FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -24,6 +25,16 @@ SCHEMES = {
 }
 FAMILIES = ("spikevideoformer_ti", "svformer_ti", "spikevideoformer_ti.ann", "svformer_ti.ann")
 FRESH_SEED, FRESH_CLIPS = 20_000, 1000
+POSE = {
+    "joint, Hamming": [],
+    "spatial, Hamming": ["model.attention=spatial"],
+    "joint, dot": ["model.similarity=dot"],
+    "joint, Hamming, LIF": ["model.neuron=lif"],
+    "ANN twin": ["model.neuron=relu"],
+    "events": ["data.modality=events"],
+}
+RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
+"""Pixels, and the penalty in shares of the mean square of an input."""
 
 
 def attention(options: argparse.Namespace) -> dict[str, Any]:
@@ -68,6 +79,65 @@ def families(options: argparse.Namespace) -> dict[str, Any]:
     return {"clips": options.clips, "rows": rows}
 
 
+def pose(options: argparse.Namespace) -> dict[str, Any]:
+    """UTD-MHAD, one subject left out: schemes, twice the frames, events, the ANN twin; and a ridge regression.
+
+    A run with T = 16 has half the clips a step and half the epochs: as many steps of as many frames.
+    """
+    if not options.utd:
+        sys.exit("pose needs --utd FOLDER, the clips of UTD-MHAD")
+    longer = ["data.frames=16", f"optim.batch={options.batch // 2}", f"optim.epochs={options.epochs // 2}"]
+    equal = ["data.frames=8", f"optim.batch={options.batch}", f"optim.epochs={options.epochs}"]
+    changes = {name: [*equal, *change] for name, change in POSE.items()} | {"joint, Hamming, 16 frames": longer}
+    runs = {
+        ("pose", scheme, fold): ("utd_mhad_pose", [f"data.root={options.utd}", f"data.fold={fold}", *change])
+        for scheme, change in changes.items()
+        for fold in options.folds
+    }
+    rows = [
+        {"scheme": scheme, "fold": fold, **row}
+        for (_, scheme, fold), row in zip(runs, _all(runs, options), strict=True)
+    ]
+    rows += [{"scheme": name, "fold": fold, **row} for fold in options.folds for name, row in _plain(options.utd, fold)]
+    for row in rows:
+        energy = "{energy_mj:.3f} mJ (ANN {ann_mj:.3f})".format(**row) if "energy_mj" in row else ""
+        print("{scheme:25} fold {fold}  root {root_mpjpe:5.1f}  PA {pa_mpjpe:5.1f} mm  {0}".format(energy, **row))
+    return {"rows": rows}
+
+
+def _plain(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:
+    """The mean pose, and a ridge regression from the picture of one frame, judged as the networks are."""
+    import torch
+
+    from spikereel.body.skeletons import KINECT20
+    from spikereel.data.utd_mhad import find_clips
+    from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
+    from spikereel.tasks.pose import PoseScore
+
+    everybody = {subject for _, _, subject in find_clips(Path(root))}
+    reading = WindowReading(frames=1, size=RIDGE_SIZE, form="plain")
+
+    def arrays(subjects: set[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        data = UTDMHADPose(root, reading, subjects=subjects)
+        pairs = [(video.flatten(), target["joints"].flatten()) for video, target in (data[i] for i in range(len(data)))]
+        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
+    (x, y), (seen, truth) = arrays(everybody - {fold}), arrays({fold})
+    middle, mean = x.mean(0), y.mean(0)
+    square = (x - middle).T @ (x - middle)
+    square.diagonal().add_(RIDGE_WEIGHT * square.diagonal().mean())
+    guesses = {
+        "mean pose": mean.expand_as(truth),
+        "ridge regression": (seen - middle) @ torch.linalg.solve(square, (x - middle).T @ (y - mean)) + mean,
+    }
+    rows = []
+    for name, guess in guesses.items():
+        score = PoseScore(KINECT20)
+        score.add(*(z.view(1, -1, 20, 3) for z in (guess, truth)))
+        rows.append((name, {error: score.means()[error] for error in ("root_mpjpe", "pa_mpjpe")}))
+    return rows
+
+
 def one(options: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one run; prints its row."""
     import torch
@@ -77,6 +147,7 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     from spikereel.hub import load_model, weights_hash
     from spikereel.train.clips import build_dataset
     from spikereel.train.evaluate import evaluate
+    from spikereel.train.pose import build_pose_dataset, evaluate_pose
     from spikereel.train.recipes import get_recipe
     from spikereel.train.run import train
 
@@ -85,16 +156,23 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     model, motion = load_model(result.last), recipe.data.kind == "motion"
     judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
     spec = override(recipe, judged).data
-    dataset = build_dataset(spec, "test" if motion else "val")
-    outcome = evaluate(model, dataset, spec)
+    if recipe.task == "pose":
+        dataset = build_pose_dataset(spec, "val")
+        errors = evaluate_pose(model, dataset, spec)
+        figures = {**errors.score.means(), "judged_on": errors.clips, "data_hash": errors.data_hash}
+    else:
+        dataset = build_dataset(spec, "test" if motion else "val")
+        outcome = evaluate(model, dataset, spec)
+        figures = {
+            "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
+            "data_hash": outcome.data_hash,
+        }  # fmt: skip
     passport = measure(model, torch.stack([dataset[i][0] for i in range(min(6, len(dataset)))], dim=1))
     return {
-        "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
-        "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
+        **figures, "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
         "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(),
         "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(), "train_seconds": result.seconds,
-        "weights_hash": weights_hash(model),
-        "data_hash": outcome.data_hash, "recipe": options.recipe, "assignments": options.assignments,
+        "weights_hash": weights_hash(model), "recipe": options.recipe, "assignments": options.assignments,
     }  # fmt: skip
 
 
@@ -120,8 +198,9 @@ def _all(runs: dict[tuple, tuple[str, list[str]]], options: argparse.Namespace) 
         text = outcome.stdout.strip().splitlines()[-1]
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(text)
-        print(f"{key}: {json.loads(text)['top1']:.1f} %", flush=True)
-        return json.loads(text)
+        fresh = json.loads(text)
+        print(key, f"{fresh['top1']:.1f} %" if "top1" in fresh else f"{fresh['root_mpjpe']:.1f} mm", flush=True)
+        return fresh
 
     with ThreadPoolExecutor(options.workers) as pool:
         return list(pool.map(row, runs))
@@ -131,7 +210,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families):
+    for run in (attention, families, pose):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -140,7 +219,9 @@ def main() -> None:
         sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
-        sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction")
+        sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
+        sub.add_argument("--batch", type=int, default=8, help="clips a step, of pose with T = 8")
+        sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction, and of pose")
     sub = commands.add_parser("_one")
     sub.set_defaults(run=one)
     sub.add_argument("recipe")

@@ -103,20 +103,23 @@ def test_a_track_of_every_frame(model, clip):
     seen = found.camera.project(torch.from_numpy(found.joints)).numpy()
     assert found.camera.fx == pytest.approx(142.815)
     assert np.abs(seen - found.points).mean() < 3
-    left, top, side = found.box
-    assert ((found.points > (left, top)) & (found.points < (left + side, top + side))).mean() > 0.8
+    corner, side = found.box[:, None, :2], found.box[:, None, 2:]
+    assert ((found.points > corner) & (found.points < corner + side)).mean() > 0.8
     assert np.abs(np.diff(found.joints, axis=0)).max() > 0, "moves"
 
 
 def test_a_box_and_a_camera_of_ones_own(model, clip):
     recording = read_recording(clip)
     free = track(model, recording)
-    left, top, side = free.box
-    boxed = track(model, recording, box=(left, top, side, side))
+    left, top = free.box[:, :2].min(0) - 1
+    right, bottom = (free.box[:, :2] + free.box[:, 2:]).max(0) + 1
+    boxed = track(model, recording, box=(left, top, right - left, bottom - top))
     np.testing.assert_allclose(boxed.joints, free.joints, atol=1e-4)
     lens = Camera(fx=285.63, fy=285.63, cx=80.5, cy=60.5)
-    far = track(model, recording, camera=lens)
-    np.testing.assert_allclose(np.median(far.joints[..., 2]), 2 * np.median(free.joints[..., 2]), rtol=0.1)
+    # depth says how far away somebody is, whatever the lens; it says how wide they are
+    narrow = track(model, recording, camera=lens)
+    np.testing.assert_allclose(narrow.box[:, 2], 2 * free.box[:, 2], rtol=1e-5)
+    np.testing.assert_allclose(np.median(narrow.joints[..., 2]), np.median(free.joints[..., 2]), rtol=0.1)
     with pytest.raises(ConfigError, match="outside the frame"):
         track(model, recording, box=(500, 0, 20, 20))
     with pytest.raises(DataError, match="nobody is inside"):
@@ -131,10 +134,37 @@ def test_grey_pictures_of_an_unknown_camera(tmp_path):
     found = track(model_of(spec), recording)
     assert found.joints.shape == (5, 20, 3)
     assert found.fps == 10
-    assert found.box == (0, -8, 64)
+    np.testing.assert_array_equal(found.box, np.tile([0, -8, 64], (5, 1)))
     assert "camera unknown" in found.notes[0]
     np.save(tmp_path / "a.npy", frames.permute(0, 2, 3, 1).numpy())
     assert track(model_of(spec), read_recording(tmp_path / "a.npy")).joints.shape == (5, 20, 3)
+
+
+def test_an_event_recording(tmp_path):
+    spec = dataclasses.replace(DEPTH, modality="events")
+    # a column of ON events that goes right, a pixel a frame, with OFF events behind it
+    frames, width = 12, 32
+    t = np.repeat(np.arange(frames) * 33_333 + 16_000, 2 * width)
+    x = (np.arange(frames)[:, None, None] + np.array([[1], [0]]) + np.zeros(width, int)).clip(0, width - 1).reshape(-1)
+    y, p = np.tile(np.arange(width), 2 * frames), np.tile(np.repeat([True, False], width), frames)
+    t[0], t[-1] = 0, 400_000
+    events = {"t": t, "x": x.astype(np.uint16), "y": y.astype(np.uint16), "p": p}
+    np.savez(tmp_path / "a.npz", **events, width=width, height=width)
+    recording = read_recording(tmp_path / "a.npz")
+    assert recording.fps == pytest.approx(30)
+    assert recording.events.shape == (12, 2, 32, 32)
+    model = model_of(spec)
+    seen = []
+    model.register_forward_pre_hook(lambda _model, inputs: seen.append(inputs[0]))
+    found = track(model, recording)
+    assert found.joints.shape == (12, 20, 3)
+    # every second frame, with the events of both since the one before: two columns of each kind
+    first = seen[0][:, 0]
+    assert first.shape[1:] == (2, 32, 32)
+    assert first[1, 0].any(0).nonzero().flatten().tolist() == [2, 3]
+    assert first[1, 1].any(0).nonzero().flatten().tolist() == [1, 2]
+    with pytest.raises(DataError, match="holds events, these weights see depth"):
+        track(model_of(), recording)
 
 
 def test_one_euro_by_hand():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from spikereel.body.bvh import Motion, read_bvh, write_bvh
+from spikereel.body.bvh import Motion, motion_of, read_bvh, write_bvh
+from spikereel.body.skeletons import KINECT20
 from spikereel.errors import DataError
 
 TEXT = """HIERARCHY
@@ -79,6 +80,42 @@ def test_broken_files_are_named(tmp_path, old, new):
     (tmp_path / "a.bvh").write_text(TEXT.replace(old, new))
     with pytest.raises(DataError, match=r"a\.bvh"):
         read_bvh(tmp_path / "a.bvh")
+
+
+def test_joints_that_turn(tmp_path):
+    rng = np.random.default_rng(0)
+    rest = rng.normal(size=(20, 3))
+    whole = Rotation.random(5, random_state=1).as_matrix()
+    whole[0] = np.eye(3)
+    turned = rest @ whole.swapaxes(1, 2)
+    # the left forearm turns by 1 radian about x as well, without bones that grow
+    elbow, forearm = (
+        KINECT20.joints.index("left_elbow"),
+        [KINECT20.joints.index(f"left_{x}") for x in ("wrist", "hand")],
+    )
+    bend = Rotation.from_rotvec([1.0, 0, 0]).as_matrix()
+    bent = rest.copy()
+    bent[forearm] = rest[elbow] + (rest[forearm] - rest[elbow]) @ bend.T
+    turned[3] = bent @ whole[3].T
+    motion = motion_of(turned, KINECT20.joints, KINECT20.parents, 0.04)
+    np.testing.assert_allclose(motion.joints(), turned, atol=1e-9)
+    np.testing.assert_allclose(motion.rotations[:, KINECT20.root], whole, atol=1e-4)
+    others = np.arange(20) != KINECT20.root
+    np.testing.assert_allclose(
+        motion.rotations[[0, 1, 2, 4]][:, others], np.broadcast_to(np.eye(3), (4, 19, 3, 3)), atol=1e-4
+    )
+    lengths = np.linalg.norm(motion.offsets, axis=-1)[:, others]
+    np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-9)
+    wrist = motion.rotations[3, elbow] @ motion.offsets[0, forearm[0]]
+    np.testing.assert_allclose(wrist, bend @ (rest[forearm[0]] - rest[elbow]), atol=0.01 * np.linalg.norm(wrist))
+    write_bvh(tmp_path / "x.bvh", motion)
+    again = read_bvh(tmp_path / "x.bvh")
+    order = [again.names.index(name) for name in KINECT20.joints]
+    np.testing.assert_allclose(again.joints()[:, order], turned, atol=1e-4)
+    # a joint on top of its child has no direction to turn to
+    rest[forearm[1]] = rest[forearm[0]]
+    still = motion_of(np.stack([rest, rest]), KINECT20.joints, KINECT20.parents, 0.04)
+    np.testing.assert_allclose(still.joints(), np.stack([rest, rest]), atol=1e-9)
 
 
 def test_missing_or_not_text(tmp_path):

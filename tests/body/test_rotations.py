@@ -107,6 +107,20 @@ def test_camera_by_hand_and_back():
         torch.testing.assert_close(own.locate(joints, points, weights), where, atol=1e-3, rtol=0)
 
 
+def test_a_camera_for_every_frame():
+    whole = Camera(fx=142.8, fy=142.8, cx=80.5, cy=60.5)
+    squares = torch.tensor([[20.0, 10.0, 100.0], [30.0, 5.0, 80.0]])
+    joints = 0.3 * torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(0))
+    where = torch.tensor([[0.1, 0.0, 3.0], [0.4, -0.1, 3.5]])
+    cut = whole.seen_in(squares)
+    shares = cut.project(joints + where[:, None])
+    pixels = shares * squares[:, None, 2:] + squares[:, None, :2]
+    torch.testing.assert_close(pixels, whole.project(joints + where[:, None]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(cut.locate(joints, shares), where, atol=1e-3, rtol=0)
+    torch.testing.assert_close(Camera.of_rows(cut.rows(2)).project(joints + where[:, None]), shares)
+    torch.testing.assert_close(STANDARD.rows(3), torch.tensor([1.5, 1.5, 0.5, 0.5]).expand(3, 4))
+
+
 @pytest.mark.parametrize("wrong", [{"fx": 0.0}, {"fx": -1.0}, {"fy": 0.0}, {"cx": float("nan")}])
 def test_wrong_intrinsics(wrong):
     with pytest.raises(ConfigError, match="intrinsics"):

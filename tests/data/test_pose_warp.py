@@ -64,6 +64,20 @@ def test_joints_go_where_the_points_go(warp):
     assert float(target["translation"][0, 2]) == pytest.approx(3.0 / warp.scale, rel=0.02)
 
 
+def test_who_grows_in_a_metric_picture_grows():
+    warps = [Warping(zoom=0.3, metric=True).draw(np.random.default_rng(i)) for i in range(9)]
+    joints = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(1))
+    joints = joints - joints[:, [KINECT20.root]]
+    for warp in warps:
+        assert warp.scale != 1
+        torch.testing.assert_close(warp.joints(joints, KINECT20), warp.scale * joints)
+    flat = joints * torch.tensor([1.0, 1.0, 0.01])
+    points = STANDARD.project(0.3 * flat + torch.tensor([0.0, 0.0, 3.0]))
+    warp = warps[0]
+    target = target_of(warp.joints(0.3 * flat, KINECT20), warp.points(points, KINECT20), camera=STANDARD, real=STANDARD)
+    assert target["translation"][:, 2].tolist() == pytest.approx([3.0, 3.0], rel=0.01), "as far away as before"
+
+
 @pytest.mark.parametrize("warp", WARPS)
 def test_rotations_go_where_the_joints_go(warp):
     generator = torch.Generator().manual_seed(2)

@@ -9,8 +9,9 @@ import torch
 
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20
+from spikereel.data.figure import draw_motion, render
 from spikereel.data.pose import Warping
-from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading, read_person
 from spikereel.errors import ConfigError, DataError
 from tests.people import write_clip
 
@@ -28,7 +29,7 @@ def test_windows_of_all_frames(tmp_path):
     joints = np.load(tmp_path / "a5_s1_t1.npz")["joints"][[8, 10, 12, 14]] * [1, -1, 1]
     np.testing.assert_allclose(target["joints"].numpy(), joints - joints[:, [3]], atol=1e-6)
     # the person is seen through STANDARD where the cut picture has it, and where the Kinect really saw it
-    real = Camera(**dict(zip(("fx", "fy", "cx", "cy"), target["camera"].tolist(), strict=True)))
+    real = Camera.of_rows(target["camera"])
     seen = STANDARD.project(target["joints"] + target["translation"][:, None])
     torch.testing.assert_close(seen, target["points"], atol=0.02, rtol=0)
     torch.testing.assert_close(real.project(torch.from_numpy(joints).float()), target["points"], atol=1e-5, rtol=0)
@@ -37,6 +38,29 @@ def test_windows_of_all_frames(tmp_path):
     )
     spots = (target["points"] * 48).long().clamp(0, 47)
     assert (video[torch.arange(4)[:, None], 0, spots[..., 1], spots[..., 0]] > 0).float().mean() > 0.8
+
+
+def test_a_person_is_as_large_from_near_and_far():
+    joints = draw_motion(np.random.default_rng(0), 3)
+    seen = []
+    for metres in (2.5, 4.0):
+        where = np.array([0.1 * metres, 0.0, metres], np.float32)
+        camera = Camera(fx=1.2, fy=1.2, cx=0.5, cy=0.5)
+        depth, _ = render(joints + where, camera, 240)
+        depth = np.where(np.isfinite(depth), 1000 * depth, 0).astype(np.uint16)
+        frames = Camera(fx=288.0, fy=288.0, cx=120.0, cy=120.0)
+        pictures, squares = read_person(depth, 32, frames, "x")
+        assert float(squares[0, 2] * np.median(depth[0][depth[0] > 0])) == pytest.approx(288 * 2200, rel=1e-4)
+        # the middle of the picture is the middle of the person
+        middle = squares[0, :2] + squares[0, 2] / 2
+        rows, columns = np.nonzero(depth[0])
+        assert middle.tolist() == pytest.approx([np.median(columns) + 0.5, np.median(rows) + 0.5], abs=1e-3)
+        points = frames.seen_in(squares).project(torch.from_numpy(joints + where))
+        seen.append((pictures, points))
+    (near, at), (far, there) = seen
+    assert (near - far).abs().mean() < 0.02 < near.mean()
+    # what is left is perspective
+    torch.testing.assert_close(at, there, atol=0.05, rtol=0)
 
 
 def test_training_windows_differ_by_epoch(tmp_path):

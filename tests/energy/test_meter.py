@@ -125,6 +125,35 @@ def tiny():
     return model, video, measure(model, video)
 
 
+class Thrice(nn.Module):
+    """One neuron and two layers that work three times in a pass, the second on what is real."""
+
+    def __init__(self):
+        super().__init__()
+        self.lif, self.first, self.second = Neuron(NeuronConfig(threshold=0.5)), nn.Linear(8, 4), nn.Linear(4, 8)
+
+    def forward(self, x):
+        for _ in range(3):
+            spikes, _ = self.lif(x)
+            x = x + self.second(self.first(spikes))
+        return x
+
+
+def test_layers_that_work_several_times_have_the_mean_rate_of_their_calls():
+    torch.manual_seed(0)
+    model, spikes = Thrice(), []
+    model.first.register_forward_hook(lambda _m, inputs, _out: spikes.append(inputs[0]))
+    passport = measure(model, torch.rand(4, 2, 8), layout="T B C")
+    rates = torch.stack(spikes).double().mean((0, 2, 3)).tolist()
+    first, second = passport.layers
+    assert first.macs == 3 * 4 * 8 * 4
+    assert first.rate == pytest.approx(rates)
+    assert second.rate == pytest.approx(rates)
+    assert passport.firing["lif"] == pytest.approx(rates)
+    assert sum(first.synops) == pytest.approx(sum(x.sum().item() for x in spikes) * 4 / 2)
+    assert first.macs * sum(first.rate) / 4 == pytest.approx(sum(first.synops))
+
+
 def test_first_convolution_is_analog_and_the_only_one(tiny):
     assert [x.name for x in tiny[2].layers if x.analog] == ["downsample1_1.encode_conv"]
     first = tiny[2].layers[0]

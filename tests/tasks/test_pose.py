@@ -144,6 +144,8 @@ def test_joint_losses_by_hand():
     assert set(parts) == {"joints", "translation"}
     assert float(parts["joints"]) == pytest.approx(2 * 0.01, rel=1e-4)
     assert float(parts["translation"]) == pytest.approx(5 * 0.03, rel=1e-4)
+    parts = losses(off, target, dataclasses.replace(NOTHING, distance=2.0))
+    assert float(parts["distance"]) == pytest.approx(2 * 0.1 * 3**0.5, rel=1e-4)
     longer = JointPose(2 * target["joints"], target["translation"])
     lengths = [(target["joints"][..., c, :] - target["joints"][..., p, :]).norm(dim=-1) for p, c in KINECT20.bones]
     parts = losses(longer, target, dataclasses.replace(NOTHING, bone=1.0, velocity=3.0))

@@ -159,7 +159,7 @@ def test_errors_are_those_before_the_real_camera():
     points = real.project(joints + where[..., None, :])
     target = {
         "joints": joints, "points": points, "translation": STANDARD.locate(joints, points),
-        "camera": torch.tensor([[3.0, 3.0, 0.4, 0.6]]),
+        "camera": torch.tensor([3.0, 3.0, 0.4, 0.6]).expand(2, 1, 4),
     }  # fmt: skip
     score = PoseScore(KINECT20)
     add_clips(score, JointPose(joints, target["translation"]), target, camera=STANDARD, smpl=None)

@@ -29,7 +29,7 @@ def overlay(path: str | PathLike, track: Track, shown: Tensor) -> None:
     factor = max(round(_LEAST_HEIGHT / height), 1)
     size, line = (width * factor, height * factor), max(factor, 2)
     frames = []
-    for picture, points in zip(shown, track.points, strict=True):
+    for picture, points, box in zip(shown, track.points, track.box, strict=True):
         canvas = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).resize(size, Image.Resampling.BICUBIC)
         pen = ImageDraw.Draw(canvas)
         at = (points * factor).clip(-1e4, 1e4)
@@ -37,7 +37,7 @@ def overlay(path: str | PathLike, track: Track, shown: Tensor) -> None:
             pen.line([*at[a], *at[b]], fill=_colour(track.skeleton.joints[b]), width=line)
         for x, y in at:
             pen.ellipse([x - line, y - line, x + line, y + line], fill=MIDDLE)
-        left, top, side = (factor * x for x in track.box)
+        left, top, side = (factor * float(x) for x in box)
         pen.rectangle([left, top, left + side, top + side], outline=(90, 95, 110))
         frames.append(torch.from_numpy(np.array(canvas)))
     write_video(path, torch.stack(frames), track.fps)

@@ -12,14 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.apps.predict import read_clip
-from spikereel.body.bvh import Motion, write_bvh
+from spikereel.body.bvh import motion_of, write_bvh
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
+from spikereel.data.events.readers import SUFFIXES, read_events
+from spikereel.data.events.recording import Events
 from spikereel.data.mmhpsd import CAMERA as MMHPSD_CAMERA
 from spikereel.data.npz import load_arrays
 from spikereel.data.pose import channels
-from spikereel.data.utd_mhad import picture, square
-from spikereel.data.utd_mhad_pose import KINECT_DEPTH
+from spikereel.data.utd_mhad_pose import KINECT_DEPTH, read_person
 from spikereel.data.video import probe, read_frames
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import weights_hash
@@ -52,8 +53,8 @@ class Track:
     points: np.ndarray
     """float32 [N, J, 2], pixels of the frame."""
     fps: float
-    box: tuple[int, int, int]
-    """Left, top and side of the square that the network saw, pixels."""
+    box: np.ndarray
+    """float32 [N, 3]: left, top and side of the square that the network saw of each frame, pixels."""
     camera: Camera
     """Of the frames, pixels."""
     notes: tuple[str, ...] = ()
@@ -65,7 +66,8 @@ class Track:
             "skeleton": {"name": self.skeleton.name, "joints": list(self.skeleton.joints),
                          "parents": list(self.skeleton.parents)},
             "camera": {"fx": self.camera.fx, "fy": self.camera.fy, "cx": self.camera.cx, "cy": self.camera.cy},
-            "box": list(self.box), "frames": len(self.joints), "joints_m": np.round(self.joints, 5).tolist(),
+            "box": np.round(self.box, 2).tolist(), "frames": len(self.joints),
+            "joints_m": np.round(self.joints, 5).tolist(),
             "points_px": np.round(self.points, 2).tolist(), "notes": list(self.notes),
         }  # fmt: skip
 
@@ -81,18 +83,14 @@ class Track:
         write_whole(path, content.getvalue())
 
     def write_bvh(self, path: Path) -> None:
-        """Motion in centimetres, y up; joints carry their positions, and no rotations."""
-        up = 100.0 * self.joints.astype(np.float64) * (1.0, -1.0, -1.0)
-        parents = self.skeleton.parents
-        offsets = np.stack([up[:, j] - (up[:, p] if p >= 0 else 0.0) for j, p in enumerate(parents)], axis=1)
-        rotations = np.broadcast_to(np.eye(3), (*up.shape[:2], 3, 3))
-        write_bvh(path, Motion(names=self.skeleton.joints, parents=parents, offsets=offsets, rotations=rotations,
-                               seconds=1 / self.fps))  # fmt: skip
+        """Motion in centimetres, y up; see `motion_of`."""
+        up = 100.0 * self.joints * (1.0, -1.0, -1.0)
+        write_bvh(path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """Frames of one person: depth, or grey pictures."""
+    """Frames of one person: depth, pictures, or events."""
 
     name: str
     fps: float
@@ -100,20 +98,30 @@ class Recording:
     """uint16 [N, H, W] millimetres, 0 where nobody is; None for pictures."""
     shown: Tensor
     """uint8 [N, 3, H, W]."""
+    events: Tensor | None = None
+    """bool [N, 2, H, W]: where ON and OFF events fell in the time of a frame; None for the others."""
+
+    @property
+    def kind(self) -> str:
+        return "events" if self.events is not None else "pictures" if self.depth is None else "depth"
 
 
 def read_recording(source: str | PathLike) -> Recording:
     """A recording from a video file; a .npz with `depth`, or a .npy: uint16 depth [N, H, W] in mm, background 0, or
-    uint8 [N, H, W, 3].
+    uint8 [N, H, W, 3]; an event file, of which a frame is a thirtieth of a second.
 
     Raises DataError for anything else, and for a frame of depth that shows nobody.
     """
     name = fspath(source)
     path = Path(name)
+    if path.suffix.lower() in SUFFIXES - {".npz", ".npy"}:
+        return _of_events(read_events(path), name)
     if path.suffix.lower() in (".npz", ".npy"):
         if not path.is_file():
             raise DataError(f"{name}: no such file; check the path")
         arrays = load_arrays(path, "give depth, uint16 [N, H, W] in mm")
+        if {"t", "x", "y", "p"} <= arrays.keys():
+            return _of_events(read_events(path), name)
         depth = arrays.get("depth", arrays.get(""))
         if depth is None or depth.dtype != np.uint16:
             if path.suffix.lower() == ".npz":
@@ -146,8 +154,6 @@ def track(
     smpl, skeleton = smpl_of(model, spec), SMPL24 if spec.kind == "mmhpsd" else KINECT20
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
     seen = MMHPSD_CAMERA if spec.kind == "mmhpsd" else STANDARD
-    pictures, corner = _pictures(recording, spec, box)
-    left, top, side = corner
     notes: list[str] = []
     height, width = recording.shown.shape[2:]
     if camera is None and recording.depth is not None and (height, width) == (120, 160):
@@ -156,24 +162,26 @@ def track(
         focal = USUAL_FOCAL * max(height, width)
         camera = Camera(fx=focal, fy=focal, cx=width / 2, cy=height / 2)
         notes.append(f"camera unknown: distances are for a focal length of {focal:.0f} pixels")
+    pictures, squares = _pictures(recording, spec, box, camera)
     step = spec.stride or STRIDE
     around, where = torch.empty(len(pictures), len(skeleton.joints), 3), torch.empty(len(pictures), 3)
     model = model.eval()
     for phase in range(min(step, len(pictures))):
         own = torch.arange(phase, len(pictures), step)
-        video = channels(pictures[torch.cat([own[:1], own])][:, None], form_of(spec))
+        video = _clip(pictures, own, spec, step)
         output = run_pose(model, video[:, None], spec.frames, overlap=overlap)
         around[own], where[own] = joints_of(output, smpl)[:, 0], output.translation[:, 0]
         if progress is not None:
             progress(phase + 1, step)
-    points = seen.project(around + where[:, None]) * side + torch.tensor([float(left), float(top)])
+    points = seen.project(around + where[:, None]) * squares[:, None, 2:] + squares[:, None, :2]
     joints = around + camera.locate(around, points)[:, None]
     if smooth:
         joints = one_euro(joints, recording.fps)
         points = camera.project(joints)
     return Track(
         path=recording.name, model=model.metadata.name, weights=weights_hash(model), skeleton=skeleton,
-        joints=joints.numpy(), points=points.numpy(), fps=recording.fps, box=corner, camera=camera, notes=tuple(notes),
+        joints=joints.numpy(), points=points.numpy(), fps=recording.fps, box=squares.numpy(), camera=camera,
+        notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -225,44 +233,64 @@ def one_euro(x: Tensor, fps: float, *, cutoff: float = 1.0, beta: float = 0.7, s
     return torch.stack(out)
 
 
-def _pictures(recording: Recording, spec: DataSpec, box: Box | None) -> tuple[Tensor, tuple[int, int, int]]:
-    """What the network's pictures are made of, float32 [N, S, S] in [0, 1], and left, top and side of the square."""
+def _pictures(recording: Recording, spec: DataSpec, box: Box | None, camera: Camera) -> tuple[Tensor, Tensor]:
+    """What the network's pictures are made of, float32 [N, S, S] in [0, 1] or events [N, 2, S, S], 0 or 1, and the
+    squares [N, 3] that they show."""
     height, width = recording.shown.shape[2:]
     deep = spec.modality == "depth" or spec.kind == "utd_mhad"
-    if deep != (recording.depth is not None):
-        kind = ("depth", "pictures")
+    wanted = ["depth"] if deep else ["pictures", *(["events"] if spec.modality == "events" else [])]
+    if recording.kind not in wanted:
         raise DataError(
-            f"{recording.name}: holds {kind[not recording.depth is not None]}, these weights see {kind[not deep]}; "
+            f"{recording.name}: holds {recording.kind}, these weights see {' or '.join(wanted)}; "
             "depth is a .npz or .npy of uint16 [N, H, W] in mm"
         )
     if spec.kind == "mmhpsd" and spec.modality == "events":
         raise DataError(f"{recording.name}: these weights see event frames of MMHPSD; train with data.modality=grey")
     if box is None:
-        corner = _whole_square(height, width)
+        left, top, side = _whole_square(height, width)
     else:
         left, top, w, h = box
         if not (w > 0 and h > 0 and left + w > 0 and top + h > 0 and left < width and top < height):
             raise ConfigError(f"box {box} lies outside the frame of {width} x {height}; left, top, width, height")
         side = round(max(w, h))
-        corner = (round(left + (w - side) / 2), round(top + (h - side) / 2), side)
+        left, top = round(left + (w - side) / 2), round(top + (h - side) / 2)
     if recording.depth is not None:
-        if box is None:
-            top, left, side = square(recording.depth > 0)
-            return picture(recording.depth, spec.size), (left, top, side)
         inside = np.zeros_like(recording.depth)
-        left, top, side = corner
         rows, columns = slice(max(top, 0), top + side), slice(max(left, 0), left + side)
         inside[:, rows, columns] = recording.depth[:, rows, columns]
-        if not inside.any():
-            raise DataError(f"{recording.name}: nobody is inside the box {box}; give another")
-        top, left, side = square(inside > 0)
-        return picture(inside, spec.size), (left, top, side)
+        outside = np.flatnonzero(~inside.any(axis=(1, 2)))
+        if len(outside):
+            raise DataError(f"{recording.name}: nobody is inside the box {box} in frame {outside[0]}; give another")
+        return read_person(inside, spec.size, camera, recording.name)
+    squares = torch.tensor([[left, top, side]], dtype=torch.float32).expand(len(recording.shown), 3)
+    border = (-left, left + side - width, -top, top + side - height)
+    if recording.events is not None:
+        return F.adaptive_max_pool2d(F.pad(recording.events.float(), border), spec.size), squares
     weights = torch.tensor([0.299, 0.587, 0.114])
     grey = torch.einsum("nchw,c->nhw", recording.shown.float() / 255, weights)
-    left, top, side = corner
-    cut = F.pad(grey, (-left, left + side - width, -top, top + side - height))
+    cut = F.pad(grey, border)
     small = F.interpolate(cut[:, None], (spec.size, spec.size), mode="bilinear", antialias=True, align_corners=False)
-    return small[:, 0].clamp(0, 1), corner
+    return small[:, 0].clamp(0, 1), squares
+
+
+def _clip(pictures: Tensor, own: Tensor, spec: DataSpec, step: int) -> Tensor:
+    """The video [n, C, S, S] of the frames `own`, `step` apart: of events those since the frame before."""
+    if pictures.ndim == 4:
+        return torch.stack([pictures[max(i - step + 1, 0) : i + 1].amax(0) for i in own.tolist()])
+    return channels(pictures[torch.cat([own[:1], own])][:, None], form_of(spec))
+
+
+def _of_events(events: Events, name: str) -> Recording:
+    """Frames of equal times, as near to a thirtieth of a second as the duration allows."""
+    seconds = max(int(events.t[-1] - events.t[0]), 1) / 1e6
+    total = max(round(seconds * USUAL_FPS), 1)
+    frame = np.minimum((events.t - events.t[0]) / 1e6 / seconds * total, total - 1).astype(np.int64)
+    fell = torch.zeros(total, 2, events.height, events.width, dtype=torch.bool)
+    fell[frame, 1 - events.p.astype(np.int64), events.y.astype(np.int64), events.x.astype(np.int64)] = True
+    on, off = fell.unbind(1)
+    level = 90 + 150 * on.to(torch.uint8) - 90 * (off & ~on).to(torch.uint8)
+    shown = level[:, None].expand(-1, 3, -1, -1)
+    return Recording(name=name, fps=total / seconds, depth=None, shown=shown, events=fell)
 
 
 def _whole_square(height: int, width: int) -> tuple[int, int, int]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spikereel.body.rotations import forward_kinematics
+from spikereel.body.rotations import forward_kinematics, from_the_root
 from spikereel.errors import DataError
 
 _AXES = "XYZ"
+_TWIST = 1e-6  # weight of the turn of the parent against that of the bones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,31 @@ class Motion:
         """Positions of all joints, float64 [T, J, 3]."""
         rotations, offsets = torch.from_numpy(self.rotations), torch.from_numpy(self.offsets)
         return forward_kinematics(rotations, offsets, self.parents)[1].numpy()
+
+
+def motion_of(joints: np.ndarray, names: Sequence[str], parents: Sequence[int], seconds: float) -> Motion:
+    """The motion that puts the joints [T, J, 3] exactly where they are; the pose at rest is that of the first frame.
+
+    A joint turns as the bones to its children have since then, in the least-squares sense, and where those leave a
+    twist open as its parent does; what no rotation explains, such as a bone that grows, is in the offsets.
+    """
+    joints = joints.astype(np.float64)
+    turned = np.tile(np.eye(3), (*joints.shape[:2], 1, 1))
+    rotations, offsets = turned.copy(), joints.copy()
+    for j in from_the_root(parents):
+        parent, children = parents[j], [k for k, p in enumerate(parents) if p == j]
+        if parent >= 0:
+            turned[:, j] = turned[:, parent]
+            offsets[:, j] = np.einsum("tba,tb->ta", turned[:, parent], joints[:, j] - joints[:, parent])
+        if children:
+            bones = joints[:, children] - joints[:, [j]]
+            match = np.einsum("tka,kb->tab", bones, bones[0])
+            scale = max(np.trace(match[0]), np.finfo(float).tiny)
+            u, _, v = np.linalg.svd(match + _TWIST * scale * turned[:, j])
+            u[..., 2] *= np.linalg.det(u @ v)[:, None]
+            turned[:, j] = u @ v
+        rotations[:, j] = turned[:, j] if parent < 0 else turned[:, parent].swapaxes(1, 2) @ turned[:, j]
+    return Motion(names=tuple(names), parents=tuple(parents), offsets=offsets, rotations=rotations, seconds=seconds)
 
 
 def read_bvh(path: str | PathLike) -> Motion:

@@ -1,6 +1,5 @@
 """A pinhole camera, and where a body must be so that it appears at given points of the picture."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,17 +15,33 @@ class Camera:
     """Pinhole: u = fx x / z + cx, v = fy y / z + cy for x right, y down, z away in metres.
 
     u and v are in pixels or in shares of the picture, as the four numbers are; fy is negative for frames with y up.
+    Tensors [..., 1], one number a frame, are cameras of their own for the points [..., J, 2] of each frame.
     """
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
+    fx: float | Tensor
+    fy: float | Tensor
+    cx: float | Tensor
+    cy: float | Tensor
 
     def __post_init__(self) -> None:
-        numbers = (self.fx, self.fy, self.cx, self.cy)
-        if not all(math.isfinite(x) for x in numbers) or self.fx <= 0 or self.fy == 0:
+        fx, fy, cx, cy = (torch.as_tensor(x) for x in (self.fx, self.fy, self.cx, self.cy))
+        if not all(x.isfinite().all() for x in (fx, fy, cx, cy)) or (fx <= 0).any() or (fy == 0).any():
             raise ConfigError(f"{self}: intrinsics are fx > 0, fy, cx and cy in pixels, all finite; check calibration")
+
+    @classmethod
+    def of_rows(cls, rows: Tensor) -> "Camera":
+        """The cameras of frames, from fx, fy, cx and cy in [..., 4]."""
+        return cls(**dict(zip(("fx", "fy", "cx", "cy"), rows[..., None].unbind(-2), strict=True)))
+
+    def rows(self, frames: int) -> Tensor:
+        """float32 [frames, 4]: fx, fy, cx and cy of each frame."""
+        numbers = (torch.as_tensor(x, dtype=torch.float32) for x in (self.fx, self.fy, self.cx, self.cy))
+        return torch.stack([x.reshape(-1).expand(frames) for x in numbers], dim=1)
+
+    def seen_in(self, squares: Tensor) -> "Camera":
+        """The cameras of squares cut from the frames, in shares of their sides: [N, 3] left, top and side in pixels."""
+        left, top, side = squares[..., None].unbind(-2)
+        return Camera(fx=self.fx / side, fy=self.fy / side, cx=(self.cx - left) / side, cy=(self.cy - top) / side)
 
     def project(self, points: Tensor) -> Tensor:
         """[..., 3] metres -> [..., 2]."""
@@ -39,7 +54,8 @@ class Camera:
 
         Least squares of fx (x + tx) - (u - cx) (z + tz) and the same of y, which is linear in t; weights [..., J].
         """
-        aim = (points - points.new_tensor([self.cx, self.cy])) / points.new_tensor([self.fx, self.fy])
+        u, v = points.unbind(-1)
+        aim = torch.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy], dim=-1)
         weights = torch.ones_like(aim[..., 0]) if weights is None else weights
         a = torch.zeros(*aim.shape[:-1], 2, 3, dtype=aim.dtype)
         a[..., 0, 0] = a[..., 1, 1] = 1.0

@@ -17,8 +17,8 @@ from spikereel.errors import ConfigError, DataError
 Target = dict[str, Tensor]
 """float32, one row a frame: "joints" [T, J, 3] around "translation" [T, 3], metres in the frame of the dataset's
 camera (x right, y down, z away); "points" [T, J, 2], where that camera sees the joints, in shares of the picture;
-"camera" [4], the real camera of the picture (fx, fy, cx, cy in shares of it); with SMPL "rotations" [T, 24, 3, 3] and
-"shape" [T, 10]."""
+"camera" [T, 4], the real camera of each picture (fx, fy, cx, cy in shares of it); with SMPL "rotations" [T, 24, 3, 3]
+and "shape" [T, 10]."""
 
 FULL_CHANGE = 0.2
 """Change of a picture that counts as 1 in the channels of motion."""
@@ -49,8 +49,10 @@ def target_of(joints: Tensor, points: Tensor, *, camera: Camera, real: Camera) -
 
     The translation is the one that makes `camera` see the joints where they are in the picture.
     """
-    view = torch.tensor([real.fx, real.fy, real.cx, real.cy])
-    return {"joints": joints, "translation": camera.locate(joints, points), "points": points, "camera": view}
+    return {
+        "joints": joints, "translation": camera.locate(joints, points), "points": points,
+        "camera": real.rows(len(joints)),
+    }  # fmt: skip
 
 
 def check_points(points: Tensor, where: object) -> None:
@@ -94,6 +96,8 @@ class Warping:
     """Share of the side at most, in both directions."""
     flip: float = 0.0
     """Share of clips that are mirrored."""
+    metric: bool = False
+    """Pictures show metres, whatever the distance: who shrinks in them is smaller, not farther away."""
 
     def __post_init__(self) -> None:
         if min(self.rotate, self.shift, self.flip) < 0 or not 0 <= self.zoom < 1.5:
@@ -102,9 +106,10 @@ class Warping:
     def draw(self, rng: np.random.Generator) -> "Warp":
         """One change; always the same number of draws."""
         turned, normal, box, right, down, flipped = (*rng.random(1), rng.normal(), *rng.random(4))
+        scale = 1.0 / (1.0 + self.zoom * (5.0 * float(box) - 2.0) / 3.0)
         return Warp(
             angle=float(np.radians(self.rotate * np.clip(normal, -1, 1))) if turned < 0.6 else 0.0,
-            scale=1.0 / (1.0 + self.zoom * (5.0 * float(box) - 2.0) / 3.0),
+            scale=scale, growth=scale if self.metric else 1.0,
             right=self.shift * (2.0 * float(right) - 1.0), down=self.shift * (2.0 * float(down) - 1.0),
             flip=bool(flipped < self.flip),
         )  # fmt: skip
@@ -117,6 +122,8 @@ class Warp:
     angle: float = 0.0
     """Radians, from x (right) to y (down)."""
     scale: float = 1.0
+    growth: float = 1.0
+    """Factor on the lengths of the person."""
     right: float = 0.0
     down: float = 0.0
     """Shares of the side."""
@@ -138,11 +145,11 @@ class Warp:
         return moved[:, skeleton.mirror] if self.flip else moved
 
     def joints(self, joints: Tensor, skeleton: Skeleton) -> Tensor:
-        """Of [T, J, 3] metres: mirrored, and turned about the root."""
+        """Of [T, J, 3] metres: mirrored, and turned and grown about the root."""
         turn = self._turn().to(joints)
         root = joints[:, [skeleton.root]] * turn.new_tensor([-1.0 if self.flip else 1.0, 1.0, 1.0])
         joints = self._mirrored(joints, skeleton)
-        return (joints - root) @ turn.mT + root
+        return self.growth * (joints - root) @ turn.mT + root
 
     def rotations(self, rotations: Tensor, skeleton: Skeleton) -> Tensor:
         """Of each joint against its parent [T, J, 3, 3], as `joints` changes."""

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from spikereel.body.camera import STANDARD, Camera
@@ -26,11 +27,14 @@ from spikereel.data.pose import (
     windows,
     within,
 )  # fmt: skip
-from spikereel.data.utd_mhad import find_clips, picture, read_clip, square
+from spikereel.data.utd_mhad import depth_values, find_clips, read_clip
 from spikereel.errors import ConfigError, DataError
 
 KINECT_DEPTH = Camera(fx=142.815, fy=142.815, cx=80.5, cy=60.5)
 """The depth camera at 160 x 120, pixels; the middle of the first pixel is at 0.5."""
+
+EXTENT = 2.2
+"""Metres that a picture shows, at the distance of the person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ class WindowReading:
 class UTDMHADPose(Dataset):
     """Windows of the depth videos of some subjects: items `(video float32 [T, C, S, S], Target)`.
 
-    `root` as for `UTDMHAD`. A video is cut to the square around the person in all its frames. The target's translation
-    is that in front of the camera STANDARD, which sees the cut square; "camera" is the Kinect, cut alike.
+    `root` as for `UTDMHAD`. Every frame is cut to the person (`read_person`). The target's translation is that in front
+    of the camera STANDARD, which sees the cut square; "camera" is the Kinect, cut alike.
     Errors: DataError for a folder without clips of those subjects; for a clip with an empty frame, a joint that is NaN,
     or joints beside the person.
     """
@@ -67,7 +71,7 @@ class UTDMHADPose(Dataset):
         if not found:
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.samples = found
-        self._clips: dict[int, tuple[Tensor, Tensor, Camera]] = {}
+        self._clips: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self.windows = [(i, 0) for i in range(len(found))] if reading.train else [
             (i, start) for i in range(len(found))
             for start in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
@@ -85,12 +89,13 @@ class UTDMHADPose(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Target]:
         index, how = within(index, len(self)), self.reading
         clip, start = self.windows[index]
-        pictures, joints, camera = self._clip(clip)
+        pictures, joints, squares = self._clip(clip)
         rng = generator_of(how.seed, int(self._epoch), index)
         if how.train:
             start = int(rng.integers(max(len(pictures) - (how.frames - 1) * how.stride, 1)))
         numbers = window(len(pictures), start, how.frames, how.stride)
         video, seen = pictures[numbers][:, None].float() / 255, joints[numbers[1:]]
+        camera = KINECT_DEPTH.seen_in(squares[numbers[1:]])
         around, points = seen - seen[:, [KINECT20.root]], camera.project(seen)
         if how.train:
             warp = how.warping.draw(rng)
@@ -102,27 +107,43 @@ class UTDMHADPose(Dataset):
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all clips: the data hash of a run."""
         return fingerprint(self.root, self.samples)
 
-    def _clip(self, number: int) -> tuple[Tensor, Tensor, Camera]:
-        """Pictures uint8 [N, S, S], joints [N, 20, 3] with y down, and the camera of the pictures."""
+    def _clip(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures uint8 [N, S, S], joints [N, 20, 3] with y down, and the squares [N, 3] that the pictures show."""
         if number not in self._clips:
             path = self.samples[number][0]
             depth, joints = read_clip(path)
             check_joints(joints, path)
-            placed, camera = torch.from_numpy(joints * np.array([1, -1, 1], np.float32)), camera_of(depth > 0)
-            check_points(camera.project(placed), path)
-            self._clips[number] = read_person(depth, self.reading.size, path), placed, camera
+            placed = torch.from_numpy(joints * np.array([1, -1, 1], np.float32))
+            pictures, squares = read_person(depth, self.reading.size, KINECT_DEPTH, path)
+            check_points(KINECT_DEPTH.seen_in(squares).project(placed), path)
+            self._clips[number] = (pictures * 255).round().to(torch.uint8), placed, squares
         return self._clips[number]
 
 
-def read_person(depth: np.ndarray, size: int, where: object) -> Tensor:
-    """Pictures uint8 [T, S, S] of the person in a depth video [T, H, W]; DataError for a frame that shows nobody."""
+def read_person(depth: np.ndarray, size: int, camera: Camera, where: object) -> tuple[Tensor, Tensor]:
+    """The person in every frame of a depth video uint16 [N, H, W] mm, 0 where nobody is, always at the same scale.
+
+    Pictures float32 [N, S, S] in [0, 1] and the squares that they show, float32 [N, 3] left, top and side in pixels. A
+    square is EXTENT wide at the median distance of that frame's person, around the median of its pixels; the values are
+    those of `depth_values` around that distance. `camera` is that of the frames, pixels.
+    Errors: DataError for a frame that shows nobody.
+    """
     empty = np.flatnonzero(~depth.any(axis=(1, 2)))
     if len(empty):
         raise DataError(f"{where}: frame {empty[0]} shows nobody, its depth is 0 everywhere; cut that frame off")
-    return (picture(depth, size) * 255).round().to(torch.uint8)
+    squares = torch.tensor([_square_of(frame, float(camera.fx)) for frame in depth])
+    values = torch.from_numpy(np.stack([depth_values(frame, frame > 0) for frame in depth]))
+    height, width = depth.shape[1:]
+    # two samples a pixel either way, for a square has about twice as many pixels as the picture
+    steps = (torch.arange(2 * size) + 0.5) / (2 * size)
+    left, top, side = squares[..., None].unbind(1)
+    across, down = 2 * (left + steps * side) / width - 1, 2 * (top + steps * side) / height - 1
+    grid = torch.stack(torch.broadcast_tensors(across[:, None], down[:, :, None]), dim=-1)
+    fine = F.grid_sample(values[:, None], grid, align_corners=False)
+    return F.avg_pool2d(fine, 2)[:, 0], squares
 
 
-def camera_of(person: np.ndarray, camera: Camera = KINECT_DEPTH) -> Camera:
-    """The camera of the square around the person, in shares of its side; of a mask [T, H, W]."""
-    top, left, side = square(person)
-    return Camera(fx=camera.fx / side, fy=camera.fy / side, cx=(camera.cx - left) / side, cy=(camera.cy - top) / side)
+def _square_of(frame: np.ndarray, focal: float) -> tuple[float, float, float]:
+    rows, columns = np.nonzero(frame)
+    side = focal * EXTENT / (float(np.median(frame[rows, columns])) / 1000)
+    return float(np.median(columns)) + 0.5 - side / 2, float(np.median(rows)) + 0.5 - side / 2, side

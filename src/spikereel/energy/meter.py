@@ -91,6 +91,21 @@ class Look:
         self.operand, self.levels, self.sums, self.rate = operand, levels, sums, rate
 
 
+class _Mean:
+    """The firing rate of each time step, averaged over clips and over the calls that saw the step."""
+
+    def __init__(self, steps: int):
+        self.sums = torch.zeros(steps, dtype=torch.float64)
+        self.samples = torch.zeros(steps, dtype=torch.float64)
+
+    def add(self, at: slice, rate: Tensor, batch: int) -> None:
+        self.sums[at] += rate * batch
+        self.samples[at] += batch
+
+    def value(self) -> Tensor:
+        return self.sums / self.samples.clamp_min(1)
+
+
 class _Tally:
     """Running sums of one layer."""
 
@@ -102,7 +117,7 @@ class _Tally:
         self.analog = self.merged = False
         self.counted = self.at_once = True
         self.weights = self.levels = self.calls = 0
-        self.rate = torch.zeros(steps, dtype=torch.float64)
+        self.rate = _Mean(steps)
         self.synops = torch.zeros(steps, dtype=torch.float64)
 
     def see(self, look: Look) -> None:
@@ -116,11 +131,10 @@ class _Tally:
         self.fused += macs * folds[1]
         self.inputs += inputs
 
-    def spread(self) -> None:
-        """A layer that sees the whole clip in one call, its time axis hidden: all steps alike."""
-        steps = len(self.rate)
-        self.rate = self.rate.sum().expand(steps)
-        self.synops = (self.synops.sum() / steps).expand(steps)
+    def spread(self) -> tuple[Tensor, Tensor]:
+        """Rate and operations of a layer that sees the whole clip in one call, its time hidden: all steps alike."""
+        steps = len(self.synops)
+        return self.rate.value().sum().expand(steps), (self.synops.sum() / steps).expand(steps)
 
 
 class Meter:
@@ -132,7 +146,7 @@ class Meter:
         self.model, self.steps, self.axes = model, steps, axes
         self.hooks: list[Any] = []
         self.tallies: dict[str, _Tally] = {}
-        self.firing: dict[str, Tensor] = {}
+        self.firing: dict[str, _Mean] = {}
         self.updates: dict[str, float] = {}
         self.samples = 0
         self.known: dict[int, tuple[weakref.ref, Look]] = {}
@@ -238,10 +252,9 @@ class Meter:
 
     def _fire(self, name: str, rate: Tensor, outputs: int, bits: int | None) -> None:
         """Note what a neuron gave; bits of a spike, None for an artificial neuron."""
-        total = self.firing.setdefault(name, torch.zeros(self.steps, dtype=torch.float64))
         at = self.fired.get(name, 0)
         self.fired[name] = at + 1
-        total[self._slice(rate, at)] += rate * self.batch
+        self.firing.setdefault(name, _Mean(self.steps)).add(self._slice(rate, at), rate, self.batch)
         self.updates[name] = self.updates.get(name, 0.0) + outputs
         if self.last is not None:
             self.last.neurons += outputs
@@ -286,7 +299,7 @@ class Meter:
                 self._real(tally, x)
             else:
                 at = self._slice(look.rate, tally.calls)
-                tally.rate[at] += look.rate * self.batch
+                tally.rate.add(at, look.rate, self.batch)
                 tally.synops[at] += self.synops(look, grid) * fan_out(module)
                 self.chain = look.rate.expand(self.steps)
                 tally.at_once = tally.at_once and len(look.rate) == 1 and tally.calls == 0
@@ -303,7 +316,7 @@ class Meter:
             rate = torch.ones(self.steps, dtype=torch.float64)
         looped = not self.ours and not self.has_time(x)
         at = slice(tally.calls % self.steps, tally.calls % self.steps + 1) if looped else slice(None)
-        tally.rate[at] += rate[at] * self.batch
+        tally.rate.add(at, rate[at], self.batch)
         tally.at_once = tally.at_once and looped and tally.calls == 0
 
     def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
@@ -375,7 +388,7 @@ class Meter:
                 tally.operand = wider(tally.operand, "integer")
             tally.analog, tally.counted = tally.analog or real, tally.counted and not real
             tally.intermediates += 0 if i else matrices * q.shape[2] * module.head_dim
-            tally.rate += rates[i] * self.batch
+            tally.rate.add(slice(None), rates[i], self.batch)
             tally.synops += counts[i]
             tally.at_once = False
 
@@ -392,18 +405,18 @@ class Meter:
         return Passport(
             clip=clip, clips=n, views=views, origin=origin, notes=(*notes, *uncounted(self.model)),
             layers=tuple(self._cost(name, x) for name, x in self.tallies.items()),
-            firing={name: tuple((rate / n).tolist()) for name, rate in self.firing.items()},
+            firing={name: tuple(rate.value().tolist()) for name, rate in self.firing.items()},
             updates={name: x / n for name, x in self.updates.items()},
         )  # fmt: skip
 
     def _cost(self, name: str, x: _Tally) -> LayerCost:
         n = self.samples
-        if x.at_once and x.calls == 1 and self.steps > 1:
-            x.spread()
+        once = x.at_once and x.calls == 1 and self.steps > 1
+        rate, synops = x.spread() if once else (x.rate.value(), x.synops)
         return LayerCost(
             name=name, kind=x.kind, macs=x.macs / n, inner_macs=x.inner / n, folded_macs=x.folded / n,
-            fused_macs=x.fused / n, operand=x.operand, rate=tuple((x.rate / n).tolist()), analog=x.analog,
-            synops=tuple((x.synops / n).tolist()) if x.counted and self.exact else None, merged=x.merged,
+            fused_macs=x.fused / n, operand=x.operand, rate=tuple(rate.tolist()), analog=x.analog,
+            synops=tuple((synops / n).tolist()) if x.counted and self.exact else None, merged=x.merged,
             levels=0 if x.operand == "real" else max(x.levels, 1), inputs=x.inputs / n, weights=x.weights,
             intermediates=x.intermediates / n, neurons=x.neurons / n, membranes=x.membranes / n,
             spike_bits=x.spike_bits / n,

@@ -19,6 +19,8 @@ from spikereel.models.heads import BodyPose, JointPose, Pose
 PCK_MM = 100.0
 """A joint nearer than this to where it should be, pelvis on pelvis, is correct."""
 
+_APART = 1e-6  # metres, so that the distance of a joint that is right has a gradient
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoseWeights:
@@ -26,6 +28,8 @@ class PoseWeights:
 
     joints: float = 1.0
     """Squared error of the joints around the root, metres."""
+    distance: float = 0.0
+    """Distance of the joints around the root from where they should be, metres: what mpjpe is the mean of."""
     translation: float = 50.0
     """Squared error of the root, metres."""
     points: float = 10.0
@@ -67,6 +71,7 @@ def pose_losses(
     joints, where = joints_of(output, smpl), output.translation
     parts = {
         "joints": lambda: F.mse_loss(joints, target["joints"]),
+        "distance": lambda: (joints - target["joints"] + _APART).norm(dim=-1).mean(),
         "translation": lambda: F.mse_loss(where, target["translation"]),
         "points": lambda: F.mse_loss(
             camera.project(joints + where[..., None, :]).clamp(0, 1), target["points"].clamp(0, 1)

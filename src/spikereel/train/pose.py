@@ -1,7 +1,7 @@
 """Training and judging pose: which clips a DataSpec means, one step, and errors in millimetres."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -112,14 +112,8 @@ def add_clips(score: PoseScore, output: Pose, target: Target, *, camera: Camera,
     """Count poses [T, B, ...] where the real camera of each clip sees them, against the truth there."""
     joints, points = joints_of(output, smpl).float().cpu(), target["points"].cpu()
     seen = camera.project(joints + output.translation.float().cpu()[..., None, :])
-    truth = target["joints"].cpu()
-    for i, numbers in enumerate(target["camera"].tolist()):
-        fx, fy, cx, cy = numbers
-        real = Camera(fx=fx, fy=fy, cx=cx, cy=cy)
-        placed, true = (
-            x[:, i] + real.locate(x[:, i], where[:, i])[:, None] for x, where in ((joints, seen), (truth, points))
-        )
-        score.add(placed[:, None], true[:, None])
+    real = Camera.of_rows(target["camera"].cpu())
+    score.add(*(x + real.locate(x, at)[..., None, :] for x, at in ((joints, seen), (target["joints"].cpu(), points))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +162,8 @@ def form_of(spec: DataSpec) -> Literal["plain", "motion", "events"]:
 
 
 def _time_first(target: Target) -> Target:
-    """All but the cameras from [B, T, ...] to [T, B, ...]."""
-    return {name: x if name == "camera" else x.transpose(0, 1) for name, x in target.items()}
+    """From [B, T, ...] to [T, B, ...]."""
+    return {name: x.transpose(0, 1) for name, x in target.items()}
 
 
 def _as_output(target: Target) -> dict[str, Tensor]:
@@ -196,7 +190,7 @@ def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> PoseClips:
         raise ConfigError(f"data.modality is {spec.modality}: utd_mhad has depth, and events simulated from it")
     reading = WindowReading(
         frames=spec.frames, size=spec.size, stride=spec.stride or STRIDE, form=form_of(spec), train=split == "train",
-        warping=_warping(spec), seed=seed,
+        warping=replace(_warping(spec), metric=True), seed=seed,
     )  # fmt: skip
     if spec.protocol == "official":
         return UTDMHADPose(root, reading, subjects=OFFICIAL["train" if split == "train" else "test"])
