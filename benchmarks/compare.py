@@ -152,7 +152,9 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     from spikereel.train.run import train
 
     recipe = override(get_recipe(options.recipe), ["run.threads=1", "run.progress=false", *options.assignments])
-    result = train(recipe)
+    # a run that was cut off goes on
+    resumed = (Path(recipe.run.out) / recipe.name / "last.ckpt").is_file()
+    result = train(override(recipe, ["run.resume=true"]) if resumed else recipe)
     model, motion = load_model(result.last), recipe.data.kind == "motion"
     judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
     spec = override(recipe, judged).data
@@ -165,13 +167,13 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
         outcome = evaluate(model, dataset, spec)
         figures = {
             "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
-            "data_hash": outcome.data_hash,
+            "data_hash": outcome.passport.hash,
         }  # fmt: skip
     passport = measure(model, torch.stack([dataset[i][0] for i in range(min(6, len(dataset)))], dim=1))
     return {
         **figures, "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
         "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(),
-        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(), "train_seconds": result.seconds,
+        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(), "train_seconds": None if resumed else result.seconds,
         "weights_hash": weights_hash(model), "recipe": options.recipe, "assignments": options.assignments,
     }  # fmt: skip
 

@@ -305,7 +305,7 @@ def _packed(
     if spec.modality not in ("rgb", "events"):
         raise ConfigError(f"data.modality is {spec.modality}: shards have rgb and events")
     assert spec.root is not None
-    folder = _folder(Path(spec.root), split)
+    folder = split_folder(Path(spec.root), split)
     if folder is not None and (folder / INDEX).is_file():
         return PackedClips(folder, reading, classes=classes)
     return _part(PackedClips(spec.root, reading, classes=classes), spec, split)
