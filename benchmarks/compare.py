@@ -173,7 +173,8 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     return {
         **figures, "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
         "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(),
-        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(), "train_seconds": None if resumed else result.seconds,
+        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(),
+        "train_seconds": None if resumed else result.seconds,
         "weights_hash": weights_hash(model), "recipe": options.recipe, "assignments": options.assignments,
     }  # fmt: skip
 
