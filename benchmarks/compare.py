@@ -1,5 +1,5 @@
 """Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
-`... pose --utd FOLDER`.
+`... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -33,6 +33,16 @@ POSE = {
     "ANN twin": ["model.neuron=relu"],
     "events": ["data.modality=events"],
 }
+SEGMENTATION = {
+    "joint, Hamming": [],
+    "spatial, Hamming": ["model.attention=spatial"],
+    "joint, dot": ["model.similarity=dot"],
+    "joint, Hamming, Integer-LIF": ["model.neuron=ilif"],
+    "one frame": ["data.frames=1", "data.offsets=[0]"],
+    "one frame, four times": ["data.offsets=[0,0,0,0]"],
+    "ANN twin": ["model.neuron=relu"],
+}
+HEADLINES = {"top1": "{:.1f} %", "root_mpjpe": "{:.1f} mm", "miou": "{:.1f} % mIoU"}
 RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
 """Pixels, and the penalty in shares of the mean square of an input."""
 
@@ -105,6 +115,22 @@ def pose(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
+def segmentation(options: argparse.Namespace) -> dict[str, Any]:
+    """CamVid, one sequence left out: schemes, Integer-LIF, clips of one frame, the ANN twin; as many steps each."""
+    if not options.camvid:
+        sys.exit("segmentation needs --camvid FOLDER, which has train/ and trainannot/")
+    runs = {
+        ("segmentation", scheme): (
+            "camvid_vss", [f"data.root={options.camvid}", f"optim.epochs={options.epochs}", *change],
+        )
+        for scheme, change in SEGMENTATION.items()
+    }  # fmt: skip
+    rows = [{"scheme": scheme, **row} for (_, scheme), row in zip(runs, _all(runs, options), strict=True)]
+    for row in rows:
+        print("{scheme:28} mIoU {miou:5.1f} %  {energy_mj:.3f} mJ (ANN {ann_mj:.3f})".format(**row))
+    return {"epochs": options.epochs, "rows": rows}
+
+
 def _plain(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:
     """The mean pose, and a ridge regression from the picture of one frame, judged as the networks are."""
     import torch
@@ -145,9 +171,6 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     from spikereel.config import override
     from spikereel.energy import measure
     from spikereel.hub import load_model, weights_hash
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.evaluate import evaluate
-    from spikereel.train.pose import build_pose_dataset, evaluate_pose
     from spikereel.train.recipes import get_recipe
     from spikereel.train.run import train
 
@@ -155,20 +178,8 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     # a run that was cut off goes on
     resumed = (Path(recipe.run.out) / recipe.name / "last.ckpt").is_file()
     result = train(override(recipe, ["run.resume=true"]) if resumed else recipe)
-    model, motion = load_model(result.last), recipe.data.kind == "motion"
-    judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
-    spec = override(recipe, judged).data
-    if recipe.task == "pose":
-        dataset = build_pose_dataset(spec, "val")
-        errors = evaluate_pose(model, dataset, spec)
-        figures = {**errors.score.means(), "judged_on": errors.clips, "data_hash": errors.data_hash}
-    else:
-        dataset = build_dataset(spec, "test" if motion else "val")
-        outcome = evaluate(model, dataset, spec)
-        figures = {
-            "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
-            "data_hash": outcome.passport.hash,
-        }  # fmt: skip
+    model = load_model(result.last)
+    figures, dataset = _judged(recipe, model)
     passport = measure(model, torch.stack([dataset[i][0] for i in range(min(6, len(dataset)))], dim=1))
     return {
         **figures, "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
@@ -177,6 +188,35 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
         "train_seconds": None if resumed else result.seconds,
         "weights_hash": weights_hash(model), "recipe": options.recipe, "assignments": options.assignments,
     }  # fmt: skip
+
+
+def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
+    """Figures of a trained model on the clips that it has not seen, and those clips."""
+    from spikereel.config import override
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.evaluate import evaluate
+    from spikereel.train.pose import build_pose_dataset, evaluate_pose
+    from spikereel.train.segmentation import evaluate_segmentation
+    from spikereel.train.segmentation_data import build_segmentation_dataset
+
+    if recipe.task == "pose":
+        dataset = build_pose_dataset(recipe.data, "val")
+        errors = evaluate_pose(model, dataset, recipe.data)
+        return {**errors.score.means(), "judged_on": errors.clips, "data_hash": errors.data_hash}, dataset
+    if recipe.task == "segmentation":
+        dataset = build_segmentation_dataset(recipe.data, "val")
+        labels = evaluate_segmentation(model, dataset, recipe.data).to_json()
+        kept = ("miou", "pixel_accuracy", "per_class", "data_hash")
+        return {**{name: labels[name] for name in kept}, "judged_on": labels["clips"]}, dataset
+    motion = recipe.data.kind == "motion"
+    judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
+    spec = override(recipe, judged).data
+    dataset = build_dataset(spec, "test" if motion else "val")
+    outcome = evaluate(model, dataset, spec)
+    return {
+        "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
+        "data_hash": outcome.passport.hash,
+    }, dataset  # fmt: skip
 
 
 def _budget(options: argparse.Namespace) -> list[str]:
@@ -202,7 +242,7 @@ def _all(runs: dict[tuple, tuple[str, list[str]]], options: argparse.Namespace) 
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(text)
         fresh = json.loads(text)
-        print(key, f"{fresh['top1']:.1f} %" if "top1" in fresh else f"{fresh['root_mpjpe']:.1f} mm", flush=True)
+        print(key, *(form.format(fresh[name]) for name, form in HEADLINES.items() if name in fresh), flush=True)
         return fresh
 
     with ThreadPoolExecutor(options.workers) as pool:
@@ -213,7 +253,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families, pose):
+    for run in (attention, families, pose, segmentation):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -223,8 +263,9 @@ def main() -> None:
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
+        sub.add_argument("--camvid", help="folder of CamVid, which has train/ and trainannot/")
         sub.add_argument("--batch", type=int, default=8, help="clips a step, of pose with T = 8")
-        sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction, and of pose")
+        sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction, of pose, of segmentation")
     sub = commands.add_parser("_one")
     sub.set_defaults(run=one)
     sub.add_argument("recipe")
