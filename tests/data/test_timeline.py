@@ -272,7 +272,7 @@ def test_marks_that_mislead_are_found_out(tmp_path):
 @pytest.mark.realdata
 def test_real_avi_gives_the_same_frames_with_b_frames_left_out(real_data, decoded):
     """XviD among them, which packs two frames into one packet."""
-    paths = sorted(real_data.glob("ut_interaction_set1/*_1_*.avi"))[::2] + sorted(real_data.glob("video_zoo/*.avi"))
+    paths = sorted(real_data.glob("ut_interaction_set1/*_1_*.avi"))[::3] + sorted(real_data.glob("video_zoo/*.avi"))
     shares = []
     for path in paths:
         known = timeline(path)
@@ -280,7 +280,7 @@ def test_real_avi_gives_the_same_frames_with_b_frames_left_out(real_data, decode
         shrunk = {"each": lambda frame: frame[..., ::4, ::4]}
         whole = read_frames(path, numbers, video.Timeline(known.times, exact=False), **shrunk)
         read_frames(path, numbers[-1:], known)  # learns the marks
-        for start in (0, 4):
+        for start in (0, 5):
             decoded.clear()
             assert torch.equal(read_frames(path, numbers[start::9], known, **shrunk), whole[start::9])
             shares.append(len(decoded) / len(known))

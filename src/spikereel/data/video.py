@@ -137,8 +137,9 @@ def read_frames(
     needs, so that a clip of a long file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused
     whatever the indices. Files without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from
     the start, the first time without leaving anything out.
-    `known` is the `timeline` of the file, for callers that have it already, and learns from the reading. `each` is done to every frame alone, uint8
-    [1, 3, H, W], as it comes, so that large frames never lie in memory together: [1, C, h, w] -> [T, C, h, w].
+    `known` is the `timeline` of the file, for callers that have it already, and learns from the reading. `each` is done
+    to every frame alone, uint8 [1, 3, H, W], as it comes, so that large frames never lie in memory together:
+    [1, C, h, w] -> [T, C, h, w].
     Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
@@ -372,11 +373,8 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
     container = stream.container
     assert isinstance(container, av.container.InputContainer)
     # Where a packet holds two frames, as in AVI by XviD and DivX, one cannot be left out alone.
-    split = (
-        BitStreamFilterContext("mpeg4_unpack_bframes", stream)
-        if needed and stream.codec_context.name == "mpeg4"
-        else None
-    )
+    packed = needed and stream.codec_context.name == "mpeg4"
+    split = BitStreamFilterContext("mpeg4_unpack_bframes", stream) if packed else None
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
