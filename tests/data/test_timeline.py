@@ -95,8 +95,10 @@ def test_frames_sought_are_those_counted_from_the_start(make_video, decoded, nam
 @pytest.mark.parametrize("suffix", ["ts", "mpg", "avi"])
 def test_files_without_index_or_true_times_are_decoded_from_the_start(make_video, suffix):
     path = make_video(f"a.{suffix}", codec="mpeg2video", frames=23, gop=4)
-    assert len(timeline(path)) == 23
-    assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
+    known = timeline(path)
+    assert len(known) == 23
+    for _ in range(2):
+        assert _grey(read_frames(path, [22, 2, 13], known)) == [22, 2, 13]
 
 
 def test_an_index_that_misleads_is_found_out(make_video):
