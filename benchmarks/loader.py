@@ -58,7 +58,8 @@ def loader(options: argparse.Namespace) -> dict[str, Any]:
     What is compared: per file, the loader gives one float clip [frames, 3, size, size] from frames spread over the
     whole video (random box, mirror, normalised); plain decoding walks through all its frames and converts those of the
     clip to RGB, no more. Both run in a DataLoader of so many processes, started before the clock, in turn. Ratios are
-    of wall time, and of processor time spent on items, which other work on the machine disturbs less.
+    of wall time, and of processor time spent on items, which other work on the machine disturbs less. A first round of
+    both is not counted: in it the loader learns where the frames of each file are, as in the first epoch of a training.
     """
     paths = sorted(p for folder in options.folders for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:

@@ -83,8 +83,9 @@ def test_frames_sought_are_those_counted_from_the_start(make_video, decoded, nam
     assert known.exact
     for number in range(0, 23, 2):
         sought, counted = (
-            video._sought(path, [number], known, video._upright), video._counted(path, [number], video._upright)
-        )  # fmt: skip
+            video._sought(path, [number], known.times, video._upright),
+            video._counted(path, [number], known, video._upright),
+        )
         assert torch.equal(sought[number], counted[number])
     decoded.clear()
     assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
@@ -94,15 +95,18 @@ def test_frames_sought_are_those_counted_from_the_start(make_video, decoded, nam
 @pytest.mark.parametrize("suffix", ["ts", "mpg", "avi"])
 def test_files_without_index_or_true_times_are_decoded_from_the_start(make_video, suffix):
     path = make_video(f"a.{suffix}", codec="mpeg2video", frames=23, gop=4)
-    assert len(timeline(path)) == 23
-    assert _grey(read_frames(path, [22, 2, 13])) == [22, 2, 13]
+    known = timeline(path)
+    assert len(known) == 23
+    for _ in range(2):
+        assert _grey(read_frames(path, [22, 2, 13], known)) == [22, 2, 13]
 
 
 def test_an_index_that_misleads_is_found_out(make_video):
     path = make_video(frames=20, gop=4)
     wrong = video.Timeline(range(7, 20 * 512 + 7, 512), exact=True)
-    assert video._sought(path, [13], wrong, video._upright) is None
+    assert video._sought(path, [13], wrong.times, video._upright) is None
     assert _grey(read_frames(path, [13], wrong)) == [13]
+    assert video._sought(path, [13], wrong.marks, video._upright) is not None
 
 
 def test_damage_elsewhere_does_not_matter_and_damage_here_does(make_video):
@@ -176,8 +180,9 @@ def test_real_files_give_the_same_frames_either_way(real_data):
         assert len(known) == probe(path).frames
         middle = len(known) // 2
         sought, counted = (
-            video._sought(path, [middle], known, video._upright), video._counted(path, [middle], video._upright)
-        )  # fmt: skip
+            video._sought(path, [middle], known.times, video._upright),
+            video._counted(path, [middle], known, video._upright),
+        )
         assert torch.equal(sought[middle], counted[middle])
 
 
@@ -208,19 +213,80 @@ def test_a_glance_says_what_decoding_all_says_and_decodes_one_frame(make_video, 
     assert len(known) == 12
 
 
-def test_frames_that_no_other_needs_are_left_out(tmp_path, decoded):
-    path, still = tmp_path / "still.mp4", np.full((48, 64, 3), 120, np.uint8)
+def _moving_edge(path, codec: str, options: dict[str, str]) -> None:
+    """24 frames, B-frames among them."""
+    still = np.full((48, 64, 3), 120, np.uint8)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-pyramid": "none", "b-adapt": "0"})
+        stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
         for i in range(24):
             still[:, : 2 * i] = 200
             container.mux(stream.encode(av.VideoFrame.from_ndarray(still, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+X264 = {"bf": "3", "b-pyramid": "none", "b-adapt": "0"}
+
+
+def test_frames_that_no_other_needs_are_left_out(tmp_path, decoded):
+    path = tmp_path / "still.mp4"
+    _moving_edge(path, "libx264", X264)
     whole = read_frames(path, range(24))
     decoded.clear()
     assert torch.equal(read_frames(path, [2, 21]), whole[[2, 21]])
     assert len(decoded) < 12
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "most"),
+    [
+        ("libx264", X264, 14),
+        ("libx264", X264 | {"b-pyramid": "normal"}, 18),
+        ("mpeg4", {"bf": "2"}, 14),
+        ("mpeg2video", {"bf": "2"}, 14),
+    ],
+)
+def test_avi_with_b_frames_is_decoded_in_full_once(tmp_path, decoded, codec, options, most):
+    path = tmp_path / "still.avi"
+    _moving_edge(path, codec, options)
+    known = timeline(path)
+    assert not known.exact
+    whole = read_frames(path, range(24), known)
+    assert len(set(map(bytes, whole.numpy()))) == 24
+    for number in range(24):
+        decoded.clear()
+        assert torch.equal(read_frames(path, [number], known)[0], whole[number])
+        assert len(decoded) <= number + 1
+    decoded.clear()
+    assert torch.equal(read_frames(path, [23, 2, 2], known), whole[[23, 2, 2]])
+    assert len(decoded) < most
+
+
+def test_marks_that_mislead_are_found_out(tmp_path):
+    path = tmp_path / "still.avi"
+    _moving_edge(path, "mpeg4", {"bf": "2"})
+    whole = read_frames(path, range(24))
+    known = timeline(path)
+    known.marks[:] = range(1000, 1024)
+    assert torch.equal(read_frames(path, [5, 20], known), whole[[5, 20]])
+
+
+@pytest.mark.realdata
+def test_real_avi_gives_the_same_frames_with_b_frames_left_out(real_data, decoded):
+    """XviD among them, which packs two frames into one packet."""
+    paths = sorted(real_data.glob("ut_interaction_set1/*_1_*.avi"))[::3] + sorted(real_data.glob("video_zoo/*.avi"))
+    shares = []
+    for path in paths:
+        known = timeline(path)
+        numbers = list(range(len(known)))
+        shrunk = {"each": lambda frame: frame[..., ::4, ::4]}
+        whole = read_frames(path, numbers, video.Timeline(known.times, exact=False), **shrunk)
+        read_frames(path, numbers[-1:], known)  # learns the marks
+        for start in (0, 5):
+            decoded.clear()
+            assert torch.equal(read_frames(path, numbers[start::9], known, **shrunk), whole[start::9])
+            shares.append(len(decoded) / len(known))
+    assert max(shares) < 0.8
 
 
 def test_what_is_done_to_each_frame_is_done_in_the_order_asked_for(make_video):

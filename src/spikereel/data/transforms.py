@@ -80,7 +80,9 @@ def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequenc
     centre, spread = (
         torch.as_tensor(value, dtype=torch.float32, device=video.device).reshape(-1, 1, 1) for value in (mean, std)
     )
-    return (to_float(video) - centre).div_(spread)
+    scaled = to_float(video)
+    # Fresh memory costs more than the arithmetic.
+    return (scaled - centre if scaled is video else scaled.sub_(centre)).div_(spread)
 
 
 @dataclass(frozen=True, kw_only=True)

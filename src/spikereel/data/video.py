@@ -12,7 +12,7 @@ others takes longer than a frame.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
@@ -88,6 +89,9 @@ class Timeline:
 
     times: range | np.ndarray  # ascending, in units of the stream's time base
     exact: bool  # decoded frames can be told by these times, and sought
+    # Times that the first frames had when decoded from the start, filled in by reading: they tell frames where `times`
+    # do not, such as AVI with B-frames, whose frames carry the places of their packets.
+    marks: list[int] = field(default_factory=list, compare=False)
 
     def __len__(self) -> int:
         """Frames."""
@@ -132,9 +136,10 @@ def read_frames(
     Decodes from the key frame before a wanted frame and skips what lies between key frames, and frames that no other
     needs, so that a clip of a long file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused
     whatever the indices. Files without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from
-    the start.
-    `known` is the `timeline` of the file, for callers that have it already. `each` is done to every frame alone, uint8
-    [1, 3, H, W], as it comes, so that large frames never lie in memory together: [1, C, h, w] -> [T, C, h, w].
+    the start, the first time without leaving anything out.
+    `known` is the `timeline` of the file, for callers that have it already, and learns from the reading. `each` is done
+    to every frame alone, uint8 [1, 3, H, W], as it comes, so that large frames never lie in memory together:
+    [1, C, h, w] -> [T, C, h, w].
     Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
@@ -152,7 +157,13 @@ def read_frames(
         return picture if each is None else each(picture.permute(2, 0, 1)[None])
 
     # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
-    pictures = (_sought(path, wanted, known, take) if known.exact else None) or _counted(path, wanted, take)
+    marks = known.marks if len(known.marks) > wanted[-1] else None
+    pictures = None
+    if known.exact:
+        pictures = _sought(path, wanted, marks or known.times, take)
+    elif marks:
+        pictures = _marked(path, wanted, marks, take)
+    pictures = pictures or _counted(path, wanted, known, take)
     if len(sizes) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
     if each is None:
@@ -249,10 +260,16 @@ def _played(path: Path) -> Timeline:
     """The timeline by the frames."""
     with opened(path) as stream:
         times = [frame.pts for frame in _decoded(path, stream)]
-        known = [time for time in times if time is not None]
-        if _times_are_guesses(stream) or len(known) < len(times) or any(a >= b for a, b in pairwise(known)):
-            return Timeline(range(len(times)), exact=False)
-        return Timeline(np.array(known, np.int64), exact=True)
+        marks = _marks(times)
+        if _times_are_guesses(stream) or not marks or any(a >= b for a, b in pairwise(marks)):
+            return Timeline(range(len(times)), exact=False, marks=marks)
+        return Timeline(np.array(marks, np.int64), exact=True)
+
+
+def _marks(times: list[int | None]) -> list[int]:
+    """The times of frames if they tell one from another, else none."""
+    known = [time for time in times if time is not None]
+    return known if len(set(known)) == len(times) else []
 
 
 def _times_are_guesses(stream: VideoStream) -> bool:
@@ -260,15 +277,17 @@ def _times_are_guesses(stream: VideoStream) -> bool:
     return stream.container.format.name == "avi" and stream.codec_context.has_b_frames
 
 
-def _sought(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[int, Tensor] | None:
+def _sought(
+    path: Path, wanted: list[int], shown_at: Sequence[int] | np.ndarray, take: Take
+) -> dict[int, Tensor] | None:
     """What is taken of frames, by number, told by their times; jumps ahead to key frames and leaves out what no other
     frame needs. None where that does not succeed.
     """
     pictures: dict[int, Tensor] = {}
-    times = {int(known.times[number]) for number in wanted}
+    times = {int(shown_at[number]) for number in wanted}
     try:
         with opened(path) as stream:
-            container, origin = stream.container, int(known.times[0])
+            container, origin = stream.container, int(shown_at[0])
             assert isinstance(container, av.container.InputContainer)
             container.seek(origin, stream=stream)  # only now Matroska reads its index
             index, shown = stream.index_entries, None
@@ -277,7 +296,7 @@ def _sought(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[
                 return None
             delay = max(origin - index[0].timestamp, 0)  # MP4's index is in the order of decoding
             for number in wanted:
-                time = int(known.times[number])
+                time = int(shown_at[number])
                 key = index.search_timestamp(time - delay)
                 if key > 0 and (shown is None or index[key].timestamp > shown):
                     container.seek(time, stream=stream)
@@ -291,17 +310,40 @@ def _sought(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[
     return pictures
 
 
-def _counted(path: Path, wanted: list[int], take: Take) -> dict[int, Tensor]:
-    """What is taken of frames, by number, decoded from the start; the last stands for those that fail to come."""
+def _marked(path: Path, wanted: list[int], marks: list[int], take: Take) -> dict[int, Tensor] | None:
+    """What is taken of frames, by number, told by their marks; decodes from the start what these frames need. None
+    where that does not succeed.
+    """
     pictures: dict[int, Tensor] = {}
+    numbers = {marks[number]: number for number in wanted}
+    try:
+        with opened(path) as stream:
+            for frame in _decoded(path, stream, numbers):
+                if frame.pts in numbers:
+                    pictures[numbers[frame.pts]] = take(path, frame)
+                    if len(pictures) == len(wanted):
+                        return pictures
+    except DataError:
+        pass
+    return None
+
+
+def _counted(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[int, Tensor]:
+    """What is taken of frames, by number, decoded from the start; the last stands for those that fail to come. The
+    marks of all that were decoded go into `known`.
+    """
+    pictures: dict[int, Tensor] = {}
+    times: list[int | None] = []
     last = None
     with opened(path) as stream:
         for number, last in enumerate(_decoded(path, stream)):
+            times.append(last.pts)
             if number == wanted[len(pictures)]:
                 pictures[number] = take(path, last)
                 if len(pictures) == len(wanted):
-                    return pictures
+                    break
         assert last is not None
+        known.marks[:] = max(known.marks, _marks(times), key=len)
         return pictures | {number: take(path, last) for number in wanted[len(pictures) :]}
 
 
@@ -330,19 +372,23 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
     frames = packets = samples = 0
     container = stream.container
     assert isinstance(container, av.container.InputContainer)
+    # Where a packet holds two frames, as in AVI by XviD and DivX, one cannot be left out alone.
+    packed = needed and stream.codec_context.name == "mpeg4"
+    split = BitStreamFilterContext("mpeg4_unpack_bframes", stream) if packed else None
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
         # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
         packets += packet.size > 0 and not packet.is_discard
         samples += packet.size > 0
-        if needed:
-            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
-        for frame in packet.decode():
-            if frame.is_corrupt:
-                raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
-            yield frame
-            frames += 1
+        for part in split.filter(packet) if split and packet.size else [packet]:
+            if needed:
+                stream.codec_context.skip_frame = "DEFAULT" if part.pts in needed else "NONREF"
+            for frame in stream.decode(part):
+                if frame.is_corrupt:
+                    raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
+                yield frame
+                frames += 1
     if not frames:
         raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
     if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_ends_early(stream)):
