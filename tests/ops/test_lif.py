@@ -190,6 +190,28 @@ def test_fused_is_the_reference(reset, v_reset, surrogate, decay_input, learnt):
         _compare(x, v, torch.tensor(0.4, dtype=dtype) if learnt else None, constants, tolerance)
 
 
+@pytest.mark.parametrize("constants", [{}, {"top": 3, "normalise": True}, {"decay": 0.0}, {"levels": 1, "decay": 0.9}])
+def test_fused_ilif_is_the_reference(constants):
+    """Sums on the halves and on both borders of the window among them."""
+    edges = torch.tensor([-0.5, 0.0, 0.5, 1.0, 1.5, 2.5, 3.0, 4.0, 4.5, 9.0]).repeat(2, 1)
+    for x, given_v in itertools.product(
+        (edges, torch.randn(9, 3, 5), torch.randn(1, 4), torch.randn(6)), (False, True)
+    ):
+        v = torch.rand(x.shape[1:]) if given_v else None
+        to_counts, to_v = torch.randn(x.shape), torch.randn(x.shape[1:])
+        results = []
+        for backend in BACKENDS:
+            leaves = [None if a is None else (3 * a).requires_grad_() for a in (x, v)]
+            s, last = ilif(*leaves, backend=backend, **constants)
+            ((s * to_counts).sum() + (last * to_v).sum()).backward()
+            results.append((s, last, *(a.grad for a in leaves if a is not None)))
+        one, two = results
+        assert torch.equal(one[0], two[0])
+        assert torch.equal(one[1], two[1])
+        assert one[0].any() or x.numel() < 9
+        torch.testing.assert_close(two[2:], one[2:], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_are_those_of_the_surrogate_twin(backend):
     """Against finite differences: with the reset a constant, the membrane is linear between spikes."""

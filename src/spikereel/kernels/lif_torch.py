@@ -1,12 +1,17 @@
-"""LIF with a hand-written backward pass: in-place steps, no graph per time step, memory of two tensors like x.
+"""LIF and Integer-LIF with hand-written backward passes: no graph per time step, memory of two tensors like x.
 
-Works on every device PyTorch has. The reference is `spikereel.ops.lif`; `tests/ops/test_lif.py` proves them equal.
+One time step is worked on at a time, in buffers that are used again: they stay in the processor's cache.
+Works on every device PyTorch has. The references are in `spikereel.ops.lif`; `tests/ops/test_lif.py` proves them equal.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_where_above_zero = torch.ops.aten.threshold_backward.grad_input
 
 
 def fused_lif(
@@ -16,75 +21,129 @@ def fused_lif(
     threshold: float,
     reset_to: float | None,
     decay_input: bool,
-    gradient: Callable[[Tensor], Tensor],
+    surrogate: str,
+    alpha: float,
     v_rest: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Spikes [T, *d] and last membrane [*d] of x [T, *d] from membrane v [*d].
 
-    reset_to: the membrane after a spike, or None for soft reset. gradient: derivative of a spike at distance
-    h - threshold. The reset is a constant in the backward pass. decay may be a 0-dim tensor that wants a gradient.
+    reset_to: the membrane after a spike, or None for soft reset. surrogate, alpha: a row of SURROGATES and its
+    sharpness. The reset is a constant in the backward pass. decay may be a 0-dim tensor that wants a gradient.
     """
     learnt = isinstance(decay, Tensor)
     return _FusedLIF.apply(
-        x, v, decay if learnt else None, 0.0 if learnt else decay, threshold, reset_to, decay_input, gradient, v_rest
-    )
+        x, v, decay if learnt else None, 0.0 if learnt else decay, threshold, reset_to, decay_input, surrogate, alpha,
+        v_rest,
+    )  # fmt: skip
+
+
+def fused_ilif(x: Tensor, v: Tensor, decay: float, top: int) -> tuple[Tensor, Tensor]:
+    """Counts [T, *d] and last membrane [*d] of x [T, *d] from membrane v [*d]; the counts are constants in it."""
+    return _FusedILIF.apply(x, v, decay, top)
 
 
 class _FusedLIF(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, v, learnt, fixed, threshold, reset_to, decay_input, gradient, v_rest):
+    def forward(ctx, x, v, learnt, fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest):
         decay = fixed if learnt is None else learnt
         wanted = any(ctx.needs_input_grad)
         spikes = torch.empty_like(x)
         charged = torch.empty_like(x) if wanted else None
-        first = v
+        first, buffer = v, torch.empty_like(x[0])
         for t in range(x.shape[0]):
-            h = _charge(x[t], v, decay, decay_input, v_rest)
-            if charged is not None:
-                charged[t] = h
+            h = _charge(x[t], v, decay, decay_input, v_rest, out=buffer if charged is None else charged[t])
             torch.ge(h, threshold, out=spikes[t])
             v = _reset(h, spikes[t], threshold, reset_to)
-        ctx.constants = (fixed, threshold, reset_to, decay_input, gradient, v_rest)
+        ctx.constants = (fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest)
         ctx.save_for_backward(charged, *((x, first, learnt) if learnt is not None and wanted else ()))
         return spikes, v
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_v):  # ty: ignore[incompatible-method-override]
         charged, *saved = ctx.saved_tensors
-        fixed, threshold, reset_to, decay_input, gradient, v_rest = ctx.constants
+        fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest = ctx.constants
         decay = saved[-1] if saved else fixed
-        scale = decay if decay_input else 1.0
-        direct = gradient(charged - threshold).mul_(grad_spikes)
-        # dv/dh is 1 where the neuron was silent or resets softly, 0 where it was set back
-        keep = None if reset_to is None else charged < threshold
+        through_spike = SURROGATES[surrogate]
+        # where the time constant is learnt, dL/dh is needed once more before it becomes dL/dx
+        scale = decay if decay_input and not saved else 1.0
         grad_x = torch.empty_like(charged)
-        grad_h, grad_decay = grad_v, None
+        below, direct = torch.empty_like(charged[0]), torch.empty_like(charged[0])
+        # dL/dv at the end of a step, which becomes dL/dh of that step
+        grad = grad_v.clone()
         for t in range(charged.shape[0] - 1, -1, -1):
-            back = grad_h if keep is None else grad_h * keep[t]
-            grad_h = torch.add(direct[t], back, out=grad_x[t])
-            grad_h = grad_h * (1.0 - decay)
+            torch.sub(threshold, charged[t], out=below)
+            if reset_to is not None:
+                # dv/dh is 1 where the neuron was silent or resets softly, 0 where it was set back
+                _where_above_zero(grad, below, 0, grad_input=grad)
+            grad.add_(through_spike(below, alpha, grad_spikes[t], direct))
+            torch.mul(grad, scale, out=grad_x[t])
+            grad.mul_(1.0 - decay)
+        grad_decay = None
         if saved:
-            x, first, _ = saved
-            before = _membranes_before(charged, first, threshold, reset_to) - v_rest
-            # grad_x still holds dL/dh here
+            x, start, _ = saved
+            before = _membranes_before(charged, start, threshold, reset_to) - v_rest
             grad_decay = (grad_x * ((x - before) if decay_input else -before)).sum()
-        if decay_input:
-            grad_x *= scale
-        return grad_x, grad_h, grad_decay, None, None, None, None, None, None
+            if decay_input:
+                grad_x *= decay
+        return grad_x, grad, grad_decay, *[None] * 7
 
 
-def _charge(x: Tensor, v: Tensor, decay, decay_input: bool, v_rest: float) -> Tensor:
+class _FusedILIF(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, v, decay, top):
+        counts = torch.empty_like(x)
+        charged = torch.empty_like(x) if any(ctx.needs_input_grad) else None
+        buffer = torch.empty_like(x[0])
+        for t in range(x.shape[0]):
+            u = torch.mul(v, decay, out=buffer if charged is None else charged[t]).add_(x[t])
+            torch.clamp(u, 0, top, out=counts[t]).round_()
+            v = u - counts[t]
+        ctx.decay, ctx.top = decay, top
+        ctx.save_for_backward(charged)
+        return counts, v
+
+    @staticmethod
+    def backward(ctx, grad_counts, grad_v):  # ty: ignore[incompatible-method-override]
+        (charged,) = ctx.saved_tensors
+        grad_x = torch.empty_like(charged)
+        inside, below_top = torch.empty_like(charged[0]), torch.empty_like(charged[0])
+        grad = grad_v
+        for t in range(charged.shape[0] - 1, -1, -1):
+            # the straight-through window, as numbers: a choice by booleans is ten times as slow on a CPU
+            torch.ge(charged[t], 0, out=inside).mul_(torch.le(charged[t], ctx.top, out=below_top))
+            grad = torch.mul(inside, grad_counts[t], out=grad_x[t]).add_(grad) * ctx.decay
+        return grad_x, grad, None, None
+
+
+def _through_sigmoid(distance: Tensor, alpha: float, grad: Tensor, out: Tensor) -> Tensor:
+    return _sigmoid_backward(grad, distance.mul_(alpha).sigmoid_(), grad_input=out).mul_(alpha)
+
+
+def _through_atan(distance: Tensor, alpha: float, grad: Tensor, out: Tensor) -> Tensor:
+    scaled = distance.mul_(math.pi / 2.0 * alpha)
+    return torch.div(grad, scaled.mul_(scaled).add_(1.0), out=out).mul_(alpha / 2.0)
+
+
+SURROGATES: dict[str, Callable[[Tensor, float, Tensor, Tensor], Tensor]] = {
+    "sigmoid": _through_sigmoid,
+    "atan": _through_atan,
+}
+"""The gradient of a spike times `grad`, into `out`, from the distance to the threshold, which is overwritten. Both are
+even functions, so that distances from above and below are alike."""
+
+
+def _charge(x: Tensor, v: Tensor, decay, decay_input: bool, v_rest: float, out: Tensor) -> Tensor:
     leak = v - v_rest if v_rest else v
     if decay_input:
-        return (x - leak).mul_(decay).add_(v)
-    return (v - leak * decay).add_(x)
+        return torch.sub(x, leak, out=out).mul_(decay).add_(v)
+    return torch.sub(v, leak * decay, out=out).add_(x)
 
 
 def _reset(h: Tensor, s: Tensor, threshold: float, reset_to: float | None) -> Tensor:
     if reset_to is None:
         return torch.sub(h, s, alpha=threshold)
     if reset_to == 0.0:
-        return h * (1.0 - s)
+        return torch.addcmul(h, h, s, value=-1.0)
     return torch.where(s > 0, reset_to, h)
 
 

@@ -103,7 +103,7 @@ class Neuron(nn.Module):
             return torch.relu(x), x.new_empty(0)
         if c.kind == "ilif":
             normalise = c.normalise and not c.replay
-            s, v = ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=normalise)
+            s, v = ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=normalise, backend=c.backend)
             return (replayed(s, c.sub_steps) if c.replay else s), v
         shared = {
             "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset, "surrogate": c.surrogate,

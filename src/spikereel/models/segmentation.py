@@ -62,7 +62,12 @@ class MLPHead(nn.Module):
         """Features [T, B, C, h, w], finest first, to class maps [T, B, K, h, w] of the finest, and the membranes."""
         state, after = state or {}, {}
         maps, after["levels"] = _each(self.levels, features, state.get("levels"))
-        joined = torch.cat([_resized(x, maps[0]) for x in maps], dim=2)
+        if maps[0].requires_grad:
+            # of the joined maps' gradient comes a part with gaps, which the backward pass of a norm is slow on
+            strides = maps[0].stride()
+            maps[0].register_hook(lambda grad: grad.new_empty_strided(grad.shape, strides).copy_(grad))
+        # joined frame by frame: [B, C, h, w] keeps the order in memory that convolutions are fast in
+        joined = torch.cat([_resized(x, maps[0]).flatten(0, 1) for x in maps], dim=1).unflatten(0, maps[0].shape[:2])
         x, after["fuse"] = self.fuse(joined, state.get("fuse"))
         x, after["classify"] = self.classify(x, state.get("classify"))
         return x, after

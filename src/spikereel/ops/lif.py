@@ -6,14 +6,14 @@ Time is the first axis of x. The membrane goes in and comes out, so any split of
 """
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spikereel.errors import ConfigError, StateError
-from spikereel.ops.surrogate import Surrogate, integer_spike, spike, surrogate_gradient
+from spikereel.ops.surrogate import DEFAULT_ALPHA, Surrogate, integer_spike, spike
 
 Reset = Literal["hard", "soft"]
 Backend = Literal["auto", "reference", "fused"]
@@ -84,6 +84,7 @@ def ilif(
     decay: float = 0.25,
     top: int | None = None,
     normalise: bool = False,
+    backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Integer-LIF: a neuron that emits 0..top spikes at once, each worth one binary sub-step at inference.
 
@@ -96,16 +97,19 @@ def ilif(
     if levels < 1:
         raise ConfigError(f"levels must be at least 1, got {levels}")
     top = levels if top is None else top
+    _check_choice("backend", backend, Backend)
     charge = _start(x, v, 0.0)
-    dtype = x.dtype
-    spikes = []
-    for current in x.to(charge.dtype).unbind(0):
-        u = decay * charge + current
-        s = integer_spike(u, top)
-        charge = u - s.detach()
-        spikes.append(s)
-    out = torch.stack(spikes).to(dtype)
-    return (out / levels if normalise else out), charge
+    if x.is_meta:
+        return torch.empty_like(x), torch.empty_like(charge)
+    current = x.to(charge.dtype)
+    if backend == "reference":
+        counts, charge = _ilif_reference(current, charge, decay, top)
+    else:
+        from spikereel.kernels.lif_torch import fused_ilif
+
+        counts, charge = fused_ilif(current, charge, decay, top)
+    counts = counts.to(x.dtype)
+    return (counts / levels if normalise else counts), charge
 
 
 def _integrate(
@@ -121,7 +125,9 @@ def _integrate(
     detach_reset: bool,
     backend: Backend,
 ) -> tuple[Tensor, Tensor]:
-    _check_choices(reset, surrogate, backend)
+    _check_choice("reset", reset, Reset)
+    _check_choice("surrogate", surrogate, Surrogate)
+    _check_choice("backend", backend, Backend)
     start = _start(x, v, v_reset if reset == "hard" else 0.0)
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(start)
@@ -131,7 +137,7 @@ def _integrate(
 
         spikes, v = fused_lif(
             current, start, decay, threshold, v_reset if reset == "hard" else None, decay_input,
-            lambda u: surrogate_gradient(u, surrogate, alpha), v_reset,
+            surrogate, DEFAULT_ALPHA[surrogate] if alpha is None else alpha, v_reset,
         )  # fmt: skip
         return spikes.to(x.dtype), v
     if backend == "fused":
@@ -155,6 +161,17 @@ def _reference(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, a
     return torch.stack(spikes), v
 
 
+def _ilif_reference(x, v, decay, top):
+    """The equations of `ilif`, step by step, differentiated by autograd."""
+    counts = []
+    for current in x.unbind(0):
+        u = decay * v + current
+        s = integer_spike(u, top)
+        v = u - s.detach()
+        counts.append(s)
+    return torch.stack(counts), v
+
+
 def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:
     """The membrane to begin with, in float32 or wider."""
     if x.ndim == 0 or x.shape[0] == 0:
@@ -172,11 +189,6 @@ def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:
     return v.to(dtype)
 
 
-def _check_choices(reset: str, surrogate: str, backend: str) -> None:
-    for what, value, choices in (
-        ("reset", reset, get_args(Reset)),
-        ("surrogate", surrogate, get_args(Surrogate)),
-        ("backend", backend, get_args(Backend)),
-    ):
-        if value not in choices:
-            raise ConfigError(f"{what} {value!r} does not exist; choose one of {', '.join(choices)}")
+def _check_choice(what: str, value: str, kind: Any) -> None:
+    if value not in get_args(kind):
+        raise ConfigError(f"{what} {value!r} does not exist; choose one of {', '.join(get_args(kind))}")

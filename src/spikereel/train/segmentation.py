@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -31,10 +32,27 @@ def segmentation_loss(
     logits [T, B, K, H, W], masks int64 [T, B, H, W]; weights: [K], of each class. A term without a labelled pixel is 0.
     Source: the loss of CFFM's clips (Sun et al. 2022), 0.5 for the frames together; spec section 9.
     """
-    last = _cross_entropy(logits[-1], masks[-1], weights, smoothing)
+    labelled = (masks != IGNORE).flatten(2).any(2)
     if not all_frames:
-        return last
-    return last + all_frames * _cross_entropy(logits.flatten(0, 1), masks.flatten(0, 1), weights, smoothing)
+        labelled[:-1] = False
+    if not labelled.any():
+        return 0.0 * logits.sum()
+    # frames without a label are left out at once; every other one is looked at once, for both terms
+    if labelled.all():
+        chosen, known = logits.flatten(0, 1), masks.flatten(0, 1)
+    else:
+        chosen, known = logits[labelled], masks[labelled]
+    entropy = partial(F.cross_entropy, chosen, known, weights, ignore_index=IGNORE, label_smoothing=smoothing)
+    if not all_frames:
+        return entropy()
+    losses = entropy(reduction="none").flatten(1).sum(1)
+    pixels = (known != IGNORE).to(losses.dtype)
+    if weights is not None:
+        pixels = pixels * weights[known * (known != IGNORE)]
+    counted = pixels.flatten(1).sum(1)
+    last = int(labelled[-1].sum())
+    of_last = losses[-last:].sum() / counted[-last:].sum() if last else 0.0
+    return of_last + all_frames * losses.sum() / counted.sum()
 
 
 def class_weights(data: "SegmentationClips", power: float) -> Tensor | None:
@@ -78,7 +96,7 @@ class SegmentationModule(TrainingModule):
             smoothing=self.optim.smoothing,
         )  # fmt: skip
         known = target != IGNORE
-        hit = (output.detach().argmax(2) == target)[known].float()
+        hit = (output.detach().argmax(2) == target) & known
         return loss, {"accuracy": 100.0 * hit.sum() / known.sum().clamp(min=1)}
 
     def begin_score(self) -> None:
@@ -130,13 +148,3 @@ def evaluate_segmentation(
             if progress is not None:
                 progress(done, len(dataset))
     return SegmentationEvaluation(score=score, clips=done, rates=rates, passport=data_passport(dataset))
-
-
-def _cross_entropy(logits: Tensor, masks: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Mean over the labelled pixels of logits [N, K, H, W], frames without any left out at once."""
-    labelled = (masks != IGNORE).flatten(1).any(1)
-    if not labelled.any():
-        return 0.0 * logits.sum()
-    if not labelled.all():
-        logits, masks = logits[labelled], masks[labelled]
-    return F.cross_entropy(logits, masks, weights, ignore_index=IGNORE, label_smoothing=smoothing)
