@@ -115,8 +115,6 @@ def test_utd_mhad_leaves_a_subject_out(tmp_path):
         "train": ["a1_s1_t1.npz", "a1_s5_t1.npz"], "val": ["a1_s3_t1.npz"],
         "test": ["a1_s1_t1.npz", "a1_s3_t1.npz", "a1_s5_t1.npz"],
     }  # fmt: skip
-    official = dataclasses.replace(spec, protocol="official")
-    assert len(build_pose_dataset(official, "train").samples) == 3
     for change, message in (
         ({"fold": 2}, "data.fold is 2"),
         ({"modality": "rgb"}, "modality"),
@@ -126,6 +124,23 @@ def test_utd_mhad_leaves_a_subject_out(tmp_path):
             build_pose_dataset(dataclasses.replace(spec, **change), "train")
     run = train(recipe(tmp_path / "runs", dataclasses.replace(spec, modality="events")))
     assert np.isfinite(run.value)
+
+
+def test_official_subjects_choose_by_recordings_for_training(tmp_path):
+    for subject, trials in ((1, 7), (3, 5), (2, 2)):
+        for trial in range(trials):
+            write_clip(tmp_path / f"a1_s{subject}_t{trial}.npz", frames=9, seed=trial)
+    spec = DataSpec(
+        kind="utd_mhad", root=str(tmp_path), modality="depth", size=32, frames=4, protocol="official", workers=0
+    )
+    named = {s: {p.name for p, _ in build_pose_dataset(spec, s).samples} for s in ("train", "val", "test")}
+    assert named["val"] == {"a1_s1_t0.npz", "a1_s3_t3.npz"}
+    assert named["test"] == {"a1_s2_t0.npz", "a1_s2_t1.npz"}
+    assert len(named["train"]) == 10
+    assert not named["train"] & (named["val"] | named["test"])
+    chosen = dataclasses.replace(spec, select_on_test=True)
+    assert {p.name for p, _ in build_pose_dataset(chosen, "val").samples} == named["test"]
+    assert len(build_pose_dataset(chosen, "train").samples) == 12
 
 
 def test_mmhpsd_trains_joints_and_asks_for_the_body_model(tmp_path):

@@ -1,6 +1,6 @@
 """UTD-MHAD for pose: windows of the depth videos, or of events simulated from them, with the joints of every frame."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -65,9 +65,13 @@ class UTDMHADPose(Dataset):
 
     skeleton, camera = KINECT20, STANDARD
 
-    def __init__(self, root: str | PathLike, reading: WindowReading, *, subjects: Collection[int] | None = None):
+    def __init__(
+        self, root: str | PathLike, reading: WindowReading, *, subjects: Collection[int] | None = None,
+        keep: Callable[[int], bool] = lambda number: True,
+    ):  # fmt: skip
         self.root, self.reading = Path(root), reading
         found = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
+        found = [recording for number, recording in enumerate(found) if keep(number)]
         if not found:
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.samples = found

@@ -21,7 +21,7 @@ from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Pose, PoseHead
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
-from spikereel.train.clips import build_loader, leave_one_out, root_of
+from spikereel.train.clips import CHOSEN_BY, build_loader, leave_one_out, root_of
 from spikereel.train.config import DataSpec, OptimSpec, PoseSpec
 from spikereel.train.module import TrainingModule
 
@@ -38,7 +38,8 @@ def build_pose_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -> PoseCl
     """The clips of a split, items `(video float32 [T, C, S, S], Target)`.
 
     figure: fresh people for each split. utd_mhad: val is the subject `data.fold`, train the other ones, test all that
-    are there; with protocol=official val and test are subjects 2, 4, 6, 8. mmhpsd: val and test are subjects 1, 2, 7.
+    are there; with protocol=official train and test are those of the paper, and val every tenth recording for training
+    (the test's with `data.select_on_test`). mmhpsd: val and test are subjects 1, 2, 7.
     Raises ConfigError for data without poses, and options that such data do not have.
     """
     build = {"figure": _figure, "utd_mhad": _utd_mhad, "mmhpsd": _mmhpsd}.get(spec.kind)
@@ -193,7 +194,14 @@ def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> PoseClips:
         warping=replace(_warping(spec), metric=True), seed=seed,
     )  # fmt: skip
     if spec.protocol == "official":
-        return UTDMHADPose(root, reading, subjects=OFFICIAL["train" if split == "train" else "test"])
+        if split == "test" or (split == "val" and spec.select_on_test):
+            return UTDMHADPose(root, reading, subjects=OFFICIAL["test"])
+
+        def keep(number: int) -> bool:
+            to_choose_by = number % CHOSEN_BY == 0 and not spec.select_on_test
+            return to_choose_by == (split == "val")
+
+        return UTDMHADPose(root, reading, subjects=OFFICIAL["train"], keep=keep)
     if split == "test":
         return UTDMHADPose(root, reading)
     return UTDMHADPose(root, reading, subjects=leave_one_out(spec, split))
