@@ -6,6 +6,7 @@ Results go to benchmarks/results/, with hardware and versions.
 import argparse
 import json
 import math
+import re
 import resource
 import statistics
 import subprocess
@@ -241,7 +242,8 @@ def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
         "commit": commit, "hardware": processor, "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},
         **outcome,
     }  # fmt: skip
-    path = RESULTS / f"{name}_{processor.replace(' ', '-')}_torch{version('torch').split('+')[0]}_{date.today()}.json"
+    words = "-".join(re.findall(r"[A-Z][A-Za-z0-9]{2,}", processor))
+    path = RESULTS / f"{name}_{words}_torch{version('torch').split('+')[0]}_{date.today()}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
     print(f"written: {path}")
