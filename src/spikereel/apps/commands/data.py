@@ -1,0 +1,66 @@
+"""`spikereel data`: inspect, check and pack."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+from spikereel.apps.commands.common import json_option, new_console
+from spikereel.apps.commands.pack import add_pack
+from spikereel.apps.files import writable, write_json
+from spikereel.errors import ConfigError
+
+
+def add(commands: Any) -> None:
+    """Register data and its actions."""
+    data = commands.add_parser(
+        "data",
+        help="look into files, and pack them",
+        description="Look into files of videos and events, and pack them.",
+    )
+    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
+    about = actions.add_parser("inspect", help="say what one file is", description="Say what one file is.")
+    about.set_defaults(command=_data_inspect)
+    about.add_argument("file", metavar="FILE", help="a video or a recording of an event camera")
+    json_option(about)
+    text = (
+        "decode all files of a folder; report broken, short, duplicate and missing ones; exit code 1 if any is broken"
+    )
+    look = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
+    look.set_defaults(command=_data_check)
+    look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
+    look.add_argument("--min-frames", type=int, default=8, metavar="N", help="videos below are short (default: 8)")
+    look.add_argument("--workers", type=int, metavar="N", help="files at a time (default: one for each processor)")
+    json_option(look)
+    add_pack(actions)
+
+
+def _data_inspect(options: argparse.Namespace) -> None:
+
+    from spikereel.apps.data import info_table, inspect
+
+    writable(options.json)
+    found = inspect(options.file)
+    new_console().print(info_table(options.file, found))
+    if options.json:
+        write_json(options.json, dataclasses.asdict(found))
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from spikereel.apps.data import check, report_table
+
+    if options.workers is not None and options.workers < 1:
+        raise ConfigError(f"--workers must be at least 1, got {options.workers}")
+    writable(options.json)
+    console = new_console()
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("decoding files", total=None)
+        report = check(
+            options.root, min_frames=options.min_frames, workers=options.workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    console.print(report_table(report))
+    if options.json:
+        write_json(options.json, report.to_json())
+    return int(bool(report.broken))

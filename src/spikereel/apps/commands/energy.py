@@ -1,0 +1,90 @@
+"""`spikereel energy`: the energy passport."""
+
+import argparse
+from typing import Any
+
+from spikereel.apps.commands.common import command, json_option, new_console
+from spikereel.apps.files import writable, write_json
+from spikereel.errors import ConfigError
+
+
+def add(commands: Any) -> None:
+    """Register energy."""
+    energy = command(
+        commands, "energy", _energy, "the energy passport of a clip: counts, cost models, opponents, break-even"
+    )
+    energy.set_defaults(mistake=energy.error)
+    energy.add_argument("model", nargs="?", help="weights (file or listed name), an architecture, or a passport's JSON")
+    energy.add_argument("--compare", nargs="+", metavar="MODEL", help="several models side by side")
+    energy.add_argument(
+        "--data", nargs="+", default=[], metavar="X",
+        help="a folder or video to measure on, or data.key=value; otherwise clips of the kind trained on",
+    )  # fmt: skip
+    energy.add_argument("--video", help="measure firing rates on this video")
+    energy.add_argument("--rates", metavar="FILE", help="JSON of neuron: firing rate, instead of measuring")
+    energy.add_argument("--frames", type=int, help="frames of the clip (architectures: 4; with --rates their own)")
+    energy.add_argument("--size", type=int, help="side in pixels (architectures: 224; with --rates their own)")
+    energy.add_argument("--views", type=int, help="views x clips of a decision (default: those it is evaluated with)")
+    energy.add_argument("--cost", metavar="A,B", help="cost models (default: paper,executed,folded,memory,int8)")
+    energy.add_argument("--implied", type=float, metavar="MJ", help="the mean firing rate that so many mJ imply")
+    energy.add_argument("--measured", action="store_true", help="joules of this machine too, where it has counters")
+    energy.add_argument("--html", metavar="PATH", help="write a self-contained page")
+    energy.add_argument("--markdown", metavar="PATH", help="write tables for papers")
+    energy.add_argument("--latex", metavar="PATH", help="write tables for LaTeX")
+    json_option(energy)
+
+
+def _energy(options: argparse.Namespace) -> None:
+    from spikereel.apps.energy import Source, energy_of, joules_of, write_passports, write_reports
+    from spikereel.apps.tables import energy_table, firing_table
+    from spikereel.energy.costs import cost_models
+
+    for path in (options.json, options.html, options.markdown, options.latex):
+        writable(path)
+    if not (options.model or options.compare):
+        options.mistake("energy needs a MODEL, or --compare A B C")
+    names = [*([options.model] if options.model else []), *(options.compare or [])]
+    if options.views is not None and options.views < 1:
+        raise ConfigError(f"--views must be at least 1, got {options.views}")
+    if options.rates and len(set(names)) > 1:
+        raise ConfigError("--rates are those of one model; write its passport with --json and compare that")
+    costs = cost_models(options.cost)
+    source = Source(
+        video=options.video, data=tuple(options.data), rates=options.rates, frames=options.frames, size=options.size,
+        views=options.views,
+    )  # fmt: skip
+    if options.implied is not None:
+        _implied(options, source)
+        return
+    console = new_console()
+    with console.status("counting") as status:
+        passports, notes = {}, {}
+        for name in names:
+            status.update(f"counting {name}")
+            passports[name], notes[name] = energy_of(name, source)
+    if len(passports) == 1:
+        console.print(firing_table(passports[names[0]].firing))
+    console.print(energy_table(passports, costs))
+    for name, note in notes.items():
+        console.print(note if len(notes) == 1 else f"{name}: {note}", style="dim", markup=False)
+        for line in joules_of(name, passports[name]).lines() if options.measured else []:
+            console.print(line, style="yellow", markup=False)
+    written = write_reports(passports, costs, page=options.html, md=options.markdown, tex=options.latex)
+    if options.json:
+        write_passports(options.json, passports, notes, costs)
+    for path in written:
+        console.print(f"written: {path}", markup=False)
+
+
+def _implied(options: argparse.Namespace, source: Any) -> None:
+    from spikereel.apps.energy import IMPLIED, implied_rates
+    from spikereel.config import unknown_key
+    from spikereel.hub import ARCHITECTURES
+
+    if options.model not in ARCHITECTURES:
+        raise unknown_key(str(options.model), ARCHITECTURES, "model")
+    rates = implied_rates(options.model, options.implied, source)
+    for name, rate in rates.items():
+        print(f"{options.implied:g} mJ a clip imply a mean firing rate of {rate:.3f} under {name}: {IMPLIED[name]}")
+    if options.json:
+        write_json(options.json, {"model": options.model, "energy_mj": options.implied, "implied_rate": rates})

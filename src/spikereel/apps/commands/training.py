@@ -1,0 +1,104 @@
+"""`spikereel demo`, `train` and `evaluate`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from spikereel.apps.commands.common import command, json_option, new_console
+from spikereel.apps.files import writable, write_json
+from spikereel.errors import ConfigError
+
+
+def add(commands: Any) -> None:
+    """Register demo, train and evaluate."""
+    demo = command(commands, "demo", _demo, "train a small model, judge it, classify clips and draw what it cost")
+    demo.add_argument("videos", nargs="*", help="videos of your own to classify as well")
+    demo.add_argument("--out", default="demo", help="folder for the picture, the video and report.json (default: demo)")
+    demo.add_argument("--from-scratch", action="store_true", help="start from fresh weights, not from those that ship")
+
+    train = command(commands, "train", _train, "train by a recipe; `spikereel train --list` names them")
+    train.add_argument("recipe", nargs="?", help="name of a recipe")
+    train.add_argument("assignments", nargs="*", metavar="key=value", help="fields to change, such as optim.epochs=5")
+    train.add_argument("--list", action="store_true", help="list the recipes and stop")
+    train.add_argument("--show", action="store_true", help="print the recipe with all its fields and stop")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this run")
+
+    evaluate = command(commands, "evaluate", _evaluate, "judge trained weights on clips they never saw")
+    evaluate.add_argument("model", help="weights: a .safetensors file, a folder or a listed name")
+    evaluate.add_argument("assignments", nargs="*", metavar="data.key=value", help="what to change of the data")
+    evaluate.add_argument("--batch", type=int, default=16, help="clips at a time (default: 16)")
+    json_option(evaluate)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from spikereel.apps.demo import demo
+
+    demo(Path(options.out), videos=options.videos, from_scratch=options.from_scratch, console=new_console())
+
+
+def _train(options: argparse.Namespace) -> None:
+    from spikereel.config import override
+    from spikereel.train.recipes import RECIPES, get_recipe
+
+    if options.list or options.recipe is None:
+        for name, recipe in RECIPES.items():
+            print(f"{name:18} {(recipe.__doc__ or '').splitlines()[0]}")
+        if options.list:
+            return
+        raise ConfigError("name a recipe: spikereel train RECIPE [key=value ...]")
+    extra = ["run.resume=true"] if options.resume else []
+    recipe = override(get_recipe(options.recipe), [*options.assignments, *extra])
+    if options.show:
+        import dataclasses
+
+        print(json.dumps(dataclasses.asdict(recipe), indent=2))
+        return
+    from spikereel.apps.extras import need
+
+    need("train")
+    from spikereel.train.run import train
+
+    result = train(recipe)
+    unit = "mm" if recipe.task == "pose" else "%"
+    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
+    print(f"training data: {result.passport}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from spikereel.apps.evaluate import (
+        evaluate_all,
+        evaluate_masks,
+        evaluate_poses,
+        evaluation_json,
+        pose_evaluation_json,
+        segmentation_evaluation_json,
+    )
+    from spikereel.apps.importer import data_of
+    from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
+    from spikereel.hub import load_model, weights_hash
+
+    if options.batch < 1:
+        raise ConfigError(f"--batch must be at least 1, got {options.batch}")
+    writable(options.json)
+    model = load_model(options.model)
+    spec = data_of(model, options.assignments)
+    console = new_console()
+    if model.task == "pose":
+        outcome = evaluate_poses(model, spec, batch=options.batch, console=console)
+        console.print(pose_table(outcome, weights_hash(model)))
+        if options.json:
+            write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
+        return
+    if model.task == "segmentation":
+        maps = evaluate_masks(model, spec, batch=options.batch, console=console)
+        console.print(segmentation_table(maps, weights_hash(model)))
+        if options.json:
+            write_json(options.json, segmentation_evaluation_json(model, str(options.model), spec, maps))
+        return
+    outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
+    console.print(evaluation_table(outcomes, weights_hash(model)))
+    for path, reason in outcomes[0].skipped:
+        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+    if options.json:
+        write_json(options.json, evaluation_json(model, str(options.model), spec, outcomes))
