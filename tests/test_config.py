@@ -14,6 +14,7 @@ class Inner:
     rate: float = 0.5
     top: int | None = None
     kind: Literal["a", "b"] = "a"
+    bits: Literal["auto", "32"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,16 @@ def test_unknown_key_lists_all_where_none_is_near():
 
 
 def test_known_keys_are_dotted():
-    assert known_keys(Outer) == ["count", "sizes", "name", "quick", "inner.rate", "inner.top", "inner.kind"]
+    assert known_keys(Outer) == [
+        "count",
+        "sizes",
+        "name",
+        "quick",
+        "inner.rate",
+        "inner.top",
+        "inner.kind",
+        "inner.bits",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,8 @@ def test_known_keys_are_dotted():
         ("inner.rate=1e-3", Outer(inner=Inner(rate=1e-3))),
         ("inner.top=4", Outer(inner=Inner(top=4))), ("inner.top=none", Outer()), ("inner.top=null", Outer()),
         ("inner.kind=b", Outer(inner=Inner(kind="b"))),
+        ("name=0016E5", Outer(name="0016E5")), ("name=12", Outer(name="12")), ('name="12"', Outer(name="12")),
+        ("name=[1]", Outer(name="[1]")), ("inner.bits=32", Outer(inner=Inner(bits="32"))), ("inner.bits=none", Outer()),
     ],
 )  # fmt: skip
 def test_override(assignment, wanted):

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import json
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,13 +35,16 @@ def build(cls: type[C], values: Mapping[str, Any]) -> C:
 
 
 def override(config: C, assignments: Iterable[str]) -> C:
-    """A copy of a dataclass with `a.b=value` assignments applied; values are read as JSON or Python literals."""
+    """A copy of a dataclass with `a.b=value` assignments applied; values are read as JSON or Python literals.
+
+    Options that hold text alone take theirs as it stands: `name=0016E5` is no number.
+    """
     values = dataclasses.asdict(config)
     for assignment in assignments:
         key, found, text = assignment.partition("=")
         if not found:
             raise ConfigError(f"{assignment!r} is not an assignment; write key=value, for example train.epochs=5")
-        _assign(type(config), values, key.strip(), _literal(text.strip()))
+        _assign(type(config), values, key.strip(), text.strip())
     return build(type(config), values)
 
 
@@ -77,13 +81,24 @@ def _check_keys(cls: type, values: Mapping[str, Any], prefix: str) -> None:
         _check_keys(hints[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
-def _assign(cls: type, values: dict, key: str, value: Any) -> None:
+def _assign(cls: type, values: dict, key: str, text: str) -> None:
     if key not in known_keys(cls):
         raise unknown_key(key, known_keys(cls))
     *path, leaf = key.split(".")
     for part in path:
-        values = values[part]
-    values[leaf] = value
+        cls, values = typing.get_type_hints(cls)[part], values[part]
+    value = _literal(text)
+    is_text = value is None or isinstance(value, str) or not _is_text_alone(typing.get_type_hints(cls)[leaf])
+    values[leaf] = value if is_text else text
+
+
+def _is_text_alone(kind: Any) -> bool:
+    """Whether a field of this type holds strings, or None, and nothing else."""
+    if typing.get_origin(kind) is typing.Literal:
+        return all(isinstance(x, str) for x in typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return all(_is_text_alone(part) for part in typing.get_args(kind) if part is not type(None))
+    return kind is str
 
 
 def _literal(text: str) -> Any:
