@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
 from spikereel.apps.versions import provenance
 from spikereel.hub import weights_hash
 from spikereel.models.base import VideoModel
@@ -89,3 +90,11 @@ def segmentation_evaluation_json(
         "model": name, "task": "segmentation", "weights_hash": weights_hash(model), "split": spec.split,
         "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
     }  # fmt: skip
+
+
+TASKS: dict[str, tuple[Any, Any, Any]] = {
+    "classification": (evaluate_all, evaluation_table, evaluation_json),
+    "pose": (evaluate_poses, pose_table, pose_evaluation_json),
+    "segmentation": (evaluate_masks, segmentation_table, segmentation_evaluation_json),
+}
+"""How weights of a task are judged, and their outcome shown and written."""

@@ -66,16 +66,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import (
-        evaluate_all,
-        evaluate_masks,
-        evaluate_poses,
-        evaluation_json,
-        pose_evaluation_json,
-        segmentation_evaluation_json,
-    )
+    from spikereel.apps.evaluate import TASKS
     from spikereel.apps.importer import data_of
-    from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
     from spikereel.hub import load_model, weights_hash
 
     if options.batch < 1:
@@ -83,22 +75,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     writable(options.json)
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
+    judge, table, to_json = TASKS[model.task]
     console = new_console()
-    if model.task == "pose":
-        outcome = evaluate_poses(model, spec, batch=options.batch, console=console)
-        console.print(pose_table(outcome, weights_hash(model)))
-        if options.json:
-            write_json(options.json, pose_evaluation_json(model, str(options.model), spec, outcome))
-        return
-    if model.task == "segmentation":
-        maps = evaluate_masks(model, spec, batch=options.batch, console=console)
-        console.print(segmentation_table(maps, weights_hash(model)))
-        if options.json:
-            write_json(options.json, segmentation_evaluation_json(model, str(options.model), spec, maps))
-        return
-    outcomes = evaluate_all(model, spec, batch=options.batch, console=console)
-    console.print(evaluation_table(outcomes, weights_hash(model)))
-    for path, reason in outcomes[0].skipped:
+    outcome = judge(model, spec, batch=options.batch, console=console)
+    console.print(table(outcome, weights_hash(model)))
+    for path, reason in outcome[0].skipped if model.task == "classification" else ():
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if options.json:
-        write_json(options.json, evaluation_json(model, str(options.model), spec, outcomes))
+        write_json(options.json, to_json(model, str(options.model), spec, outcome))
