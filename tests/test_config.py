@@ -1,7 +1,7 @@
 """Configurations from plain values and from assignments, and errors that name the nearest key."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -100,6 +100,20 @@ def test_known_keys_are_dotted():
 )  # fmt: skip
 def test_override(assignment, wanted):
     assert override(Outer(), [assignment]) == wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    name: str = ""
+    seen: dict[str, Any] = field(default_factory=dict)
+
+
+def test_values_of_open_type_stay_as_they_are():
+    seen = {"root": "0016E5", "fold": "12", "size": 3, "mean": [0.5], "none": "null", "deep": {"a": "1e3"}}
+    assert build(Card, {"name": "07", "seen": seen}) == Card(name="07", seen=seen)
+    assert build(Card, {"name": "x"}) == Card(name="x")
+    with pytest.raises(ConfigError, match=r"'seen'.*3"):
+        build(Card, {"seen": 3})
 
 
 def test_override_keeps_the_rest_and_the_last_wins():

@@ -25,13 +25,20 @@ def build(cls: type[C], values: Mapping[str, Any]) -> C:
     _check_keys(cls, values, "")
     from jsonargparse import ArgumentError, ArgumentParser
 
+    # the parser would read numbers into the text of values whose type is left open
+    hints = typing.get_type_hints(cls)
+    free = {name: value for name, value in values.items() if typing.get_origin(hints[name]) is dict}
+    for name, value in free.items():
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"option {name!r} holds several values by name, not the one value {value!r}")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, "value")
+    parser.add_class_arguments(cls, "value", skip=set(free))
     try:
-        parsed = parser.parse_object({"value": dict(values)})
+        parsed = parser.parse_object({"value": {name: x for name, x in values.items() if name not in free}})
     except ArgumentError as error:
         raise ConfigError(_one_line(str(error))) from None
-    return parser.instantiate(parsed).value
+    built = parser.instantiate(parsed).value
+    return dataclasses.replace(built, **{name: dict(value) for name, value in free.items()}) if free else built
 
 
 def override(config: C, assignments: Iterable[str]) -> C:
