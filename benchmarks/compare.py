@@ -126,7 +126,7 @@ def segmentation(options: argparse.Namespace) -> dict[str, Any]:
         ("segmentation", scheme): ("camvid_vss", [*data, f"optim.epochs={options.epochs}", *change])
         for scheme, change in SEGMENTATION.items()
     }
-    single = ["data.frames=1", "data.offsets=[0]", "optim.batch=16", f"optim.epochs={4 * options.epochs}"]
+    single = ["data.frames=1", "data.offsets=[0]", "optim.batch=8", f"optim.epochs={4 * options.epochs}"]
     runs["segmentation", "one frame"] = ("camvid_vss", [*data, *single])
     rows = [{"scheme": scheme, **row} for (_, scheme), row in zip(runs, _all(runs, options), strict=True)]
     for row in rows:
