@@ -18,7 +18,7 @@ from spikereel.apps.predict import Prediction, predict
 from spikereel.apps.tables import energy_table, evaluation_table, firing_table, top5_table
 from spikereel.apps.versions import provenance
 from spikereel.data.motion import MotionClips
-from spikereel.hub import find_weights, load_model, weights_hash
+from spikereel.hub import load_model, weights_hash
 from spikereel.models.base import VideoModel
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec, Recipe, data_spec_of
@@ -102,9 +102,9 @@ def _train(recipe: Recipe, out: Path, start: str | None) -> Any:
     from spikereel.train.run import train
 
     optim = replace(recipe.optim, epochs=EPOCHS, lr=recipe.optim.lr if start is None else recipe.optim.lr / 30)
-    data = replace(recipe.data, train_length=LENGTH, test_length=200, seed=FRESH_SEED + 10, workers=0)
-    if start is not None:
-        find_weights(start)
+    # norms know the mix of classes that the weights were trained on: another one costs 1.3 points in 75 steps
+    focus = () if start is None else data_spec_of(load_model(start).metadata).focus
+    data = replace(recipe.data, train_length=LENGTH, test_length=200, seed=FRESH_SEED + 10, workers=0, focus=focus)
     return train(
         replace(
             recipe, model=replace(recipe.model, start=start), data=data, optim=optim,
