@@ -38,7 +38,6 @@ SEGMENTATION = {
     "spatial, Hamming": ["model.attention=spatial"],
     "joint, dot": ["model.similarity=dot"],
     "joint, Hamming, binary LIF": ["model.neuron=lif"],
-    "one frame, four times": ["data.offsets=[0,0,0,0]"],
     "ANN twin": ["model.neuron=relu"],
 }
 HEADLINES = {"top1": "{:.1f} %", "root_mpjpe": "{:.1f} mm", "miou": "{:.1f} % mIoU"}
