@@ -21,7 +21,7 @@ from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import authors_state
 from spikereel.models.svformer import SVFormer, SVFormerConfig
 from spikereel.train.clips import build_dataset, build_loader
-from spikereel.train.config import data_spec_of
+from spikereel.train.config import DataSpec, data_spec_of
 from spikereel.train.recipes import dvs128_gesture_svformer
 
 CONFIG = SVFormerConfig(num_classes=3, frames=4, image_size=32, widths=(8, 16, 32, 32), head_dim=8)
@@ -373,3 +373,26 @@ def test_reading_writes_nothing():
     found = read_import(checkpoint("run.pyth", small()), pin())
     assert found.found.whole
     assert sorted(os.listdir()) == ["pin.safetensors", "run.pyth"]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "options"),
+    [
+        (
+            "pose",
+            DataSpec(kind="figure", modality="depth", frames=2, size=32, train_length=9, workers=0),
+            {"joints": 20},
+        ),
+        ("segmentation", replace(DATA, modality="rgb", size=32, train_length=9), {"num_classes": 2, "width": 8}),
+    ],
+)
+def test_calibrate_serves_every_task(task, data, options):
+    channels = 1 if task == "pose" else 3
+    model = create_model(
+        "spikevideoformer_ti", task=task, in_channels=channels, widths=(8, 8, 8, 8), heads=2, **options
+    )
+    before = model.downsample1_1.encode_bn.running_mean.clone()
+    seen, moves = recalibrate(model, data, 8)
+    assert seen == 8
+    assert moves[0].mean > 0
+    assert not torch.equal(model.downsample1_1.encode_bn.running_mean, before)

@@ -18,8 +18,9 @@ from spikereel.hub import ARCHITECTURES, Metadata, create_model, load_model, sav
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import Comparison, authors_weights, fields_from_shapes, load_matching
 from spikereel.models.base import VideoModel
-from spikereel.train.clips import build_dataset, build_loader
+from spikereel.train.clips import build_loader
 from spikereel.train.config import DataSpec, data_spec_of
+from spikereel.train.datasets import training_clips
 from spikereel.train.recipes import published_data
 
 BATCH = 8
@@ -141,7 +142,9 @@ def recalibrate(
     if clips < 2:
         raise ConfigError(f"--clips must be at least 2, got {clips}")
     before, digest = _statistics(model), weights_hash(model)
-    dataset = build_dataset(dataclasses.replace(spec, copies=1), "train", classes=tuple(model.metadata.classes) or None)
+    dataset = training_clips(
+        model.task, dataclasses.replace(spec, copies=1), classes=tuple(model.metadata.classes) or None
+    )
     batch = min(BATCH, clips, len(dataset))
     batches = min(-(-clips // batch), len(dataset) // batch)
     loader = build_loader(dataset, spec, batch=batch, shuffle=True)

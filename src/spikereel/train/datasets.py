@@ -1,0 +1,20 @@
+"""Training clips of a DataSpec for any task."""
+
+from typing import Any
+
+from spikereel.train.clips import build_dataset
+from spikereel.train.config import DataSpec
+from spikereel.train.pose import build_pose_dataset
+from spikereel.train.segmentation_data import build_segmentation_dataset
+
+
+def training_clips(task: str, spec: DataSpec, *, classes: tuple[str, ...] | None = None) -> Any:
+    """The clips that a model of a task trains on: items are `(video float32 [T, C, H, W], target)`.
+
+    classes: those of the model, for a classification. Errors: as the dataset's own.
+    """
+    if task == "pose":
+        return build_pose_dataset(spec, "train")
+    if task == "segmentation":
+        return build_segmentation_dataset(spec, "train")
+    return build_dataset(spec, "train", classes=classes)
