@@ -56,7 +56,7 @@ def utd_mhad_action() -> Recipe:
     """UTD-MHAD, 27 actions in depth: leaves out the subject `data.fold`; `data.protocol=official` for the published.
 
     Beside depth the network sees its changes, as a motion history does: from depth alone it learns far slower. Neurons
-    are Integer-LIF; `model.neuron=lif` brings the binary ones back, which generalise worse to new people here.
+    are Integer-LIF; `model.neuron=lif` brings the binary ones back (one subject gained, one lost: docs/results.md).
     """
     return Recipe(
         name="utd_mhad_action",
@@ -129,8 +129,8 @@ def mmhpsd_pose() -> Recipe:
 def camvid_vss() -> Recipe:
     """CamVid, 11 classes at 192 x 144, clips of 4 frames a second apart: trains without one sequence (`data.held_out`).
 
-    Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes), and small batches: in the
-    same time, more steps were worth more. About 50 minutes of one CPU core, for which sides and head are small:
+    Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes). About an hour of one CPU core by
+    the time of its first epochs (it has not run to its end), for which sides and head are small:
     `data.size=288 model.width=128` where there is a GPU.
     """
     return Recipe(
