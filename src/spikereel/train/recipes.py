@@ -129,8 +129,8 @@ def mmhpsd_pose() -> Recipe:
 def camvid_vss() -> Recipe:
     """CamVid, 11 classes at 192 x 144, clips of 4 frames a second apart: trains without one sequence (`data.held_out`).
 
-    Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes). About an hour of one CPU core by
-    the time of its first epochs (it has not run to its end), for which sides and head are small:
+    Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes). About an hour of one
+    CPU core by the time of its first epochs (it has not run to its end), for which sides and head are small:
     `data.size=288 model.width=128` where there is a GPU.
     """
     return Recipe(
