@@ -63,6 +63,17 @@ def test_evaluation_judges_every_labelled_frame_once(tmp_path):
     assert [data.video_of(i) for i in (0, 4)] == ["v0", "v1"]
 
 
+def test_frames_normalised_by_themselves_keep_that_in_a_crop(tmp_path):
+    write_folder(tmp_path, videos=1, frames=2)
+    own = {"offsets": (-1, 0), "mean": (), "std": ()}
+    whole = MaskFolder(tmp_path, MaskReading(**own))[1][0]
+    assert whole.mean((2, 3)).abs().max() < 1e-5
+    boxes = MaskFolder(tmp_path, MaskReading(**own, train=True, crop=(9, 12)))
+    box = boxes[1][0]
+    assert box.mean((2, 3)).abs().max() > 0.1
+    assert all(float((whole[0, 0] - value).abs().min()) < 1e-4 for value in box[0, 0].unique())
+
+
 def test_offsets_on_both_sides(tmp_path):
     write_folder(tmp_path, videos=1, frames=3)
     clip, masks = MaskFolder(tmp_path, MaskReading(offsets=(-1, 0, 1)))[1]

@@ -10,6 +10,7 @@ from spikereel.data.transforms import (
     EvalTransform,
     TrainTransform,
     center_crop,
+    cutmix_masks,
     horizontal_flip,
     mixup_cutmix,
     normalise,
@@ -100,6 +101,42 @@ def test_flip_and_normalise():
     coloured = normalise(video, (0, 1, 2), (1, 2, 4))
     assert torch.allclose(coloured[:, 2], (video[:, 2] - 2) / 4)
     assert to_float(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).max() == 1
+
+
+def test_frames_normalised_by_themselves_lose_light_and_white_balance():
+    video = torch.rand(3, 3, 8, 8, generator=_generator())
+    seen = normalise(video, (), ())
+    assert seen.mean((2, 3)).abs().max() < 1e-6
+    assert torch.allclose(seen.std((2, 3), correction=0), torch.ones(3, 3))
+    light = torch.rand(3, 3, 1, 1, generator=_generator(1))
+    assert torch.allclose(normalise(video * (light + 0.5) + light, (), ()), seen, atol=1e-5)
+    assert torch.equal(video, torch.rand(3, 3, 8, 8, generator=_generator()))
+    for level in (0, 128):
+        assert not normalise(torch.full((1, 3, 4, 4), level, dtype=torch.uint8), (), ()).any()
+    with pytest.raises(ConfigError, match="give both, or neither"):
+        normalise(video, (), 0.5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_masks_are_cut_where_videos_are(seed):
+    masks = torch.arange(4)[:, None, None, None].expand(4, 2, 6, 8).contiguous()
+    videos = (10.0 * masks)[:, :, None].expand(4, 2, 3, 6, 8).contiguous()
+    mixed, labels = cutmix_masks(videos, masks, alpha=1.0, generator=_generator(seed))
+    assert torch.equal(mixed, (10.0 * labels)[:, :, None].expand_as(mixed))
+    foreign = labels != masks
+    assert torch.equal(foreign, foreign[:1, :1].expand_as(foreign))
+    assert torch.equal(labels[foreign], masks.flip(0)[foreign])
+    assert not foreign.all()
+    assert torch.equal(masks[:, 0, 0, 0], torch.arange(4))
+
+
+def test_some_masks_are_cut():
+    masks = torch.arange(2)[:, None, None, None].expand(2, 1, 6, 8).contiguous()
+    videos = torch.zeros(2, 1, 3, 6, 8)
+    cut = [cutmix_masks(videos, masks, generator=_generator(seed))[1] for seed in range(40)]
+    assert 0.1 < sum(float((x != masks).float().mean()) for x in cut) / 40 < 0.6
+    with pytest.raises(ConfigError, match="cutmix is 0"):
+        cutmix_masks(videos, masks, alpha=0)
 
 
 def test_train_transform_flips_only_on_request():

@@ -1,10 +1,12 @@
 """UTD-MHAD in both layouts, pictures of people, splits by subject; and the real clips."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from spikereel.data.utd_mhad import UTDMHAD, DepthReading, picture, read_clip
+from spikereel.data.utd_mhad import RATE, UTDMHAD, DepthReading, _times, past, picture, read_clip
 from spikereel.errors import ConfigError, DataError
 
 READING = DepthReading(frames=4, size=24)
@@ -66,6 +68,44 @@ def test_items(root):
     assert len(UTDMHAD(root, READING, subjects=(1, 3))) == 4
     with pytest.raises(DataError, match=r"no clips of subjects \[7\]"):
         UTDMHAD(root, READING, subjects=(7,))
+
+
+def test_the_past_fades():
+    step = torch.tensor([0.0, 1, 1, 1, 0])[:, None]
+    kept = math.exp(-1 / (RATE * 0.1))
+    expected = [0, 0, 1 - kept, 1 - kept**2, 1 - kept**3]
+    assert past(step, 0.1)[:, 0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert torch.equal(past(step + 7, 1e-3)[1:], (step + 7)[:-1])  # of a short memory, the frame before is left
+
+
+def test_history_sees_what_moved_between_the_frames_of_a_clip(root):
+    path = root / "a01_s1_t1.npz"
+    depth = person(1).repeat(41, axis=0)
+    depth[15] = person(9)[8]  # a jump for a single frame, that is not in the clip
+    np.savez(path, depth=depth, joints=np.zeros((41, 20, 3)))
+    plain, trail = (
+        UTDMHAD(root, DepthReading(frames=4, size=24, motion=True, history=history))[0][0] for history in (0, 0.5)
+    )
+    assert torch.equal(plain[:, :1], trail[:, :1])
+    assert float(plain[:, 1:].max()) == 0
+    assert float(trail[0, 1:].max()) == 0  # before the jump
+    assert float(trail[1:, 1:].flatten(1).max(1).values.min()) > 0.01
+    assert trail[1, 1:].sum() > trail[3, 1:].sum()
+    # a long memory is far behind the board
+    shorter, longer = (
+        UTDMHAD(root, DepthReading(frames=4, size=24, motion=True, history=history))[1][0] for history in (0.03, 0.5)
+    )
+    assert longer[3, 2].sum() > 1.5 * shorter[3, 2].sum()
+
+
+def test_training_bends_time():
+    drawn = [_times(101, 11, np.random.default_rng(seed)) for seed in range(200)]
+    assert all((x.diff() >= 4).all() and (x.diff() <= 16).all() for x in drawn)
+    speeds = torch.stack([x.diff().float() for x in drawn])
+    faster = speeds[:, -3:].mean(1) / speeds[:, :3].mean(1)
+    assert faster.min() < 0.6
+    assert faster.max() > 1.6
+    assert _times(101, 11, None).tolist() == list(range(0, 101, 10))
 
 
 def test_training_items_depend_on_seed_epoch_and_index_only(root):

@@ -5,6 +5,7 @@ import logging
 import logging.handlers
 import warnings
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from spikereel.config import build
 from spikereel.data.motion import CLASSES
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import create_model, load_model
-from spikereel.train.clips import build_dataset
+from spikereel.layers.calibrate import calibrate
+from spikereel.train.clips import build_dataset, build_loader
 from spikereel.train.config import Recipe, data_spec_of
 from spikereel.train.run import KeepWeights, start_from, train
 
@@ -74,6 +76,29 @@ def test_resume_goes_on_from_the_last_step(tmp_path):
     assert len(losses.values) == 6
     assert [(x["epoch"], x["step"]) for x in again.history] == [(1, 12)]
     assert again.top1 >= first.top1
+
+
+@pytest.mark.parametrize("clips", [0, 16])
+def test_kept_norms_are_those_of_training_clips(tmp_path, clips):
+    recipe = small_recipe(tmp_path, precise_norms=clips)
+    kept = load_model(train(recipe).last)
+    anew = load_model(tmp_path / "small" / "last.safetensors")
+    for layer in anew.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            # the order of sums, too, is that of training
+            layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
+    loader = build_loader(build_dataset(recipe.data, "train"), recipe.data, batch=8, shuffle=True)
+    calibrate(anew, [videos.transpose(0, 1) for videos, _ in islice(loader, 2)])
+    pairs = zip(kept.state_dict().values(), anew.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs) == (clips == 16)
+
+
+def test_precise_norms_see_every_copy(tmp_path):
+    root = video_folder(tmp_path / "videos")
+    data = replace(DATA, kind="folder", root=str(root), copies=2, frames=2)
+    result = train(replace(small_recipe(tmp_path, batch=2, epochs=1, precise_norms=2), data=data))
+    counts = [x for name, x in load_model(result.last).state_dict().items() if name.endswith("num_batches_tracked")]
+    assert {int(x) for x in counts} == {1}
 
 
 def test_resumed_data_is_that_of_the_next_epoch(tmp_path):

@@ -48,6 +48,19 @@ def lively(result, tmp_path_factory):
     return path
 
 
+def test_cutmix_mixes_training_and_not_what_is_judged(tmp_path):
+    module = segmentation_parts(recipe(tmp_path, optim=OptimSpec(batch=8, cutmix=1.0)))[2]
+    torch.manual_seed(1)
+    masks = torch.arange(4)[:, None, None, None].expand(4, 2, 16, 16).contiguous()
+    batch = (torch.zeros(4, 2, 3, 16, 16), masks)
+    judged = module.eval().prepare(batch)[1]
+    assert torch.equal(judged, masks.transpose(0, 1))
+    mixed = [len(module.train().prepare(batch)[1][:, 0].unique()) for _ in range(9)]
+    assert max(mixed) == 2
+    with pytest.raises(ConfigError, match=r"optim\.mixup is not for task=segmentation; leave it at 0"):
+        segmentation_parts(recipe(tmp_path, optim=OptimSpec(batch=8, mixup=1.0)))
+
+
 def maps_and_masks():
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(3, 2, 4, 5, 6, dtype=torch.float64, generator=generator)

@@ -18,7 +18,7 @@ from spikereel.data.events.files import fingerprint
 from spikereel.data.labelled import VOID, LabelledClip
 from spikereel.data.pictures import read_mask, read_picture
 from spikereel.data.pose import generator_of, within
-from spikereel.data.transforms import normalise
+from spikereel.data.transforms import Statistic, normalise, statistics_of
 from spikereel.errors import ConfigError, DataError
 
 IGNORE = VOID
@@ -128,7 +128,7 @@ class MaskReading:
     """Training: strength of `augment.color_jitter`."""
     mean: float | tuple[float, ...] = 0.5
     std: float | tuple[float, ...] = 0.5
-    """Normalisation of pixel values in [0, 1]."""
+    """Normalisation of pixel values in [0, 1]; of neither, `()`, every channel of every whole frame by its own."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -276,15 +276,17 @@ def prepared(
     if not bool(torch.any(clip.mask != IGNORE)):
         raise DataError(f"{path}: no pixel of this clip has a label; leave it out, or give its mask")
     base = short_side(clip.size, how.size) if how.size else clip.size
+    # of the whole frames, before they are changed
+    statistics = statistics_of(clip.video, how.mean, how.std)
     if not how.train:
         clip = clip.resize(*base)
-        return _arrays(clip, how)
+        return _arrays(clip, statistics)
     clip = random_box(clip, base, how.scale, how.crop or base, generator)
     if how.flip and torch.rand((), generator=generator) < how.flip:
         clip = clip.flip()
     if how.jitter:
         clip = replace(clip, video=color_jitter(clip.video, how.jitter, generator=generator))
-    video, masks = _arrays(clip, how)
+    video, masks = _arrays(clip, statistics)
     below, right = ((how.crop or base)[axis] - clip.size[axis] for axis in (0, 1))
     return F.pad(video, (0, right, 0, below)), F.pad(masks, (0, right, 0, below), value=IGNORE)
 
@@ -366,9 +368,8 @@ def bit_palette(count: int) -> list[Colour]:
     return [(level(i, 0), level(i, 1), level(i, 2)) for i in range(1, count + 1)]
 
 
-def _arrays(clip: LabelledClip, how: MaskReading) -> tuple[Tensor, Tensor]:
-    assert clip.mask is not None
-    return normalise(clip.video, how.mean, how.std), clip.mask.long()
+def _arrays(clip: LabelledClip, statistics: tuple[Statistic, Statistic]) -> tuple[Tensor, Tensor]:
+    return normalise(clip.video, *statistics), cast(Tensor, clip.mask).long()
 
 
 def _code(colour: Colour) -> int:

@@ -4,6 +4,7 @@ The functions take float or uint8 clips [T, C, H, W] and keep the type; `TrainTr
 together and give float32. Interpolation is bilinear, with antialiasing unless that is switched off.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -20,6 +21,9 @@ from spikereel.errors import ConfigError
 # The papers normalise every channel alike: (x - 0.45) / 0.225.
 MEAN = 0.45
 STD = 0.225
+
+LEAST_SPREAD = 0.01
+"""Where a frame's own standard deviation is below, as that of a black one is, this stands for it."""
 
 
 def to_float(video: Tensor) -> Tensor:
@@ -75,14 +79,34 @@ def horizontal_flip(video: Tensor) -> Tensor:
     return video.flip(-1)
 
 
-def normalise(video: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
-    """(video - mean) / std, for all channels alike or per channel C: float32 [T, C, H, W]."""
+Statistic = float | Sequence[float] | Tensor
+
+
+def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
+    """(video - mean) / std, for all channels alike, per channel C or per frame [T, C, 1, 1]: float32 [T, C, H, W].
+
+    With neither, `()` and `()`, by `statistics_of` the video. Errors: ConfigError for one of them alone.
+    """
+    mean, std = statistics_of(video, mean, std)
     centre, spread = (
-        torch.as_tensor(value, dtype=torch.float32, device=video.device).reshape(-1, 1, 1) for value in (mean, std)
+        value if isinstance(value, Tensor) else torch.tensor(value, device=video.device).reshape(-1, 1, 1)
+        for value in (mean, std)
     )
     scaled = to_float(video)
     # Fresh memory costs more than the arithmetic.
     return (scaled - centre if scaled is video else scaled.sub_(centre)).div_(spread)
+
+
+def statistics_of(video: Tensor, mean: Statistic = (), std: Statistic = ()) -> tuple[Statistic, Statistic]:
+    """Mean and standard deviation [T, C, 1, 1] of every channel of every frame, for which light and white balance go;
+    or those that are given. Errors: ConfigError where one is given."""
+    own = [not isinstance(value, float | int | Tensor) and not value for value in (mean, std)]
+    if not any(own):
+        return mean, std
+    if not all(own):
+        raise ConfigError(f"mean is {mean}, std {std}: give both, or neither for those of every frame")
+    spread, centre = torch.std_mean(to_float(video), dim=(2, 3), correction=0, keepdim=True)
+    return centre, spread.clamp_(min=LEAST_SPREAD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,27 +268,50 @@ def mixup_cutmix(
     targets = F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
     if not mixup and not cutmix:
         return videos, targets
-    # torch offers no Beta distribution that takes a generator, so one draw of it seeds numpy's.
-    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    rng = _numpy_rng(generator)
     use_cutmix = bool(cutmix) and (not mixup or rng.random() < 0.5)
     if use_cutmix:
-        videos, keep = _paste_box(videos, rng.beta(cutmix, cutmix), rng)
+        rows, columns = _pasted_box(videos.shape[-2:], rng.beta(cutmix, cutmix), rng)
+        videos, keep = _with_box(videos, rows, columns), 1 - len(rows) * len(columns) / math.prod(videos.shape[-2:])
     else:
         keep = rng.beta(mixup, mixup)
         videos = torch.lerp(videos.flip(0), videos, keep)
     return videos, torch.lerp(targets.flip(0), targets, keep)
 
 
-def _paste_box(videos: Tensor, keep: float, rng: np.random.Generator) -> tuple[Tensor, float]:
-    """Videos with a box of the reversed batch in them, and the share of the area that is still their own."""
-    height, width = videos.shape[-2:]
-    half_height, half_width = (round(side * (1 - keep) ** 0.5 / 2) for side in (height, width))
-    row, column = rng.integers(height), rng.integers(width)
-    top, bottom = max(row - half_height, 0), min(row + half_height, height)
-    left, right = max(column - half_width, 0), min(column + half_width, width)
-    mixed = videos.clone()
-    mixed[..., top:bottom, left:right] = videos.flip(0)[..., top:bottom, left:right]
-    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+def cutmix_masks(
+    videos: Tensor, masks: Tensor, *, alpha: float = 1.0, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """The boxes of `mixup_cutmix` for label maps: float [B, T, C, H, W] and int64 [B, T, H, W] -> the same.
+
+    Source: Yun et al. 2019; for segmentation French et al. 2020. Errors: ConfigError for an alpha that is not positive.
+    """
+    if alpha <= 0:
+        raise ConfigError(f"cutmix is {alpha}: must be above 0")
+    rng = _numpy_rng(generator)
+    rows, columns = _pasted_box(videos.shape[-2:], rng.beta(alpha, alpha), rng)
+    return _with_box(videos, rows, columns), _with_box(masks, rows, columns)
+
+
+def _numpy_rng(generator: torch.Generator | None) -> np.random.Generator:
+    """torch offers no Beta distribution that takes a generator, so one draw of it seeds numpy's."""
+    return np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+
+
+def _pasted_box(size: Sequence[int], keep: float, rng: np.random.Generator) -> tuple[range, range]:
+    """Rows and columns of a box with a share 1 - keep of the area, clipped at the borders."""
+    row, column = rng.integers(size[0]), rng.integers(size[1])
+    half_height, half_width = (round(side * (1 - keep) ** 0.5 / 2) for side in size)
+    rows = range(max(row - half_height, 0), min(row + half_height, size[0]))
+    return rows, range(max(column - half_width, 0), min(column + half_width, size[1]))
+
+
+def _with_box(batch: Tensor, rows: range, columns: range) -> Tensor:
+    """A batch [B, ..., H, W] with a box of its own reverse in it."""
+    box = (..., slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+    mixed = batch.clone()
+    mixed[box] = batch.flip(0)[box]
+    return mixed
 
 
 def _random_box(

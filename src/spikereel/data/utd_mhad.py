@@ -1,5 +1,6 @@
 """UTD-MHAD (Chen, Jafari, Kehtarnavaz 2015): 27 actions of 8 people before a Kinect; depth video and 3D joints."""
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,11 +29,15 @@ OFFICIAL = {"train": (1, 3, 5, 7), "test": (2, 4, 6, 8)}
 RANGE_MM = 1500.0
 """Depth that goes from 0 to 1 in the pictures, half of it before and half behind the middle of the person."""
 
+RATE = 30
+"""Frames a second."""
+
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)(?:_depth)?")
 _MARGIN = 1.1  # side of the square around the person, over the longer side of the person's box
 _BACKGROUND = 0.05  # the smallest value of a person; the background is 0
 _FULL_MOTION = 0.2  # change of the picture that counts as 1
 _TRIM = 0.1  # of the clip at most that training leaves out at either end
+_BEND = 0.5  # of the speed that training adds at one end and takes from the other, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +47,15 @@ class DepthReading:
     frames: int  # T, spread over the whole video
     size: int  # side of the picture in pixels
     motion: bool = False  # three channels: depth, and what came closer and went away since the frame before
+    history: float = 0.0  # with motion: seconds; against the mean of the past with this time constant, not one frame
     train: bool = False  # random changes: ends cut off, and those below
     shift: int = 0  # pixels of the picture at most
     rotate: float = 0.0  # degrees at most
-    zoom: float = 0.0  # the factor is log-uniform from 1 / (1 + zoom) to 1 + zoom
+    zoom: float = 0.0  # the factors of width and height are log-uniform from 1 / (1 + zoom) to 1 + zoom
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.frames, self.size) < 1 or min(self.shift, self.rotate, self.zoom, self.seed) < 0:
+        if min(self.frames, self.size) < 1 or min(self.history, self.shift, self.rotate, self.zoom, self.seed) < 0:
             raise ConfigError(f"{self}: frames and size are at least 1, the others not below 0")
 
 
@@ -88,17 +94,19 @@ class UTDMHAD(Dataset):
         index, how = index % len(self), self.reading
         if index not in self._pictures:
             depth, _ = read_clip(self.samples[index][0])
-            self._pictures[index] = (picture(depth, how.size) * 255).round().to(torch.uint8)
+            pictures = picture(depth, how.size)[:, None]
+            if how.motion and how.history:
+                pictures = torch.cat([pictures, *_on_off(pictures - past(pictures, how.history))], dim=1)
+            self._pictures[index] = (pictures * 255).round().to(torch.uint8)
         pictures = self._pictures[index]
         generator = self._generator(index) if how.train else None
         # One frame more, before the first, for its motion.
-        video = pictures[_times(len(pictures), how.frames + 1, generator)][:, None].float() / 255
+        video = pictures[_times(len(pictures), how.frames + 1, generator)].float() / 255
         if generator is not None:
             video = _changed(video, how, generator)
-        if not how.motion:
+        if not how.motion or how.history:
             return video[1:], self.labels[index]
-        change = (video[1:] - video[:-1]) / _FULL_MOTION
-        return torch.cat([video[1:], change.clamp(0, 1), (-change).clamp(0, 1)], dim=1), self.labels[index]
+        return torch.cat([video[1:], *_on_off(video[1:] - video[:-1])], dim=1), self.labels[index]
 
     def depth(self, index: int) -> np.ndarray:
         """All frames of a clip: uint16 [T, 120, 160], millimetres, background 0."""
@@ -182,19 +190,41 @@ def square(person: np.ndarray) -> tuple[int, int, int]:
     return top, left, side
 
 
+def past(pictures: Tensor, seconds: float) -> Tensor:
+    """Mean of all frames before each of [T, ...], weighted by exp(-age / seconds), as if the first had always been.
+
+    A picture minus this is a high-pass filter in time: what moved leaves a trail that fades.
+    """
+    kept, mean, means = math.exp(-1 / (RATE * seconds)), pictures[0], []
+    for now in pictures:
+        means.append(mean)
+        mean = torch.lerp(now, mean, kept)
+    return torch.stack(means)
+
+
+def _on_off(change: Tensor) -> tuple[Tensor, Tensor]:
+    """What came closer and what went away, each from 0 to 1."""
+    change = change / _FULL_MOTION
+    return change.clamp(0, 1), (-change).clamp(0, 1)
+
+
 def _times(total: int, frames: int, generator: np.random.Generator | None) -> Tensor:
-    """Which frames of a video make a clip: spread evenly over it, in training without some of its ends."""
-    start, stop = (0.0, 0.0) if generator is None else generator.uniform(0, _TRIM, 2)
-    return torch.linspace(start * (total - 1), (1 - stop) * (total - 1), frames).round().long()
+    """Which frames of a video make a clip: spread evenly over it; in training without some of its ends, and faster at
+    one than at the other."""
+    even = torch.linspace(0, 1, frames)
+    if generator is None:
+        return (even * (total - 1)).round().long()
+    start, stop = generator.uniform(0, _TRIM, 2)
+    bent = even + generator.uniform(-_BEND, _BEND) * even * (1 - even)
+    return ((start + (1 - stop - start) * bent) * (total - 1)).round().long()
 
 
 def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -> Tensor:
-    """Turned, enlarged and moved, all frames alike: float32 [T, 1, S, S]."""
-    turn, growth, right, down = generator.uniform(-1, 1, 4)
-    angle, factor = np.radians(turn * how.rotate), (1 + how.zoom) ** -growth
-    cos, sin = factor * np.cos(angle), factor * np.sin(angle)
-    move = 2 * how.shift / how.size
-    affine = torch.tensor([[cos, -sin, move * right], [sin, cos, move * down]], dtype=torch.float32)
+    """Turned, enlarged and moved, all frames alike: float32 [T, C, S, S]."""
+    turn, wide, high, right, down = generator.uniform(-1, 1, 5)
+    angle, x, y = np.radians(turn * how.rotate), (1 + how.zoom) ** -wide, (1 + how.zoom) ** -high
+    cos, sin, move = np.cos(angle), np.sin(angle), 2 * how.shift / how.size
+    affine = torch.tensor([[x * cos, -x * sin, move * right], [y * sin, y * cos, move * down]], dtype=torch.float32)
     grid = F.affine_grid(affine.expand(len(video), 2, 3), list(video.shape), align_corners=False)
     return F.grid_sample(video, grid, align_corners=False)
 

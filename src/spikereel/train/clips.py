@@ -360,8 +360,8 @@ def _simulated(
 def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
     root = root_of(spec)
     reading = DepthReading(
-        frames=spec.frames, size=spec.size, motion=spec.depth_motion, train=split == "train", shift=spec.shift,
-        rotate=spec.rotate, zoom=spec.zoom, seed=seed,
+        frames=spec.frames, size=spec.size, motion=spec.depth_motion, history=spec.depth_history,
+        train=split == "train", shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
     )  # fmt: skip
     if spec.protocol == "official":
         return _official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))

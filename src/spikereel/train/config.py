@@ -93,11 +93,15 @@ class DataSpec:
     depth_motion: bool = False
     """utd_mhad, figure: beside the picture, what came closer (or brighter) and the reverse since the frame before (3
     channels, not 1)."""
+    depth_history: float = 0.0
+    """utd_mhad actions, with depth_motion: seconds; closer and farther than the mean of the past with this time
+    constant, over all frames of the video, instead of the one frame before."""
     smpl: str | None = None
     """model.body=smpl: the file of the body model, your own copy."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
-    """Normalisation of pixel values in [0, 1], one value or one a channel."""
+    """Normalisation of pixel values in [0, 1], one value or one a channel; with neither, `mean=[] std=[]`, each channel
+    of each frame has its own: light and white balance go."""
     crop_area: tuple[float, float] = (0.5, 1.0)
     """Training on files: share of the frame that a random crop keeps."""
     flip: bool = False
@@ -198,7 +202,10 @@ class OptimSpec:
     smoothing: float = 0.1
     mixup: float = 0.0
     cutmix: float = 0.0
-    """Beta parameters; 0 turns either off."""
+    """Beta parameters; 0 turns either off. Of masks there is cutmix, of poses neither."""
+    precise_norms: int = 0
+    """Training clips that give all batch norms new statistics before every validation, and so in the weights that are
+    kept (Wu and Johnson 2021). 0 keeps the running means of training, which small batches make noisy."""
     energy_weight: float = 0.0
     """Weight of the share of synaptic operations that spikes cause (0 silent, 1 every neuron always fires) in the loss:
     training for energy. 0.1 to 3 is the range to try; 0 turns it off."""
@@ -207,8 +214,9 @@ class OptimSpec:
         for name in ("lr", "head_lr", "epochs", "batch", "accumulate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
-        if self.energy_weight < 0:
-            raise ConfigError(f"optim.energy_weight must not be negative, got {self.energy_weight}")
+        for name in ("precise_norms", "energy_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"optim.{name} must not be negative, got {getattr(self, name)}")
         if self.epochs > 1 and self.epochs % 1:
             raise ConfigError(f"optim.epochs above 1 must be whole, got {self.epochs}")
 

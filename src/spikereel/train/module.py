@@ -27,11 +27,15 @@ class TrainingModule(pl.LightningModule):
     monitor: str
     """The figure of validation that the best weights are chosen by."""
     higher_is_better: bool
+    mixes: tuple[str, ...] = ()
+    """Of "mixup" and "cutmix", those that the task can do."""
 
     def __init__(self, model: VideoModel, optim: OptimSpec, *, silent_epochs: int = 2):
         super().__init__()
         if optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
             raise ConfigError("optim.energy_weight has no spikes to make fewer in an ANN; leave it at 0")
+        if wrong := [name for name in ("mixup", "cutmix") if getattr(optim, name) and name not in self.mixes]:
+            raise ConfigError(f"optim.{wrong[0]} is not for task={model.task}; leave it at 0")
         self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
@@ -39,6 +43,11 @@ class TrainingModule(pl.LightningModule):
     def prepare(self, batch: Any) -> tuple[Tensor, Any]:
         """The clip [T, B, C, H, W] of a training batch, and what its output is held against."""
         raise NotImplementedError
+
+    def clip_of(self, batch: Any) -> Tensor:
+        """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
+        videos = batch[0].to(self.device)
+        return videos.flatten(0, -5).transpose(0, 1)
 
     def loss(self, output: Any, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of an output, and figures to show."""
@@ -136,7 +145,7 @@ class TrainingModule(pl.LightningModule):
 class ClassificationModule(TrainingModule):
     """Batches are `(videos [B, T, C, H, W], labels [B])`."""
 
-    monitor, higher_is_better = "val_top1", True
+    monitor, higher_is_better, mixes = "val_top1", True, ("mixup", "cutmix")
 
     def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         videos, labels = batch

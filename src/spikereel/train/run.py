@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from torch import nn
 from spikereel.data.pose import PoseClips
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
+from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import read_checkpoint
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Task
@@ -102,10 +104,11 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     optim = recipe.optim
     batches = build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed)
     keep = KeepWeights(recipe, folder, train_set, batches.sampler if isinstance(batches.sampler, EpochOrder) else None)
+    norms = (PreciseNorms(train_set, spec, batch=optim.batch, clips=optim.precise_norms, seed=run.seed),)
     checkpoint = _resume_from(folder, module) if run.resume else None
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
     with _quiet():
-        _trainer(recipe, folder, (keep, *callbacks), len(train_set)).fit(
+        _trainer(recipe, folder, (keep, *(norms if optim.precise_norms else ()), *callbacks), len(train_set)).fit(
             module,
             batches,
             build_loader(val_set, spec, batch=optim.batch, shuffle=False),
@@ -253,6 +256,24 @@ class KeepWeights(Callback):
         for part in (self.data, self.order):
             if part is not None:
                 part.set_epoch(epoch)
+
+
+class PreciseNorms(Callback):
+    """Takes the statistics of all batch norms anew from training clips before every validation.
+
+    Every process of a run sees the same clips, about `clips` of them, changed at random as for training.
+    """
+
+    def __init__(self, data: Any, spec: DataSpec, *, batch: int, clips: int, seed: int):
+        # of its own, since that of training is in the middle of its epoch
+        self.loader = build_loader(
+            data, dataclasses.replace(spec, workers=0), batch=min(batch, len(data)), shuffle=True, seed=seed
+        )
+        self.batches = -(-clips // batch)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if not trainer.sanity_checking:
+            calibrate(pl_module.model, map(pl_module.clip_of, islice(self.loader, self.batches)))
 
 
 def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:

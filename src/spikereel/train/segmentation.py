@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikereel.data.transforms import cutmix_masks
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
@@ -76,7 +77,7 @@ def class_weights(data: "SegmentationClips", power: float) -> Tensor | None:
 class SegmentationModule(TrainingModule):
     """Batches are `(videos [B, T, C, H, W], masks [B, T, H, W])`; all frames with a mask are judged."""
 
-    higher_is_better = True
+    higher_is_better, mixes = True, ("cutmix",)
 
     def __init__(
         self, model: VideoModel, optim: OptimSpec, segmentation: SegmentationSpec, *, classes: tuple[str, ...],
@@ -88,6 +89,8 @@ class SegmentationModule(TrainingModule):
 
     def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         videos, masks = batch
+        if self.training and self.optim.cutmix:
+            videos, masks = cutmix_masks(videos, masks, alpha=self.optim.cutmix)
         return videos.transpose(0, 1), masks.transpose(0, 1)
 
     def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
