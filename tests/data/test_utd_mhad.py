@@ -164,7 +164,9 @@ def test_files_that_lie(root):
         UTDMHAD(root / "Depth", READING)
 
 
-@pytest.mark.parametrize("options", [{"frames": 0}, {"size": 0}, {"shift": -1}, {"zoom": -0.1}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "options", [{"frames": 0}, {"size": 0}, {"shift": -1}, {"zoom": -0.1}, {"seed": -1}, {"history": 0.3}]
+)
 def test_reading_refuses(options):
     with pytest.raises(ConfigError):
         DepthReading(**{"frames": 4, "size": 24} | options)

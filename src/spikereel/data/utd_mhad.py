@@ -57,6 +57,8 @@ class DepthReading:
     def __post_init__(self):
         if min(self.frames, self.size) < 1 or min(self.history, self.shift, self.rotate, self.zoom, self.seed) < 0:
             raise ConfigError(f"{self}: frames and size are at least 1, the others not below 0")
+        if self.history and not self.motion:
+            raise ConfigError(f"a history of {self.history} s is one of motion; give data.depth_motion=true as well")
 
 
 class UTDMHAD(Dataset):
