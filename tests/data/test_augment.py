@@ -13,6 +13,7 @@ from spikereel.data.augment import (
     Policy,
     apply_operations,
     draw_operations,
+    gamma_jitter,
     randaugment,
     random_erasing,
     read_policy,
@@ -278,3 +279,19 @@ def test_erasing_leaves_its_input_and_what_is_too_small():
     assert not random_erasing(line, probability=1.0, area=(0.25, 0.25), ratio=(1 / 16, 1 / 16)).any()
     with pytest.raises(ConfigError, match="normalise the clip first"):
         random_erasing(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), probability=1.0)
+
+
+def test_gamma_keeps_black_white_and_order():
+    ramp = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    seen = [
+        gamma_jitter(ramp, 1.0, generator=torch.Generator().manual_seed(seed)).flatten().int() for seed in range(40)
+    ]
+    assert all(x[0] == 0 and x[-1] == 255 and (x.diff() >= 0).all() for x in seen)
+    middles = [int(x[128]) for x in seen]
+    assert min(middles) >= 64  # gamma 2
+    assert max(middles) <= 181  # gamma 1 / 2
+    assert sum(x > 128 for x in middles) in range(10, 31)
+    assert torch.equal(gamma_jitter(ramp, 0.0), ramp)
+    for video, strength in ((ramp.float(), 1.0), (ramp, -0.5)):
+        with pytest.raises(ConfigError, match="cannot jitter the gamma"):
+            gamma_jitter(video, strength)

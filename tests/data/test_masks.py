@@ -37,7 +37,7 @@ def test_offsets_make_sense(offsets):
         MaskReading(offsets=offsets)
 
 
-@pytest.mark.parametrize("wrong", [{"crop": (3,)}, {"scale": (2.0, 1.0)}, {"flip": 2.0}, {"size": -1}])
+@pytest.mark.parametrize("wrong", [{"crop": (3,)}, {"scale": (2.0, 1.0)}, {"flip": 2.0}, {"size": -1}, {"gamma": -1}])
 def test_numbers_make_sense(wrong):
     with pytest.raises(ConfigError):
         MaskReading(offsets=(0,), **wrong)
@@ -72,6 +72,21 @@ def test_frames_normalised_by_themselves_keep_that_in_a_crop(tmp_path):
     box = boxes[1][0]
     assert box.mean((2, 3)).abs().max() > 0.1
     assert all(float((whole[0, 0] - value).abs().min()) < 1e-4 for value in box[0, 0].unique())
+
+
+def test_gamma_changes_light_and_not_what_is_judged(tmp_path):
+    write_folder(tmp_path, videos=1, frames=2)
+
+    def item(**options):
+        return MaskFolder(tmp_path, MaskReading(offsets=(0,), gamma=1.0, **options))[1][0] / 2 + 0.5
+
+    judged, plain = item(), MaskFolder(tmp_path, MaskReading(offsets=(0,)))[1][0] / 2 + 0.5
+    assert torch.equal(judged, plain)
+    powers = [
+        (item(train=True, seed=seed)[plain > 0.1].log() / plain[plain > 0.1].log()).median().item()
+        for seed in range(60)
+    ]
+    assert 0.5 <= min(powers) < 0.6 < 1.7 < max(powers) <= 2.0
 
 
 def test_offsets_on_both_sides(tmp_path):

@@ -201,6 +201,18 @@ def color_jitter(video: Tensor, strength: float, *, generator: torch.Generator |
     return x.round().to(torch.uint8) if video.dtype == torch.uint8 else x.to(video.dtype)
 
 
+def gamma_jitter(video: Tensor, strength: float, *, generator: torch.Generator | None = None) -> Tensor:
+    """All frames to the power gamma, log-uniform from 1 / (1 + strength) to 1 + strength: as by day or at dusk.
+
+    uint8 of any shape -> the same. Errors: ConfigError for other types, and a strength below 0.
+    """
+    if video.dtype != torch.uint8 or strength < 0:
+        raise ConfigError(f"cannot jitter the gamma of {video.dtype} by {strength}: give uint8, and at least 0")
+    gamma = (1 + strength) ** (2 * float(torch.rand((), generator=generator)) - 1)
+    table = (torch.linspace(0, 1, 256, device=video.device) ** gamma * 255).round().to(torch.uint8)
+    return table[video.int()]
+
+
 def random_erasing(
     video: Tensor,
     *,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from spikereel.data.augment import color_jitter
+from spikereel.data.augment import color_jitter, gamma_jitter
 from spikereel.data.events.files import fingerprint
 from spikereel.data.labelled import VOID, LabelledClip
 from spikereel.data.pictures import read_mask, read_picture
@@ -126,6 +126,8 @@ class MaskReading:
     """Training: share of clips that are mirrored."""
     jitter: float = 0.0
     """Training: strength of `augment.color_jitter`."""
+    gamma: float = 0.0
+    """Training: strength of `augment.gamma_jitter`."""
     mean: float | tuple[float, ...] = 0.5
     std: float | tuple[float, ...] = 0.5
     """Normalisation of pixel values in [0, 1]; of neither, `()`, every channel of every whole frame by its own."""
@@ -138,8 +140,10 @@ class MaskReading:
             raise ConfigError(f"size {self.size}, scale {self.scale}: size from 0 on, scale above 0 and ascending")
         if self.crop and (len(self.crop) != 2 or min(self.crop) < 1):
             raise ConfigError(f"crop is {list(self.crop)}: give height and width, both at least 1")
-        if not (0 <= self.flip <= 1 and 0 <= self.jitter <= 1):
-            raise ConfigError(f"flip {self.flip}, jitter {self.jitter}: both go from 0 to 1")
+        if not (0 <= self.flip <= 1 and 0 <= self.jitter <= 1 and self.gamma >= 0):
+            raise ConfigError(
+                f"flip {self.flip}, jitter {self.jitter}, gamma {self.gamma}: from 0 on, flip and jitter to 1"
+            )
 
 
 class MaskClips(Dataset):
@@ -276,7 +280,9 @@ def prepared(
     if not bool(torch.any(clip.mask != IGNORE)):
         raise DataError(f"{path}: no pixel of this clip has a label; leave it out, or give its mask")
     base = short_side(clip.size, how.size) if how.size else clip.size
-    # of the whole frames, before they are changed
+    if how.train and how.gamma:
+        clip = replace(clip, video=gamma_jitter(clip.video, how.gamma, generator=generator))
+    # of the whole frames, before colours are changed
     statistics = statistics_of(clip.video, how.mean, how.std)
     if not how.train:
         clip = clip.resize(*base)

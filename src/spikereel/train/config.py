@@ -110,6 +110,8 @@ class DataSpec:
     """Training on files: a policy such as "m5-n2-mstd0.25"."""
     jitter: float = 0.0
     """Training on files: brightness, contrast and saturation vary by up to this share."""
+    gamma: float = 0.0
+    """Training on masks: pixel values to a power between 1 / (1 + gamma) and 1 + gamma, as by other light."""
     erasing: float = 0.0
     """Training on files: share of the clips that lose a random box to noise."""
     copies: int = 1

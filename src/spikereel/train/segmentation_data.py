@@ -72,8 +72,8 @@ def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
 def _reading(spec: DataSpec, split: Split, seed: int, *, stride: int = 1) -> MaskReading:
     return MaskReading(
         offsets=offsets_of(spec, stride), unit=spec.offset_unit, size=spec.size, train=split == "train",
-        scale=spec.scale, crop=spec.crop, flip=0.5 if spec.flip else 0.0, jitter=spec.jitter, mean=spec.mean,
-        std=spec.std, seed=seed,
+        scale=spec.scale, crop=spec.crop, flip=0.5 if spec.flip else 0.0, jitter=spec.jitter, gamma=spec.gamma,
+        mean=spec.mean, std=spec.std, seed=seed,
     )  # fmt: skip
 
 
