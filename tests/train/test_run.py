@@ -78,6 +78,12 @@ def test_resume_goes_on_from_the_last_step(tmp_path):
     assert again.top1 >= first.top1
 
 
+def test_the_last_epoch_is_always_judged_and_kept(tmp_path):
+    result = train(small_recipe(tmp_path, epochs=3, validate_every=2))
+    assert [x["epoch"] for x in result.history] == [1, 2]
+    assert load_model(result.last).metadata.training["steps"] == 18
+
+
 @pytest.mark.parametrize("clips", [0, 16])
 def test_kept_norms_are_those_of_training_clips(tmp_path, clips):
     recipe = small_recipe(tmp_path, precise_norms=clips)

@@ -265,7 +265,7 @@ class RunSpec:
     checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, more time, the same gradients."""
     validate_every: int = 1
-    """Epochs between validations."""
+    """Epochs between validations; the last epoch has one in any case."""
     silent_epochs: int = 2
     """A run stops when a layer has not fired once in this many validations on end; 0 turns the guard off."""
     resume: bool = False

@@ -228,6 +228,9 @@ class KeepWeights(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
         self._set_epoch(self.epoch)
+        if self.epoch + 1 == trainer.max_epochs:
+            # whatever `validate_every`, the weights at the end are judged and kept
+            trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
