@@ -266,7 +266,7 @@ def main() -> None:
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
         sub.add_argument("--camvid", help="folder of CamVid, which has train/ and trainannot/")
-        sub.add_argument("--held-out", default="0006R0", help="the sequence of CamVid that is judged on")
+        sub.add_argument("--held-out", default="0001TP", help="the sequence of CamVid that is judged on")
         sub.add_argument("--batch", type=int, default=8, help="clips a step, of pose with T = 8")
         sub.add_argument("--epochs", type=int, default=60, help="epochs on UT-Interaction, of pose, of segmentation")
     sub = commands.add_parser("_one")

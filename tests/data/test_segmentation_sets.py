@@ -181,11 +181,13 @@ def test_real_camvid():
     root = Path(os.environ["SPIKEREEL_DATA"]) / "camvid_jpg"
     how = MaskReading(offsets=(-3, -2, -1, 0), size=90)
     train, val, test = (CamVid(root, how, split=s) for s in ("train", "val", "test"))
-    assert [len(x) for x in (train, val, test)] == [258, 101, 101]
+    assert [len(x) for x in (train, val, test)] == [297, 62, 101]
+    for held_out, counts in (("0006R0", [258, 101]), ("0016E5", [163, 204]), ("", [359, 101])):
+        assert [len(CamVid(root, how, split=s, held_out=held_out)) for s in ("train", "val")] == counts
     assert not set(names(train)) & (set(names(val)) | set(names(test)))
     assert test.video_of(50) == "0016E5_7959"
     counts = torch.zeros(256, dtype=torch.int64)
-    for i in range(0, 101, 10):
+    for i in range(0, 62, 10):
         clip, masks = val[i]
         assert clip.shape == (4, 3, 90, 120)
         counts += masks[3].flatten().bincount(minlength=256)

@@ -23,7 +23,7 @@ from spikereel.errors import ConfigError, DataError
 RATE = 30.0
 """Frames a second that the numbers in names count."""
 
-HELD_OUT = "0006R0"
+HELD_OUT = "0001TP"
 """The sequence of the training frames that is kept for validation: 101 of 367, in daylight as most are."""
 
 MARGIN = 150

@@ -164,7 +164,7 @@ class DataSpec:
     them up to 0, `stride` apart (1; cityscapes, vspw: 3). There `size` is the short side of the frames."""
     offset_unit: Literal["frames", "numbers"] = "frames"
     """Masks: offsets count the frames that are there, or the numbers in their names."""
-    held_out: str = "0006R0"
+    held_out: str = "0001TP"
     """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Training on masks: frames grow by a factor in this range."""
