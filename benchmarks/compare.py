@@ -1,5 +1,5 @@
 """Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
-`... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
+`... folds --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -133,6 +133,22 @@ def segmentation(options: argparse.Namespace) -> dict[str, Any]:
     return {"epochs": options.epochs, "rows": rows}
 
 
+def folds(options: argparse.Namespace) -> dict[str, Any]:
+    """A recipe of actions, once for every person or sequence left out, which its last weights are judged on."""
+    if not options.root:
+        sys.exit("folds needs --root FOLDER, the clips of the recipe")
+    runs = {
+        ("folds", options.recipe, fold): (options.recipe, [f"data.root={options.root}", f"data.fold={fold}"])
+        for fold in options.folds
+    }
+    rows = [{"fold": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
+    for row in rows:
+        print("left out {fold:2}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
+    mean = statistics.fmean(row["top1"] for row in rows)
+    print(f"mean {mean:.1f} %")
+    return {"recipe": options.recipe, "rows": rows, "mean_top1": mean}
+
+
 def _plain(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:
     """The mean pose, and a ridge regression from the picture of one frame, judged as the networks are."""
     import torch
@@ -255,7 +271,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families, pose, segmentation):
+    for run in (attention, families, folds, pose, segmentation):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -264,6 +280,8 @@ def main() -> None:
         sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
+        sub.add_argument("--recipe", default="utd_mhad_action", help="of folds")
+        sub.add_argument("--root", help="folder of the clips of that recipe")
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
         sub.add_argument("--camvid", help="folder of CamVid, which has train/ and trainannot/")
         sub.add_argument("--held-out", default="0001TP", help="the sequence of CamVid that is judged on")
@@ -278,7 +296,8 @@ def main() -> None:
     if options.run is one:
         print(json.dumps(outcome))
     else:
-        save(f"compare_{options.run.__name__}", outcome, script="compare.py")
+        of = f"_{options.recipe}" if options.run is folds else ""
+        save(f"compare_{options.run.__name__}{of}", outcome, script="compare.py")
 
 
 if __name__ == "__main__":
