@@ -1,20 +1,21 @@
-"""Training clips of a DataSpec for any task."""
+"""Training clips of a DataSpec for any task, to take the statistics of norms from."""
 
 from typing import Any
 
 from spikereel.train.clips import build_dataset
 from spikereel.train.config import DataSpec
 from spikereel.train.pose import build_pose_dataset
-from spikereel.train.segmentation_data import build_segmentation_dataset
+from spikereel.train.segmentation_data import norm_clips
 
 
 def training_clips(task: str, spec: DataSpec, *, classes: tuple[str, ...] | None = None) -> Any:
-    """The clips that a model of a task trains on: items are `(video float32 [T, C, H, W], target)`.
+    """The clips that a model of a task trains on: items are `(video float32 [T, C, H, W], target)`. Those of
+    segmentation are of the size that is judged (`norm_clips`).
 
     classes: those of the model, for a classification. Errors: as the dataset's own.
     """
     if task == "pose":
         return build_pose_dataset(spec, "train")
     if task == "segmentation":
-        return build_segmentation_dataset(spec, "train")
+        return norm_clips(spec)
     return build_dataset(spec, "train", classes=classes)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -104,11 +104,11 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     optim = recipe.optim
     batches = build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed)
     keep = KeepWeights(recipe, folder, train_set, batches.sampler if isinstance(batches.sampler, EpochOrder) else None)
-    norms = (PreciseNorms(train_set, spec, batch=optim.batch, clips=optim.precise_norms, seed=run.seed),)
+    norms = (PreciseNorms(recipe, train_set),) if optim.precise_norms else ()
     checkpoint = _resume_from(folder, module) if run.resume else None
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
     with _quiet():
-        _trainer(recipe, folder, (keep, *(norms if optim.precise_norms else ()), *callbacks), len(train_set)).fit(
+        _trainer(recipe, folder, (keep, *norms, *callbacks), len(train_set)).fit(
             module,
             batches,
             build_loader(val_set, spec, batch=optim.batch, shuffle=False),
@@ -264,15 +264,20 @@ class KeepWeights(Callback):
 class PreciseNorms(Callback):
     """Takes the statistics of all batch norms anew from training clips before every validation.
 
-    Every process of a run sees the same clips, about `clips` of them, changed at random as for training.
+    Every process of a run sees the same clips, changed at random as for training; those of segmentation are of the size
+    that is judged, and not changed.
     """
 
-    def __init__(self, data: Any, spec: DataSpec, *, batch: int, clips: int, seed: int):
+    def __init__(self, recipe: Recipe, data: Any):
+        batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
+        if recipe.task == "segmentation":
+            from spikereel.train.segmentation_data import norm_clips
+
+            data = cast(Any, norm_clips(recipe.data, seed=seed))
         # of its own, since that of training is in the middle of its epoch
-        self.loader = build_loader(
-            data, dataclasses.replace(spec, workers=0), batch=min(batch, len(data)), shuffle=True, seed=seed
-        )
-        self.batches = -(-clips // batch)
+        spec = dataclasses.replace(recipe.data, workers=0)
+        self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+        self.batches = -(-recipe.optim.precise_norms // batch)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if not trainer.sanity_checking:

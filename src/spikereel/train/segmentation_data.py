@@ -1,6 +1,7 @@
 """Which clips with masks a DataSpec means."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,15 @@ def build_segmentation_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -
     if spec.modality != "rgb" and spec.kind != "motion":
         raise ConfigError(f"data.modality is {spec.modality}: {spec.kind} has rgb")
     return build(spec, split, seed)
+
+
+def norm_clips(spec: DataSpec, *, seed: int = 0) -> SegmentationClips:
+    """Training clips whole, or in boxes like the windows they are judged in, and not changed: for statistics of norms.
+
+    Those after an attention go with the number of tokens, so that a crop's do not serve a whole frame.
+    """
+    plain = replace(spec, crop=spec.window, scale=(1.0, 1.0), flip=False, jitter=0.0, gamma=0.0)
+    return build_segmentation_dataset(plain, "train", seed=seed)
 
 
 def offsets_of(spec: DataSpec, stride: int = 1) -> tuple[int, ...]:
