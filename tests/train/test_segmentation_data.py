@@ -10,7 +10,8 @@ from spikereel.data.segmentation import IGNORE
 from spikereel.errors import ConfigError
 from spikereel.train.clips import MASK_KINDS, build_dataset, build_loader
 from spikereel.train.config import DataSpec
-from spikereel.train.segmentation_data import BUILD, build_segmentation_dataset, offsets_of
+from spikereel.train.datasets import training_clips
+from spikereel.train.segmentation_data import BUILD, build_segmentation_dataset, norm_clips, offsets_of
 from tests.data.test_segmentation_sets import write_cityscapes, write_vspw
 from tests.masks import write_camvid, write_folder, write_pair
 
@@ -44,6 +45,21 @@ def test_splits(tmp_path):
     with pytest.raises(ConfigError, match="of 3 videos none is left"):
         build_segmentation_dataset(replace(masks, fold=4), "val")
     assert set(BUILD) == MASK_KINDS | {"motion"}
+
+
+def test_norms_see_frames_of_the_size_that_is_judged(tmp_path):
+    write_camvid(tmp_path)
+    spec = replace(
+        SMALL, kind="camvid", root=str(tmp_path), held_out="B", crop=(12, 16), scale=(0.5, 2.0), flip=True, jitter=0.5,
+        gamma=1.0,
+    )  # fmt: skip
+    cropped, whole = build_segmentation_dataset(spec, "train"), training_clips("segmentation", spec)
+    judged = build_segmentation_dataset(replace(spec, held_out="A"), "val")
+    assert len(whole) == len(cropped) == len(judged) == 6
+    for index in range(6):
+        assert cropped[index][0].shape == (2, 3, 12, 16)
+        assert torch.equal(whole[index][0], judged[index][0])
+    assert norm_clips(replace(spec, window=(8, 16)))[0][0].shape == (2, 3, 8, 16)
 
 
 def test_folders_of_splits(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import islice
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore
+from spikereel.train.clips import build_loader
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
 from spikereel.train.module import warmup_decay
 from spikereel.train.run import segmentation_parts, train
 from spikereel.train.segmentation import SegmentationModule, class_weights, evaluate_segmentation, segmentation_loss
-from spikereel.train.segmentation_data import build_segmentation_dataset
+from spikereel.train.segmentation_data import build_segmentation_dataset, norm_clips
+from tests.masks import write_folder
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
 MOTION = DataSpec(kind="motion", size=32, frames=2, train_length=24, test_length=6, workers=0)
@@ -59,6 +62,22 @@ def test_cutmix_mixes_training_and_not_what_is_judged(tmp_path):
     assert max(mixed) == 2
     with pytest.raises(ConfigError, match=r"optim\.mixup is not for task=segmentation; leave it at 0"):
         segmentation_parts(recipe(tmp_path, optim=OptimSpec(batch=8, mixup=1.0)))
+
+
+def test_kept_norms_are_those_of_whole_frames(tmp_path):
+    write_folder(tmp_path / "data", videos=3)
+    data = DataSpec(
+        kind="masks", root=str(tmp_path / "data"), size=36, frames=2, crop=(16, 16), flip=True, mean=(), std=(), workers=0
+    )  # fmt: skip
+    optim = OptimSpec(batch=2, epochs=1, lr=1e-3, smoothing=0.0, precise_norms=4)
+    kept = load_model(train(recipe(tmp_path, data=data, optim=optim)).last)
+    anew = load_model(tmp_path / "small" / "last.safetensors")
+    for layer in anew.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
+    clips = build_loader(norm_clips(data), data, batch=2, shuffle=True)
+    calibrate(anew, [videos.transpose(0, 1) for videos, _ in islice(clips, 2)])
+    assert all(torch.equal(a, b) for a, b in zip(kept.state_dict().values(), anew.state_dict().values(), strict=True))
 
 
 def maps_and_masks():
