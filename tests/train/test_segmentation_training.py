@@ -67,7 +67,8 @@ def test_cutmix_mixes_training_and_not_what_is_judged(tmp_path):
 def test_kept_norms_are_those_of_whole_frames(tmp_path):
     write_folder(tmp_path / "data", videos=3)
     data = DataSpec(
-        kind="masks", root=str(tmp_path / "data"), size=36, frames=2, crop=(16, 16), flip=True, mean=(), std=(), workers=0
+        kind="masks", root=str(tmp_path / "data"), size=36, frames=2, crop=(16, 16), flip=True, mean=(), std=(),
+        workers=0,
     )  # fmt: skip
     optim = OptimSpec(batch=2, epochs=1, lr=1e-3, smoothing=0.0, precise_norms=4)
     kept = load_model(train(recipe(tmp_path, data=data, optim=optim)).last)
