@@ -35,7 +35,10 @@ def test_inspect_a_video(tmp_path, capsys):
     found = json.loads(out.read_text())
     assert list(found) == VIDEO_KEYS
     assert found == {"frames": 8, "fps": 10.0, "width": 64, "height": 48, "codec": "h264", "seconds": 0.8}
-    assert "h264" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "h264" in shown
+    assert str(path) in shown.replace("\n", ""), "a path in one piece, however narrow the table"
+    assert shown.startswith(str(path)[:70])
 
 
 def test_inspect_a_recording(tmp_path, capsys):

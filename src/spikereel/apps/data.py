@@ -106,10 +106,10 @@ def check(
 
 def info_table(path: str, found: VideoInfo | EventInfo) -> RenderableType:
     """What `inspect` found."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False, title=Text(path), title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for name, value in dataclasses.asdict(found).items():
         table.add_row(name, Text(f"{value:,.6g}" if isinstance(value, float) else str(value)))
-    return table
+    return Group(Text(path, overflow="fold"), table)
 
 
 def report_table(report: Report) -> RenderableType:

@@ -56,7 +56,7 @@ def by_block(firing: Mapping[str, Rates]) -> dict[str, dict[str, list[float]]]:
 
 def top5_table(prediction: Prediction) -> RenderableType:
     """The five best classes with bars."""
-    table = Table(box=box.SIMPLE_HEAD, title=Text(prediction.path), title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -65,7 +65,7 @@ def top5_table(prediction: Prediction) -> RenderableType:
         length = Text(bar(p, 30), "green" if rank == 0 else "dim")
         table.add_row(Text(name, style), Text(f"{100 * p:5.1f} %", style), length)
     seen = f"{len(prediction.indices)} of {prediction.info.frames} frames, {prediction.views} view(s)"
-    return Group(table, Text("; ".join((seen, *prediction.notes)), "dim"))
+    return Group(Text(prediction.path, overflow="fold"), table, Text("; ".join((seen, *prediction.notes)), "dim"))
 
 
 def firing_table(firing: Mapping[str, Rates]) -> RenderableType:

@@ -35,7 +35,6 @@ def add(commands: Any) -> None:
 
 
 def _data_inspect(options: argparse.Namespace) -> None:
-
     from spikereel.apps.data import info_table, inspect
 
     writable(options.json)
