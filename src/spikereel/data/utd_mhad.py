@@ -67,7 +67,7 @@ class UTDMHAD(Dataset):
     `root` holds aA_sS_tT.npz (see `read_clip`), or the official folders Depth/ and Skeleton/. A clip shows the square
     around the person in all its frames; the values are those of `picture`. `subjects=None` takes all that are there.
     With `reading.train` an item is random, seeded by (seed, epoch, index), whatever the worker or the order. A video is
-    decoded once and kept in memory, frames x size x size bytes.
+    decoded once and kept in memory, frames x size x size bytes, with a history three times that.
     Errors: DataError for a folder without clips of those subjects, and a broken file when it is reached.
     """
 
