@@ -241,9 +241,10 @@ def test_masks_are_read_back(tmp_path):
         assert np.array_equal(np.array(mask), labels.numpy())
 
 
-def test_truth_and_errors_side_by_side(model, tmp_path):
+@pytest.mark.parametrize("own", [False, True])
+def test_truth_and_errors_side_by_side(model, tmp_path, own):
     write_folder(tmp_path, videos=1, frames=3)
-    spec = dataclasses.replace(SPEC, root=str(tmp_path))
+    spec = dataclasses.replace(SPEC, root=str(tmp_path), **({"mean": (), "std": ()} if own else {}))
     data = build_segmentation_dataset(spec, "test")
     score = draw_clips(tmp_path / "a.png", model, data, spec, (0, 2))
     assert score.frames == 2

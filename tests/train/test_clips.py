@@ -33,6 +33,9 @@ def test_motion_clips(modality):
     assert video.min() >= (-1 if modality == "rgb" else 0)
     if modality == "events":
         assert set(video.unique().tolist()) <= {0.0, 1.0}
+    else:
+        itself = build_dataset(replace(spec, mean=(), std=()), "train")[3][0]
+        assert itself.mean((2, 3)).abs().max() < 1e-5
     with pytest.raises(IndexError, match="48"):
         clips[48]
 

@@ -17,6 +17,7 @@ from spikereel.apps.annotate import require_draw
 from spikereel.apps.files import write_json
 from spikereel.apps.segment import FrameSource, Segmenter, Segments
 from spikereel.data.segmentation import IGNORE, Colour, SegmentationClips
+from spikereel.data.transforms import MEAN, STD
 from spikereel.data.write import write_video
 from spikereel.models.base import VideoModel
 from spikereel.models.files import write_whole
@@ -176,9 +177,12 @@ def compare(
 
 
 def _picture(frame: Tensor, spec: DataSpec) -> Tensor:
-    """A frame of a clip as uint8 [3, H, W]; channels other than rgb as their mean."""
+    """A frame of a clip as uint8 [3, H, W]; channels other than rgb as their mean.
+
+    The light of a frame that was normalised by itself is gone: it gets a usual one.
+    """
     if len(frame) == 3:
-        mean, std = (torch.tensor(x).view(-1, 1, 1) for x in (spec.mean, spec.std))
+        mean, std = (torch.tensor(x).reshape(-1, 1, 1) for x in (spec.mean or MEAN, spec.std or STD))
         frame = frame * std + mean
     else:
         frame = frame.mean(0, keepdim=True).expand(3, -1, -1)

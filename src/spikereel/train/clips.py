@@ -31,7 +31,7 @@ from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.packed import PackedClips
 from spikereel.data.shards import INDEX
-from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.transforms import EvalTransform, TrainTransform, normalise
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
@@ -215,7 +215,7 @@ class Normalised(Dataset):
             raise unknown_key(unknown[0], clips.classes, "class in data.focus")
         self.focus = [clips.classes.index(name) for name in focus]
         rgb = spec.modality == "rgb"
-        self.mean, self.std = (torch.tensor(x if rgb else y) for x, y in ((spec.mean, (0.0,)), (spec.std, (1.0,))))
+        self.mean, self.std = (spec.mean, spec.std) if rgb else ((0.0,), (1.0,))
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
@@ -229,7 +229,7 @@ class Normalised(Dataset):
         if not 0 <= index < self.length:
             raise IndexError(f"clip {index} of {self.length}")
         video, label = self.clips[self._clip(int(self._epoch) * self.length + index)]
-        return (video - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1), label
+        return normalise(video, self.mean, self.std), label
 
     def _clip(self, number: int) -> int:
         """Which clip of the generator, whose clip i is of class i modulo their number, is the one of this number."""
