@@ -43,7 +43,10 @@ def ut_interaction() -> Recipe:
         name="ut_interaction",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
         data=DataSpec(kind="ut_interaction", frames=12, size=64, crop_area=(0.6, 1.0), flip=True),
-        optim=OptimSpec(lr=3e-3, epochs=60, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0),
+        optim=OptimSpec(
+            lr=3e-3, epochs=60, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=54
+        ),
+        run=RunSpec(validate_every=10),
     )
 
 
