@@ -24,7 +24,7 @@ RATE = 30.0
 """Frames a second that the numbers in names count."""
 
 HELD_OUT = "0001TP"
-"""The sequence of the training frames that is kept for validation: 101 of 367, in daylight as most are."""
+"""The sequence of the training frames that is kept for validation: 62 of 367, at dusk where the others are by day."""
 
 MARGIN = 150
 """Frames of the 30 Hz recording, 5 s, around the frames of `val` that training leaves out of the same sequence."""

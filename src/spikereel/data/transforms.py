@@ -7,7 +7,6 @@ together and give float32. Interpolation is bilinear, with antialiasing unless t
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ def three_crops(video: Tensor, size: int) -> Tensor:
     """
     height, width = _at_least(video, size)
     rows, columns = height - size, width - size
-    middle_row, middle_column = ceil(rows / 2), ceil(columns / 2)
+    middle_row, middle_column = math.ceil(rows / 2), math.ceil(columns / 2)
     if height > width:
         corners = [(0, middle_column), (middle_row, middle_column), (rows, middle_column)]
     else:
@@ -89,8 +88,8 @@ def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
     """
     mean, std = statistics_of(video, mean, std)
     centre, spread = (
-        value if isinstance(value, Tensor) else torch.tensor(value, device=video.device).reshape(-1, 1, 1)
-        for value in (mean, std)
+        x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float32, device=video.device).reshape(-1, 1, 1)
+        for x in (mean, std)
     )
     scaled = to_float(video)
     # Fresh memory costs more than the arithmetic.

@@ -66,21 +66,14 @@ def utd_mhad_action() -> Recipe:
         name="utd_mhad_action",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, neuron="ilif"),
         data=DataSpec(
-            kind="utd_mhad",
-            frames=12,
-            size=48,
-            depth_motion=True,
-            depth_history=0.33,
-            shift=4,
-            rotate=8.0,
-            zoom=0.2,
+            kind="utd_mhad", frames=12, size=48, depth_motion=True, depth_history=0.33, shift=4, rotate=8.0, zoom=0.2,
             workers=0,
         ),
         optim=OptimSpec(
             lr=3e-3, epochs=40, batch=8, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=324
         ),
         run=RunSpec(validate_every=4),
-    )
+    )  # fmt: skip
 
 
 def synthetic_pose() -> Recipe:
@@ -165,10 +158,10 @@ def camvid_frames() -> Recipe:
 
 
 def camvid_vss() -> Recipe:
-    """The same in clips of four frames a second apart: about an hour of one CPU core from fresh weights; from those of
-    `camvid_frames`, `optim.lr=1e-3 optim.epochs=10` are enough.
+    """CamVid in clips of four frames a second apart, which start best from the weights of `camvid_frames`.
 
-    Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes).
+    From those, `optim.lr=1e-3 optim.epochs=10` are enough, a quarter of an hour of one CPU core; from fresh weights about
+    an hour, by the time of its first epochs. Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes).
     """
     base = camvid_frames()
     return replace(
@@ -344,8 +337,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     for f in (
         motion, motion_spatial, motion_svformer, ut_interaction, ut_interaction_svformer, utd_mhad_action,
         synthetic_pose, utd_mhad_pose, mmhpsd_pose, camvid_frames, camvid_vss, synthetic_vss, cityscapes_vss, vspw_vss,
-        nmnist,
-        dvs128_objects, video_folder, kinetics400, ucf101_svformer, ntu60_svformer, dvs128_gesture_svformer,
+        nmnist, dvs128_objects, video_folder, kinetics400, ucf101_svformer, ntu60_svformer, dvs128_gesture_svformer,
         ucf101_svformer_small, ntu60_svformer_small, dvs128_gesture_svformer_small,
     )
 }  # fmt: skip
