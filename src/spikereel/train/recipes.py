@@ -160,8 +160,9 @@ def camvid_frames() -> Recipe:
 def camvid_vss() -> Recipe:
     """CamVid in clips of four frames a second apart, which start best from the weights of `camvid_frames`.
 
-    From those, `optim.lr=1e-3 optim.epochs=10` are enough, a quarter of an hour of one CPU core; from fresh weights about
-    an hour, by the time of its first epochs. Integer-LIF 4, as the paper has for segmentation (`model.neuron=lif` for binary spikes).
+    From those, `optim.lr=1e-3 optim.epochs=10` are enough, a quarter of an hour of one CPU core; from fresh weights
+    about an hour, by the time of its first epochs. Integer-LIF 4, as the paper has for segmentation
+    (`model.neuron=lif` for binary spikes).
     """
     base = camvid_frames()
     return replace(
