@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikereel.apps.predict import EVENT_THRESHOLD, predict, read_clip
+from spikereel.apps.look import EVENT_THRESHOLD, read_clip
+from spikereel.apps.predict import predict
 from spikereel.data.motion import MotionClips, events_from
 from spikereel.data.write import write_video
 from spikereel.errors import ConfigError, DataError

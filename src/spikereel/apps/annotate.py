@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikereel.apps.predict import Prediction, read_clip
+from spikereel.apps.look import read_clip
+from spikereel.apps.predict import Prediction
 from spikereel.apps.tables import by_block
 from spikereel.data.video import glance, read_frames
 from spikereel.data.write import write_video

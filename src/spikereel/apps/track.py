@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikereel.apps.predict import read_clip
+from spikereel.apps.look import read_clip
 from spikereel.body.bvh import motion_of, write_bvh
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton

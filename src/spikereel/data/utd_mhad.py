@@ -93,22 +93,11 @@ class UTDMHAD(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        index, how = index % len(self), self.reading
+        index %= len(self)
         if index not in self._pictures:
-            depth, _ = read_clip(self.samples[index][0])
-            pictures = picture(depth, how.size)[:, None]
-            if how.motion and how.history:
-                pictures = torch.cat([pictures, *_on_off(pictures - past(pictures, how.history))], dim=1)
-            self._pictures[index] = (pictures * 255).round().to(torch.uint8)
-        pictures = self._pictures[index]
-        generator = self._generator(index) if how.train else None
-        # One frame more, before the first, for its motion.
-        video = pictures[_times(len(pictures), how.frames + 1, generator)].float() / 255
-        if generator is not None:
-            video = _changed(video, how, generator)
-        if not how.motion or how.history:
-            return video[1:], self.labels[index]
-        return torch.cat([video[1:], *_on_off(video[1:] - video[:-1])], dim=1), self.labels[index]
+            self._pictures[index] = _pictures(read_clip(self.samples[index][0])[0], self.reading)
+        generator = self._generator(index) if self.reading.train else None
+        return _clip(self._pictures[index], self.reading, generator)[0], self.labels[index]
 
     def depth(self, index: int) -> np.ndarray:
         """All frames of a clip: uint16 [T, 120, 160], millimetres, background 0."""
@@ -161,6 +150,50 @@ def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not depth.any():
         raise DataError(f"{path}: shows nobody, its depth is 0 everywhere; copy it again or leave it out")
     return np.ascontiguousarray(depth, np.uint16), np.ascontiguousarray(joints, np.float32)
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """Depth alone, uint16 [T, H, W] mm with background 0: from an NPZ file with `depth`, an NPY file, or .mat as in
+    `read_clip`. Errors: as `read_clip`.
+    """
+    if path.suffix.lower() == ".mat":
+        depth = _mat(path, "d_depth")[::2, ::2].transpose(2, 0, 1)
+    else:
+        arrays = _arrays(path)
+        depth = arrays.get("depth", arrays.get(""))
+    if depth is None or depth.ndim != 3 or depth.dtype != np.uint16 or not depth.size:
+        found = "nothing of that name" if depth is None else f"{depth.dtype} {list(depth.shape)}"
+        raise DataError(f"{path}: holds {found}; give `depth`, uint16 [T, H, W] in mm, background 0")
+    if not depth.any():
+        raise DataError(f"{path}: shows nobody, its depth is 0 everywhere; copy it again or leave it out")
+    return np.ascontiguousarray(depth)
+
+
+def depth_clip(depth: np.ndarray, reading: DepthReading) -> tuple[Tensor, tuple[int, ...]]:
+    """A video as an item of `UTDMHAD` that is not for training: uint16 [N, H, W] mm -> float32 [T, C, size, size], and
+    which frames these are."""
+    return _clip(_pictures(depth, reading), reading, None)
+
+
+def _pictures(depth: np.ndarray, how: DepthReading) -> Tensor:
+    """All frames, with what a history makes of them: uint8 [N, C, size, size]."""
+    pictures = picture(depth, how.size)[:, None]
+    if how.motion and how.history:
+        pictures = torch.cat([pictures, *_on_off(pictures - past(pictures, how.history))], dim=1)
+    return (pictures * 255).round().to(torch.uint8)
+
+
+def _clip(pictures: Tensor, how: DepthReading, generator: np.random.Generator | None) -> tuple[Tensor, tuple[int, ...]]:
+    """Some of all frames as an item, random with a generator, and which."""
+    # One frame more, before the first, for its motion.
+    times = _times(len(pictures), how.frames + 1, generator)
+    video = pictures[times].float() / 255
+    if generator is not None:
+        video = _changed(video, how, generator)
+    chosen = tuple(times[1:].tolist())
+    if not how.motion or how.history:
+        return video[1:], chosen
+    return torch.cat([video[1:], *_on_off(video[1:] - video[:-1])], dim=1), chosen
 
 
 def picture(depth: np.ndarray, size: int) -> Tensor:
@@ -232,12 +265,16 @@ def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -
 
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; check the path")
-    arrays = load_arrays(path, "copy it again")
+    arrays = _arrays(path)
     if not {"depth", "joints"} <= arrays.keys():
         raise DataError(f"{path}: has no depth and joints but {', '.join(arrays) or 'nothing'}; copy it again")
     return arrays["depth"], arrays["joints"]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    return load_arrays(path, "copy it again")
 
 
 def _mat(path: Path, name: str) -> np.ndarray:

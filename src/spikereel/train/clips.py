@@ -95,7 +95,7 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
-    if spec.kind in EVENT_KINDS or (spec.kind == "shards" and spec.modality == "events"):
+    if sees_recordings(spec):
         return _events(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
@@ -116,6 +116,11 @@ def build_dataset(
         cache=_cache(spec, train),
     )  # fmt: skip
     return _files(spec, split, reading, classes)
+
+
+def sees_recordings(spec: DataSpec) -> bool:
+    """Whether the clips are made of event recordings."""
+    return spec.kind in EVENT_KINDS or (spec.kind == "shards" and spec.modality == "events")
 
 
 def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
@@ -357,12 +362,16 @@ def _simulated(
     return SimulatedEvents(clips, reading, EventSimulator(threshold=spec.simulate))
 
 
-def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
-    root = root_of(spec)
-    reading = DepthReading(
+def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
+    """How the depth videos of a spec become clips, changed at random where they are for training."""
+    return DepthReading(
         frames=spec.frames, size=spec.size, motion=spec.depth_motion, history=spec.depth_history,
-        train=split == "train", shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
+        train=train, shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
     )  # fmt: skip
+
+
+def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
+    root, reading = root_of(spec), depth_reading(spec, train=split == "train", seed=seed)
     if spec.protocol == "official":
         return _official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))
     if split == "test":

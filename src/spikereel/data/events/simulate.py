@@ -124,6 +124,16 @@ def _crossings(
     return pixel, share, p[pixel]
 
 
+def simulated_clip(
+    video: Tensor, reading: EventReading, simulator: EventSimulator, generator: np.random.Generator, *,
+    frame_us: int = FRAME_US,
+) -> Tensor:  # fmt: skip
+    """Float video about [0, 1], [T', C, H, W] with frames `frame_us` apart -> float32 [T, 2, H, W], as `reading` says;
+    with `reading.train` that is random too."""
+    events = simulator(video.clamp(0, 1).numpy(), range(0, len(video) * frame_us, frame_us), generator)
+    return reading(events, generator if reading.train else None)
+
+
 class SimulatedEvents(Dataset):
     """The clips of any dataset as simulated events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says.
 
@@ -156,16 +166,13 @@ class SimulatedEvents(Dataset):
         video, label = self.clips[index]
         epoch = int(self._epoch) if self.reading.train else 0
         generator = np.random.default_rng(np.random.SeedSequence([self.reading.seed, epoch, index % len(self)]))
-        if video.ndim == 4:
-            return self._item(video, generator), label
-        return torch.stack([self._item(view, generator) for view in video]), label
+        views = [
+            simulated_clip(view, self.reading, self.simulator, generator, frame_us=self.frame_us)
+            for view in (video if video.ndim == 5 else video[None])
+        ]
+        return torch.stack(views) if video.ndim == 5 else views[0], label
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the clips' fingerprint and the simulator: the data hash of a run."""
         text = f"{self.name} {self.simulator} {self.frame_us} {self.clips.fingerprint()}"
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def _item(self, video: Tensor, generator: np.random.Generator) -> Tensor:
-        times = range(0, len(video) * self.frame_us, self.frame_us)
-        events = self.simulator(video.clamp(0, 1).numpy(), times, generator)
-        return self.reading(events, generator if self.reading.train else None)
