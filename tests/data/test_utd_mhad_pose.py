@@ -78,7 +78,9 @@ def test_training_windows_differ_by_epoch(tmp_path):
 
 def test_events_have_two_channels(tmp_path):
     write_clip(tmp_path / "a1_s1_t1.npz")
-    video, _ = UTDMHADPose(tmp_path, WindowReading(frames=4, size=48, form="events"))[0]
+    clips = UTDMHADPose(tmp_path, WindowReading(frames=4, size=48, form="events"))
+    assert clips.simulated
+    video, _ = clips[0]
     assert video.shape == (4, 2, 48, 48)
     assert set(video.unique().tolist()) == {0.0, 1.0}
 

@@ -36,6 +36,7 @@ def test_motion_clips(modality):
     else:
         itself = build_dataset(replace(spec, mean=(), std=()), "train")[3][0]
         assert itself.mean((2, 3)).abs().max() < 1e-5
+    assert data_passport(clips).simulated == (modality == "events")
     with pytest.raises(IndexError, match="48"):
         clips[48]
 
@@ -319,6 +320,31 @@ def test_simulated_events_of_any_video(tmp_path):
     for options in ({"kind": "nmnist"}, {"modality": "events"}):
         with pytest.raises(ConfigError, match=r"data\.simulate"):
             build_dataset(replace(DATA, simulate=0.2, **options), "test")
+
+
+def test_a_folder_that_has_no_training_files(tmp_path):
+    video_folder(tmp_path / "test")
+    spec = replace(DATA, kind="folder", root=str(tmp_path))
+    for split in ("val", "test"):
+        assert len(build_dataset(spec, split, classes=KINDS)) == 6
+    assert build_dataset(spec, "test").classes == KINDS
+    with pytest.raises(DataError, match=r"has test but no train; give the folder that has all, or one of classes"):
+        build_dataset(spec, "train")
+
+
+def test_recordings_that_do_not_state_their_sensor(tmp_path):
+    for kind in KINDS:
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        np.savez(tmp_path / "in" / kind / "a.npz", t=[1, 2, 9], x=[1, 2, 3], y=[4, 5, 6], p=[0, 1, 1])
+    spec = replace(DATA, kind="events", root=str(tmp_path / "in"), sensor=(24, 16))
+    assert build_dataset(spec, "test")[0][0].sum() == 3
+    pack([(tmp_path / "in" / kind / "a.npz", i) for i, kind in enumerate(KINDS)], KINDS, tmp_path / "shards")
+    packed = replace(spec, kind="shards", modality="events", root=str(tmp_path / "shards"))
+    assert build_dataset(packed, "test")[0][0].sum() == 3
+    with pytest.raises(DataError, match=r"a\.npz: "):
+        build_dataset(replace(spec, sensor=()), "test")[0]
+    with pytest.raises(ConfigError, match=r"data\.sensor is \[24\]: give \[width, height\]"):
+        build_dataset(replace(spec, sensor=(24,)), "test")
 
 
 @pytest.mark.parametrize("apart", [False, True])

@@ -16,10 +16,10 @@ from spikereel.data.folder import SUFFIXES as VIDEOS
 from spikereel.data.motion import events_from, time_surface
 from spikereel.data.npz import load_arrays
 from spikereel.data.transforms import EvalTransform
-from spikereel.data.utd_mhad import RATE, depth_clip, read_depth
+from spikereel.data.utd_mhad import RATE, depth_clip, picture, read_depth
 from spikereel.data.video import VideoInfo, glance, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import depth_reading, event_reading, sees_recordings
+from spikereel.train.clips import depth_reading, event_reading, sees_recordings, sensor_of
 from spikereel.train.config import DataSpec
 
 ARRAYS = ("tensor", "npy")
@@ -48,7 +48,7 @@ class Look:
     """Clips in time."""
     notes: tuple[str, ...] = ()
     shown: Tensor | None = None
-    """Of a source that is no video, pictures to draw: float [T, C, H, W]."""
+    """Of a source that is no video, all its frames or bins to draw: float [T, C, H, W]."""
 
 
 def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, views: int | None = None) -> Look:
@@ -93,7 +93,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     reading = event_reading(spec, train=False, seed=0)
     if spec.kind == "dvs128_objects":
         reading = replace(reading, window_us=WINDOW_US)
-    events = read_events(path)
+    events = read_events(path, sensor=sensor_of(spec))
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us
     if clips > 1 and window_us is None:
@@ -140,7 +140,8 @@ def _depth(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
         frames=len(depth), fps=float(RATE), width=depth.shape[2], height=depth.shape[1], codec="depth",
         seconds=len(depth) / RATE,
     )  # fmt: skip
-    return Look(name=fspath(source), info=info, indices=chosen, views=[video[:, None]], shown=video[:, :1])
+    shown = picture(depth, spec.size)[:, None]
+    return Look(name=fspath(source), info=info, indices=chosen, views=[video[:, None]], shown=shown)
 
 
 def read_clip(path: str | PathLike) -> np.ndarray:

@@ -43,7 +43,7 @@ class Prediction:
     """Probabilities after each time step, where the model streams; the last are `probabilities`."""
     notes: tuple[str, ...]
     shown: Tensor | None = None
-    """Of a recording or a depth video, the pictures to draw: float [T, C, H, W], one for each of the indices."""
+    """Of a recording or a depth video, the pictures to draw, numbered as `indices` are: float [T, C, H, W]."""
 
     @property
     def label(self) -> str:

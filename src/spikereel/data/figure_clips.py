@@ -53,6 +53,7 @@ class FigureClips(Dataset):
         if length < 1:
             raise ConfigError(f"a data set of {length} clips has nothing in it; at least 1")
         self.length, self.reading, self.folder = length, reading, motions
+        self.simulated = reading.form == "events"
         self._motions = None if motions is None else read_motions(Path(motions))
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()

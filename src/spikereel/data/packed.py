@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from spikereel.data.events.files import EventReading
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import read_events
+from spikereel.data.events.source import Sensor
 from spikereel.data.folder import Reading, generator_of, read_clip
 from spikereel.data.shards import Shards
 from spikereel.errors import DataError
@@ -22,14 +23,19 @@ class PackedClips(Dataset):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
     `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
-    by (seed, epoch, index). Errors: DataError for classes other than those given, and for files of the other sort than
-    the reading is for.
+    by (seed, epoch, index); `sensor` as in `EventFiles`. Errors: DataError for classes other than those given, and for
+    files of the other sort than the reading is for.
     """
 
     def __init__(
-        self, source: str | PathLike, reading: Reading | EventReading, *, classes: Sequence[str] | None = None
+        self,
+        source: str | PathLike,
+        reading: Reading | EventReading,
+        *,
+        classes: Sequence[str] | None = None,
+        sensor: Sensor | None = None,
     ):
-        self.shards, self.reading = Shards(source), reading
+        self.shards, self.reading, self.sensor = Shards(source), reading, sensor
         self.classes = self.shards.classes
         if classes is not None and tuple(classes) != self.classes:
             raise DataError(
@@ -71,7 +77,7 @@ class PackedClips(Dataset):
         if isinstance(self.reading, Reading):
             return read_clip(path, self.reading, generator_of(seeds) if self.reading.train else None)
         generator = np.random.default_rng(np.random.SeedSequence(seeds)) if self.reading.train else None
-        return self.reading(read_events(path), generator)
+        return self.reading(read_events(path, sensor=self.sensor), generator)
 
     def _require_sort(self) -> None:
         events = isinstance(self.reading, EventReading)

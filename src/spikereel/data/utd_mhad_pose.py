@@ -69,7 +69,7 @@ class UTDMHADPose(Dataset):
         self, root: str | PathLike, reading: WindowReading, *, subjects: Collection[int] | None = None,
         keep: Callable[[int], bool] = lambda number: True,
     ):  # fmt: skip
-        self.root, self.reading = Path(root), reading
+        self.root, self.reading, self.simulated = Path(root), reading, reading.form == "events"
         found = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
         found = [recording for number, recording in enumerate(found) if keep(number)]
         if not found:

@@ -17,12 +17,15 @@ from spikereel.data.cache import FrameCache
 from spikereel.data.clips import LabelledClips
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.cifar10_dvs import CIFAR10DVS
+from spikereel.data.events.cifar10_dvs import SENSOR as CIFAR10_DVS_SENSOR
 from spikereel.data.events.digits import NMNIST, has_folders
 from spikereel.data.events.files import EventFolder, EventReading
 from spikereel.data.events.gesture import DVS128Gesture
 from spikereel.data.events.hardvs import HARDVS
+from spikereel.data.events.hardvs import SENSOR as HARDVS_SENSOR
 from spikereel.data.events.objects import DVS128Objects
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
+from spikereel.data.events.source import Sensor
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.kinetics import Kinetics
@@ -36,7 +39,7 @@ from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
@@ -65,13 +68,18 @@ THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], 
 """Videos with official lists to train on, to choose by and to test on."""
 
 EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]], LabelledClips]] = {
-    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(root_of(spec), reading, split=split, cache=spec.cache),
+    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(
+        root_of(spec), reading, split=split, cache=spec.cache, on_error=spec.on_error
+    ),
     "cifar10_dvs": lambda spec, reading, split: CIFAR10DVS(root_of(spec), reading, split=split, on_error=spec.on_error),
     "hardvs": lambda spec, reading, split: HARDVS(root_of(spec), reading, split=split, on_error=spec.on_error),
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
 
 MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
+
+SENSORS: dict[str, Sensor] = {"cifar10_dvs": CIFAR10_DVS_SENSOR, "hardvs": HARDVS_SENSOR}
+"""Of datasets whose files may not state it."""
 
 EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
@@ -221,6 +229,7 @@ class Normalised(Dataset):
         self.focus = [clips.classes.index(name) for name in focus]
         rgb = spec.modality == "rgb"
         self.mean, self.std = (spec.mean, spec.std) if rgb else ((0.0,), (1.0,))
+        self.simulated = not rgb
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
@@ -312,8 +321,8 @@ def _packed(
     assert spec.root is not None
     folder = split_folder(Path(spec.root), split)
     if folder is not None and (folder / INDEX).is_file():
-        return PackedClips(folder, reading, classes=classes)
-    return _part(PackedClips(spec.root, reading, classes=classes), spec, split)
+        return PackedClips(folder, reading, classes=classes, sensor=sensor_of(spec))
+    return _part(PackedClips(spec.root, reading, classes=classes, sensor=sensor_of(spec)), spec, split)
 
 
 def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
@@ -324,15 +333,24 @@ def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | 
         return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
     if spec.kind == "nmnist":
         if has_folders(root):
-            return _official(spec, split, lambda name: NMNIST(root, reading, split=name))
-        return _part(NMNIST(root, reading), spec, split)
+            return _official(spec, split, lambda name: NMNIST(root, reading, split=name, on_error=spec.on_error))
+        return _part(NMNIST(root, reading, on_error=spec.on_error), spec, split)
     if spec.kind == "dvs128_objects":
         part: Literal["earlier", "later", "all"] = {"train": "earlier", "val": "later", "test": "all"}[split]
-        return DVS128Objects(root, reading, part=part, classes=classes)
+        return DVS128Objects(root, reading, part=part, classes=classes, on_error=spec.on_error)
     folder = split_folder(root, split)
     if folder is not None:
-        return EventFolder(folder, reading, classes=classes or _train_classes(root), on_error=spec.on_error)
-    return _part(EventFolder(root, reading, classes=classes, on_error=spec.on_error), spec, split)
+        names = classes or _train_classes(root)
+        return EventFolder(folder, reading, classes=names, on_error=spec.on_error, sensor=sensor_of(spec))
+    files = EventFolder(root, reading, classes=classes, on_error=spec.on_error, sensor=sensor_of(spec))
+    return _part(files, spec, split)
+
+
+def sensor_of(spec: DataSpec) -> Sensor | None:
+    """Width and height for recordings that do not state them: those given, or of the camera that the dataset is of."""
+    if spec.sensor and (len(spec.sensor) != 2 or min(spec.sensor) < 1):
+        raise ConfigError(f"data.sensor is {list(spec.sensor)}: give [width, height] in pixels, such as [128, 128]")
+    return (spec.sensor[0], spec.sensor[1]) if spec.sensor else SENSORS.get(spec.kind)
 
 
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
@@ -390,15 +408,28 @@ def leave_one_out(spec: DataSpec, split: Split) -> set[int]:
 
 
 def split_folder(root: Path, split: Split) -> Path | None:
-    """The sub-folder of a split, where there is one for training and one to judge on."""
+    """The sub-folder of a split, where there is one for training, or where all are named for splits.
+
+    Errors: DataError for training on a folder that has only others.
+    """
+    names = _subfolders(root) if root.is_dir() else ()
+    if not names or not ("train" in names or {"val", "test"}.issuperset(names)):
+        return None
     for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
-        if (root / "train").is_dir() and (root / name).is_dir():
+        if name in names:
             return root / name
-    return None
+    if "train" in names:
+        return None
+    raise DataError(f"{root}: has {' and '.join(names)} but no train; give the folder that has all, or one of classes")
 
 
-def _train_classes(root: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in (root / "train").iterdir() if p.is_dir() and not p.name.startswith(".")))
+def _train_classes(root: Path) -> tuple[str, ...] | None:
+    """Names of the sub-folders of train/; None where there is no such folder."""
+    return _subfolders(root / "train") if (root / "train").is_dir() else None
+
+
+def _subfolders(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
 
 
 class Part(Dataset):
@@ -407,6 +438,7 @@ class Part(Dataset):
     def __init__(self, whole: LabelledClips, kept: Sequence[int]):
         self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
         self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
+        self.simulated = getattr(whole, "simulated", False)
 
     def __len__(self) -> int:
         return len(self.kept)

@@ -140,6 +140,8 @@ class DataSpec:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
+    sensor: tuple[int, ...] = ()
+    """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
     simulate: float | None = None
     """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
     cache: str | None = None

@@ -1,5 +1,7 @@
 """DVS128-Gesture in its published layout: rows, labels, the cache, and errors with their lines."""
 
+import os
+
 import event_writers as write
 import numpy as np
 import pytest
@@ -75,6 +77,11 @@ def test_cache(root, tmp_path, reads):
     files = sorted((tmp_path / "cache" / "here").iterdir())
     assert len(files) == 6
     assert {file.suffix for file in files} == {".npz"}
+    # A recording of the same size that is newer is read again.
+    os.utime(root / "user01_led.aedat", ns=(1, 1))
+    reads.clear()
+    assert torch.equal(DVS128Gesture(root, READING, cache=tmp_path / "cache" / "here")[0][0], plain[0])
+    assert reads == ["user01_led.aedat"]
     # Another row is another file.
     (root / "user01_led_labels.csv").write_text("class,startTime_usec,endTime_usec\n1,1000,2000\n")
     assert DVS128Gesture(root, READING, cache=tmp_path / "cache" / "here")[0][0].sum() == 100
@@ -122,6 +129,22 @@ def test_bad_labels(root, text, message):
     (root / "user01_led_labels.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         DVS128Gesture(root, READING)
+
+
+def test_text_of_other_encodings(root):
+    labels = root / "user01_led_labels.csv"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())  # as spreadsheets write it
+    assert len(DVS128Gesture(root, READING)) == 6
+    for path in (labels, root / "trials_to_train.txt"):
+        path.write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DataError, match=rf"{path.name}: is not UTF-8 text"):
+            DVS128Gesture(root, READING)
+
+
+def test_bad_recordings_can_be_left_out(root):
+    (root / "user01_led.aedat").write_bytes(b"#!AER-DAT3.1\r\ncut")
+    data = DVS128Gesture(root, READING, on_error="skip")
+    assert (data.labels, [path.name for path, _ in data.skipped]) == ([0, 10, 1], ["user01_led.aedat"])
 
 
 def test_missing_parts(root, tmp_path):

@@ -15,7 +15,10 @@ def add(commands: Any) -> None:
         commands, "predict", _predict, "classify videos: top 5, firing rates, energy, and an annotated video"
     )
     predict.add_argument(
-        "videos", nargs="+", metavar="VIDEO", help="video files, .npy clips, or (segmentation) folders of frames"
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video files, recordings of events, depth (.npz), .npy clips, or (segmentation) folders of frames",
     )
     predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
@@ -76,8 +79,10 @@ def _predict(options: argparse.Namespace) -> None:
         for note in prediction.notes:
             console.print(note, style="dim", markup=False)
         write_json(out / f"{name}.json", prediction.to_json())
-        if not options.no_video and not prediction.path.endswith(".npy"):
-            annotate(out / f"{name}.mp4", prediction, prediction.path)
+        if not options.no_video and (prediction.shown is not None or not prediction.path.endswith(".npy")):
+            rate = prediction.info.fps if prediction.info.codec == "depth" else None
+            film = prediction.path if prediction.shown is None else prediction.shown
+            annotate(out / f"{name}.mp4", prediction, film, fps=rate)
             console.print(f"written: {out / name}.mp4 and .json", markup=False)
     if options.json:
         write_json(options.json, one_or_all([p.to_json() for p in predictions]))

@@ -10,15 +10,19 @@ from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-TRAINING = 0.9
-"""Share of each class, the lowest numbers, that is for training."""
+SENSOR = (128, 128)
+"""Of those files too whose header names no camera."""
+
+FIRST_TEST = 900
+"""Of each class, the lowest number that is for test."""
 
 
 class CIFAR10DVS(EventFiles):
     """The recordings `<class>/cifar10_<class>_<number>.aedat` (or .aedat4) of one split; see `EventFiles`.
 
-    There is no official split. As most of the literature does, the first nine tenths of each class by number (0 to 899
-    of 1,000) are "train" and the others "test". Errors: DataError for another layout or a class that is missing.
+    There is no official split. As most of the literature does, numbers 0 to 899 of each class are "train" and those
+    from 900 on "test", whichever of them are there. Errors: DataError for another layout, a class without recordings to
+    train on, and no recordings to test on.
     """
 
     def __init__(
@@ -31,16 +35,17 @@ class CIFAR10DVS(EventFiles):
     ):
         if split not in ("train", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
-        root, samples = Path(root), []
-        _, found = folder_samples(root, CLASSES)
-        for label, name in enumerate(CLASSES):
-            paths = sorted((path for path, of in found if of == label), key=_number)
-            if not paths:
-                raise DataError(f"{root / name}: no such folder; unpack {name}.zip into {root}")
-            border = round(TRAINING * len(paths))
-            samples += [(path, label) for path in (paths[:border] if split == "train" else paths[border:])]
-        # Those files whose header names no camera are of a DVS128 too.
-        super().__init__(samples, reading, classes=CLASSES, root=root, sensor=(128, 128), on_error=on_error)
+        root = Path(root)
+        numbered = sorted((label, _number(path), path) for path, label in folder_samples(root, CLASSES)[1])
+        samples = [(path, label) for label, number, path in numbered if (number >= FIRST_TEST) == (split == "test")]
+        there = {CLASSES[label] for _, label in samples}
+        if not there or (split == "train" and len(there) < len(CLASSES)):
+            numbers = f"{FIRST_TEST} and above" if split == "test" else f"below {FIRST_TEST}"
+            lacking = next(name for name in CLASSES if name not in there)
+            raise DataError(
+                f"{root / lacking}: has no recordings with numbers {numbers}, which {split} is of; unpack {lacking}.zip"
+            )
+        super().__init__(samples, reading, classes=CLASSES, root=root, sensor=SENSOR, on_error=on_error)
 
 
 def _number(path: Path) -> int:

@@ -19,31 +19,40 @@ class NMNIST(EventFiles):
     As published: Train/<digit>/*.bin and Test/<digit>/*.bin; `split` chooses between them.
     As a list: text files with lines `number digit` (the first line may be a header starting with #), and beside them
     <number>.bs2 or .bin; `root` is the folder, and then all its lists count of which any recording is there, or one
-    list. `split` is to be None then. Errors: DataError for a folder of neither layout, a line that makes no sense, and
-    a listed recording that is missing; ConfigError for a split that the layout does not have.
+    list. Or a folder with a sub-folder for each digit. `split` is to be None for these two. Errors: DataError for a
+    folder of neither layout, a line that makes no sense, and a listed recording that is missing; ConfigError for a
+    split that the layout does not have.
     """
 
     def __init__(
-        self, root: str | PathLike, reading: EventReading, *, split: Literal["train", "test"] | None = None
-    ):  # fmt: skip
+        self,
+        root: str | PathLike,
+        reading: EventReading,
+        *,
+        split: Literal["train", "test"] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ):
         root = Path(root)
         if (split in _FOLDERS) != has_folders(root) or split not in (None, *_FOLDERS):
             raise ConfigError(
                 f"split is {split!r}: 'train' and 'test' are for folders Train/ and Test/, None for a list; see {root}"
             )
         samples = _listed(root) if split is None else folder_samples(root / _FOLDERS[split], CLASSES)[1]
-        super().__init__(samples, reading, classes=CLASSES, root=root if root.is_dir() else root.parent)
+        folder = root if root.is_dir() else root.parent
+        super().__init__(samples, reading, classes=CLASSES, root=folder, on_error=on_error)
 
 
 def has_folders(root: str | PathLike) -> bool:
-    """Whether N-MNIST lies there as published."""
-    return all((Path(root) / name).is_dir() for name in _FOLDERS.values())
+    """Whether N-MNIST lies there as published, or one of its two halves."""
+    return any((Path(root) / name).is_dir() for name in _FOLDERS.values())
 
 
 def _listed(root: Path) -> list[tuple[Path, int]]:
     """(path, digit) of every line of one list, or of the lists of a folder."""
     if not root.is_dir():
         return [_required(root, number, sample) for number, sample in _lines(root)]
+    if any((root / digit).is_dir() for digit in CLASSES):
+        return folder_samples(root, CLASSES)[1]
     samples = []
     for path in sorted(root.glob("*.txt")):
         lines = _lines(path)

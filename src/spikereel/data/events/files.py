@@ -173,12 +173,10 @@ class EventFiles(EventItems):
         on_error: Literal["raise", "skip"] = "raise",
     ):
         super().__init__(reading)
-        if on_error not in ("raise", "skip"):
-            raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
-        self.root, self.sensor, self.classes, self.samples = root, sensor, tuple(classes), list(samples)
-        self.skipped: list[tuple[Path, str]] = []
-        if on_error == "skip":
-            self._drop_bad()
+        self.root, self.sensor, self.classes = root, sensor, tuple(classes)
+        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor)
+        good = set(paths)
+        self.samples = [(path, label) for path, label in samples if path in good]
         self.labels = [label for _, label in self.samples]
 
     def events(self, index: int) -> Events:
@@ -188,18 +186,6 @@ class EventFiles(EventItems):
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
         return fingerprint(self.root, [(path, label) for path, label in self.samples])
-
-    def _drop_bad(self) -> None:
-        good = []
-        for path, label in self.samples:
-            try:
-                read_events(path, sensor=self.sensor)
-                good.append((path, label))
-            except DataError as error:
-                self.skipped.append((path, str(error)))
-        self.samples = good
-        if not good:
-            raise DataError(f"{self.root}: none of {len(self.skipped)} files is good; first: {self.skipped[0][1]}")
 
 
 class EventFolder(EventFiles):
@@ -221,6 +207,29 @@ class EventFolder(EventFiles):
     ):
         names, samples = folder_samples(Path(root), classes)
         super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+
+
+def good_files(
+    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None
+) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
+
+    Errors: ConfigError for another `on_error`; DataError where none is good.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
+    if on_error == "raise":
+        return list(paths), []
+    good, bad = [], []
+    for path in paths:
+        try:
+            read_events(path, sensor=sensor)
+            good.append(path)
+        except DataError as error:
+            bad.append((path, str(error)))
+    if bad and not good:
+        raise DataError(f"{bad[0][0].parent}: none of {len(bad)} files is good; first: {bad[0][1]}")
+    return good, bad
 
 
 def fingerprint(root: Path, items: Sequence[tuple]) -> str:

@@ -1,6 +1,7 @@
 """DVS128-Gesture (Amir et al. 2017): 11 gestures of 29 people before a DVS128, under up to 5 lightings."""
 
 import csv
+import io
 import os
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from spikereel.data.events.arrays import read_npz
-from spikereel.data.events.files import EventItems, EventReading, fingerprint
+from spikereel.data.events.files import EventItems, EventReading, fingerprint, good_files
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError, DataError
@@ -52,6 +53,8 @@ class DVS128Gesture(EventItems):
     A recording is read once for many rows: the last one stays in memory, and with `cache`, a folder, every row of it is
     written there as an NPZ file the first time (some 13 bytes an event) and read from there ever after. Give one
     wherever items are shuffled, or every item reads a whole recording.
+    `on_error="skip"`: all recordings are read once at construction; the rows of bad ones leave the dataset, which has
+    them in `skipped` as (path, reason).
     Errors: DataError for a missing file, a row that makes no sense, with its line, and a row without events.
     """
 
@@ -64,6 +67,7 @@ class DVS128Gesture(EventItems):
         *,
         split: Literal["train", "test"] = "train",
         cache: str | PathLike | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ):
         super().__init__(reading)
         if split not in ("train", "test"):
@@ -71,6 +75,7 @@ class DVS128Gesture(EventItems):
         self.root, self.split = Path(root), split
         self.cache = None if cache is None else Path(cache)
         recordings = _recordings(self.root / f"trials_to_{split}.txt")
+        recordings, self.skipped = good_files(recordings, on_error)
         self.trials = [trial for path in recordings for trial in _trials(path)]
         self.labels = [trial.label for trial in self.trials]
         self._last: Events | None = None
@@ -107,15 +112,16 @@ class DVS128Gesture(EventItems):
     def _cached(self, trial: Trial) -> Path:
         """Named for all that its content depends on."""
         assert self.cache is not None
-        size = trial.path.stat().st_size
-        return self.cache / f"{trial.path.stem}_{size}_{trial.start_us}_{trial.stop_us}.npz"
+        file = trial.path.stat()
+        version = f"{file.st_size}_{file.st_mtime_ns}"
+        return self.cache / f"{trial.path.stem}_{version}_{trial.start_us}_{trial.stop_us}.npz"
 
 
 def _recordings(path: Path) -> list[Path]:
     """The recordings that a list names, in its order."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder of DVS128-Gesture as published")
-    names = path.read_text(encoding="utf-8").split()
+    names = _text(path).split()
     if not names:
         raise DataError(f"{path}: lists no recordings; copy it again")
     for name in names:
@@ -129,14 +135,20 @@ def _trials(recording: Path) -> list[Trial]:
     path = recording.with_name(f"{recording.stem}_labels.csv")
     if not path.is_file():
         raise DataError(f"{path}: no such label file; copy it from the dataset")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
-        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-            raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; copy it again")
-        trials = [_trial(path, rows.line_num, row, recording) for row in rows]
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""), skipinitialspace=True)
+    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+        raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; copy it again")
+    trials = [_trial(path, rows.line_num, row, recording) for row in rows]
     if not trials:
         raise DataError(f"{path}: has no rows; copy it again")
     return trials
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; copy it from the dataset") from error
 
 
 def _trial(path: Path, line: int, row: dict[str, str], recording: Path) -> Trial:

@@ -41,10 +41,10 @@ class HARDVS(EventFiles):
 def _samples(path: Path) -> list[tuple[Path, int]]:
     samples = []
     for number, line in read_lines(path, "the lists of HARDVS, lines 'path label'"):
-        name, *_, label = fields = line.split()
-        if not 2 <= len(fields) <= 3 or not label.isdecimal() or int(label) >= _CLASSES:
+        fields = line.split()
+        if not 2 <= len(fields) <= 3 or not fields[-1].isdecimal() or int(fields[-1]) >= _CLASSES:
             raise DataError(f"{path}:{number}: {line!r} is not 'path label' with a label of 0 to 299; correct it")
-        samples.append((_recording(path, number, path.parent / name), int(label)))
+        samples.append((_recording(path, number, path.parent / fields[0]), int(fields[-1])))
     return samples
 
 

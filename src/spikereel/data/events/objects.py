@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.events.files import EventItems, EventReading, fingerprint
+from spikereel.data.events.files import EventItems, EventReading, fingerprint, good_files
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError, DataError
@@ -30,8 +30,8 @@ class DVS128Objects(EventItems):
     rest below half a second is left out, and so is a window without events. In training (`reading.train`) an item is a
     random half second of its window and the next one. Classes are `classes` if given, else those of the dataset; names
     are compared without regard to case.
-    All recordings are kept in memory, 13 bytes an event. Errors: DataError for a folder without recordings, and one of
-    an object that is no class.
+    All recordings are kept in memory, 13 bytes an event. `on_error` as in `EventFiles`. Errors: DataError for a folder
+    without recordings, and one of an object that is no class; ConfigError for a reading with `bin_us`.
     """
 
     def __init__(
@@ -41,7 +41,10 @@ class DVS128Objects(EventItems):
         *,
         part: Literal["earlier", "later", "all"] = "all",
         classes: Sequence[str] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ):
+        if reading.bin_us:
+            raise ConfigError(f"bin_us is {reading.bin_us}: windows are of {WINDOW_US} us here; choose the bins alone")
         super().__init__(replace(reading, window_us=WINDOW_US))
         if part not in ("earlier", "later", "all"):
             raise ConfigError(f"part is {part!r}: choose 'earlier', 'later' or 'all'")
@@ -49,8 +52,11 @@ class DVS128Objects(EventItems):
         self.windows: list[tuple[Path, int, int]] = []  # recording, start and end of what an item may reach, in us
         self.labels = []
         self._recordings: dict[Path, Events] = {}
-        for path, label in _recordings(self.root, self.classes):
-            events = self._recordings[path] = read_events(path)
+        label_of = dict(_recordings(self.root, self.classes))
+        paths, self.skipped = good_files(list(label_of), on_error)
+        for path in paths:
+            label, events = label_of[path], read_events(path)
+            self._recordings[path] = events
             for start, stop in _windows(events, part, reach=2 if reading.train else 1):
                 self.windows.append((path, start, stop))
                 self.labels.append(label)
