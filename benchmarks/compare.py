@@ -138,7 +138,9 @@ def folds(options: argparse.Namespace) -> dict[str, Any]:
     if not options.root:
         sys.exit("folds needs --root FOLDER, the clips of the recipe")
     runs = {
-        ("folds", options.recipe, fold): (options.recipe, [f"data.root={options.root}", f"data.fold={fold}"])
+        ("folds", options.recipe, fold): (
+            options.recipe, [f"data.root={options.root}", f"data.fold={fold}", *options.set]
+        )
         for fold in options.folds
     }
     rows = [{"fold": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
@@ -282,6 +284,7 @@ def main() -> None:
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
         sub.add_argument("--recipe", default="utd_mhad_action", help="of folds")
         sub.add_argument("--root", help="folder of the clips of that recipe")
+        sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of that recipe")
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
         sub.add_argument("--camvid", help="folder of CamVid, which has train/ and trainannot/")
         sub.add_argument("--held-out", default="0001TP", help="the sequence of CamVid that is judged on")

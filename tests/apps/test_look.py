@@ -10,7 +10,7 @@ from spikereel.apps.annotate import annotate
 from spikereel.apps.look import look
 from spikereel.apps.predict import predict
 from spikereel.data.events.objects import WINDOW_US
-from spikereel.data.video import probe
+from spikereel.data.video import probe, read_frames
 from spikereel.data.write import write_video
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, create_model
@@ -18,7 +18,7 @@ from spikereel.train.clips import build_dataset, channels_of
 from spikereel.train.config import DataSpec
 
 DIGITS = DataSpec(kind="nmnist", frames=3, size=34)
-DEPTH = DataSpec(kind="utd_mhad", frames=4, size=24, depth_motion=True, depth_history=0.2)
+DEPTH = DataSpec(kind="utd_mhad", frames=4, size=24, trails=0.2)
 
 
 @pytest.fixture
@@ -116,6 +116,20 @@ def test_simulated_events_are_those_of_the_data_set_and_called_so(tmp_path):
     assert seen.notes == ("events simulated from rgb",)
     assert seen.indices == (2, 4, 6, 8)
     assert torch.equal(look(expected, spec, 2).views[0][:, 0], expected)
+
+
+def test_trails_are_those_of_the_data_set(tmp_path):
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    frames = torch.randint(0, 256, (20, 3, 32, 48), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    path = tmp_path / "videos" / "a" / "a.mp4"
+    write_video(path, frames, 25)
+    spec = DataSpec(kind="folder", root=str(tmp_path / "videos"), frames=4, size=32, trails=0.2, stride=2, clips=2)
+    seen = look(path, spec, 3)
+    assert torch.equal(torch.stack(seen.views)[:, :, 0], build_dataset(spec, "test", views=True)[0][0])
+    # arrays are taken at 25 frames a second
+    assert torch.equal(look(read_frames(path, range(20)), spec, 3).views[0], seen.views[0])
+    three = look(path, spec, 3, views=1)
+    assert torch.equal(three.views[0][:, 0], build_dataset(spec, "test")[0][0])
 
 
 def test_sources_of_another_kind_are_refused(digit, action, tmp_path):

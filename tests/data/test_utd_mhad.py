@@ -1,12 +1,10 @@
 """UTD-MHAD in both layouts, pictures of people, splits by subject; and the real clips."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
-from spikereel.data.utd_mhad import RATE, UTDMHAD, DepthReading, _times, past, picture, read_clip
+from spikereel.data.utd_mhad import UTDMHAD, DepthReading, _times, picture, read_clip
 from spikereel.errors import ConfigError, DataError
 
 READING = DepthReading(frames=4, size=24)
@@ -68,14 +66,6 @@ def test_items(root):
     assert len(UTDMHAD(root, READING, subjects=(1, 3))) == 4
     with pytest.raises(DataError, match=r"no clips of subjects \[7\]"):
         UTDMHAD(root, READING, subjects=(7,))
-
-
-def test_the_past_fades():
-    step = torch.tensor([0.0, 1, 1, 1, 0])[:, None]
-    kept = math.exp(-1 / (RATE * 0.1))
-    expected = [0, 0, 1 - kept, 1 - kept**2, 1 - kept**3]
-    assert past(step, 0.1)[:, 0].tolist() == pytest.approx(expected, abs=1e-6)
-    assert torch.equal(past(step + 7, 1e-3)[1:], (step + 7)[:-1])  # of a short memory, the frame before is left
 
 
 def test_history_sees_what_moved_between_the_frames_of_a_clip(root):

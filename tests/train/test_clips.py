@@ -292,8 +292,16 @@ def test_subjects_are_left_out(depth_clips):
         spec = replace(depth_clips, depth_motion=motion)
         assert build_dataset(spec, "test")[0][0].shape == (4, channels, 32, 32)
         assert channels_of(spec) == channels
+    assert channels_of(replace(depth_clips, trails=0.3)) == 3
+    assert build_dataset(replace(depth_clips, trails=0.3), "test")[0][0].shape == (4, 3, 32, 32)
     with pytest.raises(ConfigError, match=r"data\.fold is 7: .* 1, 2, 3"):
         build_dataset(replace(depth_clips, fold=7), "train")
+
+
+def test_trails_are_for_videos_and_depth():
+    for options in ({}, {"kind": "nmnist"}, {"simulate": 0.2}):
+        with pytest.raises(ConfigError, match=r"data\.(trails|simulate) is for videos"):
+            build_dataset(replace(DATA, trails=0.3, **options), "test")
 
 
 def test_official_protocol_of_subjects(depth_clips):

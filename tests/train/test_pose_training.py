@@ -198,8 +198,8 @@ def test_data_without_poses():
         build_pose_dataset(DataSpec(), "train")
     with pytest.raises(ConfigError, match="modality is rgb"):
         build_pose_dataset(dataclasses.replace(FIGURE, modality="rgb"), "train")
-    with pytest.raises(ConfigError, match="depth_history is for actions"):
-        build_pose_dataset(dataclasses.replace(FIGURE, depth_history=0.3), "train")
+    with pytest.raises(ConfigError, match=r"data\.trails and data\.time_warp are for actions"):
+        build_pose_dataset(dataclasses.replace(FIGURE, trails=0.3), "train")
 
 
 def test_a_network_learns_one_clip():

@@ -13,8 +13,10 @@ from spikereel.data.events.objects import WINDOW_US
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.folder import SUFFIXES as VIDEOS
+from spikereel.data.folder import USUAL_FPS
 from spikereel.data.motion import events_from, time_surface
 from spikereel.data.npz import load_arrays
+from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.utd_mhad import RATE, depth_clip, picture, read_depth
 from spikereel.data.video import VideoInfo, glance, read_frames, sample_indices
@@ -69,10 +71,9 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
         raise DataError(f"{video.name}: has {video.channels} channels, this model takes {channels}")
-    if simulated and spec.simulate is None:
-        views_of, note = _drawn, SIMULATED[spec.modality]
-    else:
-        views_of, note = _simulated if simulated else _plain, SIMULATED["events"]
+    views_of, note = _trailed if spec.trails else _plain, SIMULATED["events"]
+    if simulated:
+        views_of, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
     return Look(
         name=video.name, info=video.info, clips=clips, notes=(note,) if simulated else (),
         indices=tuple(i for indices in chosen for i in indices[-spec.frames :]),
@@ -177,6 +178,8 @@ class _Source:
     channels: int
     read: Callable[[Sequence[int]], Tensor]
     """uint8 or float [T, C, H, W]."""
+    read_each: Callable[[Sequence[int], Callable[[Tensor], Tensor]], Tensor] | None = None
+    """The same with something done to every frame alone, for sources whose frames may not lie in memory together."""
 
 
 def _open(source: str | PathLike | Tensor) -> _Source:
@@ -196,6 +199,7 @@ def _open(source: str | PathLike | Tensor) -> _Source:
     return _Source(
         name=name, info=info, channels=3,
         read=lambda indices: read_frames(name, known.at_equal_times(indices), known),
+        read_each=lambda indices, each: read_frames(name, known.at_equal_times(indices), known, each=each),
     )  # fmt: skip
 
 
@@ -233,6 +237,17 @@ def _plain(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> It
     """The crops of one clip, each float32 [T, C, size, size]."""
     mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else (0.0, 1.0)
     return _crops(video.read(indices), spec, crops, mean, std)
+
+
+def _trailed(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+    """The crops with trails of what moved; of arrays, which do not say how fast they are, at 25 frames a second."""
+    see = EvalTransform(size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias)
+    each, constant = see.by_frame(), spec.trails * (video.info.fps or USUAL_FPS)
+    assert each is not None
+    numbers = trail_frames(indices, constant)
+    small = video.read_each(numbers, each) if video.read_each else each(video.read(numbers))
+    clip = see.finish(with_trails(small, [i - numbers[0] for i in indices], constant))
+    return clip if crops > 1 else clip[None]
 
 
 def _drawn(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:

@@ -1,6 +1,5 @@
 """UTD-MHAD (Chen, Jafari, Kehtarnavaz 2015): 27 actions of 8 people before a Kinect; depth video and 3D joints."""
 
-import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 
 from spikereel.data.events.files import fingerprint
 from spikereel.data.npz import load_arrays
+from spikereel.data.trails import bent, on_off, past
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
@@ -35,7 +35,6 @@ RATE = 30
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)(?:_depth)?")
 _MARGIN = 1.1  # side of the square around the person, over the longer side of the person's box
 _BACKGROUND = 0.05  # the smallest value of a person; the background is 0
-_FULL_MOTION = 0.2  # change of the picture that counts as 1
 _TRIM = 0.1  # of the clip at most that training leaves out at either end
 _BEND = 0.5  # of the speed that training adds at one end and takes from the other, at most
 
@@ -58,7 +57,7 @@ class DepthReading:
         if min(self.frames, self.size) < 1 or min(self.history, self.shift, self.rotate, self.zoom, self.seed) < 0:
             raise ConfigError(f"{self}: frames and size are at least 1, the others not below 0")
         if self.history and not self.motion:
-            raise ConfigError(f"a history of {self.history} s is one of motion; give data.depth_motion=true as well")
+            raise ConfigError(f"a history of {self.history} s is one of motion; give motion=True as well")
 
 
 class UTDMHAD(Dataset):
@@ -179,7 +178,7 @@ def _pictures(depth: np.ndarray, how: DepthReading) -> Tensor:
     """All frames, with what a history makes of them: uint8 [N, C, size, size]."""
     pictures = picture(depth, how.size)[:, None]
     if how.motion and how.history:
-        pictures = torch.cat([pictures, *_on_off(pictures - past(pictures, how.history))], dim=1)
+        pictures = torch.cat([pictures, *on_off(pictures - past(pictures, RATE * how.history))], dim=1)
     return (pictures * 255).round().to(torch.uint8)
 
 
@@ -193,7 +192,7 @@ def _clip(pictures: Tensor, how: DepthReading, generator: np.random.Generator | 
     chosen = tuple(times[1:].tolist())
     if not how.motion or how.history:
         return video[1:], chosen
-    return torch.cat([video[1:], *_on_off(video[1:] - video[:-1])], dim=1), chosen
+    return torch.cat([video[1:], *on_off(video[1:] - video[:-1])], dim=1), chosen
 
 
 def picture(depth: np.ndarray, size: int) -> Tensor:
@@ -225,33 +224,11 @@ def square(person: np.ndarray) -> tuple[int, int, int]:
     return top, left, side
 
 
-def past(pictures: Tensor, seconds: float) -> Tensor:
-    """Mean of all frames before each of [T, ...], weighted by exp(-age / seconds), as if the first had always been.
-
-    A picture minus this is a high-pass filter in time: what moved leaves a trail that fades.
-    """
-    kept, mean, means = math.exp(-1 / (RATE * seconds)), pictures[0], []
-    for now in pictures:
-        means.append(mean)
-        mean = torch.lerp(now, mean, kept)
-    return torch.stack(means)
-
-
-def _on_off(change: Tensor) -> tuple[Tensor, Tensor]:
-    """What came closer and what went away, each from 0 to 1."""
-    change = change / _FULL_MOTION
-    return change.clamp(0, 1), (-change).clamp(0, 1)
-
-
 def _times(total: int, frames: int, generator: np.random.Generator | None) -> Tensor:
     """Which frames of a video make a clip: spread evenly over it; in training without some of its ends, and faster at
     one than at the other."""
-    even = torch.linspace(0, 1, frames)
-    if generator is None:
-        return (even * (total - 1)).round().long()
-    start, stop = generator.uniform(0, _TRIM, 2)
-    bent = even + generator.uniform(-_BEND, _BEND) * even * (1 - even)
-    return ((start + (1 - stop - start) * bent) * (total - 1)).round().long()
+    start, stop, bend = (0.0,) * 3 if generator is None else generator.uniform([0, 0, -_BEND], [_TRIM, _TRIM, _BEND])
+    return (bent(frames, start, stop, bend) * (total - 1)).round().long()
 
 
 def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -> Tensor:

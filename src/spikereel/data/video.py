@@ -58,13 +58,13 @@ def probe(path: str | PathLike) -> VideoInfo:
         return _info(path, stream, first, 1 + sum(1 for _ in frames))
 
 
-def glance(path: str | PathLike) -> tuple[VideoInfo, "Timeline"]:
+def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[VideoInfo, "Timeline"]:
     """What `probe` says, by the index and the first frame alone, and the timeline: for clips of files of any length.
 
-    Damage after the first frame goes unseen. Errors: DataError as `timeline`.
+    Damage after the first frame goes unseen. known: the timeline, for callers that have it. Errors: as `timeline`.
     """
     path = Path(path)
-    known = timeline(path)
+    known = known or timeline(path)
     with opened(path) as stream:
         frame = next(_decoded(path, stream))
         return _info(path, stream, frame, len(known)), known

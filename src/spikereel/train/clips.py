@@ -100,6 +100,8 @@ def build_dataset(
         raise ConfigError(f"data.kind={spec.kind} has poses and no classes; use a recipe of task=pose")
     if spec.kind in MASK_KINDS:
         raise ConfigError(f"data.kind={spec.kind} has masks and no classes of clips; use a recipe of task=segmentation")
+    if spec.trails and (spec.kind == "motion" or sees_recordings(spec)):
+        raise ConfigError(f"data.trails is for videos and depth, and data.kind={spec.kind} has neither; leave it at 0")
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
@@ -107,6 +109,14 @@ def build_dataset(
         return _events(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
+    return _files(spec, split, video_reading(spec, split, seed=seed, views=views, progress=progress), classes)
+
+
+def video_reading(
+    spec: DataSpec, split: Split, *, seed: int = 0, views: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Reading:  # fmt: skip
+    """How the video files of a spec become clips; see `build_dataset`."""
     train = split == "train"
     transform = (
         TrainTransform(
@@ -118,12 +128,11 @@ def build_dataset(
             size=spec.size, crops=spec.crops if views else 1, mean=spec.mean, std=spec.std, antialias=spec.antialias
         )
     )  # fmt: skip
-    reading = Reading(
+    return Reading(
         frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
-        cache=_cache(spec, train),
+        cache=_cache(spec, train), trails=spec.trails, time_warp=spec.time_warp if train else 0.0,
     )  # fmt: skip
-    return _files(spec, split, reading, classes)
 
 
 def sees_recordings(spec: DataSpec) -> bool:
@@ -210,7 +219,7 @@ def channels_of(spec: DataSpec) -> int:
     if spec.kind == "mmhpsd" and spec.modality == "events":
         return SLICES
     if spec.kind in ("figure", "mmhpsd", "utd_mhad") and spec.modality != "events":
-        return 3 if spec.depth_motion else 1
+        return 3 if spec.depth_motion or spec.trails else 1
     events = spec.kind in EVENT_KINDS or spec.modality in ("events", "surface")
     return 2 if events else 3
 
@@ -370,7 +379,7 @@ def _simulated(
     progress: Callable[[int, int], None] | None,
 ) -> LabelledClips:  # fmt: skip
     """Simulated events between the frames of clips, one frame more than time bins."""
-    if spec.kind in EVENT_KINDS or spec.modality != "rgb" or spec.depth_motion:
+    if spec.kind in EVENT_KINDS or spec.modality != "rgb" or spec.depth_motion or spec.trails:
         raise ConfigError(f"data.simulate is for videos: data.kind={spec.kind} with these options is no video")
     assert spec.simulate is not None
     # Pixels in [0, 1].
@@ -383,7 +392,7 @@ def _simulated(
 def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
     """How the depth videos of a spec become clips, changed at random where they are for training."""
     return DepthReading(
-        frames=spec.frames, size=spec.size, motion=spec.depth_motion, history=spec.depth_history,
+        frames=spec.frames, size=spec.size, motion=spec.depth_motion or spec.trails > 0, history=spec.trails,
         train=train, shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
     )  # fmt: skip
 

@@ -93,9 +93,12 @@ class DataSpec:
     depth_motion: bool = False
     """utd_mhad, figure: beside the picture, what came closer (or brighter) and the reverse since the frame before (3
     channels, not 1)."""
-    depth_history: float = 0.0
-    """utd_mhad actions, with depth_motion: seconds; closer and farther than the mean of the past with this time
-    constant, over all frames of the video, instead of the one frame before."""
+    trails: float = 0.0
+    """Videos and utd_mhad actions: seconds; beside the picture, which of videos is grey then, where it is brighter (or
+    closer) and darker than the mean of its past with this time constant, over all frames of the video (3 channels)."""
+    time_warp: float = 0.0
+    """Training on videos: up to this share faster at one end of the clip and slower at the other, and up to a tenth of
+    it left out at either end."""
     smpl: str | None = None
     """model.body=smpl: the file of the body model, your own copy."""
     mean: tuple[float, ...] = (0.5,)

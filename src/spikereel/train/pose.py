@@ -45,8 +45,8 @@ def build_pose_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -> PoseCl
     build = {"figure": _figure, "utd_mhad": _utd_mhad, "mmhpsd": _mmhpsd}.get(spec.kind)
     if build is None:
         raise ConfigError(f"data.kind={spec.kind} has no poses; choose figure, utd_mhad or mmhpsd")
-    if spec.depth_history:
-        raise ConfigError("data.depth_history is for actions; a pose sees the frames that it stands in")
+    if spec.trails or spec.time_warp:
+        raise ConfigError("data.trails and data.time_warp are for actions; a pose sees the frames that it stands in")
     return build(spec, split, seed)
 
 

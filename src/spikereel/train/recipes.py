@@ -42,9 +42,11 @@ def ut_interaction() -> Recipe:
     return Recipe(
         name="ut_interaction",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
-        data=DataSpec(kind="ut_interaction", frames=12, size=64, crop_area=(0.6, 1.0), flip=True),
+        data=DataSpec(
+            kind="ut_interaction", frames=12, size=48, trails=0.33, time_warp=0.5, crop_area=(0.6, 1.0), flip=True
+        ),
         optim=OptimSpec(
-            lr=3e-3, epochs=60, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=54
+            lr=3e-3, epochs=120, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=54
         ),
         run=RunSpec(validate_every=10),
     )
@@ -66,7 +68,7 @@ def utd_mhad_action() -> Recipe:
         name="utd_mhad_action",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, neuron="ilif"),
         data=DataSpec(
-            kind="utd_mhad", frames=12, size=48, depth_motion=True, depth_history=0.33, shift=4, rotate=8.0, zoom=0.2,
+            kind="utd_mhad", frames=12, size=48, trails=0.33, shift=4, rotate=8.0, zoom=0.2,
             workers=0,
         ),
         optim=OptimSpec(

@@ -36,6 +36,8 @@ def build_segmentation_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -
         raise ConfigError(f"data.kind={spec.kind} has no masks; choose one of {', '.join(BUILD)}")
     if spec.modality != "rgb" and spec.kind != "motion":
         raise ConfigError(f"data.modality is {spec.modality}: {spec.kind} has rgb")
+    if spec.trails or spec.time_warp:
+        raise ConfigError("data.trails and data.time_warp are for actions; masks are of the frames as they are")
     return build(spec, split, seed)
 
 

@@ -79,7 +79,9 @@ def _predict(options: argparse.Namespace) -> None:
         for note in prediction.notes:
             console.print(note, style="dim", markup=False)
         write_json(out / f"{name}.json", prediction.to_json())
-        if not options.no_video and (prediction.shown is not None or not prediction.path.endswith(".npy")):
+        if prediction.clips > 1:
+            console.print(f"written: {out / name}.json; a video shows one clip: --views 1", markup=False)
+        elif not options.no_video and (prediction.shown is not None or not prediction.path.endswith(".npy")):
             rate = prediction.info.fps if prediction.info.codec == "depth" else None
             film = prediction.path if prediction.shown is None else prediction.shown
             annotate(out / f"{name}.mp4", prediction, film, fps=rate)
