@@ -1,5 +1,5 @@
 """Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
-`... folds --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
+`... folds --root FOLDER`, `... linear --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -43,6 +43,8 @@ SEGMENTATION = {
 HEADLINES = {"top1": "{:.1f} %", "root_mpjpe": "{:.1f} mm", "miou": "{:.1f} % mIoU"}
 RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
 """Pixels, and the penalty in shares of the mean square of an input."""
+ENERGY_GRID, ENERGY_FRAMES = 8, 33
+"""Cells a side that motion energy is summed in, and frames that it is taken from."""
 
 
 def attention(options: argparse.Namespace) -> dict[str, Any]:
@@ -134,21 +136,105 @@ def segmentation(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def folds(options: argparse.Namespace) -> dict[str, Any]:
-    """A recipe of actions, once for every person or sequence left out, which its last weights are judged on."""
+    """A recipe of actions, once for every person or sequence left out, which its last weights are judged on; and on the
+    same clips a ridge regression from motion energy, which needs all folds."""
     if not options.root:
         sys.exit("folds needs --root FOLDER, the clips of the recipe")
     runs = {
         ("folds", options.recipe, fold): (
-            options.recipe, [f"data.root={options.root}", f"data.fold={fold}", *options.set]
+            options.recipe,
+            [f"data.root={options.root}", f"data.fold={fold}", *options.set],
         )
         for fold in options.folds
     }
     rows = [{"fold": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
     for row in rows:
         print("left out {fold:2}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
-    mean = statistics.fmean(row["top1"] for row in rows)
-    print(f"mean {mean:.1f} %")
-    return {"recipe": options.recipe, "rows": rows, "mean_top1": mean}
+    ridge = _energy_ridge(options.recipe, options.root, options.folds) if len(options.folds) > 1 else {}
+    for fold, top1 in ridge.items():
+        print(f"left out {fold:2}  {top1:5.1f} %  ridge regression from motion energy")
+    means = {
+        name: statistics.fmean(x)
+        for name, x in (("top1", [row["top1"] for row in rows]), ("ridge", ridge.values()))
+        if x
+    }
+    print(", ".join(f"mean {name} {mean:.1f} %" for name, mean in means.items()))
+    return {
+        "recipe": options.recipe,
+        "rows": rows,
+        "mean_top1": means["top1"],
+        "ridge": ridge,
+        "mean_ridge": means.get("ridge"),
+    }
+
+
+def linear(options: argparse.Namespace) -> dict[str, Any]:
+    """Ridge regression on the split of a recipe of events: from how many events every pixel has."""
+    from spikereel.config import override
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.recipes import get_recipe
+
+    off = ["shift", "rotate", "zoom", "drop", "polarity_flip", "jitter_us"]
+    changes = [f"data.root={options.root}", "data.flip=false", *(f"data.{name}=0" for name in off)]
+    spec = override(get_recipe(options.recipe), changes).data
+    train, val = (
+        _inputs(build_dataset(spec, split), lambda video: video.mean(0).flatten()) for split in ("train", "val")
+    )
+    top1 = _ridge(train, val)
+    print(f"{options.recipe}: {top1:.1f} % of {len(val[1])}, ridge regression from counts of events")
+    return {"recipe": options.recipe, "top1": top1, "trained_on": len(train[1]), "judged_on": len(val[1])}
+
+
+def _energy_ridge(name: str, root: str, folds: list[int]) -> dict[int, float]:
+    """Top-1 in % on every fold of a ridge regression that sees where in the picture something moved, in each third of
+    the time.
+
+    Trained on the clips of all other folds, which have to be all that there are for this to be the recipe's own split.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    from spikereel.config import override
+    from spikereel.train.clips import build_dataset
+    from spikereel.train.recipes import get_recipe
+
+    def energy(video: torch.Tensor) -> torch.Tensor:
+        thirds = video.diff(dim=0).abs().mean(1).tensor_split(3)
+        return torch.cat([F.adaptive_avg_pool2d(third.mean(0)[None], ENERGY_GRID).flatten() for third in thirds])
+
+    plain = ["data.trails=0", f"data.frames={ENERGY_FRAMES}"]
+    parts = {}
+    for fold in folds:
+        spec = override(get_recipe(name), [f"data.root={root}", f"data.fold={fold}", *plain]).data
+        parts[fold] = _inputs(build_dataset(spec, "val"), energy)
+    outcome = {}
+    for fold, part in parts.items():
+        x, y = zip(*(others for other, others in parts.items() if other != fold), strict=True)
+        outcome[fold] = _ridge((torch.cat(x), torch.cat(y)), part)
+    return outcome
+
+
+def _inputs(clips: Any, of: Any) -> tuple[Any, Any]:
+    """Features [N, F] and labels [N] of all clips."""
+    import torch
+
+    items = [clips[i] for i in range(len(clips))]
+    return torch.stack([of(video) for video, _ in items]), torch.tensor([label for _, label in items])
+
+
+def _ridge(train: tuple[Any, Any], test: tuple[Any, Any]) -> float:
+    """Top-1 in % of a ridge regression of the classes from standardised features."""
+    import torch
+    from torch.nn import functional as F
+
+    classes = int(max(train[1].max(), test[1].max())) + 1
+    spread, middle = torch.std_mean(train[0], dim=0)
+    x, seen = ((z - middle) / spread.clamp(min=1e-6) for z in (train[0], test[0]))
+    target = F.one_hot(train[1], classes).float()
+    gram = x @ x.T
+    gram.diagonal().add_(RIDGE_WEIGHT * gram.diagonal().mean())
+    guess = seen @ (x.T @ torch.linalg.solve(gram, target - target.mean(0))) + target.mean(0)
+    return 100 * float((guess.argmax(1) == test[1]).float().mean())
 
 
 def _plain(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:
@@ -273,7 +359,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families, folds, pose, segmentation):
+    for run in (attention, families, folds, linear, pose, segmentation):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -299,7 +385,7 @@ def main() -> None:
     if options.run is one:
         print(json.dumps(outcome))
     else:
-        of = f"_{options.recipe}" if options.run is folds else ""
+        of = f"_{options.recipe}" if options.run in (folds, linear) else ""
         save(f"compare_{options.run.__name__}{of}", outcome, script="compare.py")
 
 
