@@ -10,11 +10,8 @@ import io
 import json
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,12 +21,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from spikereel.data.shard_index import INDEX, VERSION, is_sample_name, read_index, read_part
 from spikereel.errors import ConfigError, DataError
 
-INDEX = "index.json"
 SHARD_BYTES = 64 << 20
 
-_VERSION = 1
 _PLAN = "plan.sha256"  # says what the shards that are there already are of, while packing goes on
 
 Read = Callable[[Path, np.random.Generator | None], Tensor]
@@ -77,7 +73,7 @@ def pack(
         done += len(members)
         if progress:
             progress(done, len(samples))
-    index = {"version": _VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
+    index = {"version": VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
     _write(out / INDEX, json.dumps(index).encode())
     (out / _PLAN).unlink()
     return index
@@ -91,7 +87,7 @@ class Shards(IterableDataset):
     without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
     samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
     memory. Go on inside an epoch with `set_epoch` and `skip`.
-    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version.
+    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
     """
 
     def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
@@ -104,7 +100,7 @@ class Shards(IterableDataset):
             shuffle,
             seed,
         )
-        index = _read_index(self.source)
+        index = read_index(self.source)
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shards: list[dict[str, Any]] = index["shards"]
         self.samples: int = index["samples"]
@@ -149,7 +145,7 @@ class Shards(IterableDataset):
 
     def read(self, place: str, start: int, stop: int) -> bytes:
         """Bytes of a shard, given by its path or URL. Errors: DataError if it ends before."""
-        data = _part(place, start, stop)
+        data = read_part(place, start, stop)
         if len(data) != stop - start:
             raise DataError(
                 f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
@@ -216,11 +212,14 @@ def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[tu
         path, label = samples[i]
         if not path.is_file():
             raise DataError(f"{path}: no such file; check the source")
+        name = f"{number:08}{path.suffix.lower()}"
+        if not is_sample_name(name) or path.suffix.lower() == ".cls":
+            raise DataError(f"{path}: a sample of shards cannot end in {path.suffix!r}; rename the file")
         size = path.stat().st_size
         if filled and filled + size > shard_bytes:
             shards.append([])
             filled = 0
-        shards[-1].append((f"{number:08}{path.suffix.lower()}", path, size, label))
+        shards[-1].append((name, path, size, label))
         filled += size
     return shards
 
@@ -274,37 +273,3 @@ def _write(path: Path, data: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(data)
     part.replace(path)
-
-
-def _read_index(source: str) -> dict[str, Any]:
-    place = f"{source}/{INDEX}"
-    try:
-        index = json.loads(_part(place))
-        version, shards = index["version"], index["shards"]
-        counted = sum(len(shard["samples"]) for shard in shards)
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{place}: is no index of shards ({error}); pack again") from error
-    if version != _VERSION or counted != index["samples"]:
-        raise DataError(f"{place}: version {version}, {counted} of {index['samples']} samples; pack again")
-    return index
-
-
-def _part(place: str, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes of a file or URL, fewer where it ends before `stop`."""
-    count = -1 if stop is None else stop - start
-    try:
-        if not place.startswith(("http://", "https://")):
-            with Path(place).open("rb") as file:
-                file.seek(start)
-                return file.read(count)
-        asked = {"Range": f"bytes={start}-{stop - 1}"} if stop is not None else {}
-        with urllib.request.urlopen(urllib.request.Request(place, headers=asked), timeout=60) as answer:
-            if answer.status != 206:
-                # A server that knows no ranges sends all.
-                answer.read(start)
-            return answer.read() if count < 0 else answer.read(count)
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
-        raise DataError(f"{place}: cannot be read ({reason}); check the path, or finish packing") from error

@@ -33,7 +33,7 @@ from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.packed import PackedClips
-from spikereel.data.shards import INDEX
+from spikereel.data.shard_index import INDEX
 from spikereel.data.transforms import EvalTransform, TrainTransform, normalise
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
