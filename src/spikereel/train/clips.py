@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
 from spikereel.errors import ConfigError, DataError
+from spikereel.train.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
@@ -176,13 +177,14 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
     """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
     dropped where it is not full.
 
-    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`.
+    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`. Errors of the dataset, such
+    as DataError for a broken file, come out of the workers as they are.
     """
     full = shuffle and len(dataset) >= batch
-    return DataLoader(
-        cast(Dataset, dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+    return CarryingLoader(
+        Carrying(dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
         drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
-        generator=torch.Generator().manual_seed(seed), collate_fn=getattr(dataset, "collate", None),
+        generator=torch.Generator().manual_seed(seed), collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
     )  # fmt: skip
 
 
