@@ -55,6 +55,17 @@ def test_something_test_list_needs_answers(something):
     assert [(p.name, label) for p, label in SomethingV2(something, READING, split="test").samples] == [("7.webm", 1)]
 
 
+def test_something_lists_of_other_encodings(something):
+    answers = something / "labels" / "test-answers.csv"
+    answers.write_bytes("8;caf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"test-answers\.csv: is not UTF-8 text"):
+        SomethingV2(something, READING, split="test")
+    answers.write_bytes("7;Holding something\n".encode("utf-8-sig"))
+    for path in (something / "labels").glob("*.json"):
+        path.write_bytes(path.read_text().encode("utf-8-sig"))
+    assert [(p.name, label) for p, label in SomethingV2(something, READING, split="test").samples] == [("7.webm", 1)]
+
+
 def test_something_missing_videos(something):
     (something / "20bn-something-something-v2" / "30.webm").unlink()
     with pytest.raises(DataError, match=r"30.webm: no such file"):
@@ -72,6 +83,10 @@ def test_something_missing_videos(something):
         ("train", "{}", "not the expected list"),
         ("train", '[{"id": "1", "template": "Flying"}]', "has no known id and template"),
         ("train", '["1"]', "has no known id and template"),
+        ("train", '[{"id": "1", "template": 5}]', "has no known id and template"),
+        ("train", "[" * 100_000, r"train\.json: is not JSON"),
+        ("labels", '{"a": Infinity}', "no table from class to number"),
+        ("labels", '{"a": 0.5}', "no table from class to number"),
     ],
 )
 def test_something_wrong_lists(something, name, text, message):
