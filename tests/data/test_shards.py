@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -134,6 +135,69 @@ def test_packing_goes_on_where_it_stopped(files, tmp_path):
     assert contents(Shards(out)) == everything(files)
     with pytest.raises(DataError, match="finished shards already"):
         pack(files, ("a", "b"), out, shard_bytes=500)
+
+
+@pytest.fixture
+def stopped(files, tmp_path):
+    """A folder in which packing stopped after some shards."""
+
+    def stop(done, total):
+        if done >= 9:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        pack(files, ("a", "b"), out, shard_bytes=500, progress=stop)
+    return out
+
+
+@pytest.mark.parametrize("left", [0, 100, 512, 600, 1024, 10_000])
+def test_a_shard_that_was_cut_is_packed_anew(files, packed, stopped, left):
+    path = stopped / "shard-000001.tar"
+    path.write_bytes(path.read_bytes()[:left])
+    pack(files, ("a", "b"), stopped, shard_bytes=500)
+    assert all(path.read_bytes() == (stopped / path.name).read_bytes() for path in packed.iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda x: 0 * x, lambda x: x[:600] + bytes(len(x) - 600), lambda x: b"ab" + x[2:]])
+def test_a_shard_of_the_right_size_that_is_damaged_is_packed_anew(files, packed, stopped, damage):
+    path = stopped / "shard-000001.tar"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole).ljust(len(whole), b"\0"))
+    pack(files, ("a", "b"), stopped, shard_bytes=500)
+    assert path.read_bytes() == whole
+
+
+def test_packing_that_stopped_while_it_wrote_its_plan_goes_on(files, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "plan.part").write_text("ab")
+    pack(files, ("a", "b"), out, shard_bytes=500)
+    assert contents(Shards(out)) == everything(files)
+    assert all(path.suffix in (".tar", ".json") for path in out.iterdir())
+
+
+def test_files_that_changed_before_packing_went_on(files, stopped):
+    path = files[0][0]
+    before = path.stat()
+    path.write_bytes(bytes(before.st_size))
+    # clocks of file systems are coarse
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 10**7))
+    with pytest.raises(DataError, match="the files changed since"):
+        pack(files, ("a", "b"), stopped, shard_bytes=500)
+
+
+@pytest.mark.parametrize("size", [0, -1, float("nan"), float("inf")])
+def test_sizes_of_shards_that_are_none(files, tmp_path, size):
+    with pytest.raises(ConfigError, match="shard_bytes is"):
+        pack(files, ("a", "b"), tmp_path / "out", shard_bytes=size)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "1.7e308"])
+def test_command_refuses_sizes(files, tmp_path, capsys, size):
+    assert main(["data", "pack", str(tmp_path / "source"), str(tmp_path / "out"), f"--shard-mb={size}"]) == 2
+    assert "--shard-mb is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 class Ranges(SimpleHTTPRequestHandler):

@@ -8,6 +8,7 @@ written last, so a folder without one is not finished.
 import hashlib
 import io
 import json
+import math
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,17 @@ class Sample:
     label: int
 
 
+@dataclass(frozen=True)
+class _Member:
+    """A file to be packed, as it was when packing began."""
+
+    name: str  # key and suffix
+    path: Path
+    size: int  # bytes
+    time: int  # of its last change, ns
+    label: int
+
+
 def pack(
     samples: Sequence[tuple[Path, int]],
     classes: Sequence[str],
@@ -51,11 +63,12 @@ def pack(
     """Write labelled files into shards of about `shard_bytes` in the folder `out`; returns the index.
 
     Samples are spread by a fixed shuffle, so that no shard is of one class. Stopped at any point it goes on, when
-    called again, after the last whole shard. `progress(done, total)` counts samples.
+    called again, after the last whole shard; shards that were cut since are written anew. `progress(done, total)`
+    counts samples.
     Errors: DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
     else; ConfigError for shard_bytes below 1 and an `out` that cannot be written.
     """
-    if shard_bytes < 1:
+    if not 1 <= shard_bytes < math.inf:
         raise ConfigError(f"shard_bytes is {shard_bytes}: it must be at least 1")
     if not samples:
         raise DataError("no files to pack; give a folder with a subfolder per class, or a list")
@@ -65,7 +78,7 @@ def pack(
     for number, members in enumerate(shards):
         path = out / f"shard-{number:06}.tar"
         try:
-            if not path.is_file():
+            if not _is_whole(path, members):
                 _write_shard(path, members)
             entries.append(_entry(path, members))
         except OSError as error:
@@ -205,8 +218,8 @@ class ShardClips(IterableDataset):
         return self.shards.fingerprint()
 
 
-def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[tuple[str, Path, int, int]]]:
-    """What goes into each shard: (name, path, bytes, label)."""
+def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[_Member]]:
+    """What goes into each shard."""
     shards, filled = [[]], 0
     for number, i in enumerate(np.random.default_rng(0).permutation(len(samples)).tolist()):
         path, label = samples[i]
@@ -215,41 +228,47 @@ def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[tu
         name = f"{number:08}{path.suffix.lower()}"
         if not is_sample_name(name) or path.suffix.lower() == ".cls":
             raise DataError(f"{path}: a sample of shards cannot end in {path.suffix!r}; rename the file")
-        size = path.stat().st_size
-        if filled and filled + size > shard_bytes:
+        status = path.stat()
+        if filled and filled + status.st_size > shard_bytes:
             shards.append([])
             filled = 0
-        shards[-1].append((name, path, size, label))
-        filled += size
+        shards[-1].append(_Member(name, path, status.st_size, status.st_mtime_ns, label))
+        filled += status.st_size
     return shards
 
 
-def _begin(out: Path, shards: list, classes: Sequence[str]) -> None:
-    """Make the folder, or see that what it holds is the start of the same."""
-    lines = [f"{name} {path.absolute()} {size} {label}" for shard in shards for name, path, size, label in shard]
+def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> None:
+    """Make the folder, or see that what it holds is the start of the same, of files that have not changed since."""
+    lines = [f"{m.name} {m.path.absolute()} {m.size} {m.time} {m.label}" for shard in shards for m in shard]
     breaks = [len(shard) for shard in shards]
     plan = hashlib.sha256(json.dumps([lines, breaks, list(classes)]).encode()).hexdigest()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not any(out.iterdir()):
+        # Stopped while the plan was written, all there is is a part of it.
+        if all(path == _part_of(out / _PLAN) for path in out.iterdir()):
             _write(out / _PLAN, plan.encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     if (out / INDEX).is_file():
         raise DataError(f"{out}: holds finished shards already; choose an empty folder")
     if not (out / _PLAN).is_file() or (out / _PLAN).read_text() != plan:
-        raise DataError(f"{out}: holds something else than a part of these shards; choose an empty folder")
+        raise DataError(
+            f"{out}: holds something else than a part of these shards, or the files changed since; "
+            "choose an empty folder"
+        )
 
 
-def _write_shard(path: Path, members: list[tuple[str, Path, int, int]]) -> None:
-    part = path.with_suffix(".part")
+def _write_shard(path: Path, members: list[_Member]) -> None:
+    part = _part_of(path)
     with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, source, size, label in members:
-            data = source.read_bytes()
-            if len(data) != size:
-                raise DataError(f"{source}: has {len(data)} bytes, {size} when packing began; pack into another folder")
-            _add(tar, name, data)
-            _add(tar, Path(name).with_suffix(".cls").name, str(label).encode())
+        for member in members:
+            data = member.path.read_bytes()
+            if len(data) != member.size:
+                raise DataError(
+                    f"{member.path}: has {len(data)} bytes, {member.size} when packing began; pack into another folder"
+                )
+            _add(tar, member.name, data)
+            _add(tar, _label_of(member.name), str(member.label).encode())
     part.replace(path)
 
 
@@ -259,17 +278,39 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def _entry(path: Path, members: list[tuple[str, Path, int, int]]) -> dict[str, Any]:
+def _is_whole(path: Path, members: list[_Member]) -> bool:
+    """Whether a shard is there, not cut, and has the members it should."""
+    if not path.is_file() or path.stat().st_size % tarfile.RECORDSIZE:
+        return False
+    try:
+        with tarfile.open(path, "r:") as tar:
+            sizes = {member.name: member.size for member in tar}
+    except tarfile.TarError:
+        return False
+    return all(sizes.get(member.name) == member.size and _label_of(member.name) in sizes for member in members)
+
+
+def _entry(path: Path, members: list[_Member]) -> dict[str, Any]:
     """The row of a shard in the index: file, bytes, sha256, and of each sample name, offset, bytes and label."""
     with tarfile.open(path) as tar:
         places = {member.name: (member.offset_data, member.size) for member in tar}
-    samples = [[name, *places[name], label] for name, _, _, label in members]
+    samples = [[member.name, *places[member.name], member.label] for member in members]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "samples": samples}
 
 
+def _label_of(name: str) -> str:
+    """The member that holds the label of a sample."""
+    return Path(name).with_suffix(".cls").name
+
+
+def _part_of(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_suffix(".part")
+
+
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
+    part = _part_of(path)
     part.write_bytes(data)
     part.replace(path)
