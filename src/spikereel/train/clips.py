@@ -148,7 +148,7 @@ class DataPassport:
     clips: int  # read
     missing: int  # on the official list and not on this disk
     skipped: int  # broken, and left out
-    hash: str  # of all files read, and of the names of missing ones
+    hash: str  # of names, sizes and labels of all files read, not their content, and of the names of missing ones
     simulated: bool  # events made from video, not recorded
 
     def __str__(self) -> str:
