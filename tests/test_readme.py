@@ -8,6 +8,7 @@ import torch
 
 import spikereel
 from spikereel.apps.cli import main
+from spikereel.train.clips import EVENT_KINDS, MASK_KINDS, THREE_LISTS, VIDEO_SETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,6 +50,15 @@ def test_first_example_runs(capsys):
     assert names["logits"].shape == (1, 400)
     assert int(names["state"]["head"]["frames"]) == 3
     assert "as an ANN" in capsys.readouterr().out
+
+
+def test_the_index_of_data_has_every_page():
+    folder = ROOT / "docs" / "data"
+    index = (folder / "README.md").read_text()
+    lines = re.findall(r"^\|.*\]\((\w+\.md)\) \|$", index, re.MULTILINE)
+    assert sorted(lines) == sorted(path.name for path in folder.glob("*.md") if path.name != "README.md")
+    kinds = set(re.findall(r"`(\w+)`", index))
+    assert kinds >= {*VIDEO_SETS, *THREE_LISTS, *MASK_KINDS, *EVENT_KINDS, "folder", "list", "utd_mhad", "mmhpsd"}
 
 
 def test_pictures_are_there():

@@ -169,6 +169,13 @@ def _list(folder, text: str, **options) -> VideoList:
     return VideoList(folder / "list.txt", _reading(), **options)
 
 
+def test_list_with_a_byte_order_mark(folder):
+    expected = _list(folder, "run/a.mp4 1\njump/a clip.MP4 0\n").samples
+    data = _list(folder, "\ufeffrun/a.mp4 1\njump/a clip.MP4 0\n")
+    assert data.samples == expected
+    data[0]
+
+
 def test_list_with_integers(folder):
     data = _list(folder, "run/a.mp4 2\n\njump/a clip.MP4   0\n")
     assert data.classes == ("0", "1", "2")

@@ -72,6 +72,13 @@ def test_lists_in_root_or_in_the_folder_of_the_archive(root):
         (HEAD, "train.csv: lists no clips"),
         ("youtube_id,time_start,time_end,split\nxyz,0,10,test\n", "train.csv: has no labels"),
         (HEAD + "archery,xyz,zero,10,train\n", "train.csv:2: 'zero' to '10' are not seconds"),
+        (HEAD + "archery,xyz,inf,10,train\n", "train.csv:2: 'inf' to '10' are not seconds"),
+        (HEAD + "archery,xyz,0,1e400,train\n", "train.csv:2: '0' to '1e400' are not seconds"),
+        (HEAD + "archery,xyz,-5,10,train\n", "train.csv:2: '-5' to '10' are not seconds"),
+        (HEAD + ",xyz,0,10,train\n", "train.csv:2: has no label"),
+        ("time_start,time_end,youtube_id,label\n0,10,xyz,archery\n0,10,abc\n", "train.csv:3: has no label"),
+        ("time_start,time_end,label,youtube_id\n0,10,archery\n", "train.csv:2: has no youtube_id"),
+        (HEAD + "a" * 200_000 + ",xyz,0,10,train\n", "train.csv:2: field larger than field limit"),
         (HEAD + "archery,xyz\n", "train.csv:2: None to None are not seconds"),
         (
             HEAD + "archery,nothing,0,10,train\n",
@@ -82,6 +89,16 @@ def test_lists_in_root_or_in_the_folder_of_the_archive(root):
 def test_wrong_lists(root, text, message):
     (root / "annotations" / "train.csv").write_text(text)
     with pytest.raises(DataError, match=message):
+        Kinetics(root, READING, split="train")
+
+
+def test_lists_of_other_encodings(root):
+    path = root / "annotations" / "train.csv"
+    expected, text = Kinetics(root, READING, split="train").samples, path.read_text()
+    path.write_bytes(("\ufeff" + text.replace("\n", "\r\n")).encode())  # as Excel saves it
+    assert Kinetics(root, READING, split="train").samples == expected
+    path.write_bytes((HEAD + "caf\xe9,xyz,0,10,train\n").encode("latin-1"))
+    with pytest.raises(DataError, match=r"train\.csv: is not UTF-8 text; take the official list"):
         Kinetics(root, READING, split="train")
 
 

@@ -239,6 +239,10 @@ def bad_line(root):
     (root / "classes.txt").write_text("road 1 2\n")
 
 
+def other_encoding(root):
+    (root / "classes.txt").write_bytes("stra\xdfe 1 2 3\n".encode("latin-1"))
+
+
 def colour_twice(root):
     (root / "classes.txt").write_text("road 1 2 3\nsky 1 2 3\n")
 
@@ -247,6 +251,7 @@ def colour_twice(root):
     ("change", "message"),
     [
         (lose_mask, r"masks.v0: no frame of v0 has a mask"),
+        (other_encoding, r"classes\.txt: is not UTF-8 text"),
         (small_mask, r"masks.v0.00001\.png: is 20 x 10, its frame 00001\.png 48 x 36"),
         (unknown_label, r"00001\.png: holds the label 7.*known: 0 to 2"),
         (void, r"00001\.png: no pixel of this clip has a label"),

@@ -174,6 +174,10 @@ def test_vspw_mistakes(tmp_path):
     (tmp_path / "label_num_dic_final.json").write_text("[1]")
     with pytest.raises(DataError, match="is not JSON of class names"):
         VSPW(tmp_path, ONE, split="val")
+    for name, content in (("label_num_dic_final.json", b'"\xe9"'), ("val.txt", b"\xe9")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}: is not UTF-8 text"):
+            VSPW(tmp_path, ONE, split="val")
 
 
 @pytest.mark.realdata

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -136,6 +137,69 @@ def test_packing_goes_on_where_it_stopped(files, tmp_path):
         pack(files, ("a", "b"), out, shard_bytes=500)
 
 
+@pytest.fixture
+def stopped(files, tmp_path):
+    """A folder in which packing stopped after some shards."""
+
+    def stop(done, total):
+        if done >= 9:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        pack(files, ("a", "b"), out, shard_bytes=500, progress=stop)
+    return out
+
+
+@pytest.mark.parametrize("left", [0, 100, 512, 600, 1024, 10_000])
+def test_a_shard_that_was_cut_is_packed_anew(files, packed, stopped, left):
+    path = stopped / "shard-000001.tar"
+    path.write_bytes(path.read_bytes()[:left])
+    pack(files, ("a", "b"), stopped, shard_bytes=500)
+    assert all(path.read_bytes() == (stopped / path.name).read_bytes() for path in packed.iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda x: 0 * x, lambda x: x[:600] + bytes(len(x) - 600), lambda x: b"ab" + x[2:]])
+def test_a_shard_of_the_right_size_that_is_damaged_is_packed_anew(files, packed, stopped, damage):
+    path = stopped / "shard-000001.tar"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole).ljust(len(whole), b"\0"))
+    pack(files, ("a", "b"), stopped, shard_bytes=500)
+    assert path.read_bytes() == whole
+
+
+def test_packing_that_stopped_while_it_wrote_its_plan_goes_on(files, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "plan.part").write_text("ab")
+    pack(files, ("a", "b"), out, shard_bytes=500)
+    assert contents(Shards(out)) == everything(files)
+    assert all(path.suffix in (".tar", ".json") for path in out.iterdir())
+
+
+def test_files_that_changed_before_packing_went_on(files, stopped):
+    path = files[0][0]
+    before = path.stat()
+    path.write_bytes(bytes(before.st_size))
+    # clocks of file systems are coarse
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 10**7))
+    with pytest.raises(DataError, match="the files changed since"):
+        pack(files, ("a", "b"), stopped, shard_bytes=500)
+
+
+@pytest.mark.parametrize("size", [0, -1, float("nan"), float("inf")])
+def test_sizes_of_shards_that_are_none(files, tmp_path, size):
+    with pytest.raises(ConfigError, match="shard_bytes is"):
+        pack(files, ("a", "b"), tmp_path / "out", shard_bytes=size)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf", "1.7e308"])
+def test_command_refuses_sizes(files, tmp_path, capsys, size):
+    assert main(["data", "pack", str(tmp_path / "source"), str(tmp_path / "out"), f"--shard-mb={size}"]) == 2
+    assert "--shard-mb is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 class Ranges(SimpleHTTPRequestHandler):
     """Files as a server gives them that knows ranges."""
 
@@ -194,6 +258,89 @@ def test_shards_that_lie(packed, files, tmp_path):
     assert not (tmp_path / "new").exists()
     with pytest.raises(ConfigError, match="rank is 2 of 2"):
         Shards(packed, rank=2, world=2)
+
+
+def as_index(change):
+    """An index as text, after `change(index)`, for the tests below."""
+
+    def write(folder):
+        index = json.loads((folder / "index.json").read_text())
+        change(index, index["shards"][0], index["shards"][0]["samples"][0])
+        (folder / "index.json").write_text(json.dumps(index))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.bin", "/evil.bin", "..", ".evil", "", "a/1.bin", "1.a\\b", "1.\0", 5, "1.\ud800"]
+)
+def test_names_in_an_index_that_would_leave_the_folder(packed, name):
+    for change in (
+        lambda i, shard, row: row.__setitem__(0, name),
+        lambda i, shard, row: shard.__setitem__("file", name),
+    ):
+        kept = (packed / "index.json").read_bytes()
+        as_index(change)(packed)
+        with pytest.raises(DataError, match=r"index\.json: .*shard 0: (a sample is named|file is)"):
+            Shards(packed)
+        (packed / "index.json").write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i, shard, row: i.pop("classes"), "classes is None"),
+        (lambda i, shard, row: i.update(classes="ab"), "classes is 'ab'"),
+        (lambda i, shard, row: i.update(classes=[1, 2]), r"classes is \[1, 2\]"),
+        (lambda i, shard, row: i.update(shards=[]), r"shards is \[\]"),
+        (lambda i, shard, row: i.update(shards=[5]), "shard 0: 5 is no table"),
+        (lambda i, shard, row: i.update(version=2), "version 2, not 1"),
+        (lambda i, shard, row: i.update(samples=23.0), r"23 of 23\.0"),
+        (lambda i, shard, row: shard.pop("file"), "shard 0: file is None"),
+        (lambda i, shard, row: shard.pop("sha256"), "shard 0: sha256 is None"),
+        (lambda i, shard, row: shard.update(bytes=2**70), "shard 0: bytes is"),
+        (lambda i, shard, row: shard.update(samples="abc"), "shard 0: samples is 'abc'"),
+        (lambda i, shard, row: row.pop(), r"is not \[name, offset, bytes, label\]"),
+        (lambda i, shard, row: row.__setitem__(1, "a"), "bytes from 'a' on"),
+        (lambda i, shard, row: row.__setitem__(1, -5), "bytes from -5 on"),
+        (lambda i, shard, row: row.__setitem__(2, 10**7), "10000000 bytes from"),
+        (lambda i, shard, row: row.__setitem__(2, True), "True bytes from"),
+        (lambda i, shard, row: row.__setitem__(3, 2), "has the label 2, not 0 to 1"),
+        (lambda i, shard, row: row.__setitem__(3, -1), "has the label -1"),
+        (lambda i, shard, row: row.__setitem__(3, "a"), "has the label 'a'"),
+    ],
+)
+def test_an_index_that_lies(packed, change, message):
+    as_index(change)(packed)
+    with pytest.raises(DataError, match=rf"index\.json: is no index of shards \(.*{message}"):
+        Shards(packed)
+
+
+def test_an_index_that_is_no_json(packed):
+    for text in ("[" * 100_000, "null", "\0", '{"version": 1}'):
+        (packed / "index.json").write_text(text)
+        with pytest.raises(DataError, match=r"index\.json: is no index of shards"):
+            Shards(packed)
+    for url in ("http://[::1", "https://127.0.0.1:99999/", "http://"):
+        with pytest.raises(DataError, match="cannot be read"):
+            Shards(url)
+
+
+def test_a_shard_that_states_more_than_memory(packed):
+    def huge(index, shard, row):
+        shard["bytes"], row[2] = 2**61, 2**60
+
+    as_index(huge)(packed)
+    with pytest.raises(DataError, match="is cut short"):
+        list(Shards(packed))
+
+
+def test_files_that_shards_cannot_name(tmp_path):
+    for name in ("1.cls", "2.a'b"):
+        path = tmp_path / name
+        path.write_bytes(b"1")
+        with pytest.raises(DataError, match="cannot end in"):
+            pack([(path, 0)], ("a",), tmp_path / "out")
 
 
 def test_clips_of_shards(files, packed):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from spikereel.data.folder import Reading
@@ -55,6 +56,17 @@ def test_something_test_list_needs_answers(something):
     assert [(p.name, label) for p, label in SomethingV2(something, READING, split="test").samples] == [("7.webm", 1)]
 
 
+def test_something_lists_of_other_encodings(something):
+    answers = something / "labels" / "test-answers.csv"
+    answers.write_bytes("8;caf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"test-answers\.csv: is not UTF-8 text"):
+        SomethingV2(something, READING, split="test")
+    answers.write_bytes("7;Holding something\n".encode("utf-8-sig"))
+    for path in (something / "labels").glob("*.json"):
+        path.write_bytes(path.read_text().encode("utf-8-sig"))
+    assert [(p.name, label) for p, label in SomethingV2(something, READING, split="test").samples] == [("7.webm", 1)]
+
+
 def test_something_missing_videos(something):
     (something / "20bn-something-something-v2" / "30.webm").unlink()
     with pytest.raises(DataError, match=r"30.webm: no such file"):
@@ -72,6 +84,10 @@ def test_something_missing_videos(something):
         ("train", "{}", "not the expected list"),
         ("train", '[{"id": "1", "template": "Flying"}]', "has no known id and template"),
         ("train", '["1"]', "has no known id and template"),
+        ("train", '[{"id": "1", "template": 5}]', "has no known id and template"),
+        ("train", "[" * 100_000, r"train\.json: is not JSON"),
+        ("labels", '{"a": Infinity}', "no table from class to number"),
+        ("labels", '{"a": 0.5}', "no table from class to number"),
     ],
 )
 def test_something_wrong_lists(something, name, text, message):
@@ -125,12 +141,67 @@ def test_broken_folders_of_pictures(jester):
     folder = jester / "20bn-jester-v1" / "9"
     cut = (folder / "00005.jpg").read_bytes()
     (folder / "00005.jpg").write_bytes(cut[: len(cut) // 2])
+    with pytest.raises(DataError, match=r"9.00005\.jpg: is cut short"):
+        probe(folder)
+    # begins and ends as a JPEG
+    (folder / "00005.jpg").write_bytes(cut[:2] + bytes(300) + cut[-2:])
     with pytest.raises(DataError, match="9: "):
         probe(folder)
     (folder / "00005.jpg").unlink()
     with pytest.raises(DataError, match=r"00005.jpg: no such picture, but 00006.jpg"):
         Jester(jester, READING, split="train")[1]
     assert [path for path, _ in Jester(jester, SKIPPING, split="train").skipped] == [folder]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def cut_with_a_preview(path):
+    """Cut, where the header holds a small picture that is whole."""
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data + data[2:-40])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.write_bytes(b""), r"is empty \(0 bytes\)"),
+        (lambda path: path.write_text("hello"), "is no JPEG"),
+        (cut, "is cut short"),
+        (cut_with_a_preview, "is cut short"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 4, 12])
+def test_pictures_that_are_not_whole_are_named(jester, number, change, message):
+    folder = jester / "20bn-jester-v1" / "9"
+    change(folder / f"{number:05}.jpg")
+    with pytest.raises(DataError, match=rf"9.{number:05}\.jpg: {message}"):
+        Jester(jester, READING, split="train")[1]
+    ((path, reason),) = Jester(jester, SKIPPING, split="train").skipped
+    assert path == folder
+    assert f"{number:05}.jpg: " in reason
+
+
+def test_the_first_picture_is_missing(jester):
+    (jester / "20bn-jester-v1" / "9" / "00001.jpg").unlink()
+    with pytest.raises(DataError, match=r"9.00001\.jpg: no such picture, but 00002\.jpg"):
+        Jester(jester, READING, split="train")[1]
+
+
+def test_what_follows_the_end_of_a_picture_does_no_harm(jester):
+    expected = Jester(jester, READING, split="train")[1][0]
+    for number, more in ((3, b"\0"), (5, bytes(5000))):
+        path = jester / "20bn-jester-v1" / "9" / f"{number:05}.jpg"
+        path.write_bytes(path.read_bytes() + more)
+    assert torch.equal(Jester(jester, READING, split="train")[1][0], expected)
+
+
+def test_numbers_without_zeros(tmp_path):
+    for number in range(1, 13):
+        _pictures(tmp_path / str(number), [number])
+        (tmp_path / str(number) / f"{number:05}.jpg").rename(tmp_path / f"{number}.jpg")
+    assert probe(tmp_path).frames == 12
 
 
 def test_jester_missing_folders(jester):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikereel.data.utd_mhad import UTDMHAD, DepthReading, _times, picture, read_clip
+from spikereel.data.utd_mhad import UTDMHAD, DepthReading, _times, picture, read_clip, read_depth
 from spikereel.errors import ConfigError, DataError
 
 READING = DepthReading(frames=4, size=24)
@@ -152,6 +152,84 @@ def test_files_that_lie(root):
         UTDMHAD(root, READING)
     with pytest.raises(DataError, match="has no clips"):
         UTDMHAD(root / "Depth", READING)
+
+
+def with_first(array, value, dtype):
+    """The array in another type, with one value changed."""
+    array = array.astype(dtype)
+    array[(0,) * array.ndim] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("depth", "message"),
+    [
+        (person() / 1000.0, r"float64, 0 to 2; give whole millimetres"),
+        (person().astype(np.float32), "float32, 0 to 2000"),
+        (with_first(person(), np.nan, np.float32), "float32, nan to nan"),
+        (with_first(person(), -5, np.int32), "int32, -5 to 2000"),
+        (with_first(person(), 65536, np.int64), "int64, 0 to 65536"),
+        (person().astype("U6"), "<U6"),
+        (person() > 0, "bool"),
+        (person().astype(complex), "complex128"),
+    ],
+)
+def test_depth_that_is_no_millimetres(tmp_path, depth, message):
+    path = tmp_path / "a1_s1_t1.npz"
+    np.savez(path, depth=depth, joints=np.zeros((9, 20, 3)))
+    for read in (read_clip, read_depth):
+        with pytest.raises(DataError, match=rf"a1_s1_t1\.npz: depth is {message}"):
+            read(path)
+
+
+def test_depth_of_any_integers(tmp_path):
+    path = tmp_path / "a1_s1_t1.npz"
+    for dtype in (np.int16, np.uint16, np.int64, ">u2"):
+        np.savez(path, depth=person().astype(dtype), joints=np.zeros((9, 20, 3)))
+        for depth in (read_clip(path)[0], read_depth(path)):
+            assert (depth.dtype, depth.tolist()) == (np.uint16, person().tolist())
+            assert depth.dtype.isnative
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(np.nan, np.float32), (np.inf, np.float64), (1e300, np.float64)])
+def test_joints_that_are_not_finite(tmp_path, value, dtype):
+    path, joints = tmp_path / "a1_s1_t1.npz", np.zeros((9, 20, 3), dtype)
+    joints[3, 7, 1] = value
+    np.savez(path, depth=person(), joints=joints)
+    with pytest.raises(DataError, match=r"a1_s1_t1\.npz: joint 7 of frame 3 is NaN"):
+        read_clip(path)
+    np.savez(path, depth=person(), joints=joints.astype("U9"))
+    with pytest.raises(DataError, match=r"a1_s1_t1\.npz: joints are <U9"):
+        read_clip(path)
+
+
+def test_matlab_files(tmp_path):
+    scipy_io = pytest.importorskip("scipy.io")
+    for name in ("Depth", "Skeleton"):
+        (tmp_path / name).mkdir()
+    path, skeleton = tmp_path / "Depth/a1_s1_t1_depth.mat", tmp_path / "Skeleton/a1_s1_t1_skeleton.mat"
+    full = person().repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
+    scipy_io.savemat(skeleton, {"d_skel": np.zeros((20, 3, 9))})
+    for dtype in (np.float64, np.int16, np.uint16):
+        scipy_io.savemat(path, {"d_depth": full.astype(dtype)}, do_compression=True)
+        assert np.array_equal(read_clip(path)[0], person())
+        assert np.array_equal(read_depth(path), person())
+    for depth in (full / 1000.0, with_first(full, np.nan, float), with_first(full, -1, float)):
+        scipy_io.savemat(path, {"d_depth": depth})
+        for read in (read_clip, read_depth):
+            with pytest.raises(DataError, match=r"depth\.mat: depth is float64"):
+                read(path)
+    scipy_io.savemat(path, {"d_depth": full}, do_compression=True)
+    whole = path.read_bytes()
+    for at in (200, 400, 600, 800):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        for read in (read_clip, read_depth):
+            with pytest.raises(DataError, match=r"depth\.mat: cannot be read as MATLAB's d_depth"):
+                read(path)
+    path.write_bytes(whole)
+    scipy_io.savemat(skeleton, {"d_skel": np.full((20, 3, 9), np.nan)})
+    with pytest.raises(DataError, match=r"skeleton\.mat: joint 0 of frame 0 is NaN"):
+        read_clip(path)
 
 
 @pytest.mark.parametrize(

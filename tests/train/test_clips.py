@@ -144,6 +144,46 @@ def test_broken_file_stops_or_is_left_out(tmp_path):
     assert [path for path, _ in clips.skipped] == [bad]
 
 
+def test_a_broken_file_in_a_worker_is_the_same_line(tmp_path):
+    cut_short(video_folder(tmp_path) / KINDS[0] / "1.mp4")
+    messages = []
+    for workers in (0, 1):
+        spec = replace(DATA, kind="folder", root=str(tmp_path), workers=workers)
+        loader = build_loader(build_dataset(spec, "test"), spec, batch=1, shuffle=False)
+        batches = iter(loader)
+        assert next(batches)[0].shape == (1, 4, 3, 32, 32)
+        with pytest.raises(DataError) as caught:
+            next(batches)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "\n" not in messages[0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_a_collate_and_of_others_in_a_worker(workers):
+    class Unequal:
+        classes, collate = (), None
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            if index == 3:
+                raise ZeroDivisionError("a mistake of ours")
+            return index
+
+    def collate(items):
+        raise ConfigError(f"{items} do not go together")
+
+    clips = Unequal()
+    spec = replace(DATA, workers=workers)
+    with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
+        list(build_loader(clips, spec, batch=2, shuffle=False))
+    clips.collate = collate
+    with pytest.raises(ConfigError, match=r"^\[0, 1\] do not go together$"):
+        list(build_loader(clips, spec, batch=2, shuffle=False))
+
+
 def test_files_need_a_root():
     with pytest.raises(ConfigError, match=r"data\.root"):
         build_dataset(replace(DATA, kind="folder"), "train")

@@ -16,6 +16,7 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model
 from spikereel.models.heads import JointPose
 from spikereel.tasks.pose import PoseScore
+from spikereel.train.clips import build_loader
 from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
 from spikereel.train.pose import add_clips, build_pose_dataset, evaluate_pose, start_at_mean
 from spikereel.train.run import train
@@ -124,6 +125,18 @@ def test_utd_mhad_leaves_a_subject_out(tmp_path):
             build_pose_dataset(dataclasses.replace(spec, **change), "train")
     run = train(recipe(tmp_path / "runs", dataclasses.replace(spec, modality="events")))
     assert np.isfinite(run.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_recording_is_one_line(tmp_path, workers):
+    path = tmp_path / "a1_s1_t1.npz"
+    write_clip(path, frames=9, seed=1)
+    spec = DataSpec(kind="utd_mhad", root=str(tmp_path), modality="depth", size=32, frames=4, workers=workers)
+    clips = build_pose_dataset(spec, "test")
+    path.write_bytes(path.read_bytes()[:300])
+    clips._clips.clear()  # what was read while counting frames
+    with pytest.raises(DataError, match=rf"^{path}: cannot be read as arrays [^\n]*$"):
+        list(build_loader(clips, spec, batch=2, shuffle=False))
 
 
 def test_official_subjects_choose_by_recordings_for_training(tmp_path):

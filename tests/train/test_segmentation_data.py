@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spikereel.data.segmentation import IGNORE
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.train.clips import MASK_KINDS, build_dataset, build_loader
 from spikereel.train.config import DataSpec
 from spikereel.train.datasets import training_clips
@@ -79,6 +79,17 @@ def test_batches(tmp_path, workers):
     clips, masks = next(iter(loader))
     assert (clips.shape, masks.shape) == ((3, 2, 3, 20, 30), (3, 2, 20, 30))
     assert (clips.dtype, masks.dtype) == (torch.float32, torch.int64)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_frame_is_one_line(tmp_path, workers):
+    write_camvid(tmp_path)
+    spec = replace(SMALL, kind="camvid", root=str(tmp_path), held_out="A", workers=workers)
+    clips = build_segmentation_dataset(spec, "train")
+    frame = tmp_path / "train" / "B_f00600.jpg"
+    frame.write_bytes(frame.read_bytes()[:300])
+    with pytest.raises(DataError, match=rf"^{frame}: [^\n]*$"):
+        list(build_loader(clips, spec, batch=3, shuffle=True))
 
 
 def test_clips_of_unequal_size_make_a_batch(tmp_path):

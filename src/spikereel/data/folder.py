@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikereel.data.cache import FrameCache
+from spikereel.data.text import read_text
 from spikereel.data.trails import bent, trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video import Timeline, glance, probe, read_frames, sample_indices, timeline
@@ -363,10 +364,7 @@ def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such list; give {form}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; give {form}") from error
+    text = read_text(path, f"give {form}")
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: lists no files; give {form}")

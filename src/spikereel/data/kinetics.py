@@ -1,16 +1,17 @@
 """Kinetics-400 and Kinetics-600 (Kay et al. 2017, Carreira et al. 2018): ten-second clips that vanish over time."""
 
-import csv
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 from spikereel.data.folder import Reading, VideoFiles, require_choice, videos_by_name
+from spikereel.data.text import read_rows
 from spikereel.errors import DataError
 
 SPLITS = ("train", "val", "test")
 _LISTS = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}
+_HINT = "take the official list"
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 
 
@@ -22,7 +23,8 @@ class Kinetics(VideoFiles):
     anywhere under root, named `<youtube_id>_<start>_<end>.mp4` with six digits each, as the official crawler does.
     Clips that are listed and not there are no error: they stand in `missing`, and in the fingerprint.
     The classes are the labels of train.csv in alphabetical order, unless given. Errors: DataError for a missing list,
-    with the line's number for a malformed row, for a list without labels, an unknown label, and no clip at all.
+    with the line's number for a row without label, name or seconds, for a list without labels, an unknown label, and no
+    clip at all.
     """
 
     def __init__(
@@ -69,22 +71,26 @@ def _list(root: Path, split: str) -> Path:
 
 def _rows(path: Path, label: str = "label") -> list[tuple[int, str, str]]:
     """(line, label, name of the clip's file without ending) of every row; `label` is the column to take it from."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        columns = set(rows.fieldnames or ())
-        if not columns.issuperset(_COLUMNS):
-            raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; take the official list")
-        if label not in columns:
-            raise DataError(f"{path}: has no labels, as some test lists; judge on another list with split=val")
-        found = [(rows.line_num, row[label], _name(path, rows.line_num, row)) for row in rows]
-    if not found:
-        raise DataError(f"{path}: lists no clips; take the official list")
-    return found
+    (_, columns), *rows = read_rows(path, _HINT) or [(1, [])]
+    if not set(columns).issuperset(_COLUMNS):
+        raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; {_HINT}")
+    if label not in columns:
+        raise DataError(f"{path}: has no labels, as some test lists; judge on another list with split=val")
+    if not rows:
+        raise DataError(f"{path}: lists no clips; {_HINT}")
+    return [(line, *_clip(path, line, dict(zip(columns, row, strict=False)), label)) for line, row in rows]
 
 
-def _name(path: Path, line: int, row: dict[str, str]) -> str:
+def _clip(path: Path, line: int, row: dict[str, str], label: str) -> tuple[str, str]:
+    """The label and the name of a row, which lacks columns where it is short."""
+    start, end = (row.get(column) for column in ("time_start", "time_end"))
     try:
-        start, end = (int(float(row[column])) for column in ("time_start", "time_end"))
-    except (TypeError, ValueError):
-        raise DataError(f"{path}:{line}: {row['time_start']!r} to {row['time_end']!r} are not seconds") from None
-    return f"{row['youtube_id']}_{start:06}_{end:06}"
+        seconds = [int(float(time or "")) for time in (start, end)]
+    except (ValueError, OverflowError):
+        seconds = [-1]
+    if min(seconds) < 0:
+        raise DataError(f"{path}:{line}: {start!r} to {end!r} are not seconds; {_HINT}")
+    for column in (label, "youtube_id"):
+        if not row.get(column):
+            raise DataError(f"{path}:{line}: has no {column}; {_HINT}")
+    return row[label], f"{row['youtube_id']}_{seconds[0]:06}_{seconds[1]:06}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spikereel.data.pictures import PICTURES
 from spikereel.data.segmentation import IGNORE, Colour, LabelSet, MaskClips, MaskedVideo, MaskReading, number_of
+from spikereel.data.text import read_text
 from spikereel.errors import DataError
 
 CLASSES = "classes.txt"
@@ -39,7 +40,7 @@ def read_classes(path: Path) -> LabelSet:
         raise DataError(f"{path}: no such list; write one line `name red green blue` for each class")
     colours: dict[Colour, int] = {}
     names: dict[str, Colour] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "save it as UTF-8").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         *words, red, green, blue = ["", "", "", *line.split()]

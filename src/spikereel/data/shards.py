@@ -8,13 +8,11 @@ written last, so a folder without one is not finished.
 import hashlib
 import io
 import json
+import math
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from spikereel.data.shard_index import INDEX, VERSION, is_sample_name, read_index, read_part
 from spikereel.errors import ConfigError, DataError
 
-INDEX = "index.json"
 SHARD_BYTES = 64 << 20
 
-_VERSION = 1
 _PLAN = "plan.sha256"  # says what the shards that are there already are of, while packing goes on
 
 Read = Callable[[Path, np.random.Generator | None], Tensor]
@@ -44,6 +41,17 @@ class Sample:
     label: int
 
 
+@dataclass(frozen=True)
+class _Member:
+    """A file to be packed, as it was when packing began."""
+
+    name: str  # key and suffix
+    path: Path
+    size: int  # bytes
+    time: int  # of its last change, ns
+    label: int
+
+
 def pack(
     samples: Sequence[tuple[Path, int]],
     classes: Sequence[str],
@@ -55,11 +63,12 @@ def pack(
     """Write labelled files into shards of about `shard_bytes` in the folder `out`; returns the index.
 
     Samples are spread by a fixed shuffle, so that no shard is of one class. Stopped at any point it goes on, when
-    called again, after the last whole shard. `progress(done, total)` counts samples.
+    called again, after the last whole shard; shards that were cut since are written anew. `progress(done, total)`
+    counts samples.
     Errors: DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
     else; ConfigError for shard_bytes below 1 and an `out` that cannot be written.
     """
-    if shard_bytes < 1:
+    if not 1 <= shard_bytes < math.inf:
         raise ConfigError(f"shard_bytes is {shard_bytes}: it must be at least 1")
     if not samples:
         raise DataError("no files to pack; give a folder with a subfolder per class, or a list")
@@ -69,7 +78,7 @@ def pack(
     for number, members in enumerate(shards):
         path = out / f"shard-{number:06}.tar"
         try:
-            if not path.is_file():
+            if not _is_whole(path, members):
                 _write_shard(path, members)
             entries.append(_entry(path, members))
         except OSError as error:
@@ -77,7 +86,7 @@ def pack(
         done += len(members)
         if progress:
             progress(done, len(samples))
-    index = {"version": _VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
+    index = {"version": VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
     _write(out / INDEX, json.dumps(index).encode())
     (out / _PLAN).unlink()
     return index
@@ -91,7 +100,7 @@ class Shards(IterableDataset):
     without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
     samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
     memory. Go on inside an epoch with `set_epoch` and `skip`.
-    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version.
+    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
     """
 
     def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
@@ -104,7 +113,7 @@ class Shards(IterableDataset):
             shuffle,
             seed,
         )
-        index = _read_index(self.source)
+        index = read_index(self.source)
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shards: list[dict[str, Any]] = index["shards"]
         self.samples: int = index["samples"]
@@ -149,7 +158,7 @@ class Shards(IterableDataset):
 
     def read(self, place: str, start: int, stop: int) -> bytes:
         """Bytes of a shard, given by its path or URL. Errors: DataError if it ends before."""
-        data = _part(place, start, stop)
+        data = read_part(place, start, stop)
         if len(data) != stop - start:
             raise DataError(
                 f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
@@ -209,48 +218,57 @@ class ShardClips(IterableDataset):
         return self.shards.fingerprint()
 
 
-def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[tuple[str, Path, int, int]]]:
-    """What goes into each shard: (name, path, bytes, label)."""
+def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[_Member]]:
+    """What goes into each shard."""
     shards, filled = [[]], 0
     for number, i in enumerate(np.random.default_rng(0).permutation(len(samples)).tolist()):
         path, label = samples[i]
         if not path.is_file():
             raise DataError(f"{path}: no such file; check the source")
-        size = path.stat().st_size
-        if filled and filled + size > shard_bytes:
+        name = f"{number:08}{path.suffix.lower()}"
+        if not is_sample_name(name) or path.suffix.lower() == ".cls":
+            raise DataError(f"{path}: a sample of shards cannot end in {path.suffix!r}; rename the file")
+        status = path.stat()
+        if filled and filled + status.st_size > shard_bytes:
             shards.append([])
             filled = 0
-        shards[-1].append((f"{number:08}{path.suffix.lower()}", path, size, label))
-        filled += size
+        shards[-1].append(_Member(name, path, status.st_size, status.st_mtime_ns, label))
+        filled += status.st_size
     return shards
 
 
-def _begin(out: Path, shards: list, classes: Sequence[str]) -> None:
-    """Make the folder, or see that what it holds is the start of the same."""
-    lines = [f"{name} {path.absolute()} {size} {label}" for shard in shards for name, path, size, label in shard]
+def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> None:
+    """Make the folder, or see that what it holds is the start of the same, of files that have not changed since."""
+    lines = [f"{m.name} {m.path.absolute()} {m.size} {m.time} {m.label}" for shard in shards for m in shard]
     breaks = [len(shard) for shard in shards]
     plan = hashlib.sha256(json.dumps([lines, breaks, list(classes)]).encode()).hexdigest()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not any(out.iterdir()):
+        # Stopped while the plan was written, all there is is a part of it.
+        if all(path == _part_of(out / _PLAN) for path in out.iterdir()):
             _write(out / _PLAN, plan.encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     if (out / INDEX).is_file():
         raise DataError(f"{out}: holds finished shards already; choose an empty folder")
     if not (out / _PLAN).is_file() or (out / _PLAN).read_text() != plan:
-        raise DataError(f"{out}: holds something else than a part of these shards; choose an empty folder")
+        raise DataError(
+            f"{out}: holds something else than a part of these shards, or the files changed since; "
+            "choose an empty folder"
+        )
 
 
-def _write_shard(path: Path, members: list[tuple[str, Path, int, int]]) -> None:
-    part = path.with_suffix(".part")
+def _write_shard(path: Path, members: list[_Member]) -> None:
+    part = _part_of(path)
     with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, source, size, label in members:
-            data = source.read_bytes()
-            if len(data) != size:
-                raise DataError(f"{source}: has {len(data)} bytes, {size} when packing began; pack into another folder")
-            _add(tar, name, data)
-            _add(tar, Path(name).with_suffix(".cls").name, str(label).encode())
+        for member in members:
+            data = member.path.read_bytes()
+            if len(data) != member.size:
+                raise DataError(
+                    f"{member.path}: has {len(data)} bytes, {member.size} when packing began; pack into another folder"
+                )
+            _add(tar, member.name, data)
+            _add(tar, _label_of(member.name), str(member.label).encode())
     part.replace(path)
 
 
@@ -260,51 +278,39 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def _entry(path: Path, members: list[tuple[str, Path, int, int]]) -> dict[str, Any]:
+def _is_whole(path: Path, members: list[_Member]) -> bool:
+    """Whether a shard is there, not cut, and has the members it should."""
+    if not path.is_file() or path.stat().st_size % tarfile.RECORDSIZE:
+        return False
+    try:
+        with tarfile.open(path, "r:") as tar:
+            sizes = {member.name: member.size for member in tar}
+    except tarfile.TarError:
+        return False
+    return all(sizes.get(member.name) == member.size and _label_of(member.name) in sizes for member in members)
+
+
+def _entry(path: Path, members: list[_Member]) -> dict[str, Any]:
     """The row of a shard in the index: file, bytes, sha256, and of each sample name, offset, bytes and label."""
     with tarfile.open(path) as tar:
         places = {member.name: (member.offset_data, member.size) for member in tar}
-    samples = [[name, *places[name], label] for name, _, _, label in members]
+    samples = [[member.name, *places[member.name], member.label] for member in members]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "samples": samples}
 
 
+def _label_of(name: str) -> str:
+    """The member that holds the label of a sample."""
+    return Path(name).with_suffix(".cls").name
+
+
+def _part_of(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_suffix(".part")
+
+
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
+    part = _part_of(path)
     part.write_bytes(data)
     part.replace(path)
-
-
-def _read_index(source: str) -> dict[str, Any]:
-    place = f"{source}/{INDEX}"
-    try:
-        index = json.loads(_part(place))
-        version, shards = index["version"], index["shards"]
-        counted = sum(len(shard["samples"]) for shard in shards)
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{place}: is no index of shards ({error}); pack again") from error
-    if version != _VERSION or counted != index["samples"]:
-        raise DataError(f"{place}: version {version}, {counted} of {index['samples']} samples; pack again")
-    return index
-
-
-def _part(place: str, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes of a file or URL, fewer where it ends before `stop`."""
-    count = -1 if stop is None else stop - start
-    try:
-        if not place.startswith(("http://", "https://")):
-            with Path(place).open("rb") as file:
-                file.seek(start)
-                return file.read(count)
-        asked = {"Range": f"bytes={start}-{stop - 1}"} if stop is not None else {}
-        with urllib.request.urlopen(urllib.request.Request(place, headers=asked), timeout=60) as answer:
-            if answer.status != 206:
-                # A server that knows no ranges sends all.
-                answer.read(start)
-            return answer.read() if count < 0 else answer.read(count)
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
-        raise DataError(f"{place}: cannot be read ({reason}); check the path, or finish packing") from error

@@ -9,6 +9,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from spikereel.data.containers import missing_bytes
+from spikereel.data.jpegs import require_pictures
 from spikereel.errors import DataError
 
 _NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
@@ -43,17 +44,8 @@ def opened(path: Path) -> Generator[VideoStream, None, None]:
 
 @contextmanager
 def _pictures(path: Path) -> Generator[VideoStream, None, None]:
-    """A folder of JPEG files with consecutive numbers, such as 00001.jpg, is a video without a frame rate."""
-    numbered = sorted(x.stem for x in path.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal())
-    if not numbered:
-        raise DataError(f"{path}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
-    first, digits = int(numbered[0]), len(numbered[0])
-    for number, stem in enumerate(numbered, start=first):
-        # ffmpeg would end at a gap without a word.
-        if stem != f"{number:0{digits}}":
-            raise DataError(
-                f"{path / f'{number:0{digits}}.jpg'}: no such picture, but {stem}.jpg; copy the folder again"
-            )
+    """A folder of JPEG files with consecutive numbers from 00001.jpg on is a video without a frame rate."""
+    first, digits = require_pictures(path)
     pattern = str(path.absolute()).replace("%", "%%") + f"/%0{digits}d.jpg"
     try:
         with av.open(pattern, format="image2", options={"start_number": str(first)}) as container:

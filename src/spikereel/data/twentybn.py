@@ -1,12 +1,11 @@
 """The two data sets of 20BN: Something-Something v2 (Goyal et al. 2017) and Jester (Materzynska et al. 2019)."""
 
-import csv
-import json
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from spikereel.data.folder import Reading, VideoFiles, read_lines, require_choice, videos_by_name
+from spikereel.data.text import read_json, read_rows
 from spikereel.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -31,12 +30,12 @@ class SomethingV2(VideoFiles):
         answers = _answers(root) if split == "test" else {}
         path = _find(root, f"{_FILES[split]}.json", _SOMETHING)
         found, samples = videos_by_name(root), []
-        for entry in _json(path, list):
+        for entry in read_json(path, list, f"take {_SOMETHING}"):
             try:
                 name = str(entry["id"])
                 label = answers[name] if split == "test" else entry["template"]
                 number = classes[_plain(label)]
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, AttributeError):
                 raise DataError(f"{path}: {entry!r} has no known id and template; take {_SOMETHING}") from None
             samples.append((found.get(name, root / f"{name}.webm"), number))
         super().__init__(samples, reading, classes=tuple(classes), root=root)
@@ -79,10 +78,10 @@ def _find(root: Path, name: str, form: str) -> Path:
 def _classes(root: Path) -> dict[str, int]:
     """The number of each class, in the order of the numbers, which go from 0."""
     path = _find(root, "labels.json", _SOMETHING)
-    labels = _json(path, dict)
+    labels = read_json(path, dict, f"take {_SOMETHING}")
     try:
-        numbers = {_plain(name): int(number) for name, number in labels.items()}
-    except (TypeError, ValueError):
+        numbers = {_plain(name): int(str(number)) for name, number in labels.items()}
+    except ValueError:
         numbers = {}
     if sorted(numbers.values()) != list(range(len(labels))) or not numbers:
         raise DataError(f"{path}: is no table from class to number, from 0; take {_SOMETHING}")
@@ -91,20 +90,10 @@ def _classes(root: Path) -> dict[str, int]:
 
 def _answers(root: Path) -> dict[str, str]:
     path = _find(root, "test-answers.csv", _SOMETHING)
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row[0]: row[1] for row in csv.reader(file, delimiter=";") if len(row) == 2}
+    rows = read_rows(path, f"take {_SOMETHING}", delimiter=";")
+    return {row[0]: row[1] for _, row in rows if len(row) == 2}
 
 
 def _plain(template: str) -> str:
     """Templates mark what fills them, "Holding [something]"; classes do not."""
     return template.replace("[", "").replace("]", "")
-
-
-def _json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error}); take {_SOMETHING}") from None
-    if not isinstance(content, kind):
-        raise DataError(f"{path}: is not the expected {kind.__name__}; take {_SOMETHING}")
-    return content

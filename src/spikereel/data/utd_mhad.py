@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from zlib import error as DeflateError
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 
 from spikereel.data.events.files import fingerprint
 from spikereel.data.npz import load_arrays
+from spikereel.data.pose import check_joints
 from spikereel.data.trails import bent, on_off, past
 from spikereel.errors import ConfigError, DataError
 
@@ -33,6 +35,7 @@ RATE = 30
 """Frames a second."""
 
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)(?:_depth)?")
+_FARTHEST = 65535  # mm, what uint16 holds
 _MARGIN = 1.1  # side of the square around the person, over the longer side of the person's box
 _BACKGROUND = 0.05  # the smallest value of a person; the background is 0
 _TRIM = 0.1  # of the clip at most that training leaves out at either end
@@ -133,22 +136,23 @@ def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     From an NPZ file with `depth` and `joints`; or from Depth/aA_sS_tT_depth.mat, `d_depth` [240, 320, T] of which every
     second row and column is taken, and Skeleton/aA_sS_tT_skeleton.mat, `d_skel` [20, 3, T].
-    Errors: DataError for a file that is missing or of other contents; ConfigError without scipy for .mat.
+    Depth may be of any integers, in .mat of any whole numbers, from 0 to 65535. Errors: DataError for a file that is
+    missing or of other contents, depth of other values, and joints that are not finite; ConfigError without scipy for
+    .mat.
     """
     if path.suffix == ".mat":
         skeleton = path.parent.with_name("Skeleton") / path.name.replace("_depth", "_skeleton")
         depth = _mat(path, "d_depth")[::2, ::2].transpose(2, 0, 1)
         joints = _mat(skeleton, "d_skel").transpose(2, 0, 1)
     else:
+        skeleton = path
         depth, joints = _npz(path)
     if depth.shape[1:] != (120, 160) or joints.shape != (len(depth), 20, 3) or not len(depth):
         raise DataError(
             f"{path}: depth is {list(depth.shape)} and joints {list(joints.shape)}, not [T, 120, 160] and [T, 20, 3]; "
             f"copy it again"
         )
-    if not depth.any():
-        raise DataError(f"{path}: shows nobody, its depth is 0 everywhere; copy it again or leave it out")
-    return np.ascontiguousarray(depth, np.uint16), np.ascontiguousarray(joints, np.float32)
+    return _millimetres(path, depth), _metres(skeleton, joints)
 
 
 def read_depth(path: Path) -> np.ndarray:
@@ -160,12 +164,10 @@ def read_depth(path: Path) -> np.ndarray:
     else:
         arrays = _arrays(path)
         depth = arrays.get("depth", arrays.get(""))
-    if depth is None or depth.ndim != 3 or depth.dtype != np.uint16 or not depth.size:
+    if depth is None or depth.ndim != 3 or not depth.size:
         found = "nothing of that name" if depth is None else f"{depth.dtype} {list(depth.shape)}"
         raise DataError(f"{path}: holds {found}; give `depth`, uint16 [T, H, W] in mm, background 0")
-    if not depth.any():
-        raise DataError(f"{path}: shows nobody, its depth is 0 everywhere; copy it again or leave it out")
-    return np.ascontiguousarray(depth)
+    return _millimetres(path, depth)
 
 
 def depth_clip(depth: np.ndarray, reading: DepthReading) -> tuple[Tensor, tuple[int, ...]]:
@@ -241,6 +243,34 @@ def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -
     return F.grid_sample(video, grid, align_corners=False)
 
 
+def _millimetres(path: Path, depth: np.ndarray) -> np.ndarray:
+    """Depth as uint16, none of whose values is changed by that."""
+    # MATLAB keeps whole numbers as double; anywhere else a float is more likely in metres.
+    whole = depth.dtype.kind in "iu" or (path.suffix.lower() == ".mat" and _is_whole(depth))
+    if not whole or depth.min() < 0 or depth.max() > _FARTHEST:
+        values = f", {depth.min():g} to {depth.max():g}" if depth.dtype.kind in "iuf" else ""
+        raise DataError(
+            f"{path}: depth is {depth.dtype}{values}; give whole millimetres from 0 to {_FARTHEST}, as uint16"
+        )
+    if not depth.any():
+        raise DataError(f"{path}: shows nobody, its depth is 0 everywhere; copy it again or leave it out")
+    return np.ascontiguousarray(depth, np.uint16)
+
+
+def _is_whole(numbers: np.ndarray) -> bool:
+    return numbers.dtype.kind == "f" and bool((np.isfinite(numbers) & (numbers == np.rint(numbers))).all())
+
+
+def _metres(path: Path, joints: np.ndarray) -> np.ndarray:
+    """Joints as float32, all finite."""
+    if joints.dtype.kind not in "iuf":
+        raise DataError(f"{path}: joints are {joints.dtype}; give metres, as float32")
+    with np.errstate(over="ignore"):
+        metres = np.ascontiguousarray(joints, np.float32)
+    check_joints(metres, path)
+    return metres
+
+
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     arrays = _arrays(path)
     if not {"depth", "joints"} <= arrays.keys():
@@ -264,7 +294,10 @@ def _mat(path: Path, name: str) -> np.ndarray:
         raise DataError(f"{path}: no such file; copy it from the dataset")
     try:
         array = loadmat(path, variable_names=[name])[name]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, MatReadError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, IndexError, MemoryError, NotImplementedError, DeflateError,
+        MatReadError,
+    ) as error:  # fmt: skip
         raise DataError(f"{path}: cannot be read as MATLAB's {name} ({error}); copy it again") from error
     if array.ndim != 3:
         raise DataError(f"{path}: {name} is {list(array.shape)}, not of three dimensions; copy it again")

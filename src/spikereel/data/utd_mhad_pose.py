@@ -19,7 +19,6 @@ from spikereel.data.pose import (
     Target,
     Warping,
     channels,
-    check_joints,
     check_points,
     generator_of,
     target_of,
@@ -116,7 +115,6 @@ class UTDMHADPose(Dataset):
         if number not in self._clips:
             path = self.samples[number][0]
             depth, joints = read_clip(path)
-            check_joints(joints, path)
             placed = torch.from_numpy(joints * np.array([1, -1, 1], np.float32))
             pictures, squares = read_person(depth, self.reading.size, KINECT_DEPTH, path)
             check_points(KINECT_DEPTH.seen_in(squares).project(placed), path)

@@ -3,13 +3,13 @@
 Source: Miao et al., CVPR 2021; masks hold 0 for what is left out and 1 to 124 for classes.
 """
 
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 from spikereel.data.mask_folder import masked_video
 from spikereel.data.segmentation import IGNORE, LabelSet, MaskClips, MaskReading, bit_palette
+from spikereel.data.text import read_json, read_text
 from spikereel.errors import DataError
 
 RATE = 15.0
@@ -40,7 +40,7 @@ def read_list(path: Path) -> list[str]:
     """Names of videos, one a line. Errors: DataError for a missing or empty list."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder that has data/, train.txt and val.txt")
-    names = path.read_text().split()
+    names = read_text(path, "copy it again").split()
     if not names:
         raise DataError(f"{path}: names no video; copy it again")
     return names
@@ -48,9 +48,10 @@ def read_list(path: Path) -> list[str]:
 
 def _labels(root: Path) -> LabelSet:
     path = root / NAMES
+    named = read_json(path, object, "copy it again") if path.is_file() else {}
     try:
-        numbers = {number: name for name, number in json.loads(path.read_text()).items()} if path.is_file() else {}
-    except (ValueError, AttributeError):
+        numbers = {number: name for name, number in named.items()}
+    except (TypeError, AttributeError):
         raise DataError(f"{path}: is not JSON of class names and numbers; copy it again") from None
     return LabelSet(
         classes=tuple(str(numbers.get(i, i)) for i in range(1, COUNT + 1)), palette=bit_palette(COUNT),

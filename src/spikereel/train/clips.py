@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -33,13 +33,14 @@ from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
 from spikereel.data.packed import PackedClips
-from spikereel.data.shards import INDEX
+from spikereel.data.shard_index import INDEX
 from spikereel.data.transforms import EvalTransform, TrainTransform, normalise
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
 from spikereel.errors import ConfigError, DataError
+from spikereel.train.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.train.config import DataSpec
 
 Split = Literal["train", "val", "test"]
@@ -156,7 +157,7 @@ class DataPassport:
     clips: int  # read
     missing: int  # on the official list and not on this disk
     skipped: int  # broken, and left out
-    hash: str  # of all files read, and of the names of missing ones
+    hash: str  # of names, sizes and labels of all files read, not their content, and of the names of missing ones
     simulated: bool  # events made from video, not recorded
 
     def __str__(self) -> str:
@@ -185,13 +186,14 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
     """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
     dropped where it is not full.
 
-    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`.
+    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`. Errors of the dataset, such
+    as DataError for a broken file, come out of the workers as they are.
     """
     full = shuffle and len(dataset) >= batch
-    return DataLoader(
-        cast(Dataset, dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+    return CarryingLoader(
+        Carrying(dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
         drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
-        generator=torch.Generator().manual_seed(seed), collate_fn=getattr(dataset, "collate", None),
+        generator=torch.Generator().manual_seed(seed), collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
     )  # fmt: skip
 
 

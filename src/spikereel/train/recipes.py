@@ -53,8 +53,9 @@ def ut_interaction() -> Recipe:
 
 
 def ut_interaction_svformer() -> Recipe:
-    """The same clips for a small SVFormer."""
-    return _variant(ut_interaction(), "ut_interaction_svformer", name="svformer_ti")
+    """The same clips for a small SVFormer, whose pictures are multiples of 32 pixels."""
+    recipe = _variant(ut_interaction(), "ut_interaction_svformer", name="svformer_ti")
+    return replace(recipe, data=replace(recipe.data, size=64))
 
 
 def utd_mhad_action() -> Recipe:

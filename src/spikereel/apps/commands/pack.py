@@ -1,6 +1,7 @@
 """`spikereel data pack`: a folder or list of files into shards."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,21 @@ def _pack(options: argparse.Namespace) -> None:
 
     from spikereel.data.shards import pack
 
-    if not options.shard_mb > 0:
-        raise ConfigError(f"--shard-mb must be above 0, got {options.shard_mb}")
+    size = options.shard_mb * 2**20
+    if not 0 < size < math.inf:
+        raise ConfigError(f"--shard-mb is {options.shard_mb}: give a number of MiB above 0, such as 64")
     classes, samples = sources(Path(options.source))
     console = Console()
     with Progress(console=console, transient=True) as bar:
         packing = bar.add_task("packing", total=len(samples))
         index = pack(
-            samples, classes, options.out, shard_bytes=max(int(options.shard_mb * 2**20), 1),
+            samples, classes, options.out, shard_bytes=max(int(size), 1),
             progress=lambda done, total: bar.update(packing, completed=done, total=total),
         )  # fmt: skip
-    size = sum(shard["bytes"] for shard in index["shards"])
+    packed = sum(shard["bytes"] for shard in index["shards"])
     console.print(
         f"{index['samples']} samples of {len(classes)} classes in {len(index['shards'])} shards, "
-        f"{size / 2**20:.1f} MiB: {options.out}",
+        f"{packed / 2**20:.1f} MiB: {options.out}",
         markup=False,
     )
 

@@ -1,0 +1,47 @@
+"""Lists as text, JSON and CSV: UTF-8, with the mark before it that Excel writes or without; one error for the rest."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from spikereel.errors import DataError
+
+
+def read_text(path: Path, hint: str) -> str:
+    """All of a text file. `hint` ends the errors: what to do instead.
+
+    Errors: DataError for a file that cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text; {hint}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
+
+
+def read_json(path: Path, kind: type, hint: str) -> Any:
+    """What a JSON file holds, a `kind`. Errors: as `read_text`, and DataError for no JSON or another kind."""
+    try:
+        content = json.loads(read_text(path, hint))
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON ({error}); {hint}") from error
+    if not isinstance(content, kind):
+        raise DataError(f"{path}: is not the expected {kind.__name__}; {hint}")
+    return content
+
+
+def read_rows(path: Path, hint: str, *, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """(line number, fields) of the rows of a CSV file that are not blank.
+
+    Errors: as `read_text`, and DataError, with the line's number, for a field of 128 kB and more.
+    """
+    reader = csv.reader(io.StringIO(read_text(path, hint)), delimiter=delimiter)
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: {error}; {hint}") from error
