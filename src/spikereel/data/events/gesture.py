@@ -15,6 +15,7 @@ from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.files import EventItems, EventReading, fingerprint, good_files
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.recording import Events
+from spikereel.data.text import read_text
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
@@ -31,6 +32,7 @@ CLASSES = (
     "other_gestures",
 )
 
+_AGAIN = "copy it from the dataset"
 _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 
 
@@ -121,7 +123,7 @@ def _recordings(path: Path) -> list[Path]:
     """The recordings that a list names, in its order."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder of DVS128-Gesture as published")
-    names = _text(path).split()
+    names = read_text(path, _AGAIN).split()
     if not names:
         raise DataError(f"{path}: lists no recordings; copy it again")
     for name in names:
@@ -135,20 +137,13 @@ def _trials(recording: Path) -> list[Trial]:
     path = recording.with_name(f"{recording.stem}_labels.csv")
     if not path.is_file():
         raise DataError(f"{path}: no such label file; copy it from the dataset")
-    rows = csv.DictReader(io.StringIO(_text(path), newline=""), skipinitialspace=True)
+    rows = csv.DictReader(io.StringIO(read_text(path, _AGAIN), newline=""), skipinitialspace=True)
     if not set(_COLUMNS) <= set(rows.fieldnames or ()):
         raise DataError(f"{path}:1: lacks one of the columns {', '.join(_COLUMNS)}; copy it again")
     trials = [_trial(path, rows.line_num, row, recording) for row in rows]
     if not trials:
         raise DataError(f"{path}: has no rows; copy it again")
     return trials
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text; copy it from the dataset") from error
 
 
 def _trial(path: Path, line: int, row: dict[str, str], recording: Path) -> Trial:
