@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import event_writers as write
@@ -97,6 +98,19 @@ def test_aedat4_compressed_or_left_open(save, code, closed):
         clean += 1
     # Six packets, the last of them a frame; a file of none, or of one frame, has no events.
     assert clean == (0 if closed else 5)
+
+
+@pytest.mark.parametrize(("code", "stated"), [(1, 0), (3, 0), (3, 1 << 28)])
+def test_aedat4_packets_that_unpack_without_end(save, code, stated):
+    lz4, zstandard = pytest.importorskip("lz4.frame"), pytest.importorskip("zstandard")
+    body = {1: lz4.compress, 3: zstandard.compress}[code](struct.pack("<I", stated) + bytes(1 << 28))
+    path = save("a.aedat4", write.aedat4([], code, closed=False) + struct.pack("<ii", 0, len(body)) + body)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"a packet of \d+ bytes unpacks to more than"):
+        read_events(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 27
 
 
 # Bytes taken from the formats' descriptions, and what they mean.
