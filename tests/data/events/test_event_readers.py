@@ -371,6 +371,25 @@ def test_the_extra_is_named(save, monkeypatch, name, code, module):
         read_events(save(name, write.aedat4(FIVE, code)))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': ('<i8', 'fortran_order': False",
+        "{'descr': 'i8,(', 'fortran_order': False, 'shape': (5,)}",
+        "{1: 2, 'descr': '<i8'}",
+        "{[]: 1}",
+        "{'descr': ('V9', (9999999999,)), 'fortran_order': False, 'shape': (5,)}",
+        "{'descr': (), 'fortran_order': False, 'shape': (5,)}",
+        "-" * 9000 + "1",
+    ],
+)
+def test_array_headers_that_make_no_sense(save, header):
+    text = header.encode() + b"\n"
+    path = save("a.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(64))
+    with pytest.raises(DataError, match=r"a\.npy: cannot be read as arrays \(.+\); save t, x, y and p as numbers"):
+        read_events(path)
+
+
 def test_arrays_that_state_more_than_they_hold(save, tmp_path):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)})
