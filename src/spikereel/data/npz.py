@@ -13,8 +13,8 @@ from numpy.lib import format as npy
 
 from spikereel.errors import DataError
 
-# What numpy's parser of headers, which evaluates Python literals, lets through.
-_NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+"""What numpy's parser of headers, which evaluates Python literals, lets through besides ValueError."""
 
 
 def load_arrays(path: Path, hint: str) -> dict[str, np.ndarray]:
@@ -57,7 +57,7 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
         shape, fortran, dtype = read_header(stream)
-    except _NO_HEADER as error:
+    except NO_HEADER as error:
         raise ValueError("its header makes no sense") from error
     if dtype.hasobject:
         raise ValueError("it holds objects")

@@ -264,6 +264,16 @@ def test_evt3_low_part_starts_anew(save):
         ("a.raw", write.evt2(FIVE)[:-1], "ends inside an event, after 3 of 4 bytes"),
         ("a.raw", write.evt3(FIVE)[:-1], "ends inside an event, after 1 of 2 bytes"),
         ("a.raw", write.evt3([(9, 1, 50, 1)]), "event 0 has y 50"),
+        ("a.raw", write.evt3(FIVE, header="% evt 3.0\n% geometry 99999999999999999999x480\n"), "is 999999999 x 480"),
+        ("a.raw", write.evt2(FIVE, header=f"% evt 2.0\n% geometry {'9' * 5000}x480\n"), "its sensor is 999999999 x"),
+        ("a.dat", write.dat(FIVE, header="% Version 2\n% Height 0\n% Width 40\n"), "its sensor is 40 x 0; correct it"),
+        ("a.dat", write.dat([(9, 1, 250, 1)], header="% Version 2\n"), "y 250, outside the sensor of 304 x 240 that"),
+        ("a.aedat4", write.aedat4(FIVE, info=write.INFO.replace(">40<", ">1000000000<")), "its sensor is 1000000000"),
+        ("a.npz", write.npz(FIVE, width=10**9), "its sensor is 1000000000 x 40; correct it"),
+        ("a.npz", write.npz(FIVE, width=-40), "its sensor is -40 x 40; correct it"),
+        ("a.npz", write.npz(FIVE, width=np.inf), r"the size of its sensor is \[inf, 40\]; make it two whole numbers"),
+        ("a.npz", write.npz(FIVE, width=np.nan), "the size of its sensor is"),
+        ("a.npz", write.npz(FIVE, width=640.7), r"the size of its sensor is \[640\.7, 40\]"),
         ("a.npz", write.npz(FIVE, width=np.arange(2)), "the size of its sensor is"),
         ("a.npz", write.npz([(1, 2, 3, 2)]), "p is 2; make it 0 or -1"),
         ("a.npz", write.npz([(1, -2, 3, 1)]), "x is -2, no whole number from 0"),
@@ -297,7 +307,34 @@ def test_size_of_the_sensor(save):
     assert (named.width, named.height) == (1280, 720)
     with pytest.raises(DataError, match=r"its sensor is 40 x 40, not \(50, 60\)"):
         read_events(save("c.raw", write.evt2(FIVE)), sensor=(50, 60))
-    assert read_events(save("a.bin", write.nmnist([(1, 200, 100, 1)])), sensor=(240, 180)).height == 180
+    large = save("a.bin", write.nmnist([(1, 200, 100, 1)]))
+    assert read_events(large, sensor=(240, 180)).height == 180
+    with pytest.raises(DataError, match=r"34 x 34 that is assumed where .*; give sensor=.*, --sensor W,H or data"):
+        read_events(large)
+    for size in ((0, 180), (240, 20_000)):
+        with pytest.raises(DataError, match=rf"a\.bin: its sensor is {size[0]} x {size[1]}; correct it"):
+            read_events(large, sensor=size)
+
+
+def test_headers_without_a_camera(save):
+    """The address of a DVS128 needs its size to be told; in AEDAT 3.1 the addresses of all cameras are the same."""
+    two = save("two.aedat", write.aedat2(FIVE).replace(b"# AEChip: a.b.DVS128\r\n", b""))
+    assert _rows(read_events(two, sensor=(128, 128))) == FIVE
+    for sensor in (None, (346, 260)):
+        with pytest.raises(DataError, match=r"names no camera; .*128 x 128 pixels: sensor=.*--sensor W,H"):
+            read_events(two, sensor=sensor)
+    three = save("three.aedat", write.aedat3(FIVE).replace(b"#Source 1: DVS128\r\n", b""))
+    assert _rows(read_events(three, sensor=(346, 260))) == FIVE
+    with pytest.raises(DataError, match="does not state the size of its sensor; give sensor="):
+        read_events(three)
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.bs2"])
+def test_nmnist_may_start_with_the_mark_of_a_header(save, name):
+    rows = [(8192 + 10, 37, 32, 0), (9000, 37, 10, 1)]
+    content = write.nmnist(rows)
+    assert content.startswith(b"% ")
+    assert _rows(read_events(save(name, content), sensor=(240, 180))) == rows
 
 
 def test_damage_never_escapes_as_another_error(small):
@@ -347,6 +384,17 @@ def test_hdf5_units_and_errors(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError):
             read_events(path)
+
+
+def test_arrays_under_other_names(save):
+    t, x, y, p = np.array(FIVE).T
+    for names in (("timestamp", "x", "y", "polarity"), ("ts", "x", "y", "p")):
+        file = io.BytesIO()
+        np.savez(file, **dict(zip(names, (t, x, y, p), strict=True)), label=3)
+        assert _rows(read_events(save("a.npz", file.getvalue()), sensor=(40, 40))) == FIVE
+    file = io.BytesIO()
+    np.savez(file, label=3, events=np.array(FIVE, [(name, "i8") for name in "txyp"]), width=40, height=40)
+    assert _rows(read_events(save("a.npz", file.getvalue()))) == FIVE
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy"])

@@ -31,10 +31,9 @@ class Stream(Protocol):
     """A decompressor of LZ4 or Zstandard."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool | None: ...
 
     def decompress(self, data: bytes, /) -> bytes: ...
-
 
 
 def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
