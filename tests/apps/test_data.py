@@ -9,6 +9,7 @@ from small import cut_short, video_file
 
 from spikereel.apps.cli import main
 from spikereel.apps.data import check, inspect
+from spikereel.errors import DataError
 
 VIDEO_KEYS = ["frames", "fps", "width", "height", "codec", "seconds"]
 RECORDING_KEYS = ["events", "on", "off", "t_first_us", "t_last_us", "width", "height", "format"]
@@ -116,6 +117,82 @@ def test_check_finds_broken_recordings(folder):
     path = folder / "events" / "a.npz"
     path.write_bytes(path.read_bytes()[:-40])
     assert [name for name, _ in check(folder).broken] == ["events/a.npz", "walk/cut.mp4"]
+
+
+def test_sensor_is_for_recordings_that_do_not_state_it(tmp_path, capsys):
+    """Files as those of CIFAR10-DVS and N-Caltech101, and one that states its size."""
+    unnamed = tmp_path / "a.aedat"
+    unnamed.write_bytes(b"#!AER-DAT2.0\r\n# by jAER\r\n" + bytes([0, 0, 0x70, 0xC0, 0, 0, 0, 9]))
+    (tmp_path / "b.bin").write_bytes(bytes([100, 90, 0x80, 0, 5]))
+    _recording(tmp_path / "c.npz")
+    assert main(["data", "check", str(tmp_path)]) == 1
+    text = capsys.readouterr().out.replace("\n", "")
+    assert "broken: 2" in text
+    assert "--sensor W,H" in text
+    assert main(["data", "check", str(tmp_path), "--sensor", "128,128"]) == 0
+    assert "nothing wrong with any of 3 files" in capsys.readouterr().out
+    for path, width in ((unnamed, 128), (tmp_path / "c.npz", 34)):
+        main(["data", "inspect", str(path), "--sensor", "128,128", "--json", str(tmp_path / "x.json")])
+        assert json.loads((tmp_path / "x.json").read_text())["width"] == width
+    for wrong in ("128", "128x128", "128,a", "-1,5"):
+        assert f"--sensor is '{wrong}'" in _refused(capsys, "data", "inspect", unnamed, f"--sensor={wrong}")
+    assert "its sensor is 0 x 5" in _refused(capsys, "data", "inspect", unnamed.with_name("b.bin"), "--sensor", "0,5")
+
+
+def test_one_unforeseen_file_does_not_end_the_check(folder, monkeypatch):
+    def fail(path, sensor=None):
+        raise AttributeError("no such thing\nas that")
+
+    monkeypatch.setattr("spikereel.apps.data.info", fail)
+    (name, reason), _ = check(folder).broken
+    assert name == "events/a.npz"
+    assert "a.npz: unexpected AttributeError (no such thing); please report it" in reason
+
+
+def test_damaged_arrays_are_broken_recordings(folder):
+    lie = b"\x93NUMPY\1\0\x20\0{'descr': ('<i8', 'fortran_order'\n" + bytes(64)
+    (folder / "bad.npy").write_bytes(lie)
+    whole = (folder / "events" / "a.npz").read_bytes()
+    (folder / "bad.npz").write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    assert [name for name, _ in check(folder).broken] == ["bad.npy", "bad.npz", "walk/cut.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("x", "y", "timestamp", "polarity"), True),
+        (("x", "y", "ts", "p"), True),
+        (("events", "label"), True),
+        (("t", "x", "y", "on"), True),
+        (("depth", "timestamps"), False),
+    ],
+)
+def test_arrays_by_the_names_that_the_reader_knows(tmp_path, names, seen):
+    np.savez(tmp_path / "a.npz", **{name: np.zeros((3, 2)) for name in names})
+    with pytest.raises(
+        DataError, match=r"holds one array|save it as numbers|has no columns" if seen else "cannot be read as video"
+    ):
+        inspect(tmp_path / "a.npz")
+
+
+def test_check_finds_missing_recordings_of_lists(tmp_path):
+    """Lists of N-MNIST, `number digit`, and of HARDVS, whose paths have no suffix."""
+    digits, actions = tmp_path / "digits", tmp_path / "hardvs"
+    digits.mkdir()
+    for i, name in enumerate(("7.bs2", "8.bin")):
+        (digits / name).write_bytes(bytes([i, 2, 0, 0, 5]))
+    (digits / "train.txt").write_text("#sample #class\n7\t1\n8 1\n9\t3\n")
+    (digits / "other.txt").write_text("11 1\n12 3\n")
+    (digits / "notes.csv").write_text("77 1\n")
+    for name in ("action_000/a.1", "action_001/b", "9"):
+        _recording(actions / f"{name}.npz", events=40 + len(name))
+    (actions / "train_label.txt").write_text("action_000/a.1 0\naction_001/b 30 1\naction_001/gone 1\n")
+    (actions / "val_label.txt").write_text("action_001/lost.2 30 1\nsome words 3\n")
+    assert check(tmp_path).missing == [
+        "9.bs2 (digits/train.txt)",
+        "action_001/gone (hardvs/train_label.txt)",
+        "action_001/lost.2 (hardvs/val_label.txt)",
+    ]
 
 
 def test_check_reads_lists_by_id_and_folders_of_pictures(tmp_path):

@@ -368,6 +368,9 @@ def test_simulated_events_of_any_video(tmp_path):
     for options in ({"kind": "nmnist"}, {"modality": "events"}):
         with pytest.raises(ConfigError, match=r"data\.simulate"):
             build_dataset(replace(DATA, simulate=0.2, **options), "test")
+    for threshold in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=rf"data\.simulate is {threshold}"):
+            build_dataset(replace(DATA, simulate=threshold), "test")
 
 
 def test_a_folder_that_has_no_training_files(tmp_path):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from spikereel.data.events.arrays import may_be_events
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import EventInfo, info
+from spikereel.data.events.source import OtherSensor, Sensor
 from spikereel.data.folder import SUFFIXES as VIDEOS
 from spikereel.data.kinetics import clip_names
+from spikereel.data.npz import NO_HEADER
 from spikereel.data.video import VideoInfo, probe
 from spikereel.errors import DataError, SpikereelError
 
@@ -35,12 +39,22 @@ _NAMED = re.compile(
     r'^"?([^",;]+?(?:' + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + r'))(?=$|["\s,;])', re.I
 )
 _NUMBERED = re.compile(r"(\d+);")
+_BARE = re.compile(r"(\S+/\S+)(?:\s+\d+){1,2}$")
+_DIGIT = re.compile(r"(\d+)\s+\d$")
 
 
-def inspect(path: str | Path) -> VideoInfo | EventInfo:
-    """What one file is. Errors: DataError for a file that is neither a good video nor a good recording."""
+def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | EventInfo:
+    """What one file is. `sensor`, (width, height), is for recordings that do not state it.
+
+    Errors: DataError for a file that is neither a good video nor a good recording.
+    """
     path = Path(path)
-    return info(path) if _is_recording(path) else probe(path)
+    if not _is_recording(path):
+        return probe(path)
+    try:
+        return info(path, sensor=sensor)
+    except OtherSensor:
+        return info(path)
 
 
 @dataclass(kw_only=True)
@@ -68,13 +82,14 @@ class Report:
 
 
 def check(
-    root: str | Path, *, min_frames: int = 8, workers: int | None = None,
+    root: str | Path, *, sensor: Sensor | None = None, min_frames: int = 8, workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:  # fmt: skip
     """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
 
-    Folders of pictures 00001.jpg, ... are videos too. min_frames: videos below are short. workers: threads; None is one
-    for each processor. Errors: DataError for a folder that is missing or without such files.
+    Folders of pictures 00001.jpg, ... are videos too. sensor: (width, height) of recordings that do not state it.
+    min_frames: videos below are short. workers: threads; None is one for each processor. Errors: DataError for a folder
+    that is missing or without such files.
     """
     started, root = time.monotonic(), Path(root)
     if not root.is_dir():
@@ -86,8 +101,9 @@ def check(
     report = Report(root=str(root), others=others, missing=_missing(root, files))
     if not data:
         raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(VIDEOS | RECORDINGS))}")
+    look = partial(_look, sensor=sensor)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for done, (path, found) in enumerate(zip(data, pool.map(_look, data), strict=True), start=1):
+        for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
             name = path.relative_to(root).as_posix()
             if isinstance(found, str):
                 report.broken.append((name, found))
@@ -138,24 +154,27 @@ def report_table(report: Report) -> RenderableType:
 def _is_recording(path: Path) -> bool:
     """By the name; arrays also by whether they may be events, since clips are kept as arrays too."""
     suffix = path.suffix.lower()
-    if suffix == ".npz" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = {Path(name).stem for name in archive.namelist()}
-        return len(names) == 1 or bool(names & {"t", "ts", "timestamps"})
-    if suffix == ".npy":
-        try:
+    try:
+        if suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return may_be_events({name.removesuffix(".npy") for name in archive.namelist()})
+        if suffix == ".npy":
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
-            return True
-        return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
+            return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, *NO_HEADER):
+        return True
     return suffix in RECORDINGS
 
 
-def _look(path: Path) -> VideoInfo | EventInfo | str:
+def _look(path: Path, sensor: Sensor | None) -> VideoInfo | EventInfo | str:
+    """What a file is, or why it is broken. One file that we did not foresee must not end the check of all others."""
     try:
-        return inspect(path)
+        return inspect(path, sensor=sensor)
     except SpikereelError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001
+        reason = (str(error).splitlines() or ["no message"])[0]
+        return f"{path}: unexpected {type(error).__name__} ({reason}); please report it with the file"
 
 
 def _duplicates(paths: Iterable[Path]) -> list[list[Path]]:
@@ -181,16 +200,30 @@ def _missing(root: Path, files: list[Path]) -> list[str]:
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    beside = defaultdict(set)
+    for path in files:
+        beside[path.parent].add(path.name)
     missing = {}
     for path in (p for p in files if p.suffix.lower() in LISTS):
-        for name in _listed(path):
-            if name not in tails and not (path.parent / name).exists():
-                missing[f"{name} ({path.relative_to(root).as_posix()})"] = None
+        names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+        for name in names + _unrecorded(path, beside[path.parent]):
+            missing[f"{name} ({path.relative_to(root).as_posix()})"] = None
     return list(missing)
 
 
+def _unrecorded(path: Path, beside: set[str]) -> list[str]:
+    """The recordings of N-MNIST that a list "number digit" names and that are not beside it, if any of them is."""
+    if path.suffix.lower() != ".txt" or not any(name.endswith((".bs2", ".bin")) for name in beside):
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    numbers = [match[1] for line in lines if (match := _DIGIT.match(line.strip()))]
+    absent = [f"{x}.bs2" for x in numbers if not beside & {f"{x}.bs2", f"{x}.bin"}]
+    return absent if len(absent) < len(numbers) else []
+
+
 def _listed(path: Path) -> list[str]:
-    """The files that a list names: in full, "class/name.avi 3", or by id as Kinetics, Something-Something, Jester."""
+    """The files that a list names: in full, "class/name.avi 3"; without a suffix, "class/name 3" (HARDVS); or by id, as
+    Kinetics, Something-Something, Jester."""
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
     if path.suffix.lower() == ".json":
@@ -201,4 +234,9 @@ def _listed(path: Path) -> list[str]:
         return [str(x["id"]) for x in entries if isinstance(x, dict) and "id" in x] if isinstance(entries, list) else []
     if lines and "youtube_id" in lines[0]:
         return clip_names(path)
-    return [match[1] for line in lines if (match := _NAMED.match(line.strip()) or _NUMBERED.match(line))]
+    return [name for line in lines if (name := _named(line.strip()))]
+
+
+def _named(line: str) -> str | None:
+    match = _NAMED.match(line) or _NUMBERED.match(line) or _BARE.match(line)
+    return match[1] if match else None

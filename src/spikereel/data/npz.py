@@ -1,7 +1,9 @@
 """NPZ and NPY files, read without trusting them: nothing is unpickled, and no more memory taken than they fill."""
 
+from lzma import LZMAError
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 from zipfile import BadZipFile, ZipFile
 from zlib import error as DeflateError
@@ -10,6 +12,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from spikereel.errors import DataError
+
+NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+"""What numpy's parser of headers, which evaluates Python literals, lets through besides ValueError."""
 
 
 def load_arrays(path: Path, hint: str) -> dict[str, np.ndarray]:
@@ -38,6 +43,7 @@ def load_arrays(path: Path, hint: str) -> dict[str, np.ndarray]:
         NotImplementedError,
         RuntimeError,
         DeflateError,
+        LZMAError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "it ends early"
         raise DataError(f"{path}: cannot be read as arrays ({reason}); {hint}") from error
@@ -49,7 +55,10 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"its header is of version {version[0]}.{version[1]}")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(stream)
+    try:
+        shape, fortran, dtype = read_header(stream)
+    except NO_HEADER as error:
+        raise ValueError("its header makes no sense") from error
     if dtype.hasobject:
         raise ValueError("it holds objects")
     count = prod(shape)

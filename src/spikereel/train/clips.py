@@ -384,6 +384,8 @@ def _simulated(
     if spec.kind in EVENT_KINDS or spec.modality != "rgb" or spec.depth_motion or spec.trails:
         raise ConfigError(f"data.simulate is for videos: data.kind={spec.kind} with these options is no video")
     assert spec.simulate is not None
+    if not 0 < spec.simulate < np.inf:
+        raise ConfigError(f"data.simulate is {spec.simulate}: give a threshold of log intensity above 0, such as 0.25")
     # Pixels in [0, 1].
     plain = replace(spec, simulate=None, frames=spec.frames + 1, mean=(0.0,), std=(1.0,), flip=False)
     clips = build_dataset(plain, split, seed=seed, classes=classes, views=views, progress=progress)

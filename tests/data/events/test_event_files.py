@@ -232,3 +232,14 @@ def test_bins_of_fixed_duration(values):
     for options in ({"form": "surface"}, {"by": "count"}, {"window_us": 9}):
         with pytest.raises(ConfigError, match="bin_us is 10"):
             EventReading(bins=2, bin_us=10, **options)
+
+
+def test_jitter_takes_no_events_from_the_first_and_last_bin():
+    """As many come in as go out, of a recording that goes on before and after the bins."""
+    t = np.arange(0, 100_000, 2)
+    zeros = np.zeros(len(t), np.uint16)
+    events = Events(t=t, x=zeros, y=zeros, p=np.ones(len(t), bool), width=1, height=1)
+    reading = EventReading(bins=4, bin_us=2000, train=True, augment=EventAugment(jitter_us=1000.0))
+    for seed in range(4):
+        counts = reading(events, np.random.default_rng(seed))[:, 0, 0, 0]
+        assert counts.sub(1000).abs().max() < 100

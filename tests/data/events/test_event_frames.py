@@ -185,8 +185,9 @@ def test_drop_and_jitter():
     assert 48 < np.std(jitter_time(apart, 50.0, rng(0)).t - apart.t) < 52
     with pytest.raises(ConfigError, match=r"rate is 1\.5"):
         drop_events(events, 1.5, rng(0))
-    with pytest.raises(ConfigError, match="sigma_us is -1"):
-        jitter_time(events, -1, rng(0))
+    for sigma in (-1, np.nan, np.inf):
+        with pytest.raises(ConfigError, match=f"sigma_us is {sigma}"):
+            jitter_time(events, sigma, rng(0))
 
 
 def test_rotate_and_zoom():
@@ -196,8 +197,9 @@ def test_rotate_and_zoom():
     larger = rotate_and_zoom(events, 0, 2)  # the others leave the sensor
     assert (larger.x.tolist(), larger.y.tolist(), larger.t.tolist()) == ([4], [1], [0])
     assert rotate_and_zoom(random_events(), 0, 1).x.tolist() == random_events().x.tolist()
-    with pytest.raises(ConfigError, match="factor is 0"):
-        rotate_and_zoom(events, 0, 0)
+    for degrees, factor in ((0, 0), (0, np.inf), (np.nan, 1)):
+        with pytest.raises(ConfigError, match=f"factor is {factor} and degrees {degrees}"):
+            rotate_and_zoom(events, degrees, factor)
 
 
 def test_augment():
@@ -219,3 +221,6 @@ def test_augment():
     for name, value in wrong.items():
         with pytest.raises(ConfigError):
             EventAugment(**{name: value})
+        for endless in (np.nan, np.inf):
+            with pytest.raises(ConfigError, match=f"{name} is {endless}"):
+                EventAugment(**{name: endless})

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import event_writers as write
@@ -97,6 +98,19 @@ def test_aedat4_compressed_or_left_open(save, code, closed):
         clean += 1
     # Six packets, the last of them a frame; a file of none, or of one frame, has no events.
     assert clean == (0 if closed else 5)
+
+
+@pytest.mark.parametrize(("code", "stated"), [(1, 0), (3, 0), (3, 1 << 28)])
+def test_aedat4_packets_that_unpack_without_end(save, code, stated):
+    lz4, zstandard = pytest.importorskip("lz4.frame"), pytest.importorskip("zstandard")
+    body = {1: lz4.compress, 3: zstandard.compress}[code](struct.pack("<I", stated) + bytes(1 << 28))
+    path = save("a.aedat4", write.aedat4([], code, closed=False) + struct.pack("<ii", 0, len(body)) + body)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"a packet of \d+ bytes unpacks to more than"):
+        read_events(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 27
 
 
 # Bytes taken from the formats' descriptions, and what they mean.
@@ -250,6 +264,16 @@ def test_evt3_low_part_starts_anew(save):
         ("a.raw", write.evt2(FIVE)[:-1], "ends inside an event, after 3 of 4 bytes"),
         ("a.raw", write.evt3(FIVE)[:-1], "ends inside an event, after 1 of 2 bytes"),
         ("a.raw", write.evt3([(9, 1, 50, 1)]), "event 0 has y 50"),
+        ("a.raw", write.evt3(FIVE, header="% evt 3.0\n% geometry 99999999999999999999x480\n"), "is 999999999 x 480"),
+        ("a.raw", write.evt2(FIVE, header=f"% evt 2.0\n% geometry {'9' * 5000}x480\n"), "its sensor is 999999999 x"),
+        ("a.dat", write.dat(FIVE, header="% Version 2\n% Height 0\n% Width 40\n"), "its sensor is 40 x 0; correct it"),
+        ("a.dat", write.dat([(9, 1, 250, 1)], header="% Version 2\n"), "y 250, outside the sensor of 304 x 240 that"),
+        ("a.aedat4", write.aedat4(FIVE, info=write.INFO.replace(">40<", ">1000000000<")), "its sensor is 1000000000"),
+        ("a.npz", write.npz(FIVE, width=10**9), "its sensor is 1000000000 x 40; correct it"),
+        ("a.npz", write.npz(FIVE, width=-40), "its sensor is -40 x 40; correct it"),
+        ("a.npz", write.npz(FIVE, width=np.inf), r"the size of its sensor is \[inf, 40\]; make it two whole numbers"),
+        ("a.npz", write.npz(FIVE, width=np.nan), "the size of its sensor is"),
+        ("a.npz", write.npz(FIVE, width=640.7), r"the size of its sensor is \[640\.7, 40\]"),
         ("a.npz", write.npz(FIVE, width=np.arange(2)), "the size of its sensor is"),
         ("a.npz", write.npz([(1, 2, 3, 2)]), "p is 2; make it 0 or -1"),
         ("a.npz", write.npz([(1, -2, 3, 1)]), "x is -2, no whole number from 0"),
@@ -283,7 +307,34 @@ def test_size_of_the_sensor(save):
     assert (named.width, named.height) == (1280, 720)
     with pytest.raises(DataError, match=r"its sensor is 40 x 40, not \(50, 60\)"):
         read_events(save("c.raw", write.evt2(FIVE)), sensor=(50, 60))
-    assert read_events(save("a.bin", write.nmnist([(1, 200, 100, 1)])), sensor=(240, 180)).height == 180
+    large = save("a.bin", write.nmnist([(1, 200, 100, 1)]))
+    assert read_events(large, sensor=(240, 180)).height == 180
+    with pytest.raises(DataError, match=r"34 x 34 that is assumed where .*; give sensor=.*, --sensor W,H or data"):
+        read_events(large)
+    for size in ((0, 180), (240, 20_000)):
+        with pytest.raises(DataError, match=rf"a\.bin: its sensor is {size[0]} x {size[1]}; correct it"):
+            read_events(large, sensor=size)
+
+
+def test_headers_without_a_camera(save):
+    """The address of a DVS128 needs its size to be told; in AEDAT 3.1 the addresses of all cameras are the same."""
+    two = save("two.aedat", write.aedat2(FIVE).replace(b"# AEChip: a.b.DVS128\r\n", b""))
+    assert _rows(read_events(two, sensor=(128, 128))) == FIVE
+    for sensor in (None, (346, 260)):
+        with pytest.raises(DataError, match=r"names no camera; .*128 x 128 pixels: sensor=.*--sensor W,H"):
+            read_events(two, sensor=sensor)
+    three = save("three.aedat", write.aedat3(FIVE).replace(b"#Source 1: DVS128\r\n", b""))
+    assert _rows(read_events(three, sensor=(346, 260))) == FIVE
+    with pytest.raises(DataError, match="does not state the size of its sensor; give sensor="):
+        read_events(three)
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.bs2"])
+def test_nmnist_may_start_with_the_mark_of_a_header(save, name):
+    rows = [(8192 + 10, 37, 32, 0), (9000, 37, 10, 1)]
+    content = write.nmnist(rows)
+    assert content.startswith(b"% ")
+    assert _rows(read_events(save(name, content), sensor=(240, 180))) == rows
 
 
 def test_damage_never_escapes_as_another_error(small):
@@ -335,6 +386,17 @@ def test_hdf5_units_and_errors(tmp_path):
             read_events(path)
 
 
+def test_arrays_under_other_names(save):
+    t, x, y, p = np.array(FIVE).T
+    for names in (("timestamp", "x", "y", "polarity"), ("ts", "x", "y", "p")):
+        file = io.BytesIO()
+        np.savez(file, **dict(zip(names, (t, x, y, p), strict=True)), label=3)
+        assert _rows(read_events(save("a.npz", file.getvalue()), sensor=(40, 40))) == FIVE
+    file = io.BytesIO()
+    np.savez(file, label=3, events=np.array(FIVE, [(name, "i8") for name in "txyp"]), width=40, height=40)
+    assert _rows(read_events(save("a.npz", file.getvalue()))) == FIVE
+
+
 @pytest.mark.parametrize("suffix", ["npz", "npy"])
 @pytest.mark.parametrize("structured", [True, False])
 def test_one_array(tmp_path, suffix, structured):
@@ -355,6 +417,25 @@ def test_the_extra_is_named(save, monkeypatch, name, code, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(ConfigError, match=r"pip install spikereel\[events\]"):
         read_events(save(name, write.aedat4(FIVE, code)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': ('<i8', 'fortran_order': False",
+        "{'descr': 'i8,(', 'fortran_order': False, 'shape': (5,)}",
+        "{1: 2, 'descr': '<i8'}",
+        "{[]: 1}",
+        "{'descr': ('V9', (9999999999,)), 'fortran_order': False, 'shape': (5,)}",
+        "{'descr': (), 'fortran_order': False, 'shape': (5,)}",
+        "-" * 9000 + "1",
+    ],
+)
+def test_array_headers_that_make_no_sense(save, header):
+    text = header.encode() + b"\n"
+    path = save("a.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(64))
+    with pytest.raises(DataError, match=r"a\.npy: cannot be read as arrays \(.+\); save t, x, y and p as numbers"):
+        read_events(path)
 
 
 def test_arrays_that_state_more_than_they_hold(save, tmp_path):

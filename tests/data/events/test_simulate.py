@@ -93,6 +93,9 @@ def test_noise():
         (np.zeros((3, 1, 2, 2)), [5, 6], "3 frames"),
         (np.zeros((2, 2, 2, 2)), [5, 6], "1 or 3 channels"),
         (np.full((2, 1, 2, 2), 2.0), [5, 6], "scale them"),
+        (np.zeros((2, 1, 2, 0)), [5, 6], r"the clip is \[2, 1, 2, 0\]"),
+        (np.zeros((2, 1, 2, 2)), [5, np.nan], r"2 frames at \[5\.0, nan\]"),
+        (np.zeros((2, 1, 2, 2)), [5, 1e300], "later time"),
         (np.full((2, 1, 2, 2), np.nan), [5, 6], "scale them"),
     ],
 )
@@ -101,6 +104,15 @@ def test_refuses(video, times, message):
         EXACT(video, times, rng())
     with pytest.raises(ConfigError):
         replace(EXACT, threshold=0)
+
+
+@pytest.mark.parametrize("name", ["threshold", "spread", "refractory_us", "leak_hz", "shot_hz"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_refuses_options(name, value):
+    with pytest.raises(ConfigError, match=rf"{name}={value}"):
+        EventSimulator(**{name: value})
+    with pytest.raises(ConfigError, match="up to 1000000 Hz"):
+        EventSimulator(shot_hz=1e300)
 
 
 class Clips(MotionClips):

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 from typing import Any
 
 from spikereel.apps.commands.common import json_option, new_console
@@ -21,6 +22,7 @@ def add(commands: Any) -> None:
     about = actions.add_parser("inspect", help="say what one file is", description="Say what one file is.")
     about.set_defaults(command=_data_inspect)
     about.add_argument("file", metavar="FILE", help="a video or a recording of an event camera")
+    _sensor_option(about)
     json_option(about)
     text = (
         "decode all files of a folder; report broken, short, duplicate and missing ones; exit code 1 if any is broken"
@@ -28,17 +30,32 @@ def add(commands: Any) -> None:
     look = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
     look.set_defaults(command=_data_check)
     look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
+    _sensor_option(look)
     look.add_argument("--min-frames", type=int, default=8, metavar="N", help="videos below are short (default: 8)")
     look.add_argument("--workers", type=int, metavar="N", help="files at a time (default: one for each processor)")
     json_option(look)
     add_pack(actions)
 
 
+def _sensor_option(parser: argparse.ArgumentParser) -> None:
+    text = "width and height in pixels, for recordings that do not state them, such as 128,128 for CIFAR10-DVS"
+    parser.add_argument("--sensor", metavar="W,H", help=text)
+
+
+def _sensor(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,6},\d{1,6}", text):
+        raise ConfigError(f"--sensor is {text!r}: give width and height in pixels, such as 128,128")
+    width, height = map(int, text.split(","))
+    return width, height
+
+
 def _data_inspect(options: argparse.Namespace) -> None:
     from spikereel.apps.data import info_table, inspect
 
     writable(options.json)
-    found = inspect(options.file)
+    found = inspect(options.file, sensor=_sensor(options.sensor))
     new_console().print(info_table(options.file, found))
     if options.json:
         write_json(options.json, dataclasses.asdict(found))
@@ -56,7 +73,7 @@ def _data_check(options: argparse.Namespace) -> int:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("decoding files", total=None)
         report = check(
-            options.root, min_frames=options.min_frames, workers=options.workers,
+            options.root, sensor=_sensor(options.sensor), min_frames=options.min_frames, workers=options.workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     console.print(report_table(report))

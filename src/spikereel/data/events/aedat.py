@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, header, records, require_events, require_sensor, unwrap
+from spikereel.data.events.source import (
+    GIVE_SENSOR,
+    Sensor,
+    content,
+    header,
+    records,
+    require_events,
+    require_sensor,
+    unwrap,
+)
 from spikereel.errors import DataError
 
 _SENSORS = {
@@ -37,10 +46,16 @@ def read_aedat2(path: Path, *, sensor: Sensor | None = None) -> Events:
     """
     data = content(path)
     text, start = header(data, b"#", last=b"#end of ascii header")
-    keys = ("AEChip", "HardwareInterface")
-    unnamed = sensor == _SENSORS["DVS128"] and start < len(data) and not any(f"{key}:" in text for key in keys)
-    name = "DVS128" if unnamed else _camera(path, text, keys, start, len(data))
     words = records(path, data, start, ">u4", columns=2)
+    require_events(path, len(words))
+    name = _camera(path, text, "AEChip", "HardwareInterface")
+    if name is None:
+        if sensor is None or tuple(sensor) != _SENSORS["DVS128"]:
+            raise DataError(
+                f"{path}: its header names no camera; if it is of a DVS128, as CIFAR10-DVS, give its 128 x 128 pixels: "
+                f"{GIVE_SENSOR}; else add a line '# AEChip: DAVIS346' (or {', '.join(_SENSORS)})"
+            )
+        name = "DVS128"
     address = words[:, 0].astype(np.uint32)
     dvs128 = name == "DVS128"
     other = 0x8000 if dvs128 else 0x8000_0400
@@ -74,7 +89,7 @@ def read_aedat3(path: Path, *, sensor: Sensor | None = None) -> Events:
     form = re.search(r"#Format: *(\S+)", text)
     if form and form[1].upper() != "RAW":
         raise DataError(f"{path}: its format is {form[1]}, only RAW is read; export it uncompressed")
-    width, height = require_sensor(path, _SENSORS[_camera(path, text, ("Source",), start, len(data))], sensor)
+    name = _camera(path, text, "Source")
     packets = _polarity_packets(path, data, start)
     words = np.frombuffer(b"".join(data[first:last] for first, last, _ in packets), "<u4").reshape(-1, 2)
     overflow = np.array([count for *_, count in packets], np.int64)
@@ -85,6 +100,7 @@ def read_aedat3(path: Path, *, sensor: Sensor | None = None) -> Events:
         kept = np.flatnonzero(event & 1)
         event, time = event[kept], time[kept]
     require_events(path, len(event))
+    width, height = require_sensor(path, _SENSORS[name] if name else None, sensor)
     return Events(
         t=time,
         x=(event >> 17).astype(np.uint16),
@@ -97,16 +113,14 @@ def read_aedat3(path: Path, *, sensor: Sensor | None = None) -> Events:
     )
 
 
-def _camera(path: Path, text: str, keys: tuple[str, ...], start: int, size: int) -> str:
-    """The key of _SENSORS that the first of the header's lines `key: value` names."""
-    if start == size:
-        require_events(path, 0)
+def _camera(path: Path, text: str, *keys: str) -> str | None:
+    """The key of _SENSORS that the first of the header's lines `key: value` names; None without such a line."""
     for key in keys:
         if line := re.search(rf"^# ?{key}\b[^:\n]*:(.*)$", text, re.MULTILINE):
             if camera := _CAMERA.search(line[1]):
                 return camera[0].upper()
             raise DataError(f"{path}: its camera is {line[1].strip()!r}; known are {', '.join(_SENSORS)}")
-    raise DataError(f"{path}: its header names no camera; add a line '# {keys[0]}: DVS128' (or {', '.join(_SENSORS)})")
+    return None
 
 
 def _polarity_packets(path: Path, data: bytes, at: int) -> list[tuple[int, int, int]]:

@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +20,20 @@ from spikereel.errors import ConfigError, DataError, SpikereelError
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "?"], "itemsize": 16})
 
+_UNPACKS = 255  # times at most: LZ4 can do no more, and events of equal distance reach some 100 with Zstandard
+# Bytes unpacked at a time, which take no more than some 40 MiB.
+_LZ4_STEP, _ZSTANDARD_STEP = 1 << 14, 1 << 10
+
 Unpack = Callable[[bytes], bytes]
+
+
+class Stream(Protocol):
+    """A decompressor of LZ4 or Zstandard."""
+
+    @property
+    def eof(self) -> bool | None: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
@@ -78,24 +92,35 @@ def _unpacker(path: Path, code: int) -> Unpack:
         raise DataError(f"{path}: its compression has the unknown number {code}; export it with LZ4 or none")
     try:
         if code in (1, 2):
-            import lz4.frame
+            from lz4.frame import LZ4FrameDecompressor
 
-            return lz4.frame.decompress
-        import zstandard
+            return lambda body: _bounded(LZ4FrameDecompressor(), body, _LZ4_STEP)
+        from zstandard import ZstdDecompressor, ZstdError
     except ImportError:
         raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install spikereel[events]") from None
 
     def unpack(body: bytes) -> bytes:
-        stream = zstandard.ZstdDecompressor().decompressobj()
         try:
-            whole = stream.decompress(body)
-        except zstandard.ZstdError as error:
+            return _bounded(ZstdDecompressor().decompressobj(), body, _ZSTANDARD_STEP)
+        except ZstdError as error:
             raise ValueError(error) from error
-        if not stream.eof:
-            raise ValueError("a packet ends early")
-        return whole
 
     return unpack
+
+
+def _bounded(stream: Stream, body: bytes, step: int) -> bytes:
+    """A packet unpacked step by step, so that one which grows past what it says or can hold takes no memory."""
+    limit, parts, size = _UNPACKS * len(body), [], 0
+    for at in range(0, len(body), step):
+        parts.append(stream.decompress(body[at : at + step]))
+        if size < 4 <= size + len(parts[-1]):
+            limit = min(limit, 4 + struct.unpack_from("<I", b"".join(parts))[0])
+        size += len(parts[-1])
+        if size > limit:
+            raise ValueError(f"a packet of {len(body)} bytes unpacks to more than {limit}")
+        if stream.eof:
+            return b"".join(parts)
+    raise ValueError("a packet ends early")
 
 
 def _whole(body: bytes) -> bytes:

@@ -10,6 +10,8 @@ import numpy as np
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
 
+_HOUR_US = 3.6e9
+
 
 def flip_horizontal(events: Events) -> Events:
     """Left and right exchanged: x becomes width - 1 - x."""
@@ -29,10 +31,10 @@ def shift(events: Events, dx: int, dy: int) -> Events:
 def rotate_and_zoom(events: Events, degrees: float, factor: float) -> Events:
     """Turned clockwise and enlarged about the middle of the sensor, to the nearest pixel; what leaves it is dropped.
 
-    Errors: ConfigError for a factor of 0 or less.
+    Errors: ConfigError for a factor of 0 or less, and what is not finite.
     """
-    if not factor > 0:
-        raise ConfigError(f"factor is {factor}: it must be above 0")
+    if not 0 < factor < np.inf or not np.isfinite(degrees):
+        raise ConfigError(f"factor is {factor} and degrees {degrees}: the factor must be above 0, both finite")
     middle_x, middle_y = (events.width - 1) / 2, (events.height - 1) / 2
     right, down = events.x - middle_x, events.y - middle_y
     cos, sin = factor * np.cos(np.radians(degrees)), factor * np.sin(np.radians(degrees))
@@ -49,10 +51,10 @@ def drop_events(events: Events, rate: float, generator: np.random.Generator) -> 
 def jitter_time(events: Events, sigma_us: float, generator: np.random.Generator) -> Events:
     """Normal noise on every time, rounded to microseconds; then sorted again, so the events change places.
 
-    Errors: ConfigError for a sigma below 0.
+    Errors: ConfigError for a sigma below 0 or beyond an hour.
     """
-    if sigma_us < 0:
-        raise ConfigError(f"sigma_us is {sigma_us}: it must be at least 0")
+    if not 0 <= sigma_us <= _HOUR_US:
+        raise ConfigError(f"sigma_us is {sigma_us}: it must be from 0 to {_HOUR_US:.0f}, an hour")
     t = events.t + np.rint(generator.normal(0.0, sigma_us, len(events))).astype(np.int64)
     order = np.argsort(t, kind="stable")
     return replace(events, t=t[order], x=events.x[order], y=events.y[order], p=events.p[order])
@@ -71,8 +73,8 @@ class EventAugment:
     jitter_us: float = 0.0  # standard deviation of the noise on times
 
     def __post_init__(self):
-        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", np.inf), ("rotate", 180),
-                           ("zoom", np.inf), ("jitter_us", np.inf)):  # fmt: skip
+        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", 1 << 14), ("rotate", 180),
+                           ("zoom", 100), ("jitter_us", _HOUR_US)):  # fmt: skip
             if not 0 <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be from 0 to {high}")
 

@@ -44,13 +44,13 @@ def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:
     The first words set the state at the start, if there is one; `high` is the unwrapped form of its high part.
     """
     kind = (words >> 12).astype(np.uint8)
-    one, other = np.flatnonzero(kind == _ONE), np.flatnonzero(kind != _ONE)
-    kind = kind[other]
-    row_at, time_at = other[kind == _ROW], other[(kind == _LOW) | (kind == _HIGH)]
-    clock, high = _clock(words[time_at], high)
-    vector_at, base, bits = _vectors(words, other, kind)
-    known = max(_first(other, kind == _ROW), _first(other, kind == _HIGH))
+    is_row, is_time = kind == _ROW, (kind == _LOW) | (kind == _HIGH)
+    rows = words.take(np.flatnonzero(is_row)) & 0x7FF
+    clock, high = _clock(words.take(np.flatnonzero(is_time)), high)
+    vector_at, base, bits = _vectors(words, kind)
+    known = max(_first(is_row), _first(kind == _HIGH))
     bits[vector_at < known] = 0
+    one = np.flatnonzero(kind == _ONE)
     one = one[np.searchsorted(one, known) :]
 
     # the number of a bit, over 16: its vector
@@ -58,60 +58,65 @@ def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:
     from_vector = vector_at[bit >> 4]
     place = np.searchsorted(one, from_vector)
     at = np.insert(one, place, from_vector) if len(bit) else one
-    x = words[at]
+    x = words.take(at)
     x[place + np.arange(len(bit))] = base[bit >> 4] + (bit & 15).astype(np.uint16)
-    t = np.repeat(clock, np.diff(np.searchsorted(at, time_at), append=len(at)))
-    rows = np.repeat(words[row_at] & 0x7FF, np.diff(row_at, append=len(words)))
-    y = rows[at - (row_at[0] if len(row_at) else 0)]
-    state = _state(words, other, kind, clock, base)
-    return (t, x & 0x7FF, y, (x & 0x800) != 0), state, high
+    t, y = clock.take(_before(is_time, at)), rows.take(_before(is_row, at))
+    return (t, x & 0x7FF, y, (x & 0x800) != 0), _state(clock, rows, base), high
+
+
+def _before(mask: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The number, among the words of a mask, of the last one before each position; there is one."""
+    return np.cumsum(mask.astype(np.int32), dtype=np.int32).take(at) - 1
 
 
 def _clock(words: np.ndarray, high: int) -> tuple[np.ndarray, int]:
-    """Microseconds after each time word, of no meaning before the first high part; and the last high part."""
-    is_high, value = words >> 12 == _HIGH, words & 0xFFF
-    if not is_high.any():
-        return np.zeros(len(words), np.int64), high
-    highs = unwrap(value[is_high], 12) + (high & ~0xFFF)
-    each = np.concatenate([highs[:1], highs])[np.cumsum(is_high)]
-    sets_low = ~is_high
-    sets_low[1:] |= each[1:] != each[:-1]
-    sets_low[np.argmax(is_high)] = True
-    setter = np.maximum.accumulate(np.where(sets_low, np.arange(len(words)), 0))
-    return each << 12 | np.where(is_high, 0, value)[setter], int(highs[-1])
+    """Microseconds after each time word, of no meaning before the first high part, and none without one; and the last
+    high part."""
+    low = (words & 0xFFF).astype(np.int64)
+    at = np.flatnonzero(words >> 12 == _HIGH)
+    if not len(at):
+        return low[:0], high
+    highs = unwrap(words[at] & 0xFFF, 12) + (high & ~0xFFF)
+    changed = np.diff(highs, prepend=-1) != 0
+    # A high part that repeats keeps the low part of the word before it.
+    source = np.where(changed | (np.diff(at, prepend=-2) > 1), np.arange(len(at)), 0)
+    low[at] = np.where(changed, 0, low[at - 1])[np.maximum.accumulate(source)]
+    lasts = np.diff(at, append=len(low))
+    lasts[0] += at[0]
+    return low | np.repeat(highs << 12, lasts), int(highs[-1])
 
 
-def _vectors(words: np.ndarray, other: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _vectors(words: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of every vector after the first base: where it is, its base with x moved on, and its bits.
 
-    One more base stands at the end: that of a next vector, or 0 if no base is known.
+    One more base stands at the end, that of a next vector, if any is known.
     """
     chosen = np.flatnonzero((kind >= _BASE) & (kind <= _VECTOR_8))
-    chosen = chosen[int(np.argmax(kind[chosen] == _BASE)) if (kind == _BASE).any() else len(chosen) :]
-    part, kind = words[other[chosen]], kind[chosen]
+    chosen = chosen[_first(kind[chosen] == _BASE) :]
+    part, kind = words[chosen], kind[chosen]
     if not len(part):
-        return other[chosen], np.zeros(1, np.uint16), part
+        return chosen, part, part
     moved = np.cumsum(np.array([0, 12, 8])[kind - _BASE])
     is_base = kind == _BASE
     number = np.cumsum(is_base) - 1
     after = (part[is_base] & 0xFFF)[number] + (moved - moved[is_base][number]).astype(np.uint16)
     vector = np.flatnonzero(~is_base)
     bits = part[vector] & np.array([0xFFF, 0xFF], np.uint16)[kind[vector] - _VECTOR_12]
-    return other[chosen[vector]], np.append(after[vector - 1], after[-1]), bits
+    return chosen[vector], np.append(after[vector - 1], after[-1]), bits
 
 
-def _state(words: np.ndarray, other: np.ndarray, kind: np.ndarray, clock: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """The fewest words that bring a decoder into the state it has after these."""
+def _state(clock: np.ndarray, rows: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """The fewest words that bring a decoder into the state it has after these: the last of each, if there is one."""
     state = []
-    if (kind == _HIGH).any():
+    if len(clock):
         state += [_HIGH << 12 | int(clock[-1]) >> 12 & 0xFFF, _LOW << 12 | int(clock[-1]) & 0xFFF]
-    if (kind == _ROW).any():
-        state.append(int(words[other[kind == _ROW][-1]]))
-    if (kind == _BASE).any():
+    if len(rows):
+        state.append(int(rows[-1]))
+    if len(base):
         state.append(_BASE << 12 | int(base[-1]) & 0xFFF)
     return np.array(state, "<u2")
 
 
-def _first(other: np.ndarray, mask: np.ndarray) -> int:
-    """Position of the first word of a mask, or one past any."""
-    return int(other[np.argmax(mask)]) if mask.any() else np.iinfo(np.int64).max
+def _first(mask: np.ndarray) -> int:
+    """Position of the first of a mask, or one past any."""
+    return int(np.argmax(mask)) if mask.any() else np.iinfo(np.int64).max

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,8 @@ from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor
 from spikereel.errors import ConfigError, DataError
+
+_SPREADS = 4  # standard deviations beyond which next to nothing jitters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,10 @@ class EventReading:
     def __call__(self, events: Events, generator: np.random.Generator | None = None) -> Tensor:
         """float32 [T, 2, H, W]; random with a generator, which training items need."""
         start, stop = self._span(events, generator)
-        events = events.between(start, stop)
+        margin = 0
+        if self.augment and generator and self.bins and self.bin_us:
+            margin = ceil(_SPREADS * self.augment.jitter_us)  # events that jitter moves into the first and last bin
+        events = events.between(start - margin, stop + margin)
         if self.augment and generator:
             events = self.augment(events, generator)
         if self.bins and self.bin_us:

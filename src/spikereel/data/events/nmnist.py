@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, records, require_events
+from spikereel.data.events.source import Sensor, content, records, require_events, require_inside, require_sensor
 
+_SENSOR = (34, 34)
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 1 << 13
 
 
@@ -17,7 +18,7 @@ def read_nmnist(path: Path, *, sensor: Sensor | None = None) -> Events:
     event in row 240 is no event but adds 2^13 us to all times after it, as in the authors' reader.
     A file that is cut between two events cannot be told from a shorter one. Errors: DataError as `read_events`.
     """
-    width, height = sensor or (34, 34)
+    width, height = require_sensor(path, None, sensor or _SENSOR)
     rows = records(path, content(path), 0, "u1", columns=5)
     low = np.ascontiguousarray(rows[:, 3:]).view(">u2")[:, 0]
     time = (rows[:, 2] & 0x7F).astype(np.int64) << 16
@@ -27,6 +28,8 @@ def read_nmnist(path: Path, *, sensor: Sensor | None = None) -> Events:
         time += np.cumsum(overflow) * _OVERFLOW_US
         rows, time = rows[~overflow], time[~overflow]
     require_events(path, len(rows))
+    if sensor is None:
+        require_inside(path, rows[:, 0], rows[:, 1], _SENSOR)
     return Events(
         t=time,
         x=rows[:, 0].astype(np.uint16),

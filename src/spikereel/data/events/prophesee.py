@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, header, records, require_events, require_sensor, unwrap
+from spikereel.data.events.source import (
+    Sensor,
+    content,
+    header,
+    records,
+    require_events,
+    require_inside,
+    require_sensor,
+    unwrap,
+)
 from spikereel.errors import DataError
 
 # Names that older headers hold instead of a size; the longer ones first.
@@ -71,12 +80,15 @@ def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
         raise DataError(f"{path}: holds events of type {kind} and {size} bytes, not 0 or 12 and 8; convert it to RAW")
     words = records(path, data, start + 2, "<u4", columns=2)
     require_events(path, len(words))
-    width, height = require_sensor(path, stated_sensor(text) or (_ATIS if sensor is None else None), sensor)
-    events = words[:, 1]
+    stated, events = stated_sensor(text), words[:, 1]
+    width, height = require_sensor(path, stated, sensor or _ATIS if stated is None else sensor)
+    x, y = (events & 0x3FFF).astype(np.uint16), ((events >> 14) & 0x3FFF).astype(np.uint16)
+    if stated is sensor is None:
+        require_inside(path, x, y, _ATIS)
     return Events(
         t=unwrap(words[:, 0], 32),
-        x=(events & 0x3FFF).astype(np.uint16),
-        y=((events >> 14) & 0x3FFF).astype(np.uint16),
+        x=x,
+        y=y,
         p=(events >> 28) != 0,
         width=width,
         height=height,
@@ -99,9 +111,14 @@ def raw_header(data: bytes) -> tuple[str, int]:
 def stated_sensor(text: str) -> Sensor | None:
     """The size in a header: `geometry`, `format EVT3;height=720;width=1280`, `Height` and `Width`, or a known name."""
     if found := re.search(r"^% geometry +(\d+)x(\d+)", text, re.MULTILINE):
-        return int(found[1]), int(found[2])
+        return _pixels(found[1]), _pixels(found[2])
     width, height = (re.search(rf"\b{key}[= ]+(\d+)", text, re.IGNORECASE) for key in ("width", "height"))
     if width and height:
-        return int(width[1]), int(height[1])
+        return _pixels(width[1]), _pixels(height[1])
     named = re.search("|".join(_SENSORS), text, re.IGNORECASE)
     return _SENSORS[named[0].lower()] if named else None
+
+
+def _pixels(digits: str) -> int:
+    """Python refuses numbers of very many digits, and no sensor has one of ten."""
+    return int(digits[:9])

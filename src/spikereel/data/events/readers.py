@@ -8,8 +8,9 @@ from pathlib import Path
 from spikereel.data.events import prophesee
 from spikereel.data.events.aedat import read_aedat2, read_aedat3
 from spikereel.data.events.aedat4 import read_aedat4
-from spikereel.data.events.arrays import read_hdf5, read_npz
+from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.evt3 import read_evt3
+from spikereel.data.events.hdf5 import read_hdf5
 from spikereel.data.events.nmnist import read_nmnist
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content
@@ -88,7 +89,7 @@ def _reader(path: Path) -> Callable[..., Events]:
             raise DataError(f"{path}: its encoding is {name}; EVT 2.0 and 3.0 are read, so convert it")
         if path.suffix.lower() == ".dat" or head.startswith(b"% Data file containing"):
             return prophesee.read_dat
-    elif path.suffix.lower() in (".bin", ".bs2"):
+    if path.suffix.lower() in (".bin", ".bs2"):
         return read_nmnist
     raise DataError(
         f"{path}: is of no known event format (starts with {head[:8]!r}); "

@@ -61,5 +61,5 @@ class Events:
             i = int(np.argmax(column >= size))
             raise DataError(
                 f"{self.source}: event {i} has {name} {column[i]}, outside the sensor of {self.width} x {self.height}; "
-                f"check the size given, or copy the file again"
+                f"check the size if you gave one, or copy the file again"
             )

@@ -23,12 +23,13 @@ FRAME_US = 40_000
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _DARK = np.float32(0.05)
+_FASTEST_HZ = 1e6  # an event every microsecond
 
 
 def log_intensity(video: np.ndarray) -> np.ndarray:
     """log(luma + 0.05) of rgb or grey frames in [0, 1]: float32 [T, C, H, W] -> [T, H, W]. Errors: ConfigError."""
-    if video.ndim != 4 or video.shape[1] not in (1, 3):
-        raise ConfigError(f"the clip is {list(video.shape)}: give [T, C, H, W] with 1 or 3 channels")
+    if video.ndim != 4 or video.shape[1] not in (1, 3) or not video.size:
+        raise ConfigError(f"the clip is {list(video.shape)}: give [T, C, H, W] with 1 or 3 channels and some pixels")
     luma = np.einsum("tchw,c->thw", video, _LUMA) if video.shape[1] == 3 else video[:, 0]
     return np.log(luma + _DARK)
 
@@ -47,8 +48,11 @@ class EventSimulator:
     shot_hz: float = 0.0  # random events a second of every pixel, ON or OFF alike
 
     def __post_init__(self):
-        if not self.threshold > 0 or min(self.spread, self.refractory_us, self.leak_hz, self.shot_hz) < 0:
-            raise ConfigError(f"{self}: threshold is above 0, the others not below")
+        rates = (self.leak_hz, self.shot_hz)
+        others = (self.spread, self.refractory_us, *rates)
+        known = all(map(np.isfinite, (self.threshold, *others)))
+        if not known or self.threshold <= 0 or min(others) < 0 or max(rates) > _FASTEST_HZ:
+            raise ConfigError(f"{self}: threshold is above 0, the others not below, rates up to {_FASTEST_HZ:.0f} Hz")
 
     def __call__(self, video: np.ndarray, times_us: Sequence[int], generator: np.random.Generator) -> Events:
         """Frames in [0, 1], [T, C, H, W] with C 1 or 3, and their times -> events in the order of time.
@@ -56,9 +60,11 @@ class EventSimulator:
         The first frame sets the references, so a still clip gives noise at most. Errors: ConfigError for another shape,
         fewer than 2 frames, values outside [0, 1] or not finite, and times that do not rise.
         """
-        times = np.asarray(times_us, np.int64)
-        if len(video) < 2 or len(video) != len(times) or (np.diff(times) <= 0).any():
-            raise ConfigError(f"{len(video)} frames at {times.tolist()}: give two or more, each with a later time")
+        given = np.asarray(times_us)
+        known = bool((np.abs(given) < 2.0**62).all())
+        times = given.astype(np.int64) if known else given
+        if not known or len(video) < 2 or len(video) != len(times) or (np.diff(times) <= 0).any():
+            raise ConfigError(f"{len(video)} frames at {given.tolist()}: give two or more, each with a later time")
         level = log_intensity(video).reshape(len(video), -1)
         if not (video.min() >= 0 and video.max() <= 1):
             raise ConfigError(f"the frames go from {video.min()} to {video.max()}: scale them to [0, 1]")

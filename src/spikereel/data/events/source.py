@@ -9,7 +9,15 @@ from spikereel.errors import DataError
 
 Sensor = tuple[int, int]  # (width, height) in pixels
 
+GIVE_SENSOR = "sensor=(width, height), --sensor W,H or data.sensor=[W,H]"
+"""How a size is given: in the library, on the command line of `spikereel data`, in training."""
+
+_LARGEST = 16_384  # pixels a side, as many as 14 bits of DAT can address
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class OtherSensor(DataError):
+    """A file that states another size of its sensor than the one given."""
 
 
 def content(path: Path, limit: int = -1) -> bytes:
@@ -73,10 +81,31 @@ def require_events(path: Path, count: int) -> None:
 
 
 def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> Sensor:
-    """The size that the file states, else the one given. Errors: DataError without either, or if they differ."""
+    """The size that the file states, else the one given.
+
+    Errors: DataError without either and for a size that no sensor has; OtherSensor if they differ.
+    """
     sensor = stated or given
     if sensor is None:
-        raise DataError(f"{path}: does not state the size of its sensor; give sensor=(width, height)")
-    if given not in (None, sensor):
-        raise DataError(f"{path}: its sensor is {sensor[0]} x {sensor[1]}, not {given}; leave sensor out")
-    return sensor
+        raise DataError(f"{path}: does not state the size of its sensor; give {GIVE_SENSOR}")
+    width, height = sensor
+    if not (1 <= width <= _LARGEST and 1 <= height <= _LARGEST):
+        raise DataError(
+            f"{path}: its sensor is {width} x {height}; correct it in the file, or where it is given, "
+            f"to sides of 1 to {_LARGEST} pixels"
+        )
+    if given is not None and tuple(given) != (width, height):
+        raise OtherSensor(f"{path}: its sensor is {width} x {height}, not {given}; leave sensor out")
+    return width, height
+
+
+def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor) -> None:
+    """Errors: DataError for an event outside a size that is assumed, because neither file nor caller states one."""
+    for name, column, size in (("x", x, assumed[0]), ("y", y, assumed[1])):
+        outside = column >= size
+        if outside.any():
+            i = int(np.argmax(outside))
+            raise DataError(
+                f"{path}: event {i} has {name} {column[i]}, outside the sensor of {assumed[0]} x {assumed[1]} "
+                f"that is assumed where none is stated; give {GIVE_SENSOR}"
+            )

@@ -1,0 +1,118 @@
+"""HDF5 files of events, as DSEC, MVSEC, e2vid, Prophesee and v2e lay them out. h5py comes with the extra "events"."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikereel.data.events.arrays import column_names, events_of, one_array, stated_size
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor, content
+from spikereel.errors import ConfigError, DataError, SpikereelError
+
+_MVSEC = "davis/left/events"
+_PLACES = ("CD/events", _MVSEC, "events")
+_ATTRIBUTES = ("width", "height", "sensor_resolution", "geometry", "unit", "units")
+_DEFLATES = 1100  # times at most
+_UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1, "microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
+_FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 36559: "ECF of Prophesee"}
+
+
+def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """Columns t, x, y, p (or ts, xs ..; timestamp, x, y, polarity) in a group `events` or at the top level.
+
+    `events` may also be one dataset, compound or [N, 4] of t, x, y, p; so may `CD/events` (Prophesee). Of MVSEC,
+    `davis/left/events` is read, [N, 4] of x, y, t, p. `t_offset` at the top (DSEC) is added to all times.
+    Times are microseconds unless an attribute `unit` or `units` of the time column, the group or the file says "s",
+    "ms" or "us". Without one, fractions are seconds in MVSEC and in columns `ts` (e2vid) and are refused elsewhere. The
+    size comes from attributes `width` and `height`, `sensor_resolution` (height, width) or `geometry` ("640x480"), of
+    the group or the file. Errors: DataError as `read_events`, for other layouts and for compression that h5py lacks;
+    ConfigError without h5py.
+    """
+    content(path, 1)
+    try:
+        import h5py
+    except ImportError:
+        raise ConfigError(f"{path}: is HDF5, which needs h5py; run pip install spikereel[events]") from None
+    try:
+        with h5py.File(path, "r") as file:
+            place = next((name for name in _PLACES if name in file), "/")
+            arrays, name, timed = _arrays(path, file, place)
+            stated = _attributes(file, file[place], timed)
+            offset = _offset(path, file)
+    except SpikereelError:
+        raise
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot be read as HDF5 ({reason}); copy it again, or write it with gzip") from error
+    in_seconds = arrays["t"].dtype.kind == "f" and (place == _MVSEC or name == "ts")
+    factor = _factor(path, stated) or (_UNITS["s"] if in_seconds else None)
+    return events_of(path, arrays, "HDF5", stated_size(path, stated), sensor, factor=factor, offset=offset)
+
+
+def _arrays(path: Path, file: Any, place: str) -> tuple[dict[str, np.ndarray], str, Any]:
+    """The columns; the name of the times there, and the dataset that holds them."""
+    found = file[place]
+    if _is_dataset(found):
+        _require_readable(path, [found])
+        whole = np.asarray(found[()])
+        if place == _MVSEC and whole.ndim == 2 and whole.shape[1] == 4:
+            whole = whole[:, [2, 0, 1, 3]]
+        named = one_array(path, whole)
+        names = column_names(path, named)
+        return {column: named[name] for column, name in names.items()}, names["t"], found
+    names = column_names(path, (key for key, value in found.items() if _is_dataset(value)))
+    datasets = {column: found[name] for column, name in names.items()}
+    _require_readable(path, datasets.values())
+    return {column: np.asarray(dataset[()]) for column, dataset in datasets.items()}, names["t"], datasets["t"]
+
+
+def _is_dataset(value: Any) -> bool:
+    return hasattr(value, "nbytes")
+
+
+def _require_readable(path: Path, datasets: Iterable[Any]) -> None:
+    """Errors: DataError for no data, more than the file can hold, and a filter that is not installed."""
+    import h5py
+
+    stated = 0
+    for dataset in datasets:
+        if dataset.shape is None:
+            raise DataError(f"{path}: {dataset.name} is there without data; write it again")
+        stated += dataset.nbytes
+        properties = dataset.id.get_create_plist()
+        for i in range(properties.get_nfilters()):
+            number = properties.get_filter(i)[0]
+            if not h5py.h5z.filter_avail(number):
+                raise DataError(
+                    f"{path}: is compressed with the HDF5 filter {_FILTERS.get(number, number)}, which h5py lacks; "
+                    f"run h5repack -f GZIP=4 on it where the filter's plugin is installed"
+                )
+    if stated > _DEFLATES * path.stat().st_size:
+        raise DataError(f"{path}: states {stated} bytes of events, more than it can hold; copy it again")
+
+
+def _attributes(*places: Any) -> dict[str, Any]:
+    """Those we know, of the last place that has them."""
+    return {name: place.attrs[name] for place in places for name in _ATTRIBUTES if name in place.attrs}
+
+
+def _offset(path: Path, file: Any) -> int:
+    if not _is_dataset(file.get("t_offset")):
+        return 0
+    value = np.asarray(file["t_offset"][()])
+    if value.size != 1 or value.dtype.kind not in "iu" or abs(int(value.item())) >= 1 << 62:
+        raise DataError(f"{path}: t_offset is {value.dtype} {list(value.shape)}; make it one number of microseconds")
+    return int(value.item())
+
+
+def _factor(path: Path, values: dict[str, Any]) -> int | None:
+    """Microseconds in the unit that the attributes state; None if they state none."""
+    unit = values.get("unit", values.get("units"))
+    if unit is None:
+        return None
+    name = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
+    if name not in _UNITS:
+        raise DataError(f"{path}: its time unit is {name!r}; use one of {', '.join(_UNITS)}")
+    return _UNITS[name]

@@ -1,0 +1,102 @@
+"""HDF5 files as DSEC, MVSEC, e2vid, Prophesee and v2e lay them out, and odd ones."""
+
+import numpy as np
+import pytest
+from event_writers import FIVE
+
+from spikereel.data.events.readers import read_events
+from spikereel.errors import DataError
+
+h5py = pytest.importorskip("h5py")
+
+
+def _rows(events):
+    columns = (events.t, events.x, events.y, events.p)
+    return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
+
+
+@pytest.fixture
+def h5(tmp_path):
+    """Writes a file of some datasets and of attributes of its own, and gives its path."""
+
+    def h5(datasets, **attributes):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for name, content in datasets.items():
+                file[name] = content
+            file.attrs.update(attributes)
+        return tmp_path / "a.h5"
+
+    return h5
+
+
+STRUCTURED = [("t", "i8"), ("x", "u2"), ("y", "u2"), ("p", "i2")]
+SECONDS = [(t / 1e6, x, y, p) for t, x, y, p in FIVE]
+
+
+@pytest.mark.parametrize("place", ["CD/events", "events"])
+def test_hdf5_of_one_dataset(h5, place):
+    rows = np.array(FIVE, STRUCTURED)
+    path = h5({place: rows[["x", "y", "p", "t"]]}, geometry="40x34")
+    events = read_events(path)
+    assert _rows(events) == FIVE
+    assert (events.width, events.height) == (40, 34)
+    assert _rows(read_events(h5({place: np.array(FIVE)}), sensor=(40, 34))) == FIVE
+    with pytest.raises(DataError, match=r"holds one array \[5, 3\]"):
+        read_events(h5({place: np.array(FIVE)[:, 1:]}))
+
+
+def test_hdf5_of_mvsec_and_e2vid_is_in_seconds(h5):
+    columns = np.array(SECONDS)[:, [1, 2, 0, 3]] + np.array([0, 0, 1504645177.0, 0])
+    columns[:, 3] = columns[:, 3] * 2 - 1
+    events = read_events(h5({"davis/left/events": columns, "davis/right/events": columns[:1]}), sensor=(346, 260))
+    assert events.t.tolist() == [1504645177_000000 + t for t, *_ in FIVE]
+    assert [row[1:] for row in _rows(events)] == [row[1:] for row in FIVE]
+    columns = dict(zip(["ts", "xs", "ys", "ps"], zip(*SECONDS, strict=True), strict=True))
+    path = h5({f"events/{name}": column for name, column in columns.items()}, sensor_resolution=(34, 40))
+    assert _rows(read_events(path)) == FIVE
+    assert read_events(h5(columns, unit="ms"), sensor=(40, 34)).t.tolist() == [0, 0, 5, 5, 9]
+    with pytest.raises(DataError, match=r"t is 1e-05, no whole number"):
+        read_events(h5(dict(zip("txyp", columns.values(), strict=True))), sensor=(40, 34))
+
+
+@pytest.mark.parametrize("kind", ["u4", "u8"])
+def test_hdf5_of_dsec_adds_its_offset(h5, kind):
+    columns = dict(zip("txyp", np.array(FIVE).T, strict=True))
+    datasets = {f"events/{name}": column.astype(kind) for name, column in columns.items()}
+    events = read_events(h5(datasets | {"t_offset": np.int64(51_648_500_652)}), sensor=(640, 480))
+    assert events.t.tolist() == [51_648_500_652 + t for t, *_ in FIVE]
+    for wrong in (np.arange(2), 1.5, np.uint64(2**63)):
+        with pytest.raises(DataError, match=r"a\.h5: t_offset is .*; make it one number of microseconds"):
+            read_events(h5(datasets | {"t_offset": wrong}), sensor=(640, 480))
+
+
+def test_hdf5_without_data_or_filter(h5):
+    columns = dict(zip("txyp", np.array(FIVE).T, strict=True))
+    path = h5(columns | {"x": h5py.Empty("i8")}, width=40, height=40)
+    with pytest.raises(DataError, match=r"a\.h5: /x is there without data; write it again"):
+        read_events(path)
+    for width in (np.inf, 640.5, h5py.Empty("i8")):
+        with pytest.raises(DataError, match=r"a\.h5: the size of its sensor is .*; make it two whole numbers"):
+            read_events(h5(columns, width=width, height=40))
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((5,))
+        properties.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, ())
+        space, kind = h5py.h5s.create_simple((5,)), h5py.h5t.py_create(np.dtype(STRUCTURED))
+        h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, properties)
+    with pytest.raises(DataError, match="HDF5 filter ECF of Prophesee, which h5py lacks; run h5repack -f GZIP=4"):
+        read_events(path)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", "a\nb"])
+def test_hdf5_names_and_attributes_of_no_text(h5, name):
+    path = h5({"t": [1], "x": [1], "y": [1]})
+    with h5py.File(path, "a") as file:
+        file[name] = [1]
+        file.attrs.create(name, np.bytes_(b"\xff"), dtype=h5py.string_dtype())
+    with pytest.raises(DataError, match=r"has no columns t, x, y, p but .*, t, x, y; rename them") as error:
+        read_events(path)
+    assert str(error.value).isprintable()
+    with h5py.File(path, "a") as file:
+        file["p"] = [1]
+    assert len(read_events(path, sensor=(40, 40))) == 1
