@@ -217,6 +217,52 @@ def test_check_reads_lists_by_id_and_folders_of_pictures(tmp_path):
     assert (report.videos, report.others) == (3, 3)
 
 
+def test_check_reads_lists_beside_the_folder(tmp_path):
+    """As those of UCF101 may lie."""
+    root, lists = tmp_path / "UCF-101", tmp_path / "ucfTrainTestlist"
+    video_file(root / "Run" / "v_Run_g01_c01.mp4")
+    lists.mkdir()
+    (lists / "trainlist01.txt").write_text("Run/v_Run_g01_c01.mp4 1\nRun/v_Run_g01_c02.mp4 1\n")
+    assert check(root).missing == ["Run/v_Run_g01_c02.mp4 (../ucfTrainTestlist/trainlist01.txt)"]
+    assert check(tmp_path).missing == ["Run/v_Run_g01_c02.mp4 (ucfTrainTestlist/trainlist01.txt)"]
+
+
+def test_check_finds_pictures_that_lost_their_first_and_folders_that_are_double(tmp_path):
+    from PIL import Image
+
+    for name, first in (("1", 1), ("2", 1), ("3", 2)):
+        (tmp_path / name).mkdir()
+        for i in range(first, 10):
+            Image.new("RGB", (40, 30), (i, 0, 0)).save(tmp_path / name / f"{i:05}.jpg")
+    report = check(tmp_path)
+    assert report.duplicate == [["1", "2"]]
+    ((name, reason),) = report.broken
+    assert name == "3"
+    assert "00001.jpg: no such picture" in reason
+    assert (report.videos, report.others) == (2, 0)
+
+
+def test_check_reads_depth_clips_by_their_names(tmp_path):
+    depth = np.full((9, 120, 160), 1000, np.uint16)
+    np.savez(tmp_path / "a01_s1_t1.npz", depth=depth, joints=np.zeros((9, 20, 3)))
+    np.savez(tmp_path / "a02_s1_t1.npz", depth=depth / 1000, joints=np.zeros((9, 20, 3)))
+    report = check(tmp_path)
+    assert (report.videos, [name for name, _ in report.broken]) == (1, ["a02_s1_t1.npz"])
+    found = inspect(tmp_path / "a01_s1_t1.npz")
+    assert (found.frames, found.fps, found.width, found.height, found.codec) == (9, 30.0, 160, 120, "depth")
+
+
+def test_check_of_odd_names_links_and_lists(tmp_path):
+    video_file(tmp_path / "a, b.mp4")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
+    (tmp_path / "list.txt").write_text("a, b.mp4 0\nc, d.mp4 0\n")
+    (tmp_path / "odd.csv").write_text("youtube_id,note\nabc,x\n")
+    report = check(tmp_path)
+    assert report.missing == ["c, d.mp4 (list.txt)"]
+    assert [name for name, _ in report.broken] == ["odd.csv", "link.mp4"]
+    assert "no such file" in report.broken[1][1]
+
+
 def test_check_refuses_folders_without_data(tmp_path, capsys):
     assert "no videos or recordings" in _refused(capsys, "data", "check", tmp_path)
     assert "no such folder" in _refused(capsys, "data", "check", tmp_path / "absent")

@@ -28,16 +28,20 @@ from spikereel.data.events.source import OtherSensor, Sensor
 from spikereel.data.folder import SUFFIXES as VIDEOS
 from spikereel.data.kinetics import clip_names
 from spikereel.data.npz import NO_HEADER
+from spikereel.data.utd_mhad import depth_info, is_clip_name, read_clip
 from spikereel.data.video import VideoInfo, probe
 from spikereel.errors import DataError, SpikereelError
 
 LISTS = frozenset({".csv", ".json", ".txt"})
+BESIDE = ("ucfTrainTestlist", "testTrainMulti_7030_splits")
+"""Folders of lists that may lie beside the videos."""
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
-_NAMED = re.compile(
-    r'^"?([^",;]+?(?:' + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + r'))(?=$|["\s,;])', re.I
-)
+_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + ")"
+_LABELLED = re.compile(rf'([^";]+{_SUFFIX})\s+[^\s,;]+', re.I)  # of such names commas may be a part
+_NAMED = re.compile(rf'^"?([^",;]+?{_SUFFIX})(?=$|["\s,;])', re.I)
+_PICTURE = re.compile(r"\d{5}\.jpg")
 _NUMBERED = re.compile(r"(\d+);")
 _BARE = re.compile(r"(\S+/\S+)(?:\s+\d+){1,2}$")
 _DIGIT = re.compile(r"(\d+)\s+\d$")
@@ -49,6 +53,8 @@ def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | Ev
     Errors: DataError for a file that is neither a good video nor a good recording.
     """
     path = Path(path)
+    if _is_depth(path):
+        return depth_info(read_clip(path)[0])
     if not _is_recording(path):
         return probe(path)
     try:
@@ -63,6 +69,7 @@ class Report:
 
     root: str
     videos: int = 0
+    """Of pixels, or of depth as in UTD-MHAD."""
     recordings: int = 0
     others: int = 0
     """Files that are neither, which nobody looked into."""
@@ -87,18 +94,21 @@ def check(
 ) -> Report:  # fmt: skip
     """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
 
-    Folders of pictures 00001.jpg, ... are videos too. sensor: (width, height) of recordings that do not state it.
+    Folders of pictures 00001.jpg, ... and depth clips of UTD-MHAD are videos too. Lists of UCF101 and HMDB51 may lie
+    beside the folder. sensor: (width, height) of recordings that do not state it.
     min_frames: videos below are short. workers: threads; None is one for each processor. Errors: DataError for a folder
     that is missing or without such files.
     """
     started, root = time.monotonic(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with videos or recordings")
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-    folders = {p.parent for p in files if p.name == "00001.jpg"}
-    data = [p for p in files if p.suffix.lower() in VIDEOS or _is_recording(p)] + sorted(folders)
+    # a link to nothing is a file that is not there, and no reason to say nothing
+    files = sorted(p for p in root.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    folders = {p.parent for p in files if _PICTURE.fullmatch(p.name)}
+    data = [p for p in files if p.suffix.lower() in VIDEOS or _is_depth(p) or _is_recording(p)] + sorted(folders)
     others = len({p for p in files if p.parent not in folders} - set(data))
-    report = Report(root=str(root), others=others, missing=_missing(root, files))
+    report = Report(root=str(root), others=others)
+    report.missing, report.broken = _missing(root, files)
     if not data:
         raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(VIDEOS | RECORDINGS))}")
     look = partial(_look, sensor=sensor)
@@ -151,6 +161,11 @@ def report_table(report: Report) -> RenderableType:
     return Group(*lines)
 
 
+def _is_depth(path: Path) -> bool:
+    """By the name: a clip of UTD-MHAD."""
+    return path.suffix in (".npz", ".mat") and is_clip_name(path.stem)
+
+
 def _is_recording(path: Path) -> bool:
     """By the name; arrays also by whether they may be events, since clips are kept as arrays too."""
     suffix = path.suffix.lower()
@@ -178,37 +193,51 @@ def _look(path: Path, sensor: Sensor | None) -> VideoInfo | EventInfo | str:
 
 
 def _duplicates(paths: Iterable[Path]) -> list[list[Path]]:
-    """Groups of files with the same bytes; only files of the same size are read."""
+    """Groups of files, or of folders of pictures, with the same bytes; only those of the same size are read."""
     groups = [list(paths)]
-    for key in (lambda path: path.stat().st_size, _hash):
+    for key in (_bytes, _hash):
         split = defaultdict(list)
         for number, group in enumerate(groups):
             for path in group:
-                if path.is_file() and path.stat().st_size:
+                if path.exists() and _bytes(path):
                     split[number, key(path)].append(path)
         groups = [group for group in split.values() if len(group) > 1]
     return groups
 
 
+def _bytes(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.glob("*.jpg")) if path.is_dir() else path.stat().st_size
+
+
 def _hash(path: Path) -> str:
+    if path.is_dir():
+        return " ".join(_hash(picture) for picture in sorted(path.glob("*.jpg")))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _missing(root: Path, files: list[Path]) -> list[str]:
-    """What a list names and is neither beside the list nor anywhere under root, with the list."""
+def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, str]]]:
+    """What a list names and is neither beside the list nor anywhere under root, with the list; and lists that cannot be
+    read, with the reason.
+    """
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
     beside = defaultdict(set)
     for path in files:
         beside[path.parent].add(path.name)
-    missing = {}
-    for path in (p for p in files if p.suffix.lower() in LISTS):
-        names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+    missing, broken = {}, []
+    lists = [path for path in files if path.suffix.lower() in LISTS and path.is_file()]
+    for path in lists + [x for name in BESIDE for x in sorted((root.absolute().parent / name).glob("*.txt"))]:
+        place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
+        try:
+            names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+        except DataError as error:
+            broken.append((place, str(error)))
+            continue
         for name in names + _unrecorded(path, beside[path.parent]):
-            missing[f"{name} ({path.relative_to(root).as_posix()})"] = None
-    return list(missing)
+            missing[f"{name} ({place})"] = None
+    return list(missing), broken
 
 
 def _unrecorded(path: Path, beside: set[str]) -> list[str]:
@@ -238,5 +267,5 @@ def _listed(path: Path) -> list[str]:
 
 
 def _named(line: str) -> str | None:
-    match = _NAMED.match(line) or _NUMBERED.match(line) or _BARE.match(line)
+    match = _LABELLED.fullmatch(line) or _NAMED.match(line) or _NUMBERED.match(line) or _BARE.match(line)
     return match[1] if match else None

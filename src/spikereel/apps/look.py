@@ -18,7 +18,7 @@ from spikereel.data.motion import events_from, time_surface
 from spikereel.data.npz import load_arrays
 from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
-from spikereel.data.utd_mhad import RATE, depth_clip, picture, read_depth
+from spikereel.data.utd_mhad import depth_clip, depth_info, picture, read_depth
 from spikereel.data.video import VideoInfo, glance, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.train.clips import depth_reading, event_reading, sees_recordings, sensor_of
@@ -137,12 +137,8 @@ def _depth(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
         raise ConfigError(f"views is {clips}, but these weights see whole videos; give views=1")
     depth = read_depth(Path(source))
     video, chosen = depth_clip(depth, depth_reading(spec, train=False, seed=0))
-    info = VideoInfo(
-        frames=len(depth), fps=float(RATE), width=depth.shape[2], height=depth.shape[1], codec="depth",
-        seconds=len(depth) / RATE,
-    )  # fmt: skip
     shown = picture(depth, spec.size)[:, None]
-    return Look(name=fspath(source), info=info, indices=chosen, views=[video[:, None]], shown=shown)
+    return Look(name=fspath(source), info=depth_info(depth), indices=chosen, views=[video[:, None]], shown=shown)
 
 
 def read_clip(path: str | PathLike) -> np.ndarray:

@@ -17,6 +17,7 @@ from spikereel.data.events.files import fingerprint
 from spikereel.data.npz import load_arrays
 from spikereel.data.pose import check_joints
 from spikereel.data.trails import bent, on_off, past
+from spikereel.data.video import VideoInfo
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
@@ -131,6 +132,11 @@ def find_clips(root: Path) -> list[tuple[Path, int, int]]:
     return clips
 
 
+def is_clip_name(stem: str) -> bool:
+    """Whether a file's name, without its ending, is that of a clip: aA_sS_tT, of depth alone with _depth behind it."""
+    return _NAME.fullmatch(stem) is not None
+
+
 def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Depth, uint16 [T, 120, 160] mm with background 0, and joints, float32 [T, 20, 3] metres.
 
@@ -168,6 +174,14 @@ def read_depth(path: Path) -> np.ndarray:
         found = "nothing of that name" if depth is None else f"{depth.dtype} {list(depth.shape)}"
         raise DataError(f"{path}: holds {found}; give `depth`, uint16 [T, H, W] in mm, background 0")
     return _millimetres(path, depth)
+
+
+def depth_info(depth: np.ndarray) -> VideoInfo:
+    """What a depth video is: 30 frames a second, and "depth" for a codec."""
+    frames, height, width = depth.shape
+    return VideoInfo(
+        frames=frames, fps=float(RATE), width=width, height=height, codec="depth", seconds=frames / RATE
+    )  # fmt: skip
 
 
 def depth_clip(depth: np.ndarray, reading: DepthReading) -> tuple[Tensor, tuple[int, ...]]:

@@ -478,8 +478,8 @@ def test_real_files(real_data, name, form, events, on, width):
 def test_real_evt3_as_decoded_by_others(real_data, save):
     """Equal in every event, once the other decoder's clock is set right.
 
-    Evlib 0.13.2 gives the times that we give, in every event, see benchmarks/decoders.py. The other decoder's clock:
-    It goes 4096 us ahead wherever the low part of the time falls, and once more where the high part then rises. Here it
+    Evlib 0.13.2 gives the times that we give, in every event, see benchmarks/decoders.py. The other's clock
+    goes 4096 us ahead wherever the low part of the time falls, and once more where the high part then rises. Here it
     falls 9 times without one (from 811 to 800, with no event between) and twice with one. The high parts run from 2861
     to 2863, so the recording cannot last more than 3 turns of 4096 us: it lasts 9 ms, and not 54.
     """

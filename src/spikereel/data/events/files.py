@@ -260,7 +260,7 @@ def folder_samples(
     for name in found:
         if name not in names:
             raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and p.is_file())
+        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and not p.is_dir())
         if not files:
             raise DataError(f"{root / name}: class without files ({' '.join(sorted(suffixes))}); add some or remove it")
         samples += [(path, names.index(name)) for path in files]
