@@ -399,3 +399,18 @@ def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
     spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), clips=5)
     with pytest.raises(ConfigError, match=r"5 clips .* data\.stride=4.*data\.clips=1"):
         build_dataset(spec, "test", views=True)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "size=0", "size=-5", "workers=-1", "clips=0", "clips=-1", "copies=0", "stride=0", "train_length=0", "seed=-1",
+        "frames=0", "frames=100000000", "mean=[0.1,0.2]", "std=[0.0]", "std=[1,1]", "std=[-1]", "crop_area=[0,0]",
+        "crop_area=[2,3]", "crop_area=[1.0,0.5]", "mean=[1e999]",
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_named(assignment):
+    name = assignment.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^data\.{name} must be .*, got ") as caught:
+        override(get_recipe("ucf101_svformer"), [f"data.{assignment}"])
+    assert "\n" not in str(caught.value)

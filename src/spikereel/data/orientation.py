@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from torch import Tensor
 
@@ -30,12 +29,11 @@ def orientation(path: Path, frame: VideoFrame) -> Orientation:
     """How a frame is to be shown: quarter turns and mirrors. Errors: DataError for any other angle."""
     if frame.rotation % 90:
         raise DataError(f"{path}: is rotated by {frame.rotation} degrees; convert it to an upright video")
-    try:
-        matrix = bytes(frame.side_data[Type.DISPLAYMATRIX])
-    except KeyError:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
         return Orientation()
     # A pixel of column x and row y is shown at column a x + c y and row b x + d y.
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     transposed = abs(b) > abs(a)
     down, right = (b, c) if transposed else (d, a)
     return Orientation(transposed=transposed, rows=down < 0, columns=right < 0)

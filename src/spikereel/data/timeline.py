@@ -9,6 +9,9 @@ import torch
 
 from spikereel.errors import ConfigError
 
+MOST_FRAMES = 1_000_000
+"""Of a clip: more is a slip, found before memory is taken for them."""
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -86,6 +89,8 @@ def sample_indices(
     """
     if total < 1 or frames < 1:
         raise ConfigError(f"total is {total} and frames is {frames}: both must be at least 1")
+    if frames > MOST_FRAMES:
+        raise ConfigError(f"frames is {frames}: a clip has at most {MOST_FRAMES}")
     if not 0 <= clip < clips:
         raise ConfigError(f"clip is {clip} of {clips} clips: choose 0 to {clips - 1}")
     if stride is None:
