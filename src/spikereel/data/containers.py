@@ -4,12 +4,17 @@ ffmpeg stops without a word at the end of a cut file, and the frame counts in he
 the gaps between frames, MP4 counts frames that an edit list hides, Matroska and WebM count nothing. What all of them
 do declare is the size in bytes of their outermost boxes, so a cut file is one that ends before its last box does.
 Over damage in the middle ffmpeg is silent in Matroska alone, where it skips to the next part that it understands.
+Whatever follows a complete file, such as the zeros of a card reader, is no part of it.
 """
 
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+_ISO_NEEDED = frozenset({b"moov", b"mdat"})
+_ISO_BOXES = _ISO_NEEDED | frozenset(
+    b"ftyp moof mfra free skip wide udta meta uuid sidx ssix styp emsg prft pdin pnot junk PICT".split()
+)
 _UNKNOWN_32 = 0xFFFFFFFF
 _TS, _TS_PACKET = b"\x47", 188
 _EBML = b"\x1a\x45\xdf\xa3"
@@ -53,18 +58,20 @@ def matroska_break(path: Path) -> int | None:
 
     Segment and clusters are entered and all else is stepped over, so that 100,000 frames take about a second. A block
     of video that claims to hold several frames is a break: lacing is for sound, and ffmpeg drops such a block. None for
-    other files too.
+    other files too, and for what follows the end of the segment.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) != _EBML:
             return None
-        at, cluster_end, videos = 0, None, frozenset()
+        at, cluster_end, segment_end, videos = 0, None, None, frozenset()
         while at < size:
+            if at == segment_end:
+                return None
             file.seek(at)
             kind, length = _element(file)
             body = file.tell()
-            if kind not in _KNOWN or (length is None and kind not in _ENTERED):
+            if kind not in _KNOWN or (length is None and kind not in _ENTERED) or (length or 0) < 0:
                 return at
             if kind not in _IN_CLUSTER and cluster_end not in (None, at):
                 return at
@@ -72,6 +79,8 @@ def matroska_break(path: Path) -> int | None:
                 videos = _video_tracks(BytesIO(file.read(length or 0)))
             if kind == _SIMPLE_BLOCK and _variable_int(file) in videos and int.from_bytes(file.read(3)) & _LACING:
                 return at
+            if kind == _SEGMENT:
+                segment_end = None if length is None else body + length
             if kind == _CLUSTER:
                 cluster_end = None if length is None else body + length
             elif kind not in _IN_CLUSTER:
@@ -101,15 +110,17 @@ def _element(file: BinaryIO) -> tuple[bytes, int | None]:
 
 def _iso_end(file: BinaryIO, size: int) -> int:
     """End of the last top-level box (ISO/IEC 14496-12, 4.2): 32-bit big-endian size, type; size 1: 64 bits follow."""
-    at = 0
+    at, seen = 0, set()
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:
+        rubbish = kind not in _ISO_BOXES and seen.issuperset(_ISO_NEEDED)
+        if length < 8 or (rubbish and at + length > size):
             return size
+        seen.add(kind)
         at += length
     return at
 
@@ -131,7 +142,7 @@ def _matroska_end(file: BinaryIO) -> int:
     """End of the segment, the element after the EBML header (RFC 8794); 0 if its size is unknown."""
     file.seek(4)
     header = _variable_int(file)
-    if header is None:
+    if header is None or header < 0:
         return 0
     file.seek(file.tell() + header)
     if file.read(4) != _SEGMENT:
@@ -141,10 +152,15 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _variable_int(file: BinaryIO) -> int | None:
-    """EBML size: as many leading zero bits as bytes that follow the first; None if unknown (all ones) or malformed."""
+    """EBML size: as many leading zero bits as bytes that follow the first; None if unknown (all ones) or malformed, and
+    negative where the file ends inside it.
+    """
     first = file.read(1)
     if not first or not first[0]:
         return None
     extra = 8 - first[0].bit_length()
-    value = int.from_bytes(first + file.read(extra), "big") - (1 << (7 * (extra + 1)))
+    rest = file.read(extra)
+    if len(rest) < extra:
+        return -1
+    value = int.from_bytes(first + rest, "big") - (1 << (7 * (extra + 1)))
     return None if value == (1 << (7 * (extra + 1))) - 1 else value
