@@ -158,3 +158,14 @@ def test_an_unknown_box_before_the_frames_is_a_box(tmp_path):
     assert missing_bytes(path) == 32
     path.write_bytes(b"\x00\x00\x00\x08ftyp" + b"\x00\x00\x00\x08moov" + b"\x00\x00\x00\x08mdat" + box)
     assert missing_bytes(path) == 0
+
+
+def test_a_fragment_that_has_only_begun_is_cut(tmp_path):
+    path = tmp_path / "a.mp4"
+    boxes = b"".join(b"\x00\x00\x00\x08" + kind for kind in (b"ftyp", b"moov", b"moof", b"mdat"))
+    path.write_bytes(boxes)
+    assert missing_bytes(path) == 0
+    path.write_bytes(boxes + b"\x00\x00\x00\x60mo")
+    assert missing_bytes(path) == 2
+    path.write_bytes(boxes + b"\x00\x00\x00\x08mfra" + bytes(3))
+    assert missing_bytes(path) == 0

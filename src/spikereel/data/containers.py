@@ -122,7 +122,8 @@ def _iso_end(file: BinaryIO, size: int) -> int:
             return size
         seen.add(kind)
         at += length
-    return at
+    # In a file of fragments the rest may be the beginning of the next one's size.
+    return at + 8 if at < size and b"moof" in seen and b"mfra" not in seen else at
 
 
 def _riff_end(file: BinaryIO, size: int) -> int:

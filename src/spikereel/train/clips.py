@@ -459,7 +459,8 @@ def _part(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:
     """All files for test; else the held-out fifth or the others."""
     if split == "test":
         return files
-    return Part(files, [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")])
+    kept = [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")]
+    return _some(files, kept, spec, split, f"every {HELD_OUT}th is held out; add videos, or choose another data.fold")
 
 
 def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "test"]], LabelledClips]) -> LabelledClips:
@@ -469,4 +470,18 @@ def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "te
     if spec.select_on_test:
         return load("train")
     files = load("train")
-    return Part(files, [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")])
+    kept = [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")]
+    return _some(
+        files,
+        kept,
+        spec,
+        split,
+        f"every {CHOSEN_BY}th is held out to choose by; add videos, or data.select_on_test=true",
+    )
+
+
+def _some(files: LabelledClips, kept: list[int], spec: DataSpec, split: Split, rule: str) -> Part:
+    """These items; DataError for none, which says why that is."""
+    if not kept:
+        raise DataError(f"{spec.root}: none of its {len(files)} clip(s) is left for the {split} split: {rule}")
+    return Part(files, kept)
