@@ -169,3 +169,59 @@ def test_a_fragment_that_has_only_begun_is_cut(tmp_path):
     assert missing_bytes(path) == 2
     path.write_bytes(boxes + b"\x00\x00\x00\x08mfra" + bytes(3))
     assert missing_bytes(path) == 0
+
+
+DECLARED = [
+    ("a.flv", "flv", "yuv420p"),
+    ("b.flv", "libx264", "yuv420p"),
+    ("a.wmv", "wmv2", "yuv420p"),
+    ("a.gif", "gif", "rgb8"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), DECLARED)
+def test_cut_flv_wmv_and_gif_are_refused(make_video, name, codec, pix_fmt):
+    path = make_video(name, codec=codec, pix_fmt=pix_fmt, frames=20)
+    content = path.read_bytes()
+    assert missing_bytes(path) == 0
+    assert probe(path).frames == 20
+    cuts = {len(content) * part // 60 for part in range(1, 60)} | {len(content) - cut for cut in range(1, 40)}
+    for at in sorted(cuts):
+        path.write_bytes(content[:at])
+        # FLV says nothing of a cut between two tags, and WMV has an index after the last frame.
+        if missing_bytes(path) or name.endswith("gif"):
+            with pytest.raises(DataError):
+                probe(path)
+        elif name.endswith("wmv"):
+            assert _frames(path) in (0, 20)
+        else:
+            tag = int.from_bytes(content[at - 4 : at], "big")
+            assert content[at - tag - 4] in (8, 9, 18)
+            assert int.from_bytes(content[at - tag - 3 : at - tag], "big") == tag - 11
+
+
+def _frames(path) -> int:
+    try:
+        return probe(path).frames
+    except DataError:
+        return 0
+
+
+@pytest.mark.parametrize("tail", [bytes(300), b"\xff" * 100, b"<html>not found</html>" * 9])
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), DECLARED)
+def test_what_follows_flv_wmv_and_gif_is_no_part_of_them(make_video, name, codec, pix_fmt, tail):
+    path = make_video(name, codec=codec, pix_fmt=pix_fmt)
+    before = probe(path)
+    path.write_bytes(path.read_bytes() + tail)
+    assert probe(path) == before
+
+
+def test_the_rest_of_a_tag_is_missing(tmp_path):
+    path = tmp_path / "a.flv"
+    tag = b"\x09\x00\x00\x05" + bytes(7) + b"12345" + (16).to_bytes(4, "big")
+    content = b"FLV\x01\x01\x00\x00\x00\x09" + bytes(4) + tag + tag
+    for cut, missing in ((0, 0), (3, 3), (9, 9), (19, 10 + 4), (20, 0), (23, 3)):
+        path.write_bytes(content[: len(content) - cut])
+        assert missing_bytes(path) == missing
+    path.write_bytes(content[:5])
+    assert missing_bytes(path) == 8

@@ -3,7 +3,7 @@
 A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
 video, cut short, or damaged:
 - cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame. Formats made
-  to be cut anywhere (TS, MPEG, live WebM) declare no size: there a clean cut is just a shorter video;
+  to be cut anywhere (TS, MPEG, FLV, live WebM) declare no size: there a clean cut is just a shorter video;
 - damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
   packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
 Frame counts in headers are never trusted and never a reason to refuse: a frame is what decodes. Decoding runs without
