@@ -416,6 +416,10 @@ def test_values_out_of_range_are_named(assignment):
     assert "\n" not in str(caught.value)
 
 
+def test_masks_may_keep_the_size_of_their_frames():
+    assert override(DATA, ["kind=masks", "size=0"]).size == 0
+
+
 def test_a_list_of_one_video_leaves_none_to_train_on(tmp_path):
     lists = tmp_path / "ucfTrainTestlist"
     lists.mkdir()

@@ -40,7 +40,7 @@ from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.config import DataSpec
+from spikereel.train.config import MASK_KINDS, DataSpec
 
 Split = Literal["train", "val", "test"]
 
@@ -75,8 +75,6 @@ EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]
     "hardvs": lambda spec, reading, split: HARDVS(root_of(spec), reading, split=split, on_error=spec.on_error),
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
-
-MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
 
 SENSORS: dict[str, Sensor] = {"cifar10_dvs": CIFAR10_DVS_SENSOR, "hardvs": HARDVS_SENSOR}
 """Of datasets whose files may not state it."""

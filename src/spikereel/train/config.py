@@ -16,6 +16,9 @@ from spikereel.ops.hamming import Similarity
 from spikereel.ops.surrogate import Surrogate
 from spikereel.tasks.pose import PoseWeights
 
+MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
+"""Data whose frames have masks; clips of them may keep the size of the frames."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
@@ -85,7 +88,7 @@ class DataSpec:
     stride: int | None = None
     """Frames between samples in time; None spreads the samples over the whole video."""
     size: int = 64
-    """Side of the square that the model sees, in pixels."""
+    """Side of the square that the model sees, in pixels; of masks 0 keeps the size of the frames."""
     modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
     """motion: colour frames, ON and OFF events, or their time surface. shards: rgb for videos, events for event files.
     Pose: depth (figure, utd_mhad), grey (figure,
@@ -180,8 +183,11 @@ class DataSpec:
     frames."""
 
     def __post_init__(self) -> None:
-        for name, least in (("size", 1), ("stride", 1), ("clips", 1), ("copies", 1), ("train_length", 1),
-                            ("test_length", 1), ("workers", 0), ("seed", 0)):  # fmt: skip
+        least_of = {
+            "size": 0 if self.kind in MASK_KINDS else 1, "stride": 1, "clips": 1, "copies": 1, "train_length": 1,
+            "test_length": 1, "workers": 0, "seed": 0,
+        }  # fmt: skip
+        for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"data.{name} must be at least {least}, got {value}")
