@@ -231,6 +231,18 @@ def test_train_writes_weights(tmp_path, capsys):
     assert main(["train", "--resume", "motion", *options, "optim.epochs=2"]) == 0
 
 
+def test_train_names_the_files_it_left_out(tmp_path, capsys):
+    root = video_folder(tmp_path / "videos")
+    bad = cut_short(root / KINDS[1] / "2.mp4")
+    options = [
+        "optim.epochs=1", "optim.batch=2", f"data.root={root}", "data.on_error=skip", "data.frames=2", "data.size=32",
+        "data.workers=0", "model.widths=[8,16,16,24]", "model.depths=[1,1]", "run.progress=false",
+        "run.silent_epochs=0", f"run.out={tmp_path}",
+    ]  # fmt: skip
+    assert main(["train", "video_folder", *options]) == 0
+    assert "".join(f"skipped {bad}: ".split()) in "".join(capsys.readouterr().out.split())
+
+
 def test_train_lists_and_shows(capsys):
     assert main(["train", "--list"]) == 0
     assert "kinetics400" in capsys.readouterr().out

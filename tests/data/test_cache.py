@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small import DATA, video_file, video_folder
@@ -60,6 +61,42 @@ def test_a_changed_file_is_read_anew_and_a_cut_entry_is_replaced(spec, tmp_path,
     assert not torch.equal(changed, first)
     assert torch.equal(changed, build_dataset(replace(spec, cache=None), "test")[0][0])
     assert len(reads) == 6
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(3),
+        np.zeros((4, 24, 32, 3)),
+        np.zeros((4, 24, 32), np.uint8),
+        np.zeros((3, 24, 32, 3), np.uint8),
+        np.zeros((4, 24, 32, 1), np.uint8),
+        np.zeros((4, 48, 64, 3), np.uint8),
+        np.zeros((4, 0, 32, 3), np.uint8),
+    ],
+)
+def test_an_entry_of_another_shape_is_replaced(spec, tmp_path, array):
+    first = build_dataset(spec, "test")[0][0]
+    (entry,) = (tmp_path / "cache").iterdir()
+    np.save(entry, array)
+    assert torch.equal(build_dataset(spec, "test")[0][0], first)
+    assert np.load(entry).any()
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00\x04\x00{{{\n", b"text"])
+def test_an_entry_that_is_no_array_is_replaced(spec, tmp_path, content):
+    first = build_dataset(spec, "test")[0][0]
+    (entry,) = (tmp_path / "cache").iterdir()
+    entry.write_bytes(content)
+    assert torch.equal(build_dataset(spec, "test")[0][0], first)
+
+
+def test_an_archive_of_arrays_is_replaced(spec, tmp_path):
+    first = build_dataset(spec, "test")[0][0]
+    (entry,) = (tmp_path / "cache").iterdir()
+    with entry.open("wb") as file:
+        np.savez(file, np.zeros(3))
+    assert torch.equal(build_dataset(spec, "test")[0][0], first)
 
 
 def test_workers_share_a_folder(spec, tmp_path):

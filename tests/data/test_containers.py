@@ -1,9 +1,10 @@
 """Declared sizes: complete files miss nothing, cut ones miss exactly what was cut."""
 
 import pytest
+import torch
 
 from spikereel.data.containers import matroska_break, missing_bytes
-from spikereel.data.video import probe
+from spikereel.data.video import probe, read_frames
 from spikereel.errors import DataError
 
 FORMATS = [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx")]
@@ -99,6 +100,8 @@ def test_live_matroska_has_parts_of_unknown_size(tmp_path):
     assert matroska_break(path) == len(content)
     path.write_bytes(content + bytes(3))
     assert matroska_break(path) == len(content)
+    path.write_bytes(content + cluster[:8])  # the file ends inside a length
+    assert matroska_break(path) == len(content)
 
 
 def test_other_files_have_no_such_chain(make_video):
@@ -113,3 +116,112 @@ def test_a_laced_block_of_video_is_a_break(make_video, name, codec):
     content[at + 3] |= 0b110
     path.write_bytes(content)
     assert at - 8 <= matroska_break(path) < at
+
+
+WHOLE = [
+    ("first.mp4", "libx264", True),
+    ("last.mp4", "libx264", False),
+    ("a.mov", "libx264", False),
+    ("a.mkv", "libx264", False),
+    ("a.webm", "libvpx", False),
+    ("a.avi", "mpeg4", False),
+]
+
+
+@pytest.mark.parametrize("tail", [bytes(300), b"\xff" * 100, b"<html>not found</html>" * 9, bytes(range(256)), b"abc"])
+@pytest.mark.parametrize(("name", "codec", "index_first"), WHOLE)
+def test_what_follows_a_complete_file_is_no_part_of_it(make_video, name, codec, index_first, tail):
+    path = make_video(name, codec=codec, index_first=index_first)
+    before, frames = probe(path), read_frames(path, [0, 7, 11])
+    path.write_bytes(path.read_bytes() + tail)
+    assert probe(path) == before
+    assert torch.equal(read_frames(path, [0, 7, 11]), frames)
+
+
+@pytest.mark.parametrize(("name", "codec", "index_first"), WHOLE)
+def test_a_cut_file_is_never_whole(make_video, name, codec, index_first):
+    path = make_video(name, codec=codec, frames=20, index_first=index_first)
+    content = path.read_bytes()
+    for part in range(60):
+        cut = len(content) * part // 60
+        path.write_bytes(content[:cut])
+        with pytest.raises(DataError):
+            probe(path)
+        with pytest.raises(DataError):
+            read_frames(path, [0])
+
+
+def test_an_unknown_box_before_the_frames_is_a_box(tmp_path):
+    path = tmp_path / "a.mp4"
+    box = b"\x00\x00\x00\x40made" + bytes(24)
+    path.write_bytes(b"\x00\x00\x00\x08ftyp" + b"\x00\x00\x00\x08moov" + box)
+    assert missing_bytes(path) == 32
+    path.write_bytes(b"\x00\x00\x00\x08ftyp" + b"\x00\x00\x00\x08moov" + b"\x00\x00\x00\x08mdat" + box)
+    assert missing_bytes(path) == 0
+
+
+def test_a_fragment_that_has_only_begun_is_cut(tmp_path):
+    path = tmp_path / "a.mp4"
+    boxes = b"".join(b"\x00\x00\x00\x08" + kind for kind in (b"ftyp", b"moov", b"moof", b"mdat"))
+    path.write_bytes(boxes)
+    assert missing_bytes(path) == 0
+    path.write_bytes(boxes + b"\x00\x00\x00\x60mo")
+    assert missing_bytes(path) == 2
+    path.write_bytes(boxes + b"\x00\x00\x00\x08mfra" + bytes(3))
+    assert missing_bytes(path) == 0
+
+
+DECLARED = [
+    ("a.flv", "flv", "yuv420p"),
+    ("b.flv", "libx264", "yuv420p"),
+    ("a.wmv", "wmv2", "yuv420p"),
+    ("a.gif", "gif", "rgb8"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), DECLARED)
+def test_cut_flv_wmv_and_gif_are_refused(make_video, name, codec, pix_fmt):
+    path = make_video(name, codec=codec, pix_fmt=pix_fmt, frames=20)
+    content = path.read_bytes()
+    assert missing_bytes(path) == 0
+    assert probe(path).frames == 20
+    cuts = {len(content) * part // 60 for part in range(1, 60)} | {len(content) - cut for cut in range(1, 40)}
+    for at in sorted(cuts):
+        path.write_bytes(content[:at])
+        # FLV says nothing of a cut between two tags, and WMV has an index after the last frame.
+        if missing_bytes(path) or name.endswith("gif"):
+            with pytest.raises(DataError):
+                probe(path)
+        elif name.endswith("wmv"):
+            assert _frames(path) in (0, 20)
+        else:
+            tag = int.from_bytes(content[at - 4 : at], "big")
+            assert content[at - tag - 4] in (8, 9, 18)
+            assert int.from_bytes(content[at - tag - 3 : at - tag], "big") == tag - 11
+
+
+def _frames(path) -> int:
+    try:
+        return probe(path).frames
+    except DataError:
+        return 0
+
+
+@pytest.mark.parametrize("tail", [bytes(300), b"\xff" * 100, b"<html>not found</html>" * 9])
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), DECLARED)
+def test_what_follows_flv_wmv_and_gif_is_no_part_of_them(make_video, name, codec, pix_fmt, tail):
+    path = make_video(name, codec=codec, pix_fmt=pix_fmt)
+    before = probe(path)
+    path.write_bytes(path.read_bytes() + tail)
+    assert probe(path) == before
+
+
+def test_the_rest_of_a_tag_is_missing(tmp_path):
+    path = tmp_path / "a.flv"
+    tag = b"\x09\x00\x00\x05" + bytes(7) + b"12345" + (16).to_bytes(4, "big")
+    content = b"FLV\x01\x01\x00\x00\x00\x09" + bytes(4) + tag + tag
+    for cut, missing in ((0, 0), (3, 3), (9, 9), (19, 10 + 4), (20, 0), (23, 3)):
+        path.write_bytes(content[: len(content) - cut])
+        assert missing_bytes(path) == missing
+    path.write_bytes(content[:5])
+    assert missing_bytes(path) == 8

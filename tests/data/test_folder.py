@@ -1,5 +1,7 @@
 """Datasets of files: labels, sampling, broken files, and errors that name the file or line at fault."""
 
+import threading
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -146,6 +148,29 @@ def test_bad_files_are_skipped_and_reported(broken):
     assert "cut short" in data.skipped[0][1]
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert len(list(data)) == 3
+
+
+def test_a_link_to_nothing_is_a_bad_file(folder):
+    gone = folder / "run/x.mp4"
+    gone.symlink_to("gone.mp4")
+    with pytest.raises(DataError, match=r"x\.mp4: no such file"):
+        VideoFolder(folder, _reading())
+    data = VideoFolder(folder, _reading(on_error="skip"))
+    assert [path for path, _ in data.skipped] == [gone]
+    assert "no such file" in data.skipped[0][1]
+    assert len(data) == 3
+
+
+def test_a_folder_named_like_a_video_is_none(folder):
+    (folder / "run/folder.mp4").mkdir()
+    assert len(VideoFolder(folder, _reading())) == 3
+
+
+def test_files_are_looked_at_by_several_threads(folder, monkeypatch):
+    together = threading.Barrier(3, timeout=20)
+    monkeypatch.setattr("spikereel.data.folder.os.cpu_count", lambda: 3)
+    monkeypatch.setattr("spikereel.data.folder._frames_or_reason", lambda path: together.wait() or 10)
+    assert len(VideoFolder(folder, _reading(on_error="skip"))) == 3
 
 
 def test_nothing_left_after_skipping_is_an_error(tmp_path):

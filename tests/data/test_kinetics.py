@@ -109,3 +109,12 @@ def test_wrong_folders_labels_and_splits(root, tmp_path):
         Kinetics(root, READING, split="val", classes=("archery",))
     with pytest.raises(ConfigError, match="choose 'train' or 'val' or 'test'"):
         Kinetics(root, READING, split="all")
+
+
+def test_a_replacement_goes_before_the_broken_clip(root, make_video):
+    name = "xyz_000000_000010.mp4"
+    good = make_video(f"replacement/replacement_for_corrupted_k400/{name}", frames=6, height=32, width=48)
+    (root / "train" / "archery" / name).write_bytes(b"broken")
+    train = Kinetics(root, READING, split="train")
+    assert good in [path for path, _ in train.samples]
+    assert len(train) == len(list(train)) == 2

@@ -139,3 +139,15 @@ def test_nothing_to_read(tmp_path):
 def test_refuses(tmp_path, options):
     with pytest.raises(ConfigError, match="choose"):
         NTU60(tmp_path, READING, **options)
+
+
+def test_a_clip_in_two_folders_counts_once(tmp_path):
+    for folder in ("nturgbd_rgb", "s001", "s002"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / _name(subject=1)).write_bytes(b"1234")
+    data = NTU60(tmp_path, READING, split="train")
+    assert data.samples == [(tmp_path / "nturgbd_rgb" / _name(subject=1), 0)]
+    other = tmp_path / "s002" / _name(subject=1)
+    other.write_bytes(b"12")
+    with pytest.raises(DataError, match=rf"^{other}: is not of the size of {data.samples[0][0]}; "):
+        NTU60(tmp_path, READING, split="train")

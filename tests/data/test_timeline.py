@@ -101,6 +101,68 @@ def test_files_without_index_or_true_times_are_decoded_from_the_start(make_video
         assert _grey(read_frames(path, [22, 2, 13], known)) == [22, 2, 13]
 
 
+def _program_stream(path, frames: int = 60) -> None:
+    """A little square that moves over a still picture: most frames are far smaller than a pack of 2 KB."""
+    picture = np.full((96, 128, 3), 90, np.uint8)
+    with av.open(str(path), "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg1video", rate=25, options={"bf": "2", "g": "15"})
+        stream.height, stream.width, stream.pix_fmt, stream.bit_rate = 96, 128, "yuv420p", 50_000
+        for number in range(frames):
+            shown = picture.copy()
+            shown[20:40, 2 * number : 2 * number + 8] = 250
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("suffix", ["mpg", "mpeg", "vob"])
+def test_program_streams_give_every_frame_of_linear_decoding(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    _program_stream(path)
+    with av.open(str(path)) as container:
+        linear = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    known = timeline(path)
+    assert len(known) == len(linear) == 60
+    assert not known.exact
+    whole = torch.from_numpy(linear).permute(0, 3, 1, 2)
+    for number in range(60):
+        assert torch.equal(read_frames(path, [number])[0], whole[number]), number
+        assert torch.equal(read_frames(path, [number], known)[0], whole[number]), number
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.mp4", "libx264")])
+def test_the_rate_of_variable_rate_is_that_of_the_times(make_video, name, codec):
+    # 12 frames in 17 steps of 40 ms, in a file that is marked as one of 25 frames a second.
+    info, known = glance(path := make_video(name, codec=codec, gap_after=5))
+    assert info.seconds == pytest.approx(17 / 25, abs=0.002)
+    assert info.fps == pytest.approx(12 * 25 / 17, abs=0.1)
+    assert info == probe(path)
+    assert len(known) == 12
+
+
+def test_the_rate_of_mpeg_in_ts_is_that_of_the_times(make_video):
+    info, _ = glance(path := make_video("a.ts", codec="mpeg1video", frames=40))
+    assert (info.fps, info.seconds) == (25.0, 1.6)
+    assert info == probe(path)
+
+
+CONSTANT = [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx")]
+
+
+@pytest.mark.parametrize("fps", [Fraction(25), Fraction(30_000, 1001), Fraction(24_000, 1001), Fraction(60)])
+@pytest.mark.parametrize(
+    ("name", "codec", "frames"),
+    [
+        *((name, codec, n) for name, codec in CONSTANT for n in (1, 2, 47)),
+        ("a.ts", "libx264", 47),  # of one or two frames ffmpeg takes the rate of fields
+        ("a.mpg", "mpeg2video", 47),
+    ],
+)
+def test_constant_rate_is_the_one_stated(make_video, name, codec, fps, frames):
+    info, _ = glance(path := make_video(name, codec=codec, frames=frames, fps=fps))
+    assert (info.fps, info.seconds) == (float(fps), frames / float(fps))
+    assert info == probe(path)
+
+
 def test_an_index_that_misleads_is_found_out(make_video):
     path = make_video(frames=20, gop=4)
     wrong = video.Timeline(range(7, 20 * 512 + 7, 512), exact=True)

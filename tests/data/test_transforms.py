@@ -288,3 +288,38 @@ def test_steps_that_need_the_whole_clip():
     for options in ({"randaugment": "m5-n2"}, {"jitter": 0.2}, {"erasing": 0.2}, {"antialias": False}):
         assert TrainTransform(**options).by_frame() is None
     assert EvalTransform(antialias=False).by_frame() is None
+
+
+@pytest.mark.parametrize("make", [TrainTransform, EvalTransform])
+@pytest.mark.parametrize("options", [{"size": 0}, {"size": -5}, {"std": 0.0}, {"std": (1.0, 0.0, 1.0)}])
+def test_transforms_refuse_values_out_of_range(make, options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"^{name} is "):
+        make(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": (0.0, 0.0)}, {"scale": (2.0, 3.0)}, {"scale": (1.0, 0.5)}, {"ratio": (0.0, 1.0)}]
+)
+def test_boxes_refuse_values_out_of_range(options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"^{name} is "):
+        TrainTransform(**options)
+
+
+def test_means_are_as_many_as_channels():
+    video = torch.zeros(2, 3, 8, 8)
+    with pytest.raises(ConfigError, match=r"mean is \(0\.1, 0\.2\): give 1 value, or 3"):
+        EvalTransform(size=8, mean=(0.1, 0.2))(video)
+
+
+@pytest.mark.parametrize("transform", [TrainTransform(size=8), EvalTransform(size=8), EvalTransform(size=8, crops=3)])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_transforms_of_one_picture_are_refused(transform, dtype):
+    with pytest.raises(ConfigError, match=r"video is \[3, 16, 16\]: make it \[frames, channels, height, width\]"):
+        transform(torch.zeros(3, 16, 16, dtype=dtype))
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ConfigError, match="0 videos and 0 labels"):
+        mixup_cutmix(torch.zeros(0, 2, 3, 8, 8), torch.zeros(0, dtype=torch.int64), classes=2)

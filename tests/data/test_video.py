@@ -28,6 +28,13 @@ def _grey(video: torch.Tensor) -> list[int]:
     return ((levels - 20) / 10).round().int().tolist()
 
 
+@pytest.mark.parametrize(("codec", "expected"), [("libaom-av1", "av1"), ("libsvtav1", "av1"), ("libx264", "h264")])
+def test_the_codec_is_named_for_the_format(make_video, codec, expected):
+    if codec not in av.codecs_available:
+        pytest.skip(f"no encoder {codec}")
+    assert probe(make_video(codec=codec)).codec == expected
+
+
 def _refused(path, reason: str) -> None:
     for read in (probe, lambda p: read_frames(p, [0])):
         with pytest.raises(DataError, match=reason) as caught:
@@ -172,6 +179,27 @@ def test_rotation_is_honoured(make_video, matrix, turns):
     info = probe(path)
     assert (info.width, info.height) == ((64, 48) if turns == 2 else (48, 64))
     assert torch.equal(read_frames(path, [3]), torch.rot90(upright, turns, dims=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((-1, 0, 0, 1), lambda x: x.flip(3)),
+        ((1, 0, 0, -1), lambda x: x.flip(2)),
+        ((0, 1, 1, 0), lambda x: x.transpose(2, 3)),
+        ((0, -1, -1, 0), lambda x: x.transpose(2, 3).flip((2, 3))),
+    ],
+)
+def test_mirrors_are_honoured(make_video, matrix, shown):
+    path = make_video()
+    upright = read_frames(path, [3])
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    assert torch.equal(read_frames(path, [3]), shown(upright))
+    assert (probe(path).height, probe(path).width) == shown(upright).shape[2:]
 
 
 def test_odd_rotation_is_refused(make_video):

@@ -450,3 +450,44 @@ def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
     spec = replace(DATA, kind="folder", root=str(video_folder(tmp_path)), clips=5)
     with pytest.raises(ConfigError, match=r"5 clips .* data\.stride=4.*data\.clips=1"):
         build_dataset(spec, "test", views=True)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "size=0", "size=-5", "workers=-1", "clips=0", "clips=-1", "copies=0", "stride=0", "train_length=0", "seed=-1",
+        "frames=0", "frames=100000000", "mean=[0.1,0.2]", "std=[0.0]", "std=[1,1]", "std=[-1]", "crop_area=[0,0]",
+        "crop_area=[2,3]", "crop_area=[1.0,0.5]", "mean=[1e999]",
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_named(assignment):
+    name = assignment.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^data\.{name} must be .*, got ") as caught:
+        override(get_recipe("ucf101_svformer"), [f"data.{assignment}"])
+    assert "\n" not in str(caught.value)
+
+
+def test_masks_may_keep_the_size_of_their_frames():
+    assert override(DATA, ["kind=masks", "size=0"]).size == 0
+
+
+def test_a_list_of_one_video_leaves_none_to_train_on(tmp_path):
+    lists = tmp_path / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 jump\n2 run\n")
+    (lists / "trainlist01.txt").write_text("jump/a.mp4 1\n")
+    video_file(tmp_path / "jump" / "a.mp4")
+    spec = replace(DATA, kind="ucf101", root=str(tmp_path))
+    with pytest.raises(DataError, match=r"none of its 1 clip\(s\) is left for the train split: .*select_on_test=true"):
+        build_dataset(spec, "train")
+    assert len(build_dataset(spec, "val")) == 1
+    assert len(build_dataset(replace(spec, select_on_test=True), "train")) == 1
+
+
+@pytest.mark.parametrize(("each", "fold", "split"), [(1, 3, "val"), (1, 4, "val")])
+def test_an_empty_part_of_a_folder_is_refused(tmp_path, each, fold, split):
+    root = video_folder(tmp_path / "videos", each=each)
+    with pytest.raises(
+        DataError, match=rf"videos: none of its 2 clip\(s\) is left for the {split} split: .*data\.fold"
+    ):
+        build_dataset(replace(DATA, kind="folder", root=str(root), fold=fold), split)

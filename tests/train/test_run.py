@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
-from small import DATA, KINDS, SMALL, small_recipe, small_weights, video_folder
+from small import DATA, KINDS, SMALL, cut_short, small_recipe, small_weights, video_folder
 
 from spikereel.config import build
 from spikereel.data.motion import CLASSES
@@ -211,3 +211,20 @@ def test_a_folder_of_videos_trains(tmp_path: Path):
     result = train(recipe)
     assert [x["step"] for x in result.history] == [1]
     assert load_model(result.best).metadata.classes == KINDS
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_files_left_out_are_named_and_their_search_is_seen(tmp_path, monkeypatch, shown):
+    from spikereel.train import run
+
+    root = video_folder(tmp_path / "videos")
+    bad = cut_short(root / KINDS[1] / "2.mp4")
+    data = replace(DATA, kind="folder", root=str(root), on_error="skip")
+    recipe = replace(small_recipe(tmp_path, batch=2, epochs=1, progress=shown), data=data)
+    seen, update = [], run.Progress.update
+    monkeypatch.setattr(run.Progress, "update", lambda self, task, **to: seen.append(to) or update(self, task, **to))
+    result = train(recipe)
+    assert [path for path, _ in result.skipped] == [str(bad)]
+    assert "cut short" in result.skipped[0][1]
+    looked = [to for to in seen if to.get("total") == 6]
+    assert len(looked) == (12 if shown else 0)  # for the training clips and for those held out

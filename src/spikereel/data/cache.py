@@ -5,6 +5,7 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ class FrameCache:
     """A folder of arrays uint8 [N, H, W, 3], one for each video and way of reading it, made when first asked for.
 
     They are named for the content of the video, so a changed file is read anew and a moved one is found again; written
-    beside their place and renamed, so any number of processes may share the folder; one that is not whole is replaced.
+    beside their place and renamed, so any number of processes may share the folder; one that is not whole, or no such
+    array, is replaced.
     """
 
     folder: Path
@@ -36,12 +38,23 @@ class FrameCache:
         Errors: DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """
         place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}.npy"
-        try:
-            array = np.load(place, mmap_mode="c")
-        except (OSError, ValueError, EOFError):
+        array = self._kept(place, count)
+        if array is None:
             array = self._make(path, count)
             self._write(place, array)
         return torch.from_numpy(array).permute(0, 3, 1, 2)
+
+    def _kept(self, place: Path, count: int | None) -> np.ndarray | None:
+        """The entry at a place; None if there is none, or one that is not whole or not ours."""
+        try:
+            array = np.lib.format.open_memmap(place, mode="c")
+        except (OSError, ValueError, TokenError):
+            return None
+        if array.dtype != np.uint8 or array.ndim != 4:
+            return None
+        frames, height, width, channels = array.shape
+        fits = frames == (count or frames) and 0 < min(height, width) <= self.short_side and channels == 3
+        return array if frames and fits else None
 
     def _make(self, path: Path, count: int | None) -> np.ndarray:
         known = timeline(path)

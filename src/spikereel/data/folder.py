@@ -269,7 +269,8 @@ class VideoFiles(Dataset):
                 raise DataError(f"{path}: no such file; check the path, or skip bad files with on_error='skip'")
 
     def _drop_bad(self) -> None:
-        report = scan((path for path, _ in self.samples), progress=self.reading.progress)
+        paths = (path for path, _ in self.samples)
+        report = scan(paths, workers=os.cpu_count() or 1, progress=self.reading.progress)
         self.skipped = report.bad
         self.samples = [(path, label) for path, label in self.samples if path in report.frames]
         if not self.samples:
@@ -280,8 +281,9 @@ class VideoFolder(VideoFiles):
     """`root/<class>/<any name>.mp4` (or another of SUFFIXES); see `VideoFiles`.
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given - give the training set's to a test folder that may lack some. Errors: DataError for a missing or empty
-    folder, a class without files, and a subfolder that is not among the given classes.
+    given - give the training set's to a test folder that may lack some. A link to a file that is gone is a bad file.
+    Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the given
+    classes.
     """
 
     def __init__(self, root: str | PathLike, reading: Reading, *, classes: Sequence[str] | None = None):
@@ -296,7 +298,7 @@ class VideoFolder(VideoFiles):
         for name in found:
             if name not in names:
                 raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-            files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
             if not files:
                 raise DataError(f"{root / name}: class without video files; add some or remove the folder")
             samples += [(path, names.index(name)) for path in files]
@@ -378,10 +380,19 @@ def require_choice(what: str, value: str, choices: Collection[str]) -> None:
 
 
 def videos_by_name(root: Path) -> dict[str, Path]:
-    """Every video file under root, by its name without ending. Errors: DataError for a folder that is not there."""
+    """Every video file under root, by its name without ending. Errors: DataError for a folder that is not there.
+
+    Of several of a name it is the last by path, but one below a folder `replacement...` goes before others: there the
+    mirror of Kinetics has good copies of what is broken in train/.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the one that was unpacked")
-    return {path.stem: path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES}
+
+    def replaces(path: Path) -> bool:
+        return any(folder.startswith("replacement") for folder in path.relative_to(root).parts[:-1])
+
+    paths = sorted(root.rglob("*"), key=lambda path: (replaces(path), path))
+    return {path.stem: path for path in paths if path.suffix.lower() in SUFFIXES}
 
 
 def _bytes(path: Path) -> int:

@@ -23,6 +23,8 @@ class LabelledClip:
     joints: Tensor | None = None  # float [T, J, 2]: column and row in pixels, (0, 0) is the centre of the first pixel
 
     def __post_init__(self):
+        if self.video.ndim != 4:
+            raise ConfigError(f"video is {list(self.video.shape)}: make it [frames, channels, height, width]")
         frames, _, height, width = self.video.shape
         if self.mask is not None and self.mask.shape != (frames, height, width):
             raise ConfigError(f"mask is {list(self.mask.shape)}: make it {[frames, height, width]} as the video")

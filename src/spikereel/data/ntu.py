@@ -58,9 +58,10 @@ class NTU(VideoFiles):
 
     The protocol says what training sees: half of the subjects ("cross_subject"), cameras 2 and 3 ("cross_view", the 60
     only) or the setups of even number ("cross_setup", the 120 only); the test is the rest. The label is the number of
-    the action less 1. Infrared videos (_ir.avi) are passed over. Errors: DataError for a folder without such videos or
-    with other .avi files, for a setup, camera, subject or action out of range, and for a split without videos;
-    ConfigError for other splits and protocols.
+    the action less 1. Infrared videos (_ir.avi) are passed over, and of several of a name all but the first by path.
+    Errors: DataError for a folder without such videos or with other .avi files, for a setup, camera, subject or action
+    out of range, for two files of a name and different sizes, and for a split without videos; ConfigError for other
+    splits and protocols.
     """
 
     edition: Edition
@@ -100,13 +101,22 @@ class NTU120(NTU):
 
 
 def _videos(root: Path, edition: Edition) -> list[tuple[Path, dict[str, int]]]:
-    """(path, its numbers) of every colour video under root."""
-    videos = [
-        (path, _numbers(path, edition)) for path in sorted(root.rglob("*.avi")) if not path.name.endswith("_ir.avi")
-    ]
-    if not videos:
+    """(path, its numbers) of every colour video under root, once each."""
+    by_name: dict[str, Path] = {}
+    for path in sorted(root.rglob("*.avi")):
+        if path.name.endswith("_ir.avi"):
+            continue
+        first = by_name.setdefault(path.name, path)
+        if path != first and _size(path) != _size(first):
+            raise DataError(f"{path}: is not of the size of {first}; remove the one of them that is broken")
+    if not by_name:
         raise DataError(f"{root}: has no videos SxxxCxxxPxxxRxxxAxxx_rgb.avi; give the folder they were unpacked in")
-    return videos
+    return [(path, _numbers(path, edition)) for path in by_name.values()]
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 for a link to nothing."""
+    return path.stat().st_size if path.exists() else -1
 
 
 def _numbers(path: Path, edition: Edition) -> dict[str, int]:

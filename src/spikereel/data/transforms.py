@@ -84,8 +84,12 @@ Statistic = float | Sequence[float] | Tensor
 def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
     """(video - mean) / std, for all channels alike, per channel C or per frame [T, C, 1, 1]: float32 [T, C, H, W].
 
-    With neither, `()` and `()`, by `statistics_of` the video. Errors: ConfigError for one of them alone.
+    With neither, `()` and `()`, by `statistics_of` the video. Errors: ConfigError for one of them alone, and where
+    there are neither one value nor as many as channels.
     """
+    for name, value in (("mean", mean), ("std", std)):
+        if isinstance(value, Sequence) and len(value) not in (0, 1, video.shape[-3]):
+            raise ConfigError(f"{name} is {value}: give 1 value, or {video.shape[-3]} as there are channels")
     mean, std = statistics_of(video, mean, std)
     centre, spread = (
         x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float32, device=video.device).reshape(-1, 1, 1)
@@ -108,14 +112,22 @@ def statistics_of(video: Tensor, mean: Statistic = (), std: Statistic = ()) -> t
     return centre, spread.clamp_(min=LEAST_SPREAD)
 
 
+def _require_sizes(size: int, std: float | Sequence[float]) -> None:
+    """ConfigError for a size without pixels, or a standard deviation that cannot divide."""
+    if size < 1:
+        raise ConfigError(f"size is {size}: it must be at least 1")
+    if not all(0 < value < math.inf for value in ([std] if isinstance(std, float | int) else std)):
+        raise ConfigError(f"std is {std}: values must be above 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainTransform:
     """Random box, perhaps mirrored, normalised: `(video, generator) -> float32 [T, C, size, size]`.
 
     With any of `randaugment`, `erasing` and `antialias=False` the order is that of the published SVFormer: RandAugment
     of the uint8 clip [T, 3, H, W] at its own size, normalising, box, mirror, erasing. Without them the box of a uint8
-    clip is rounded to uint8, and normalised last. Errors: ConfigError for a malformed policy or probability, and for
-    RandAugment without Pillow or of clips that are not uint8.
+    clip is rounded to uint8, and normalised last. Errors: ConfigError for values out of range, a malformed policy,
+    RandAugment without Pillow or of clips that are not uint8, and clips of other shapes than [T, C, H, W].
     """
 
     size: int = 224
@@ -132,6 +144,11 @@ class TrainTransform:
     pairs: tuple[tuple[int, int], ...] = ()  # joints that a mirror exchanges, such as left and right hand
 
     def __post_init__(self):
+        _require_sizes(self.size, self.std)
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ConfigError(f"scale is {self.scale}: give the smallest and the largest share, above 0 and up to 1")
+        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
+            raise ConfigError(f"ratio is {self.ratio}: give the smallest and the largest, above 0")
         if not 0 <= self.erasing <= 1:
             raise ConfigError(f"erasing is {self.erasing}: a probability goes from 0 to 1")
         if not 0 <= self.jitter <= 1:
@@ -199,7 +216,7 @@ class EvalTransform:
     `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
     used, it is there so that both transforms are called alike. With `antialias=False`, as the published SVFormer, the
     clip is normalised before it is resized; else a uint8 clip is rounded to uint8 between the two.
-    Errors: ConfigError for other numbers of crops.
+    Errors: ConfigError for other numbers of crops, values out of range, and clips of other shapes than [T, C, H, W].
     """
 
     size: int = 224
@@ -209,6 +226,7 @@ class EvalTransform:
     antialias: bool = True  # smooth before sampling down
 
     def __post_init__(self):
+        _require_sizes(self.size, self.std)
         if self.crops not in (1, 3):
             raise ConfigError(f"crops is {self.crops}: choose 1 or 3")
 
@@ -258,8 +276,10 @@ def mixup_cutmix(
               that is left after the box is clipped at the borders.
     Targets are lambda * one_hot(labels) + (1 - lambda) * one_hot(reverse), with 1 - smoothing on the class and
     smoothing / classes on all. An alpha of 0 switches that kind off; both 0 leaves the smoothing.
-    Errors: ConfigError for a negative alpha, a smoothing outside [0, 1), or a label outside the classes.
+    Errors: ConfigError for a negative alpha, a smoothing outside [0, 1), an empty batch, a label outside the classes.
     """
+    if not len(videos) == len(labels) > 0:
+        raise ConfigError(f"{len(videos)} videos and {len(labels)} labels: give a batch of at least 1, a label each")
     if min(mixup, cutmix) < 0 or not 0 <= smoothing < 1:
         raise ConfigError(f"mixup {mixup}, cutmix {cutmix}: at least 0; smoothing {smoothing}: from 0 to below 1")
     if labels.min() < 0 or labels.max() >= classes:

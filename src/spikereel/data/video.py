@@ -3,7 +3,7 @@
 A file is good or it is a DataError of one line; nothing in between. Refused are files that are missing, empty, not
 video, cut short, or damaged:
 - cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame. Formats made
-  to be cut anywhere (TS, MPEG, live WebM) declare no size: there a clean cut is just a shorter video;
+  to be cut anywhere (TS, MPEG, FLV, live WebM) declare no size: there a clean cut is just a shorter video;
 - damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
   packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
 Frame counts in headers are never trusted and never a reason to refuse: a frame is what decodes. Decoding runs without
@@ -12,7 +12,7 @@ others takes longer than a frame.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -26,7 +26,10 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from spikereel.data.containers import matroska_break
+from spikereel.data.orientation import orientation
 from spikereel.data.streams import opened
+from spikereel.data.timeline import Timeline
+from spikereel.data.timeline import sample_indices as sample_indices
 from spikereel.errors import ConfigError, DataError
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
@@ -41,11 +44,11 @@ class VideoInfo:
     """What a good video file holds."""
 
     frames: int  # decoded, never the header's claim; 1 is legal, and sampling then repeats it
-    fps: float  # average frame rate; 0.0 where the file does not say
-    width: int  # pixels, upright (after the file's rotation)
+    fps: float  # average frame rate: the stated one, or that of the frames' times where it differs; 0.0 if unknown
+    width: int  # pixels, upright (after the file's rotation and mirroring)
     height: int  # pixels, upright
-    codec: str  # ffmpeg's name, such as "h264"
-    seconds: float  # frames / fps; 0.0 where fps is
+    codec: str  # ffmpeg's name of the format, such as "h264" or "av1"
+    seconds: float  # frames / fps, to the end of the last frame; 0.0 where fps is
 
 
 def probe(path: str | PathLike) -> VideoInfo:
@@ -55,7 +58,10 @@ def probe(path: str | PathLike) -> VideoInfo:
         _require_whole(path)
         frames = _decoded(path, stream)
         first = next(frames)
-        return _info(path, stream, first, 1 + sum(1 for _ in frames))
+        times, last = [first.pts], first
+        for last in frames:
+            times.append(last.pts)
+        return _info(path, stream, first, _told(stream, times, last.duration))
 
 
 def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[VideoInfo, "Timeline"]:
@@ -67,50 +73,20 @@ def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[Video
     known = known or timeline(path)
     with opened(path) as stream:
         frame = next(_decoded(path, stream))
-        return _info(path, stream, frame, len(known)), known
+        return _info(path, stream, frame, known), known
 
 
-def _info(path: Path, stream: VideoStream, first: VideoFrame, frames: int) -> VideoInfo:
-    fps = float(stream.average_rate or stream.guessed_rate or 0)
-    upright = _quarter_turns(path, first) % 2 == 0
+def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -> VideoInfo:
+    fps, seconds = known.rate(float(stream.average_rate or stream.guessed_rate or 0))
+    upright = not orientation(path, first).transposed
     return VideoInfo(
-        frames=frames,
+        frames=len(known),
         fps=fps,
         width=first.width if upright else first.height,
         height=first.height if upright else first.width,
-        codec=stream.codec_context.name,
-        seconds=frames / fps if fps else 0.0,
+        codec=stream.codec_context.codec.canonical_name,  # that of AV1, not of one of its decoders
+        seconds=seconds,
     )
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """When the frames of a file are shown."""
-
-    times: range | np.ndarray  # ascending, in units of the stream's time base
-    exact: bool  # decoded frames can be told by these times, and sought
-    # Times that the first frames had when decoded from the start, filled in by reading: they tell frames where `times`
-    # do not, such as AVI with B-frames, whose frames carry the places of their packets.
-    marks: list[int] = field(default_factory=list, compare=False)
-
-    def __len__(self) -> int:
-        """Frames."""
-        return len(self.times)
-
-    def at_equal_times(self, indices: Sequence[int]) -> list[int]:
-        """The same frames where the rate is constant; where it varies, those shown at steps of equal time.
-
-        Frame i of n stands for the instant that is i / (n - 1) of the way from the first to the last frame.
-        """
-        times = self.times
-        if isinstance(times, range):
-            return list(indices)
-        even = np.linspace(times[0], times[-1], len(times))
-        step = (times[-1] - times[0]) / max(len(times) - 1, 1)
-        # Half a step and less is the rounding of Matroska's milliseconds.
-        if np.abs(times - even).max() <= step / 2:
-            return list(indices)
-        return (np.searchsorted(times, even[list(indices)] + 1e-6 * step, side="right") - 1).tolist()
 
 
 def timeline(path: str | PathLike) -> Timeline:
@@ -171,51 +147,6 @@ def read_frames(
     return torch.cat([pictures[index] for index in order])
 
 
-def sample_indices(
-    total: int,
-    frames: int,
-    *,
-    stride: float | None = None,
-    start: float | None = None,
-    clip: int = 0,
-    clips: int = 1,
-    generator: torch.Generator | None = None,
-) -> list[int]:
-    """Which `frames` of a video of `total` frames make a clip (SVFormer, as its code samples: PySlowFast's rule).
-
-    With span cs = stride * frames and delta = max(total - cs, 0), the start is `start` if given, else uniform in
-    [0, delta] if a generator is given (training), else that of view `clip` of `clips`, which is
-    clip * floor(delta / (clips - 1)), or floor(delta / 2) for a single one. The indices are
-    trunc(clamp(linspace(start, start + cs - 1, frames), 0, total - 1)): a short video repeats its last frame, and the
-    true step is a little above the stride.
-    With `stride=None` the clip spans the whole video, linspace(0, total - 1, frames), and nothing is random.
-    Errors: ConfigError for a number out of range, and for several clips or a start without a stride.
-    """
-    if total < 1 or frames < 1:
-        raise ConfigError(f"total is {total} and frames is {frames}: both must be at least 1")
-    if not 0 <= clip < clips:
-        raise ConfigError(f"clip is {clip} of {clips} clips: choose 0 to {clips - 1}")
-    if stride is None:
-        if clips > 1 or start is not None:
-            raise ConfigError(
-                f"{clips} clips of a video need a stride, such as data.stride=4: without one a single clip spans the "
-                "whole video; give the stride or one clip (data.clips=1)"
-            )
-        start, span = 0.0, total
-    elif stride <= 0:
-        raise ConfigError(f"stride is {stride}: it must be above 0, or None for the whole video")
-    else:
-        span = stride * frames
-        start = _start(max(total - span, 0), clip, clips, generator) if start is None else start
-    return torch.linspace(start, start + span - 1, frames).clamp(0, total - 1).long().tolist()
-
-
-def _start(delta: float, clip: int, clips: int, generator: torch.Generator | None) -> float:
-    if generator is not None:
-        return delta * torch.rand((), generator=generator).item()
-    return clip * (delta // (clips - 1)) if clips > 1 else delta // 2
-
-
 def _indexed(stream: VideoStream) -> Timeline | None:
     """The timeline by the index alone; None if that may not hold every frame, or at unequal steps."""
     entries, count, form = stream.index_entries, stream.frames, stream.container.format.name
@@ -233,12 +164,12 @@ def _indexed(stream: VideoStream) -> Timeline | None:
     ):
         return None
     start = stream.start_time
-    return Timeline(range(start, start + count * step, step), exact=not _times_are_guesses(stream))
+    return _timeline(stream, range(start, start + count * step, step))
 
 
 def _walked(path: Path, stream: VideoStream) -> Timeline | None:
     """The timeline by the packets; None if some of them may not become frames."""
-    times = []
+    times, last = [], None
     _require_whole(path)
     assert isinstance(stream.container, av.container.InputContainer)
     for packet in stream.container.demux(stream):
@@ -248,22 +179,43 @@ def _walked(path: Path, stream: VideoStream) -> Timeline | None:
             if packet.size <= _DOUBTFUL or not (times or packet.is_keyframe):
                 return None
             times.append(packet.pts)
-    if not times:
+            if last is None or (packet.pts or 0) >= (last.pts or 0):
+                last = packet
+    if last is None:
         raise DataError(f"{path}: has no frames; convert it again from its source")
     if None in times:
         return Timeline(range(len(times)), exact=False)
-    ascending = np.sort(np.array(times, np.int64))
-    return Timeline(ascending, exact=not _times_are_guesses(stream))
+    return _timeline(stream, np.sort(np.array(times, np.int64)), last.duration)
 
 
 def _played(path: Path) -> Timeline:
     """The timeline by the frames."""
     with opened(path) as stream:
-        times = [frame.pts for frame in _decoded(path, stream)]
-        marks = _marks(times)
-        if _times_are_guesses(stream) or not marks or any(a >= b for a, b in pairwise(marks)):
-            return Timeline(range(len(times)), exact=False, marks=marks)
-        return Timeline(np.array(marks, np.int64), exact=True)
+        times, last = [], None
+        for last in _decoded(path, stream):
+            times.append(last.pts)
+        assert last is not None
+        return _told(stream, times, last.duration)
+
+
+def _told(stream: VideoStream, times: list[int | None], last: int | None) -> Timeline:
+    """The timeline by the times of all frames, as they were decoded, and how long the last one is shown."""
+    marks = _marks(times)
+    if _times_are_guesses(stream) or not marks or any(a >= b for a, b in pairwise(marks)):
+        return Timeline(range(len(times)), exact=False, marks=marks)
+    return _timeline(stream, np.array(marks, np.int64), last, marks)
+
+
+def _timeline(
+    stream: VideoStream, times: range | np.ndarray, last: int | None = None, marks: Sequence[int] = ()
+) -> Timeline:
+    """The timeline of a stream by the times of its frames."""
+    guesses = _times_are_guesses(stream)
+    # In an MPEG program stream a pack of 2 KB may hold several frames, whose times are lost to a reader that begins
+    # in the middle: it tells the wrong ones.
+    exact = not guesses and stream.container.format.name != "mpeg"
+    base = None if guesses else stream.time_base
+    return Timeline(times, exact, list(marks), base, last or 0)
 
 
 def _marks(times: list[int | None]) -> list[int]:
@@ -397,15 +349,7 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
 
 
-def _quarter_turns(path: Path, frame: VideoFrame) -> int:
-    """Quarter turns counter-clockwise that put the frame upright."""
-    if frame.rotation % 90:
-        raise DataError(f"{path}: is rotated by {frame.rotation} degrees; convert it to an upright video")
-    return frame.rotation // 90 % 4
-
-
 def _upright(path: Path, frame: VideoFrame) -> Tensor:
     """uint8 [H, W, 3], RGB."""
-    turns = _quarter_turns(path, frame)
-    picture = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
-    return torch.rot90(picture, turns) if turns else picture
+    how = orientation(path, frame)
+    return how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))

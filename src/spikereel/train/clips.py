@@ -41,7 +41,7 @@ from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
 from spikereel.errors import ConfigError, DataError
 from spikereel.train.carry import Carrying, CarryingCollate, CarryingLoader
-from spikereel.train.config import DataSpec
+from spikereel.train.config import MASK_KINDS, DataSpec
 
 Split = Literal["train", "val", "test"]
 
@@ -76,8 +76,6 @@ EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]
     "hardvs": lambda spec, reading, split: HARDVS(root_of(spec), reading, split=split, on_error=spec.on_error),
 }
 """Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
-
-MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
 
 SENSORS: dict[str, Sensor] = {"cifar10_dvs": CIFAR10_DVS_SENSOR, "hardvs": HARDVS_SENSOR}
 """Of datasets whose files may not state it."""
@@ -472,7 +470,8 @@ def _part(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:
     """All files for test; else the held-out fifth or the others."""
     if split == "test":
         return files
-    return Part(files, [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")])
+    kept = [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")]
+    return _some(files, kept, spec, split, f"every {HELD_OUT}th is held out; add videos, or choose another data.fold")
 
 
 def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "test"]], LabelledClips]) -> LabelledClips:
@@ -482,4 +481,18 @@ def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "te
     if spec.select_on_test:
         return load("train")
     files = load("train")
-    return Part(files, [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")])
+    kept = [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")]
+    return _some(
+        files,
+        kept,
+        spec,
+        split,
+        f"every {CHOSEN_BY}th is held out to choose by; add videos, or data.select_on_test=true",
+    )
+
+
+def _some(files: LabelledClips, kept: list[int], spec: DataSpec, split: Split, rule: str) -> Part:
+    """These items; DataError for none, which says why that is."""
+    if not kept:
+        raise DataError(f"{spec.root}: none of its {len(files)} clip(s) is left for the {split} split: {rule}")
+    return Part(files, kept)

@@ -1,9 +1,11 @@
 """What a run is: model, data, optimisation. Saved whole inside every checkpoint."""
 
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Literal
 
 from spikereel.config import build
+from spikereel.data.timeline import MOST_FRAMES
 from spikereel.errors import ConfigError
 from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
@@ -13,6 +15,9 @@ from spikereel.models.segmentation import SegmentationHead
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.surrogate import Surrogate
 from spikereel.tasks.pose import PoseWeights
+
+MASK_KINDS = frozenset({"camvid", "cityscapes", "vspw", "masks"})
+"""Data whose frames have masks; clips of them may keep the size of the frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,7 @@ class DataSpec:
     stride: int | None = None
     """Frames between samples in time; None spreads the samples over the whole video."""
     size: int = 64
-    """Side of the square that the model sees, in pixels."""
+    """Side of the square that the model sees, in pixels; of masks 0 keeps the size of the frames."""
     modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
     """motion: colour frames, ON and OFF events, or their time surface. shards: rgb for videos, events for event files.
     Pose: depth (figure, utd_mhad), grey (figure,
@@ -179,6 +184,29 @@ class DataSpec:
     overlap: float = 0.5
     """Judging masks: height and width of windows that slide over the frames and overlap by this share; none sees whole
     frames."""
+
+    def __post_init__(self) -> None:
+        least_of = {
+            "size": 0 if self.kind in MASK_KINDS else 1, "stride": 1, "clips": 1, "copies": 1, "train_length": 1,
+            "test_length": 1, "workers": 0, "seed": 0,
+        }  # fmt: skip
+        for name, least in least_of.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"data.{name} must be at least {least}, got {value}")
+        if not 1 <= self.frames <= MOST_FRAMES:
+            raise ConfigError(f"data.frames must be 1 to {MOST_FRAMES}, got {self.frames}")
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise ConfigError(
+                f"data.crop_area must be two shares above 0 and up to 1, the smaller first, got {list(self.crop_area)}"
+            )
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (0, 1, 3):
+                raise ConfigError(f"data.{name} must be one value, three or none, got {list(getattr(self, name))}")
+        if not all(isfinite(value) for value in self.mean):
+            raise ConfigError(f"data.mean must be finite, got {list(self.mean)}")
+        if not all(0 < value < inf for value in self.std):
+            raise ConfigError(f"data.std must be above 0, got {list(self.std)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
+from rich.progress import Progress
 from torch import nn
 
 from spikereel.data.pose import PoseClips
@@ -68,6 +69,8 @@ class TrainResult:
     passport: DataPassport
     """Of the training clips."""
     seconds: float
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Files that data.on_error=skip left out, training or held out, each with its reason."""
 
     @property
     def top1(self) -> float:
@@ -119,14 +122,33 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     return TrainResult(
         folder=folder, best=folder / "best.safetensors", last=folder / "last.safetensors", monitor=module.monitor,
         value=keep.best, history=module.history, passport=keep.passport, seconds=time.monotonic() - started,
+        skipped=_skipped(train_set, val_set),
     )  # fmt: skip
+
+
+def _skipped(*datasets: Any) -> tuple[tuple[str, str], ...]:
+    """(file, reason) of all that were left out, once each."""
+    pairs = (pair for dataset in datasets for pair in getattr(dataset, "skipped", ()))
+    return tuple(dict.fromkeys((str(path), reason) for path, reason in pairs))
+
+
+@contextmanager
+def _looking_at_files(recipe: Recipe) -> Generator[Callable[[int, int], None] | None, None, None]:
+    """A bar for the time in which data.on_error=skip decodes all files; None for runs that show none."""
+    if not (recipe.run.progress and recipe.data.on_error == "skip"):
+        yield None
+        return
+    with Progress(transient=True) as bar:
+        task = bar.add_task("looking at files", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def classification_parts(recipe: Recipe) -> tuple[LabelledClips, LabelledClips, TrainingModule]:
     """Training clips, held-out clips, and the model with what is asked of it."""
-    train_set = build_dataset(recipe.data, "train", seed=recipe.run.seed)
-    classes = tuple(train_set.classes)
-    val_set = build_dataset(recipe.data, "val", classes=classes)
+    with _looking_at_files(recipe) as progress:
+        train_set = build_dataset(recipe.data, "train", seed=recipe.run.seed, progress=progress)
+        classes = tuple(train_set.classes)
+        val_set = build_dataset(recipe.data, "val", classes=classes, progress=progress)
     model = build_model(recipe.model, recipe.data, classes=classes)
     return train_set, val_set, ClassificationModule(model, recipe.optim, silent_epochs=recipe.run.silent_epochs)
 

@@ -63,6 +63,9 @@ def _train(options: argparse.Namespace) -> None:
     unit = "mm" if recipe.task == "pose" else "%"
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
+    console = new_console()
+    for path, reason in result.skipped:
+        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
