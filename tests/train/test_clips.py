@@ -13,13 +13,12 @@ from spikereel.data.events.files import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
 from spikereel.train.clips import (
-    EVENT_KINDS,
     build_dataset,
     build_loader,
     channels_of,
     data_passport,
-    event_reading,
 )
+from spikereel.train.event_clips import EVENT_KINDS, event_reading
 from spikereel.train.recipes import get_recipe
 
 

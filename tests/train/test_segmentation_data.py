@@ -8,8 +8,8 @@ import torch
 
 from spikereel.data.segmentation import IGNORE
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import MASK_KINDS, build_dataset, build_loader
-from spikereel.train.config import DataSpec
+from spikereel.train.clips import build_dataset, build_loader
+from spikereel.train.config import MASK_KINDS, DataSpec
 from spikereel.train.datasets import training_clips
 from spikereel.train.segmentation_data import BUILD, build_segmentation_dataset, norm_clips, offsets_of
 from tests.data.test_segmentation_sets import write_cityscapes, write_vspw

@@ -21,8 +21,9 @@ from spikereel.data.transforms import EvalTransform
 from spikereel.data.utd_mhad import depth_clip, depth_info, picture, read_depth
 from spikereel.data.video import VideoInfo, glance, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
-from spikereel.train.clips import depth_reading, event_reading, sees_recordings, sensor_of
+from spikereel.train.clips import depth_reading
 from spikereel.train.config import DataSpec
+from spikereel.train.event_clips import event_reading, sees_recordings, sensor_of
 
 ARRAYS = ("tensor", "npy")
 """What `VideoInfo.codec` says of clips that are no video file."""

@@ -1,6 +1,5 @@
 """From a DataSpec to datasets and loaders."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -15,42 +14,23 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from spikereel.config import unknown_key
 from spikereel.data.cache import FrameCache
 from spikereel.data.clips import LabelledClips
-from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.cifar10_dvs import CIFAR10DVS
-from spikereel.data.events.cifar10_dvs import SENSOR as CIFAR10_DVS_SENSOR
-from spikereel.data.events.digits import NMNIST, has_folders
-from spikereel.data.events.files import EventFolder, EventReading
-from spikereel.data.events.gesture import DVS128Gesture
-from spikereel.data.events.hardvs import HARDVS
-from spikereel.data.events.hardvs import SENSOR as HARDVS_SENSOR
-from spikereel.data.events.objects import DVS128Objects
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
-from spikereel.data.events.source import Sensor
 from spikereel.data.folder import Reading, VideoFolder, VideoList
 from spikereel.data.hmdb51 import HMDB51
 from spikereel.data.kinetics import Kinetics
 from spikereel.data.mmhpsd import SLICES
 from spikereel.data.motion import MotionClips
 from spikereel.data.ntu import NTU60, NTU120
-from spikereel.data.packed import PackedClips
-from spikereel.data.shard_index import INDEX
 from spikereel.data.transforms import EvalTransform, TrainTransform, normalise
 from spikereel.data.twentybn import Jester, SomethingV2
 from spikereel.data.ucf101 import UCF101
 from spikereel.data.ut_interaction import UTInteraction
 from spikereel.data.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
-from spikereel.errors import ConfigError, DataError
+from spikereel.errors import ConfigError
 from spikereel.train.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.train.config import MASK_KINDS, DataSpec
-
-Split = Literal["train", "val", "test"]
-
-
-HELD_OUT = 5
-"""Without a val folder, every fifth file of a video folder or list is held out from training."""
-
-CHOSEN_BY = 10
-"""Of an official training list, every tenth video is held out to choose the best weights by."""
+from spikereel.train.event_clips import EVENT_KINDS, event_clips, event_reading, sees_recordings
+from spikereel.train.splits import Split, official, packed, part_of, root_of, split_folder, train_classes
 
 VIDEO_SETS: dict[str, Callable[[DataSpec, Reading, Literal["train", "test"]], LabelledClips]] = {
     "ucf101": lambda spec, reading, split: UCF101(root_of(spec), reading, split=split, fold=_third(spec)),
@@ -67,20 +47,6 @@ THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], 
     "jester": lambda root, reading, split, _: Jester(root, reading, split=split),
 }
 """Videos with official lists to train on, to choose by and to test on."""
-
-EVENT_SETS: dict[str, Callable[[DataSpec, EventReading, Literal["train", "test"]], LabelledClips]] = {
-    "dvs128_gesture": lambda spec, reading, split: DVS128Gesture(
-        root_of(spec), reading, split=split, cache=spec.cache, on_error=spec.on_error
-    ),
-    "cifar10_dvs": lambda spec, reading, split: CIFAR10DVS(root_of(spec), reading, split=split, on_error=spec.on_error),
-    "hardvs": lambda spec, reading, split: HARDVS(root_of(spec), reading, split=split, on_error=spec.on_error),
-}
-"""Event recordings with a list, or a rule of ours, that says what is for training and what for test."""
-
-SENSORS: dict[str, Sensor] = {"cifar10_dvs": CIFAR10_DVS_SENSOR, "hardvs": HARDVS_SENSOR}
-"""Of datasets whose files may not state it."""
-
-EVENT_KINDS = frozenset({"events", "nmnist", "dvs128_objects", *EVENT_SETS})
 
 
 def build_dataset(
@@ -105,7 +71,7 @@ def build_dataset(
         return _motion(spec, split)
     root_of(spec)
     if sees_recordings(spec):
-        return _events(spec, split, seed, classes)
+        return event_clips(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
     return _files(spec, split, video_reading(spec, split, seed=seed, views=views, progress=progress), classes)
@@ -132,11 +98,6 @@ def video_reading(
         train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
         cache=_cache(spec, train), trails=spec.trails, time_warp=spec.time_warp if train else 0.0,
     )  # fmt: skip
-
-
-def sees_recordings(spec: DataSpec) -> bool:
-    """Whether the clips are made of event recordings."""
-    return spec.kind in EVENT_KINDS or (spec.kind == "shards" and spec.modality == "events")
 
 
 def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
@@ -293,85 +254,24 @@ def _ntu(spec: DataSpec) -> Literal["cross_subject", "cross_view", "cross_setup"
     return spec.protocol
 
 
-def root_of(spec: DataSpec) -> Path:
-    if spec.root is None:
-        raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the files")
-    return Path(spec.root)
-
-
 def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, ...] | None) -> LabelledClips:
     root = root_of(spec)
     if spec.kind == "shards":
-        return _packed(spec, split, reading, classes)
+        return packed(spec, split, reading, classes)
     if spec.kind == "ut_interaction":
         if split == "test":
             return UTInteraction(root, reading, split="all")
         return UTInteraction(root, reading, split="train" if split == "train" else "test", fold=spec.fold)
     if spec.kind in VIDEO_SETS:
-        return _official(spec, split, lambda name: VIDEO_SETS[spec.kind](spec, reading, name))
+        return official(spec, split, lambda name: VIDEO_SETS[spec.kind](spec, reading, name))
     if spec.kind in THREE_LISTS:
         return THREE_LISTS[spec.kind](root, reading, split, classes)
     if spec.kind == "list":
-        return _part(VideoList(root, reading, classes=classes), spec, split)
+        return part_of(VideoList(root, reading, classes=classes), spec, split)
     folder = split_folder(root, split)
     if folder is not None:
-        return VideoFolder(folder, reading, classes=classes or _train_classes(root))
-    return _part(VideoFolder(root, reading, classes=classes), spec, split)
-
-
-def _packed(
-    spec: DataSpec, split: Split, reading: Reading | EventReading, classes: tuple[str, ...] | None
-) -> LabelledClips:
-    """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
-    if spec.on_error == "skip":
-        raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
-    if spec.modality not in ("rgb", "events"):
-        raise ConfigError(f"data.modality is {spec.modality}: shards have rgb and events")
-    assert spec.root is not None
-    folder = split_folder(Path(spec.root), split)
-    if folder is not None and (folder / INDEX).is_file():
-        return PackedClips(folder, reading, classes=classes, sensor=sensor_of(spec))
-    return _part(PackedClips(spec.root, reading, classes=classes, sensor=sensor_of(spec)), spec, split)
-
-
-def _events(spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None) -> LabelledClips:
-    root, reading = root_of(spec), event_reading(spec, train=split == "train", seed=seed)
-    if spec.kind == "shards":
-        return _packed(spec, split, reading, classes)
-    if spec.kind in EVENT_SETS:
-        return _official(spec, split, lambda name: EVENT_SETS[spec.kind](spec, reading, name))
-    if spec.kind == "nmnist":
-        if has_folders(root):
-            return _official(spec, split, lambda name: NMNIST(root, reading, split=name, on_error=spec.on_error))
-        return _part(NMNIST(root, reading, on_error=spec.on_error), spec, split)
-    if spec.kind == "dvs128_objects":
-        part: Literal["earlier", "later", "all"] = {"train": "earlier", "val": "later", "test": "all"}[split]
-        return DVS128Objects(root, reading, part=part, classes=classes, on_error=spec.on_error)
-    folder = split_folder(root, split)
-    if folder is not None:
-        names = classes or _train_classes(root)
-        return EventFolder(folder, reading, classes=names, on_error=spec.on_error, sensor=sensor_of(spec))
-    files = EventFolder(root, reading, classes=classes, on_error=spec.on_error, sensor=sensor_of(spec))
-    return _part(files, spec, split)
-
-
-def sensor_of(spec: DataSpec) -> Sensor | None:
-    """Width and height for recordings that do not state them: those given, or of the camera that the dataset is of."""
-    if spec.sensor and (len(spec.sensor) != 2 or min(spec.sensor) < 1):
-        raise ConfigError(f"data.sensor is {list(spec.sensor)}: give [width, height] in pixels, such as [128, 128]")
-    return (spec.sensor[0], spec.sensor[1]) if spec.sensor else SENSORS.get(spec.kind)
-
-
-def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
-    """How the events of a spec become clips, augmented where they are for training."""
-    augment = EventAugment(
-        flip=0.5 if spec.flip else 0.0, polarity=spec.polarity_flip, shift=spec.shift, rotate=spec.rotate,
-        zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
-    )  # fmt: skip
-    return EventReading(
-        bins=spec.frames, bin_us=spec.bin_us, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
-        size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
-    )  # fmt: skip
+        return VideoFolder(folder, reading, classes=classes or train_classes(root))
+    return part_of(VideoFolder(root, reading, classes=classes), spec, split)
 
 
 def _simulated(
@@ -402,7 +302,7 @@ def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
 def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:
     root, reading = root_of(spec), depth_reading(spec, train=split == "train", seed=seed)
     if spec.protocol == "official":
-        return _official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))
+        return official(spec, split, lambda name: UTDMHAD(root, reading, subjects=OFFICIAL[name]))
     if split == "test":
         return UTDMHAD(root, reading)
     return UTDMHAD(root, reading, subjects=leave_one_out(spec, split))
@@ -416,83 +316,3 @@ def leave_one_out(spec: DataSpec, split: Split) -> set[int]:
             f"data.fold is {spec.fold}: the subjects in {spec.root} are {', '.join(map(str, sorted(present)))}"
         )
     return present - {spec.fold} if split == "train" else {spec.fold}
-
-
-def split_folder(root: Path, split: Split) -> Path | None:
-    """The sub-folder of a split, where there is one for training, or where all are named for splits.
-
-    Errors: DataError for training on a folder that has only others.
-    """
-    names = _subfolders(root) if root.is_dir() else ()
-    if not names or not ("train" in names or {"val", "test"}.issuperset(names)):
-        return None
-    for name in {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]:
-        if name in names:
-            return root / name
-    if "train" in names:
-        return None
-    raise DataError(f"{root}: has {' and '.join(names)} but no train; give the folder that has all, or one of classes")
-
-
-def _train_classes(root: Path) -> tuple[str, ...] | None:
-    """Names of the sub-folders of train/; None where there is no such folder."""
-    return _subfolders(root / "train") if (root / "train").is_dir() else None
-
-
-def _subfolders(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-
-
-class Part(Dataset):
-    """Some items of a dataset, under their own numbers there."""
-
-    def __init__(self, whole: LabelledClips, kept: Sequence[int]):
-        self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
-        self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
-        self.simulated = getattr(whole, "simulated", False)
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.whole[self.kept[index]]
-
-    def set_epoch(self, epoch: int) -> None:
-        """As that of the dataset."""
-        self.whole.set_epoch(epoch)
-
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the dataset's fingerprint and the numbers of the items."""
-        return hashlib.sha256(f"{self.whole.fingerprint()} {self.kept}".encode()).hexdigest()
-
-
-def _part(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:
-    """All files for test; else the held-out fifth or the others."""
-    if split == "test":
-        return files
-    kept = [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")]
-    return _some(files, kept, spec, split, f"every {HELD_OUT}th is held out; add videos, or choose another data.fold")
-
-
-def _official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "test"]], LabelledClips]) -> LabelledClips:
-    """Data with official training and test lists; to choose by, part of the training list, or the test list."""
-    if split == "test" or (split == "val" and spec.select_on_test):
-        return load("test")
-    if spec.select_on_test:
-        return load("train")
-    files = load("train")
-    kept = [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")]
-    return _some(
-        files,
-        kept,
-        spec,
-        split,
-        f"every {CHOSEN_BY}th is held out to choose by; add videos, or data.select_on_test=true",
-    )
-
-
-def _some(files: LabelledClips, kept: list[int], spec: DataSpec, split: Split, rule: str) -> Part:
-    """These items; DataError for none, which says why that is."""
-    if not kept:
-        raise DataError(f"{spec.root}: none of its {len(files)} clip(s) is left for the {split} split: {rule}")
-    return Part(files, kept)

@@ -21,9 +21,10 @@ from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
 from spikereel.models.heads import Pose, PoseHead
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
-from spikereel.train.clips import CHOSEN_BY, build_loader, leave_one_out, root_of
+from spikereel.train.clips import build_loader, leave_one_out
 from spikereel.train.config import DataSpec, OptimSpec, PoseSpec
 from spikereel.train.module import TrainingModule
+from spikereel.train.splits import CHOSEN_BY, root_of
 
 Split = Literal["train", "val", "test"]
 

@@ -15,8 +15,8 @@ from spikereel.data.motion_masks import MotionMasks
 from spikereel.data.segmentation import Colour, MaskReading, SegmentationClips, bit_palette
 from spikereel.data.vspw import VSPW
 from spikereel.errors import ConfigError
-from spikereel.train.clips import CHOSEN_BY, HELD_OUT, root_of, split_folder
 from spikereel.train.config import DataSpec
+from spikereel.train.splits import CHOSEN_BY, HELD_OUT, root_of, split_folder
 
 Split = Literal["train", "val", "test"]
 
