@@ -61,7 +61,8 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
         raise ConfigError(f"views is {clips}: it must be at least 1")
     if spec.kind == "utd_mhad":
         return _depth(source, spec, clips)
-    if sees_recordings(spec) or (spec.simulate is not None and isinstance(source, Tensor) and source.shape[1] == 2):
+    made = isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 2
+    if sees_recordings(spec) or (made and spec.simulate is not None):
         return _recording(source, spec, clips)
     video = _open(source)
     # an array shorter than the span of a clip has been cut in time already; a short file repeats its last frame
