@@ -123,7 +123,7 @@ SVFORMER_FIELDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", [*SVFORMER_FIELDS, *(NEURON_FIELDS.keys() - {"replay"})])
+@pytest.mark.parametrize("field", [*SVFORMER_FIELDS, *sorted(NEURON_FIELDS.keys() - {"replay"})])
 def test_any_field_of_svformer_can_be_given(field):
     # a neuron that is spelled as it is by default would show nothing
     value = {**SVFORMER_FIELDS, **NEURON_FIELDS, "kind": "if", "surrogate": "sigmoid"}[field]

@@ -158,7 +158,7 @@ def test_training_that_cannot_write(tmp_path, capsys):
 def test_predict_writes_a_video_and_json(frames, tmp_path, out, weights, capsys):
     video = video_file(tmp_path / "clip.mp4", frames=frames)
     assert main(["predict", str(video), "--model", str(weights), "--out", str(out), "--json", str(out / "r.json")]) == 0
-    assert "clip.mp4" in capsys.readouterr().out
+    assert "clip.mp4" in capsys.readouterr().out.replace("\n", "")
     assert {p.name for p in files(out)} == {"clip.mp4", "clip.json", "r.json"}
     result = json.loads((out / "r.json").read_text())
     assert len(result["top5"]) == 5

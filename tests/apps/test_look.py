@@ -1,5 +1,6 @@
 """What networks trained on recordings, on depth and on simulated events see of a file: what they were judged on."""
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from spikereel.apps.annotate import annotate
+from spikereel.apps.cli import main
 from spikereel.apps.look import look
 from spikereel.apps.predict import predict
 from spikereel.data.events.objects import WINDOW_US
@@ -67,6 +69,24 @@ def test_a_recording_is_seen_as_in_the_data_set(digit, tmp_path):
     assert found.notes == ()
     annotate(tmp_path / "out.mp4", found, found.shown)
     assert probe(tmp_path / "out.mp4").frames == 3
+
+
+def test_command_line_draws_recordings_and_depth(digit, action, tmp_path, capsys):
+    for spec, path, frames in ((DIGITS, digit, 3), (DEPTH, action, 12)):
+        model_of(spec).save_pretrained(tmp_path / spec.kind)
+        out = tmp_path / "out" / spec.kind
+        assert main(["predict", str(path), "--model", str(tmp_path / spec.kind), "--out", str(out)]) == 0
+        assert probe(out / f"{path.stem}.mp4").frames == frames
+        assert json.loads((out / f"{path.stem}.json").read_text())["video"]["frames"] == frames
+    capsys.readouterr()
+    spec = DataSpec(kind="dvs128_objects", frames=2, size=32)
+    model_of(spec).save_pretrained(tmp_path / "objects")
+    t = np.arange(0, 4 * WINDOW_US, 10_000)
+    np.savez(tmp_path / "Cubo.npz", t=t, x=t % 128, y=t * 0 + 5, p=t * 0 + 1, width=128, height=128)
+    arguments = ["--model", str(tmp_path / "objects"), "--out", str(tmp_path / "out"), "--views", "3"]
+    assert main(["predict", str(tmp_path / "Cubo.npz"), *arguments]) == 0
+    assert "a video shows one clip: --views 1" in " ".join(capsys.readouterr().out.split())
+    assert {path.name for path in (tmp_path / "out").glob("Cubo.*")} == {"Cubo.json"}
 
 
 def test_an_event_list_in_an_array_is_a_recording(digit, tmp_path):
