@@ -148,8 +148,11 @@ def test_trails_are_those_of_the_data_set(tmp_path):
     assert torch.equal(torch.stack(seen.views)[:, :, 0], build_dataset(spec, "test", views=True)[0][0])
     # arrays are taken at 25 frames a second
     assert torch.equal(look(read_frames(path, range(20)), spec, 3).views[0], seen.views[0])
-    three = look(path, spec, 3, views=1)
-    assert torch.equal(three.views[0][:, 0], build_dataset(spec, "test")[0][0])
+    for one in (spec, replace(spec, whole=True), replace(spec, trails=0.0, whole=True)):
+        assert torch.equal(look(path, one, 3, views=1).views[0][:, 0], build_dataset(one, "test")[0][0])
+    assert not torch.equal(
+        look(path, replace(spec, whole=True), 3, views=1).views[0], look(path, spec, 3, views=1).views[0]
+    )
 
 
 def test_sources_of_another_kind_are_refused(digit, action, tmp_path):

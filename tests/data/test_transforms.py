@@ -160,6 +160,34 @@ def test_eval_transform():
         EvalTransform(crops=2)
 
 
+def test_the_whole_frame_is_squeezed_into_the_square():
+    video = torch.zeros(2, 3, 40, 80, dtype=torch.uint8)
+    video[..., :4] = 255  # its left end, which the central crop cuts off
+    for size, antialias in ((20, True), (20, False), (40, True)):
+        plain, whole = (
+            EvalTransform(size=size, mean=0.0, std=1.0, antialias=antialias, whole=whole)(video)
+            for whole in (False, True)
+        )
+        assert plain.max() == 0
+        assert whole.shape == (2, 3, size, size)
+        assert whole.mean().item() == pytest.approx(1 / 20, abs=0.01)
+    with pytest.raises(ConfigError, match="crops is 3: of the whole frame there is one"):
+        EvalTransform(crops=3, whole=True)
+
+
+def test_boxes_of_the_whole_frame_have_its_shape():
+    video = torch.zeros(1, 3, 40, 120, dtype=torch.uint8)
+    video[..., :40, :] = torch.arange(120, dtype=torch.uint8)
+    widths = []
+    for seed in range(60):
+        transform = TrainTransform(size=24, scale=(0.5, 0.5), ratio=(1.0, 1.0), mean=0.0, std=1 / 255, whole=True)
+        columns = transform(video, _generator(seed))[0, 0, 0]
+        widths.append(float(columns[-1] - columns[0]))
+    # half of the area in its own shape: 0.71 of the width, less a pixel of the box at either end
+    assert min(widths) > 0.71 * 120 * 22 / 24 - 3
+    assert max(widths) < 0.71 * 120
+
+
 def _film(frames: int = 3, height: int = 40, width: int = 60) -> torch.Tensor:
     """uint8 [T, 3, H, W] of noise, the same in all frames."""
     noise = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=_generator())
@@ -278,7 +306,10 @@ def test_mixing_refuses(options):
 @pytest.mark.parametrize("form", [(40, 56), (70, 33)])
 def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
     clip = torch.randint(256, (5, *form, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    for transform in (TrainTransform(size=24, flip=True), EvalTransform(size=24), EvalTransform(size=24, crops=3)):
+    for transform in (
+        TrainTransform(size=24, flip=True), TrainTransform(size=24, whole=True), EvalTransform(size=24),
+        EvalTransform(size=24, crops=3), EvalTransform(size=24, whole=True),
+    ):  # fmt: skip
         whole = transform(clip, torch.Generator().manual_seed(seed))
         each = transform.by_frame(torch.Generator().manual_seed(seed))
         assert torch.equal(transform.finish(torch.cat([each(frame[None]) for frame in clip])), whole)

@@ -239,7 +239,9 @@ def _plain(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> It
 
 def _trailed(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
     """The crops with trails of what moved; of arrays, which do not say how fast they are, at 25 frames a second."""
-    see = EvalTransform(size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias)
+    see = EvalTransform(
+        size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias, whole=spec.whole
+    )
     each, constant = see.by_frame(), spec.trails * (video.info.fps or USUAL_FPS)
     assert each is not None
     numbers = trail_frames(indices, constant)
@@ -267,7 +269,7 @@ def _crops(
     frames: Tensor, spec: DataSpec, crops: int, mean: float | tuple[float, ...], std: float | tuple[float, ...]
 ) -> Tensor:
     """float32 [crops, T, C, size, size]."""
-    see = EvalTransform(size=spec.size, crops=crops, mean=mean, std=std, antialias=spec.antialias)
+    see = EvalTransform(size=spec.size, crops=crops, mean=mean, std=std, antialias=spec.antialias, whole=spec.whole)
     return see(frames) if crops > 1 else see(frames)[None]
 
 

@@ -142,6 +142,7 @@ class TrainTransform:
 
     jitter: float = 0.0  # strength of `augment.color_jitter`
     pairs: tuple[tuple[int, int], ...] = ()  # joints that a mirror exchanges, such as left and right hand
+    whole: bool = False  # `ratio` is that of the box to the frame's own, as evaluation then squeezes the whole frame
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
@@ -172,7 +173,7 @@ class TrainTransform:
         def cut(frame: Tensor) -> Tensor:
             clip = LabelledClip(video=frame)
             if not drawn:
-                drawn.append((_random_box(*clip.size, self.scale, self.ratio, generator), self._mirrored(generator)))
+                drawn.append((self._box(clip, generator), self._mirrored(generator)))
             box, mirrored = drawn[0]
             clip = clip.crop(*box).resize(self.size, self.size)
             return horizontal_flip(clip.video) if mirrored else clip.video
@@ -192,7 +193,7 @@ class TrainTransform:
             clip = replace(clip, video=color_jitter(clip.video, self.jitter, generator=generator))
         if normalised:
             clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
-        clip = clip.crop(*_random_box(*clip.size, self.scale, self.ratio, generator))
+        clip = clip.crop(*self._box(clip, generator))
         clip = clip.resize(self.size, self.size, antialias=self.antialias)
         if self._mirrored(generator):
             clip = clip.flip(self.pairs)
@@ -200,6 +201,11 @@ class TrainTransform:
         if self.erasing:
             video = random_erasing(video, probability=self.erasing, generator=generator)
         return replace(clip, video=video if normalised else normalise(video, self.mean, self.std))
+
+    def _box(self, clip: LabelledClip, generator: torch.Generator | None) -> tuple[int, int, int, int]:
+        height, width = clip.size
+        shape = width / height if self.whole else 1.0
+        return _random_box(height, width, self.scale, (self.ratio[0] * shape, self.ratio[1] * shape), generator)
 
     @property
     def _normalised_first(self) -> bool:
@@ -211,7 +217,7 @@ class TrainTransform:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalTransform:
-    """Short side to `size`, one central crop or three, normalised.
+    """Short side to `size`, one central crop or three, normalised; or with `whole` all of the frame, squeezed.
 
     `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
     used, it is there so that both transforms are called alike. With `antialias=False`, as the published SVFormer, the
@@ -224,11 +230,14 @@ class EvalTransform:
     mean: float | tuple[float, ...] = MEAN
     std: float | tuple[float, ...] = STD
     antialias: bool = True  # smooth before sampling down
+    whole: bool = False  # the frame is squeezed into the square, and nothing of it is cut off
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
         if self.crops not in (1, 3):
             raise ConfigError(f"crops is {self.crops}: choose 1 or 3")
+        if self.whole and self.crops > 1:
+            raise ConfigError(f"crops is {self.crops}: of the whole frame there is one, give crops=1 or whole=False")
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
         if self.crops == 1:
@@ -239,10 +248,15 @@ class EvalTransform:
         return normalise(crops, self.mean, self.std) if self.antialias else crops
 
     def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
-        """The short side of every frame made `size`, uint8 [1, 3, H, W] -> [1, 3, H', W']; None with antialias=False,
-        which normalises before that.
+        """The short side of every frame made `size`, with `whole` both: uint8 [1, 3, H, W] -> [1, 3, H', W'].
+
+        None with antialias=False, which normalises before that.
         """
-        return (lambda frame: resize_short_side(frame, self.size)) if self.antialias else None
+        if not self.antialias:
+            return None
+        if self.whole:
+            return lambda frame: LabelledClip(video=frame).resize(self.size, self.size).video
+        return lambda frame: resize_short_side(frame, self.size)
 
     def finish(self, video: Tensor) -> Tensor:
         """What is left after `by_frame`: crops, and normalising to float32."""
@@ -254,7 +268,10 @@ class EvalTransform:
             raise ConfigError("a clip with labels is seen in one crop: give crops=1")
         if not self.antialias:
             clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
-        clip = _middle(_short_side(clip, self.size, self.antialias), self.size)
+        if self.whole:
+            clip = clip.resize(self.size, self.size, antialias=self.antialias)
+        else:
+            clip = _middle(_short_side(clip, self.size, self.antialias), self.size)
         return replace(clip, video=normalise(clip.video, self.mean, self.std)) if self.antialias else clip
 
 

@@ -87,10 +87,12 @@ def video_reading(
         TrainTransform(
             size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std,
             randaugment=spec.randaugment, jitter=spec.jitter, erasing=spec.erasing, antialias=spec.antialias,
+            whole=spec.whole,
         )
         if train
         else EvalTransform(
-            size=spec.size, crops=spec.crops if views else 1, mean=spec.mean, std=spec.std, antialias=spec.antialias
+            size=spec.size, crops=spec.crops if views else 1, mean=spec.mean, std=spec.std, antialias=spec.antialias,
+            whole=spec.whole,
         )
     )  # fmt: skip
     return Reading(

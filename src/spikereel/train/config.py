@@ -112,6 +112,9 @@ class DataSpec:
     of each frame has its own: light and white balance go."""
     crop_area: tuple[float, float] = (0.5, 1.0)
     """Training on files: share of the frame that a random crop keeps."""
+    whole: bool = False
+    """Videos: all of the frame, squeezed into the square, and not its central box; training boxes are of the frame's
+    shape, more or less."""
     flip: bool = False
     """Training on files: mirror half of the clips; not where left and right are classes."""
     randaugment: str | None = None

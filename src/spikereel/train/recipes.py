@@ -43,7 +43,14 @@ def ut_interaction() -> Recipe:
         name="ut_interaction",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
         data=DataSpec(
-            kind="ut_interaction", frames=12, size=48, trails=0.33, time_warp=0.5, crop_area=(0.6, 1.0), flip=True
+            kind="ut_interaction",
+            frames=12,
+            size=48,
+            whole=True,
+            trails=0.33,
+            time_warp=0.5,
+            crop_area=(0.6, 1.0),
+            flip=True,
         ),
         optim=OptimSpec(
             lr=3e-3, epochs=120, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=54
