@@ -55,6 +55,9 @@ def test_hdf5_of_mvsec_and_e2vid_is_in_seconds(h5):
     path = h5({f"events/{name}": column for name, column in columns.items()}, sensor_resolution=(34, 40))
     assert _rows(read_events(path)) == FIVE
     assert read_events(h5(columns, unit="ms"), sensor=(40, 34)).t.tolist() == [0, 0, 5, 5, 9]
+    # microseconds that were kept as floats
+    whole = columns | {"ts": np.array([float(t) for t, *_ in FIVE])}
+    assert _rows(read_events(h5(whole), sensor=(40, 34))) == FIVE
     with pytest.raises(DataError, match=r"t is 1e-05, no whole number"):
         read_events(h5(dict(zip("txyp", columns.values(), strict=True))), sensor=(40, 34))
 

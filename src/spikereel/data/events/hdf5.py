@@ -46,7 +46,9 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
     except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot be read as HDF5 ({reason}); copy it again, or write it with gzip") from error
-    in_seconds = arrays["t"].dtype.kind == "f" and (place == _MVSEC or name == "ts")
+    floats = arrays["t"].dtype.kind == "f"
+    # Whole numbers in `ts` are microseconds kept as floats: no camera's events come at whole seconds.
+    in_seconds = floats and (place == _MVSEC or (name == "ts" and bool((arrays["t"] % 1 != 0).any())))
     factor = _factor(path, stated) or (_UNITS["s"] if in_seconds else None)
     return events_of(path, arrays, "HDF5", stated_size(path, stated), sensor, factor=factor, offset=offset)
 
