@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from spikereel.data.containers import matroska_break
-from spikereel.data.orientation import orientation
+from spikereel.data.orientation import Orientation, orientation
 from spikereel.data.streams import opened
 from spikereel.data.timeline import Timeline
 from spikereel.data.timeline import sample_indices as sample_indices
@@ -126,9 +126,13 @@ def read_frames(
     if max(order) >= len(known):
         raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
     wanted, sizes = sorted(set(order)), set()
+    shown: dict[int, Orientation] = {}  # asking a frame for its matrix takes longer than resizing it
 
     def take(path: Path, frame: VideoFrame) -> Tensor:
-        picture = _upright(path, frame)
+        how = shown.get(frame.rotation)
+        if how is None:
+            how = shown[frame.rotation] = orientation(path, frame)
+        picture = how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))
         sizes.add(picture.shape)
         return picture if each is None else each(picture.permute(2, 0, 1)[None])
 
@@ -347,9 +351,3 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
         raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
     if not needed and packets - frames > 2 + packets // 10:
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
-
-
-def _upright(path: Path, frame: VideoFrame) -> Tensor:
-    """uint8 [H, W, 3], RGB."""
-    how = orientation(path, frame)
-    return how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))
