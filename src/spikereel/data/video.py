@@ -126,13 +126,10 @@ def read_frames(
     if max(order) >= len(known):
         raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
     wanted, sizes = sorted(set(order)), set()
-    shown: dict[int, Orientation] = {}  # asking a frame for its matrix takes longer than resizing it
+    shown: dict[int, Orientation] = {}
 
     def take(path: Path, frame: VideoFrame) -> Tensor:
-        how = shown.get(frame.rotation)
-        if how is None:
-            how = shown[frame.rotation] = orientation(path, frame)
-        picture = how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))
+        picture = _upright(path, frame, shown)
         sizes.add(picture.shape)
         return picture if each is None else each(picture.permute(2, 0, 1)[None])
 
@@ -351,3 +348,12 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
         raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
     if not needed and packets - frames > 2 + packets // 10:
         raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
+
+
+def _upright(path: Path, frame: VideoFrame, shown: dict[int, Orientation] | None = None) -> Tensor:
+    """uint8 [H, W, 3], RGB. `shown` keeps orientations by rotation: to ask for a matrix takes longer than to resize."""
+    shown = {} if shown is None else shown
+    how = shown.get(frame.rotation)
+    if how is None:
+        how = shown[frame.rotation] = orientation(path, frame)
+    return how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))
