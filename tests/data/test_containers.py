@@ -225,3 +225,16 @@ def test_the_rest_of_a_tag_is_missing(tmp_path):
         assert missing_bytes(path) == missing
     path.write_bytes(content[:5])
     assert missing_bytes(path) == 8
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx")])
+def test_a_segment_that_says_it_ends_before_its_last_cluster_is_damaged(make_video, name, codec):
+    path = make_video(name, codec=codec, frames=30, gop=5)
+    content = path.read_bytes()
+    start = content.index(b"\x18\x53\x80\x67") + 4
+    last = content.rindex(b"\x1f\x43\xb6\x75")
+    assert content[start] == 1  # a size of 8 bytes
+    path.write_bytes(content[:start] + (1 << 56 | last - start - 8).to_bytes(8, "big") + content[start + 8 :])
+    assert matroska_break(path) == last
+    path.write_bytes(content + bytes(300))
+    assert matroska_break(path) is None

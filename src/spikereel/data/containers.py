@@ -84,11 +84,12 @@ def matroska_break(path: Path) -> int | None:
             return None
         at, cluster_end, segment_end, videos = 0, None, None, frozenset()
         while at < size:
-            if at == segment_end:
-                return None
             file.seek(at)
             kind, length = _element(file)
             body = file.tell()
+            if at == segment_end:
+                # A segment whose size was damaged ends inside a cluster, or before more of its elements.
+                return at if cluster_end not in (None, at) or kind in _KNOWN - {_EBML} else None
             if kind not in _KNOWN or (length is None and kind not in _ENTERED) or (length or 0) < 0:
                 return at
             if kind not in _IN_CLUSTER and cluster_end not in (None, at):
