@@ -166,16 +166,21 @@ def test_file_that_ends_inside_a_frame_is_refused_even_without_a_declared_size(m
         probe(path)
 
 
+def show_by(path, matrix):
+    """Write a display matrix into an MP4 file."""
+    content = bytearray(path.read_bytes())
+    # tkhd, version 0: the 3 x 3 matrix of 16.16 numbers starts 44 bytes after the type
+    at = content.index(b"tkhd") + 44
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
 def test_rotation_is_honoured(make_video, matrix, turns):
     path = make_video()
     upright = read_frames(path, [3])
-    content = bytearray(path.read_bytes())
-    # tkhd, version 0: the 3 x 3 matrix of 16.16 numbers starts 44 bytes after the type.
-    at = content.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
-    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    show_by(path, matrix)
     info = probe(path)
     assert (info.width, info.height) == ((64, 48) if turns == 2 else (48, 64))
     assert torch.equal(read_frames(path, [3]), torch.rot90(upright, turns, dims=(2, 3)))
@@ -193,22 +198,14 @@ def test_rotation_is_honoured(make_video, matrix, turns):
 def test_mirrors_are_honoured(make_video, matrix, shown):
     path = make_video()
     upright = read_frames(path, [3])
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
-    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    show_by(path, matrix)
     assert torch.equal(read_frames(path, [3]), shown(upright))
     assert (probe(path).height, probe(path).width) == shown(upright).shape[2:]
 
 
 def test_odd_rotation_is_refused(make_video):
     path = make_video()
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 44
-    diagonal = round(0.70710678 * 65536)
-    content[at : at + 36] = struct.pack(">9i", diagonal, diagonal, 0, -diagonal, diagonal, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    show_by(path, (0.70710678, 0.70710678, -0.70710678, 0.70710678))
     _refused(path, "rotated")
 
 

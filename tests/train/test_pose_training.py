@@ -213,6 +213,8 @@ def test_data_without_poses():
         build_pose_dataset(dataclasses.replace(FIGURE, modality="rgb"), "train")
     with pytest.raises(ConfigError, match=r"data\.trails and data\.time_warp are for actions"):
         build_pose_dataset(dataclasses.replace(FIGURE, trails=0.3), "train")
+    with pytest.raises(ConfigError, match=r"data\.depth_motion is for utd_mhad and the figure"):
+        build_pose_dataset(dataclasses.replace(FIGURE, kind="mmhpsd", modality="grey", root="x"), "train")
 
 
 def test_a_network_learns_one_clip():

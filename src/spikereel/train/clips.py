@@ -70,11 +70,23 @@ def build_dataset(
     if spec.kind == "motion":
         return _motion(spec, split)
     root_of(spec)
+    _check_modality(spec)
     if sees_recordings(spec):
         return event_clips(spec, split, seed, classes)
     if spec.kind == "utd_mhad":
         return _utd_mhad(spec, split, seed)
     return _files(spec, split, video_reading(spec, split, seed=seed, views=views, progress=progress), classes)
+
+
+def _check_modality(spec: DataSpec) -> None:
+    """Files are what they are; rgb, the default, may stand for nothing said."""
+    own, way_out = "rgb", "; data.simulate=0.2 makes events of videos"
+    if spec.kind == "utd_mhad":
+        own, way_out = "depth", ""
+    elif spec.kind in EVENT_KINDS:
+        own, way_out = "events", ""
+    if spec.kind != "shards" and spec.modality not in ("rgb", own):
+        raise ConfigError(f"data.modality is {spec.modality}: the clips of {spec.kind} have {own}{way_out}")
 
 
 def video_reading(

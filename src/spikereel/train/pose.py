@@ -214,6 +214,8 @@ def _mmhpsd(spec: DataSpec, split: Split, seed: int) -> PoseClips:
     root = root_of(spec)
     if spec.modality not in ("events", "grey"):
         raise ConfigError(f"data.modality is {spec.modality}: mmhpsd has events and grey")
+    if spec.depth_motion:
+        raise ConfigError("data.depth_motion is for utd_mhad and the figure; of mmhpsd leave it false")
     reading = StreamReading(
         frames=spec.frames, size=spec.size, form=spec.modality, train=split == "train", warping=_warping(spec),
         seed=seed,

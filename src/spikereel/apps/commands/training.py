@@ -57,13 +57,15 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.apps.extras import need
 
     need("train")
+    from spikereel.train.idle import note_of
     from spikereel.train.run import train
 
+    console = new_console()
+    _note(console, note_of(recipe.data, recipe.task))
     result = train(recipe)
     unit = "mm" if recipe.task == "pose" else "%"
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
-    console = new_console()
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
 
@@ -72,6 +74,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from spikereel.apps.evaluate import TASKS
     from spikereel.apps.importer import data_of
     from spikereel.hub import load_model, weights_hash
+    from spikereel.train.idle import note_of
 
     if options.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {options.batch}")
@@ -80,9 +83,15 @@ def _evaluate(options: argparse.Namespace) -> None:
     spec = data_of(model, options.assignments)
     judge, table, to_json = TASKS[model.task]
     console = new_console()
+    _note(console, note_of(spec, model.task))
     outcome = judge(model, spec, batch=options.batch, console=console)
     console.print(table(outcome, weights_hash(model)))
     for path, reason in outcome[0].skipped if model.task == "classification" else ():
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if options.json:
         write_json(options.json, to_json(model, str(options.model), spec, outcome))
+
+
+def _note(console: Any, text: str | None) -> None:
+    if text:
+        console.print(f"note: {text}", style="yellow", markup=False)
