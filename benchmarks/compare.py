@@ -1,5 +1,5 @@
 """Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
-`... folds --root FOLDER`, `... linear --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
+`... folds --root FOLDER`, `... events --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -168,21 +168,39 @@ def folds(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def linear(options: argparse.Namespace) -> dict[str, Any]:
-    """Ridge regression on the split of a recipe of events: from how many events every pixel has."""
+def events(options: argparse.Namespace) -> dict[str, Any]:
+    """A recipe of events over seeds, its last weights judged on what it holds out; and on the same split a ridge
+    regression from how many events every pixel has."""
+    if not options.root:
+        sys.exit("events needs --root FOLDER, the recordings of the recipe")
+    runs = {
+        ("events", options.recipe, seed): (
+            options.recipe, [f"data.root={options.root}", f"run.seed={seed}", *options.set],
+        )
+        for seed in options.seeds
+    }  # fmt: skip
+    ridge = _counts_ridge(options.recipe, options.root)
+    rows = [{"seed": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
+    for row in rows:
+        print("seed {seed:5}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
+    mean = statistics.fmean(row["top1"] for row in rows)
+    print(f"mean top1 {mean:.1f} %, ridge regression from counts of events {ridge:.1f} %")
+    return {"recipe": options.recipe, "rows": rows, "mean_top1": mean, "ridge": ridge}
+
+
+def _counts_ridge(name: str, root: str) -> float:
+    """Top-1 in % on the held-out split of a recipe."""
     from spikereel.config import override
     from spikereel.train.clips import build_dataset
     from spikereel.train.recipes import get_recipe
 
     off = ["shift", "rotate", "zoom", "drop", "polarity_flip", "jitter_us"]
-    changes = [f"data.root={options.root}", "data.flip=false", *(f"data.{name}=0" for name in off)]
-    spec = override(get_recipe(options.recipe), changes).data
+    changes = [f"data.root={root}", "data.flip=false", *(f"data.{option}=0" for option in off)]
+    spec = override(get_recipe(name), changes).data
     train, val = (
         _inputs(build_dataset(spec, split), lambda video: video.mean(0).flatten()) for split in ("train", "val")
     )
-    top1 = _ridge(train, val)
-    print(f"{options.recipe}: {top1:.1f} % of {len(val[1])}, ridge regression from counts of events")
-    return {"recipe": options.recipe, "top1": top1, "trained_on": len(train[1]), "judged_on": len(val[1])}
+    return _ridge(train, val)
 
 
 def _energy_ridge(name: str, root: str, folds: list[int]) -> dict[int, float]:
@@ -359,7 +377,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families, folds, linear, pose, segmentation):
+    for run in (attention, families, folds, events, pose, segmentation):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -368,7 +386,7 @@ def main() -> None:
         sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
-        sub.add_argument("--recipe", default="utd_mhad_action", help="of folds")
+        sub.add_argument("--recipe", default="utd_mhad_action", help="of folds, of events")
         sub.add_argument("--root", help="folder of the clips of that recipe")
         sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of that recipe")
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
@@ -385,7 +403,7 @@ def main() -> None:
     if options.run is one:
         print(json.dumps(outcome))
     else:
-        of = f"_{options.recipe}" if options.run in (folds, linear) else ""
+        of = f"_{options.recipe}" if options.run in (folds, events) else ""
         save(f"compare_{options.run.__name__}{of}", outcome, script="compare.py")
 
 

@@ -151,3 +151,9 @@ def slow_evt3(words):
             if high is not None and row is not None:
                 events += [((turns << 24) + (high << 12) + low, x, row, p) for x, p in found]
     return events
+
+
+def rows_of(events):
+    """[(t, x, y, p), ...]"""
+    columns = (events.t, events.x, events.y, events.p)
+    return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))

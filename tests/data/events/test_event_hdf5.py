@@ -1,18 +1,14 @@
 """HDF5 files as DSEC, MVSEC, e2vid, Prophesee and v2e lay them out, and odd ones."""
 
+import event_writers as write
 import numpy as np
 import pytest
-from event_writers import FIVE
+from event_writers import FIVE, rows_of
 
 from spikereel.data.events.readers import read_events
 from spikereel.errors import DataError
 
 h5py = pytest.importorskip("h5py")
-
-
-def _rows(events):
-    columns = (events.t, events.x, events.y, events.p)
-    return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
 
 
 @pytest.fixture
@@ -38,9 +34,9 @@ def test_hdf5_of_one_dataset(h5, place):
     rows = np.array(FIVE, STRUCTURED)
     path = h5({place: rows[["x", "y", "p", "t"]]}, geometry="40x34")
     events = read_events(path)
-    assert _rows(events) == FIVE
+    assert rows_of(events) == FIVE
     assert (events.width, events.height) == (40, 34)
-    assert _rows(read_events(h5({place: np.array(FIVE)}), sensor=(40, 34))) == FIVE
+    assert rows_of(read_events(h5({place: np.array(FIVE)}), sensor=(40, 34))) == FIVE
     with pytest.raises(DataError, match=r"holds one array \[5, 3\]"):
         read_events(h5({place: np.array(FIVE)[:, 1:]}))
 
@@ -50,14 +46,14 @@ def test_hdf5_of_mvsec_and_e2vid_is_in_seconds(h5):
     columns[:, 3] = columns[:, 3] * 2 - 1
     events = read_events(h5({"davis/left/events": columns, "davis/right/events": columns[:1]}), sensor=(346, 260))
     assert events.t.tolist() == [1504645177_000000 + t for t, *_ in FIVE]
-    assert [row[1:] for row in _rows(events)] == [row[1:] for row in FIVE]
+    assert [row[1:] for row in rows_of(events)] == [row[1:] for row in FIVE]
     columns = dict(zip(["ts", "xs", "ys", "ps"], zip(*SECONDS, strict=True), strict=True))
     path = h5({f"events/{name}": column for name, column in columns.items()}, sensor_resolution=(34, 40))
-    assert _rows(read_events(path)) == FIVE
+    assert rows_of(read_events(path)) == FIVE
     assert read_events(h5(columns, unit="ms"), sensor=(40, 34)).t.tolist() == [0, 0, 5, 5, 9]
     # microseconds that were kept as floats
     whole = columns | {"ts": np.array([float(t) for t, *_ in FIVE])}
-    assert _rows(read_events(h5(whole), sensor=(40, 34))) == FIVE
+    assert rows_of(read_events(h5(whole), sensor=(40, 34))) == FIVE
     with pytest.raises(DataError, match=r"t is 1e-05, no whole number"):
         read_events(h5(dict(zip("txyp", columns.values(), strict=True))), sensor=(40, 34))
 
@@ -103,3 +99,37 @@ def test_hdf5_names_and_attributes_of_no_text(h5, name):
     with h5py.File(path, "a") as file:
         file["p"] = [1]
     assert len(read_events(path, sensor=(40, 40))) == 1
+
+
+@pytest.mark.parametrize("group", ["events", ""])
+@pytest.mark.parametrize(
+    "names", [("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"), ("timestamps", "x", "y", "polarity")]
+)
+def test_hdf5_layouts(tmp_path, group, names):
+    pytest.importorskip("h5py")
+    write.hdf5(tmp_path / "a.h5", FIVE, group, names)
+    events = read_events(tmp_path / "a.h5")
+    assert rows_of(events) == FIVE
+    assert (events.width, events.format) == (40, "HDF5")
+
+
+def test_hdf5_units_and_errors(tmp_path):
+    pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    write.hdf5(path, [(0.001, 1, 2, 1), (0.25, 3, 4, -1)], unit="s")
+    assert rows_of(read_events(path)) == [(1000, 1, 2, 1), (250_000, 3, 4, 0)]
+    write.hdf5(path, [(1, 1, 2, 1), (2, 3, 4, 0)], units="ms")
+    assert read_events(path).t.tolist() == [1000, 2000]
+    write.hdf5(path, [(0.5, 1, 2, 1)])
+    with pytest.raises(DataError, match=r"t is 0\.5, no whole number"):
+        read_events(path)
+    write.hdf5(path, FIVE, unit="weeks")
+    with pytest.raises(DataError, match="its time unit is 'weeks'"):
+        read_events(path)
+    whole = write.hdf5(path, FIVE, names=("t", "x", "y", "q"))
+    with pytest.raises(DataError, match="has no columns t, x, y, p but q, t, x, y"):
+        read_events(path)
+    for size in range(1, len(whole), 97):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError):
+            read_events(path)

@@ -1,18 +1,16 @@
 """Every event format: bytes written by hand, round trips, clocks that wrap, cut and damaged files, real recordings."""
 
-import io
 import struct
 import tracemalloc
-import zipfile
 
 import event_writers as write
 import numpy as np
 import pytest
-from event_writers import FIVE
+from event_writers import FIVE, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikereel.data.events import evt3, prophesee
+from spikereel.data.events import evt3
 from spikereel.data.events.readers import info, read_events
 from spikereel.errors import ConfigError, DataError
 
@@ -30,20 +28,6 @@ WRITERS = {
 CLEAN_CUTS = {"AEDAT 2.0": 4, "AEDAT 3.1": 2, "N-MNIST": 4, "DAT": 4, "EVT2": 6, "EVT3": 12}
 
 
-def _rows(events):
-    columns = (events.t, events.x, events.y, events.p)
-    return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
-
-
-@pytest.fixture
-def save(tmp_path):
-    def save(name, content):
-        (tmp_path / name).write_bytes(content)
-        return tmp_path / name
-
-    return save
-
-
 @pytest.fixture(params=WRITERS)
 def small(request, save):
     """(format, path of FIVE events)."""
@@ -54,7 +38,7 @@ def small(request, save):
 def test_round_trip(small):
     form, path = small
     events = read_events(path)
-    assert _rows(events) == FIVE
+    assert rows_of(events) == FIVE
     assert events.format == form
     found = info(path)
     assert (found.events, found.on, found.off, found.t_first_us, found.t_last_us) == (5, 3, 2, 10, 9000)
@@ -70,7 +54,7 @@ def test_every_cut_is_an_error_or_a_shorter_file(small):
         except DataError as error:
             assert str(path) in str(error)  # noqa: PT017
         else:
-            assert _rows(events) == FIVE[: len(events)]
+            assert rows_of(events) == FIVE[: len(events)]
             clean += 1
     assert clean == CLEAN_CUTS.get(form, 0)
 
@@ -86,12 +70,12 @@ def test_aedat4_compressed_or_left_open(save, code, closed):
     }
     whole = write.aedat4(FIVE, code, pack[code], closed=closed)
     path = save("a.aedat4", whole)
-    assert _rows(read_events(path)) == FIVE
+    assert rows_of(read_events(path)) == FIVE
     clean = 0
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
         try:
-            rows = _rows(read_events(path))
+            rows = rows_of(read_events(path))
         except DataError:
             continue
         assert rows == FIVE[: len(rows)]
@@ -149,7 +133,7 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_bytes_by_hand(save, name):
     content, row = BY_HAND[name]
-    assert _rows(read_events(save(name, content))) == [row]
+    assert rows_of(read_events(save(name, content))) == [row]
 
 
 @pytest.mark.parametrize(
@@ -162,26 +146,26 @@ def test_clocks_wrap_around(save, form, turn, turns):
     rows = [(100 + (i << turn - 2), i % 30, 3, i % 2) for i in range(1, 4 * turns + 2)]
     options = {"packet": 1} if form == "AEDAT 3.1" else {}
     path = save(name, writer(rows, **options))
-    assert _rows(read_events(path)) == rows
+    assert rows_of(read_events(path)) == rows
 
 
 def test_nmnist_overflow_rows_move_the_clock(save):
     rows = [(8000, 1, 2, 1), (8191, 0, 240, 0), (5, 3, 4, 0), (0, 0, 240, 1), (6, 5, 6, 1)]
     expected = [(8000, 1, 2, 1), (8192 + 5, 3, 4, 0), (2 * 8192 + 6, 5, 6, 1)]
-    assert _rows(read_events(save("a.bin", write.nmnist(rows)))) == expected
+    assert rows_of(read_events(save("a.bin", write.nmnist(rows)))) == expected
 
 
 def test_what_is_no_event_is_passed_over(save):
     dvs = write.aedat2(FIVE[:1]) + struct.pack(">II", 0x8000, 11) + write.aedat2([(12, 3, 4, 0)])[-8:]
-    assert _rows(read_events(save("a.aedat", dvs))) == [FIVE[0], (12, 3, 4, 0)]
+    assert rows_of(read_events(save("a.aedat", dvs))) == [FIVE[0], (12, 3, 4, 0)]
     davis = write.aedat2(FIVE, chip="Davis240C") + struct.pack(">IIII", 0x8000_0000, 9500, 0x400, 9600)
-    assert _rows(read_events(save("a.aedat", davis))) == FIVE
+    assert rows_of(read_events(save("a.aedat", davis))) == FIVE
     three = write.aedat3(FIVE) + write.aedat3_packet(1, [struct.pack("<II", 2, 9500)])  # not valid
-    assert _rows(read_events(save("a.aedat", three))) == FIVE
+    assert rows_of(read_events(save("a.aedat", three))) == FIVE
     trigger = write.evt2(FIVE) + struct.pack("<II", 0xA0000000, 0xE0000000)
-    assert _rows(read_events(save("a.raw", trigger))) == FIVE
+    assert rows_of(read_events(save("a.raw", trigger))) == FIVE
     early = b"% evt 2.0\n% geometry 40x40\n% end\n" + struct.pack("<I", 1 << 28) + write.evt2(FIVE)[33:]
-    assert _rows(read_events(save("a.raw", early))) == FIVE
+    assert rows_of(read_events(save("a.raw", early))) == FIVE
 
 
 def test_an_event_may_look_like_a_header_line(save):
@@ -189,7 +173,7 @@ def test_an_event_may_look_like_a_header_line(save):
     rows = [(2570, 0, 140, 0), (2571, 5, 141, 1)]
     path = save("a.aedat", write.aedat2(rows, chip="Davis346", end=""))
     assert path.read_bytes()[-16:-15] == b"#"
-    assert _rows(read_events(path)) == rows
+    assert rows_of(read_events(path)) == rows
 
 
 words = st.one_of(
@@ -222,7 +206,7 @@ def test_evt3_equals_a_machine_of_one_word_at_a_time(tmp_path_factory, steps, ch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evt3, "_CHUNK", chunk)
         if expected:
-            assert _rows(read_events(path)) == expected
+            assert rows_of(read_events(path)) == expected
         else:
             with pytest.raises(DataError, match="holds no events"):
                 read_events(path)
@@ -319,12 +303,12 @@ def test_size_of_the_sensor(save):
 def test_headers_without_a_camera(save):
     """The address of a DVS128 needs its size to be told; in AEDAT 3.1 the addresses of all cameras are the same."""
     two = save("two.aedat", write.aedat2(FIVE).replace(b"# AEChip: a.b.DVS128\r\n", b""))
-    assert _rows(read_events(two, sensor=(128, 128))) == FIVE
+    assert rows_of(read_events(two, sensor=(128, 128))) == FIVE
     for sensor in (None, (346, 260)):
         with pytest.raises(DataError, match=r"names no camera; .*128 x 128 pixels: sensor=.*--sensor W,H"):
             read_events(two, sensor=sensor)
     three = save("three.aedat", write.aedat3(FIVE).replace(b"#Source 1: DVS128\r\n", b""))
-    assert _rows(read_events(three, sensor=(346, 260))) == FIVE
+    assert rows_of(read_events(three, sensor=(346, 260))) == FIVE
     with pytest.raises(DataError, match="does not state the size of its sensor; give sensor="):
         read_events(three)
 
@@ -334,7 +318,7 @@ def test_nmnist_may_start_with_the_mark_of_a_header(save, name):
     rows = [(8192 + 10, 37, 32, 0), (9000, 37, 10, 1)]
     content = write.nmnist(rows)
     assert content.startswith(b"% ")
-    assert _rows(read_events(save(name, content), sensor=(240, 180))) == rows
+    assert rows_of(read_events(save(name, content), sensor=(240, 180))) == rows
 
 
 def test_damage_never_escapes_as_another_error(small):
@@ -352,177 +336,8 @@ def test_damage_never_escapes_as_another_error(small):
             assert str(path) in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("group", ["events", ""])
-@pytest.mark.parametrize(
-    "names", [("t", "x", "y", "p"), ("ts", "xs", "ys", "ps"), ("timestamps", "x", "y", "polarity")]
-)
-def test_hdf5_layouts(tmp_path, group, names):
-    pytest.importorskip("h5py")
-    write.hdf5(tmp_path / "a.h5", FIVE, group, names)
-    events = read_events(tmp_path / "a.h5")
-    assert _rows(events) == FIVE
-    assert (events.width, events.format) == (40, "HDF5")
-
-
-def test_hdf5_units_and_errors(tmp_path):
-    pytest.importorskip("h5py")
-    path = tmp_path / "a.h5"
-    write.hdf5(path, [(0.001, 1, 2, 1), (0.25, 3, 4, -1)], unit="s")
-    assert _rows(read_events(path)) == [(1000, 1, 2, 1), (250_000, 3, 4, 0)]
-    write.hdf5(path, [(1, 1, 2, 1), (2, 3, 4, 0)], units="ms")
-    assert read_events(path).t.tolist() == [1000, 2000]
-    write.hdf5(path, [(0.5, 1, 2, 1)])
-    with pytest.raises(DataError, match=r"t is 0\.5, no whole number"):
-        read_events(path)
-    write.hdf5(path, FIVE, unit="weeks")
-    with pytest.raises(DataError, match="its time unit is 'weeks'"):
-        read_events(path)
-    whole = write.hdf5(path, FIVE, names=("t", "x", "y", "q"))
-    with pytest.raises(DataError, match="has no columns t, x, y, p but q, t, x, y"):
-        read_events(path)
-    for size in range(1, len(whole), 97):
-        path.write_bytes(whole[:size])
-        with pytest.raises(DataError):
-            read_events(path)
-
-
-def test_arrays_under_other_names(save):
-    t, x, y, p = np.array(FIVE).T
-    for names in (("timestamp", "x", "y", "polarity"), ("ts", "x", "y", "p")):
-        file = io.BytesIO()
-        np.savez(file, **dict(zip(names, (t, x, y, p), strict=True)), label=3)
-        assert _rows(read_events(save("a.npz", file.getvalue()), sensor=(40, 40))) == FIVE
-    file = io.BytesIO()
-    np.savez(file, label=3, events=np.array(FIVE, [(name, "i8") for name in "txyp"]), width=40, height=40)
-    assert _rows(read_events(save("a.npz", file.getvalue()))) == FIVE
-
-
-@pytest.mark.parametrize("suffix", ["npz", "npy"])
-@pytest.mark.parametrize("structured", [True, False])
-def test_one_array(tmp_path, suffix, structured):
-    path = tmp_path / f"a.{suffix}"
-    rows = [(t, x, y, p) for t, x, y, p in FIVE]
-    array = (
-        np.array(rows, [("t", "i8"), ("x", "i2"), ("y", "i2"), ("p", "u1")]) if structured else np.array(rows, float)
-    )
-    np.savez(path, array) if suffix == "npz" else np.save(path, array)
-    assert _rows(read_events(path, sensor=(40, 40))) == FIVE
-    np.save(tmp_path / "a.npy", np.zeros((4, 3)))
-    with pytest.raises(DataError, match=r"holds one array \[4, 3\]"):
-        read_events(tmp_path / "a.npy")
-
-
 @pytest.mark.parametrize(("name", "code", "module"), [("a.aedat4", 1, "lz4.frame"), ("a.aedat4", 3, "zstandard")])
 def test_the_extra_is_named(save, monkeypatch, name, code, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(ConfigError, match=r"pip install spikereel\[events\]"):
         read_events(save(name, write.aedat4(FIVE, code)))
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "{'descr': ('<i8', 'fortran_order': False",
-        "{'descr': 'i8,(', 'fortran_order': False, 'shape': (5,)}",
-        "{1: 2, 'descr': '<i8'}",
-        "{[]: 1}",
-        "{'descr': ('V9', (9999999999,)), 'fortran_order': False, 'shape': (5,)}",
-        "{'descr': (), 'fortran_order': False, 'shape': (5,)}",
-        "-" * 9000 + "1",
-    ],
-)
-def test_array_headers_that_make_no_sense(save, header):
-    text = header.encode() + b"\n"
-    path = save("a.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(64))
-    with pytest.raises(DataError, match=r"a\.npy: cannot be read as arrays \(.+\); save t, x, y and p as numbers"):
-        read_events(path)
-
-
-def test_arrays_that_state_more_than_they_hold(save, tmp_path):
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)})
-    lie = header.getvalue() + bytes(64)
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as out:
-        for name in "txyp":
-            out.writestr(f"{name}.npy", lie)
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "a.h5", "w") as out:
-        for name in "txyp":
-            out.create_dataset(name, shape=(10**12,), dtype="i8", chunks=(1000,))
-    for path in (save("a.npy", lie), save("a.npz", archive.getvalue()), tmp_path / "a.h5"):
-        with pytest.raises(DataError, match=rf"{path.name}: .*states .*more than"):
-            read_events(path)
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize(
-    ("name", "form", "events", "on", "width"),
-    [
-        ("aestream_davis.aedat4", "AEDAT 4.0", 117667, 72363, 346),
-        ("tonic_sample.aedat4", "AEDAT 4.0", 111954, 55023, 320),
-        ("expelliarmus_evt2_sample.raw", "EVT2", 539481, 367855, 640),
-        ("expelliarmus_evt3_sample.raw", "EVT3", 219596, 115532, 1280),
-        ("tonic_sample_ncars.dat", "DAT", 2009, 1350, 304),
-        ("tonic_sample_nmnist.bin", "N-MNIST", 4325, 2145, 34),
-    ],
-)
-def test_real_files(real_data, name, form, events, on, width):
-    found = info(real_data / "event_zoo" / name)
-    assert (found.format, found.events, found.on, found.width) == (form, events, on, width)
-    assert (found.events, found.t_first_us < found.t_last_us) == (found.on + found.off, True)
-    assert (np.diff(read_events(real_data / "event_zoo" / name).t) >= 0).all()
-
-
-@pytest.mark.realdata
-def test_real_evt3_as_decoded_by_others(real_data, save):
-    """Equal in every event, once the other decoder's clock is set right.
-
-    Evlib 0.13.2 gives the times that we give, in every event, see benchmarks/decoders.py. The other's clock
-    goes 4096 us ahead wherever the low part of the time falls, and once more where the high part then rises. Here it
-    falls 9 times without one (from 811 to 800, with no event between) and twice with one. The high parts run from 2861
-    to 2863, so the recording cannot last more than 3 turns of 4096 us: it lasts 9 ms, and not 54.
-    """
-    path = real_data / "event_zoo" / "expelliarmus_evt3_sample.raw"
-    events, other = read_events(path), np.load(path.with_suffix(".npy"))
-    for name in ("x", "y", "p"):
-        assert np.array_equal(getattr(events, name), other[name])
-    content = path.read_bytes()
-    start = prophesee.raw_header(content)[1]
-    words = np.frombuffer(content, "<u2", offset=start)
-    lows = np.flatnonzero(words >> 12 == 6)
-    falls = lows[1:][np.diff((words[lows] & 4095).astype(int)) < 0]
-    assert len(falls) == 11
-    before = [len(read_events(save("a.raw", content[: start + 2 * int(at)]))) for at in falls]
-    ahead = 4096 * np.searchsorted(before, np.arange(len(events)), side="right")
-    assert np.array_equal(other["t"], events.t + ahead)
-    assert events.t[-1] - events.t[0] < 3 * 4096 < other["t"][-1] - other["t"][0]
-
-
-@pytest.mark.realdata
-def test_real_header_without_events(real_data):
-    with pytest.raises(DataError, match="holds no events"):
-        read_events(real_data / "event_zoo" / "tonic_sample_aedat_header.aedat")
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize("pack", ["dvs128_human", "dvs128_objects_set100"])
-def test_real_dvs128(real_data, pack):
-    paths = sorted((real_data / pack).glob("*.aedat"))
-    assert paths
-    for path in paths:
-        found = info(path)
-        assert found.format == "AEDAT 2.0"
-        assert 50_000 < found.events < 600_000
-        assert 5e6 < found.t_last_us - found.t_first_us < 40e6
-        assert 0.4 < found.on / found.events < 0.6
-
-
-@pytest.mark.realdata
-def test_real_nmnist(real_data):
-    paths = sorted((real_data / "nmnist_small").glob("*.bs2"))
-    assert len(paths) == 1000
-    for path in paths:
-        found = info(path)
-        assert found.t_last_us < 320_000
-        assert found.events * 5 == path.stat().st_size
