@@ -203,8 +203,8 @@ def test_masks_may_keep_the_size_of_their_frames():
 @pytest.mark.parametrize(
     ("kind", "modality", "message"),
     [
-        ("ucf101", "events", r"ucf101 have rgb; data\.simulate"),
-        ("folder", "surface", r"folder have rgb; data\.simulate"),
+        ("ucf101", "events", r"ucf101 have rgb; data\.modality=rgb data\.simulate"),
+        ("folder", "surface", r"folder have rgb; data\.modality=rgb data\.simulate"),
         ("utd_mhad", "events", "utd_mhad have depth$"),
         ("nmnist", "depth", "nmnist have events$"),
     ],

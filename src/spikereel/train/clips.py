@@ -80,7 +80,7 @@ def build_dataset(
 
 def _check_modality(spec: DataSpec) -> None:
     """Files are what they are; rgb, the default, may stand for nothing said."""
-    own, way_out = "rgb", "; data.simulate=0.2 makes events of videos"
+    own, way_out = "rgb", "; data.modality=rgb data.simulate=0.2 makes events of them"
     if spec.kind == "utd_mhad":
         own, way_out = "depth", ""
     elif spec.kind in EVENT_KINDS:
