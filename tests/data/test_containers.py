@@ -118,6 +118,55 @@ def test_a_laced_block_of_video_is_a_break(make_video, name, codec):
     assert at - 8 <= matroska_break(path) < at
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx")])
+@pytest.mark.parametrize("track", [b"\x82", b"\x00", b"\x40\x02"])
+def test_a_block_of_no_track_is_a_break(make_video, name, codec, track):
+    path = make_video(name, codec=codec, frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x81\x01\x68")  # track 1, 360 ms
+    content[at : at + len(track)] = track
+    path.write_bytes(content)
+    assert at - 8 <= matroska_break(path) < at
+    with pytest.raises(DataError, match="is damaged at byte"):
+        probe(path)
+
+
+@pytest.mark.parametrize("track", [b"\x81", b"\x82", b"\x83"])
+def test_groups_of_blocks_are_looked_into(tmp_path, track):
+    """Track 1 is of video and track 2 of sound, whose blocks alone may be laced, as this one is."""
+    path = tmp_path / "a.mkv"
+    tracks = b"".join(_part(b"\xae", _part(b"\xd7", bytes([i])) + _part(b"\x83", bytes([i]))) for i in (1, 2))
+    group = _part(b"\xa0", _part(b"\x9b", b"\x05") + _part(b"\xa1", track + b"\x00\x00\x02\x00"))
+    cluster = _part(b"\x1f\x43\xb6\x75", _part(b"\xe7", b"\x00") + group)
+    head = b"\x1a\x45\xdf\xa3\x80"
+    content = head + _part(b"\x18\x53\x80\x67", _part(b"\x16\x54\xae\x6b", tracks) + cluster)
+    path.write_bytes(content)
+    assert matroska_break(path) == (None if track == b"\x82" else content.index(group))
+    path.write_bytes(content.replace(group, _part(b"\xa0", _part(b"\x9b", bytes(len(group) - 4)))))
+    assert matroska_break(path) == content.index(group), "a group without a block"
+
+
+def _part(kind, body):
+    """An element of Matroska of less than 127 bytes."""
+    return kind + bytes([0x80 | len(body)]) + body
+
+
+def test_a_time_of_many_bytes_and_a_cluster_past_its_segment_are_breaks(make_video):
+    path = make_video("a.mkv", frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\x81\x01\x68")
+    block = content.rindex(b"\xa3", at - 8, at)
+    content[block] = 0xE7
+    path.write_bytes(content)
+    assert matroska_break(path) == block
+    content[block] = 0xA3
+    cluster = content.index(b"\x1f\x43\xb6\x75")
+    start = content.index(b"\x18\x53\x80\x67") + 4
+    shorter = (1 << 56 | at - start - 8).to_bytes(8, "big")
+    path.write_bytes(content[:start] + shorter + content[start + 8 :])
+    assert matroska_break(path) == cluster
+
+
 WHOLE = [
     ("first.mp4", "libx264", True),
     ("last.mp4", "libx264", False),

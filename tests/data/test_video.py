@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikereel.data.video import probe, read_frames, sample_indices
+from spikereel.data.video import glance, probe, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
 
 FORMATS = [
@@ -310,3 +310,49 @@ def test_an_index_that_points_out_of_the_file_is_damage(make_video):
     assert read_frames(path, [3]).shape == (1, 3, 48, 64)
     with pytest.raises(DataError, match=r"has 12 frames|index is damaged"):
         read_frames(path, [15])
+
+
+@pytest.mark.parametrize(
+    ("box", "offset", "value", "frames"),
+    [
+        ("stsz", 16 + 4, 0xA4000000, 1),  # the size of the second frame
+        ("stts", 16, 0xAF000200, 1),  # how long each frame is shown
+        ("mdhd", 0, int.from_bytes(b"mdxd"), None),  # no time base
+        ("elst", 12, 40, None),  # no damage: a clip trimmed to a single frame
+    ],
+)
+def test_an_index_of_fewer_frames_than_promised(make_video, box, offset, value, frames):
+    path = make_video(codec="mpeg4", frames=20)
+    content = bytearray(path.read_bytes())
+    at = content.index(box.encode()) + offset
+    content[at : at + 4] = value.to_bytes(4, "big")
+    path.write_bytes(content)
+    if box == "elst":
+        assert probe(path).frames == 1
+        return
+    with pytest.raises(DataError, match=f"index is damaged at about frame {frames or ''}"):
+        probe(path)
+
+
+def test_frames_of_avi_that_only_the_index_knows(make_video):
+    path = make_video("a.avi", codec="mpeg4", frames=30)
+    content = bytearray(path.read_bytes())
+    at = 0
+    for number in range(16):
+        at = content.index(b"00dc", at) + 4
+        if number >= 10:
+            content[at - 4 : at + 4] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"only \d+ of 30 frames can be decoded|damaged"):
+        probe(path)
+
+
+def test_another_stream_that_begins_in_the_middle(make_video):
+    path = make_video("a.ts", codec="mpeg2video", frames=30, height=64, width=96)
+    content = bytearray(path.read_bytes())
+    last = max(at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00")
+    content[last + 2] = 0xE8  # the packet is of another stream
+    path.write_bytes(content)
+    for read in (glance, probe):
+        with pytest.raises(DataError, match="another stream begins in the middle"):
+            read(path)

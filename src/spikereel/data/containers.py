@@ -33,8 +33,10 @@ _SEGMENT = b"\x18\x53\x80\x67"
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _ENTERED = frozenset({_SEGMENT, _CLUSTER})
 _TRACKS, _TRACK_ENTRY, _TRACK_NUMBER, _TRACK_TYPE = b"\x16\x54\xae\x6b", b"\xae", b"\xd7", b"\x83"
-_SIMPLE_BLOCK, _LACING = b"\xa3", 0b110
+_SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _LACING = b"\xa3", b"\xa0", b"\xa1", 0b110
+_WITH_BLOCK = frozenset({_SIMPLE_BLOCK, _BLOCK_GROUP})
 _PADDING = frozenset({b"\xec", b"\xbf"})  # and checksums
+_NUMBERS = frozenset({b"\xe7", b"\xa7", b"\xab"})
 _IN_CLUSTER = _PADDING | {bytes.fromhex(kind) for kind in ("e7", "5854", "a7", "ab", "a3", "a0", "af")}
 _IN_SEGMENT = frozenset(
     bytes.fromhex(kind) for kind in ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1941a469", "1043a770", "1254c367")
@@ -75,14 +77,16 @@ def matroska_break(path: Path) -> int | None:
     """Where, in bytes, the chain of elements of a Matroska or WebM file breaks (RFC 9559); None for a sound one.
 
     Segment and clusters are entered and all else is stepped over, so that 100,000 frames take about a second. A block
-    of video that claims to hold several frames is a break: lacing is for sound, and ffmpeg drops such a block. None for
-    other files too, and for what follows the end of the segment.
+    of a track that does not exist is a break, after which ffmpeg reads nothing more; and one of video that claims to
+    hold several frames: lacing is for sound, and ffmpeg drops such a block. None for other files too, and for what
+    follows the end of the segment.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) != _EBML:
             return None
-        at, cluster_end, segment_end, videos = 0, None, None, frozenset()
+        at, cluster_end, segment_end = 0, None, None
+        tracks: dict[int | None, bool] = {}
         while at < size:
             file.seek(at)
             kind, length = _element(file)
@@ -94,9 +98,13 @@ def matroska_break(path: Path) -> int | None:
                 return at
             if kind not in _IN_CLUSTER and cluster_end not in (None, at):
                 return at
+            if kind in _NUMBERS and (length or 0) > 8:
+                return at
+            if segment_end is not None and body + (length or 0) > segment_end:
+                return at
             if kind == _TRACKS:
-                videos = _video_tracks(BytesIO(file.read(length or 0)))
-            if kind == _SIMPLE_BLOCK and _variable_int(file) in videos and int.from_bytes(file.read(3)) & _LACING:
+                tracks = _tracks(BytesIO(file.read(length or 0)))
+            if kind in _WITH_BLOCK and tracks and not _is_block(file, kind, body + (length or 0), tracks):
                 return at
             if kind == _SEGMENT:
                 segment_end = None if length is None else body + length
@@ -108,8 +116,8 @@ def matroska_break(path: Path) -> int | None:
     return None if at == size else at
 
 
-def _video_tracks(file: BinaryIO) -> frozenset[int | None]:
-    """The numbers of the video tracks in the body of a Tracks element, as blocks write them."""
+def _tracks(file: BinaryIO) -> dict[int | None, bool]:
+    """Whether each track in the body of a Tracks element is of video, by its number, as blocks write it."""
     entries: list[dict[bytes, int]] = [{}]
     while (element := _element(file))[0]:
         kind, length = element
@@ -117,7 +125,21 @@ def _video_tracks(file: BinaryIO) -> frozenset[int | None]:
             entries.append({})
         else:
             entries[-1][kind] = int.from_bytes(file.read(length or 0))
-    return frozenset(entry.get(_TRACK_NUMBER) for entry in entries if entry.get(_TRACK_TYPE) == 1)
+    return {entry.get(_TRACK_NUMBER): entry.get(_TRACK_TYPE) == 1 for entry in entries if _TRACK_NUMBER in entry}
+
+
+def _is_block(file: BinaryIO, kind: bytes, end: int, tracks: dict[int | None, bool]) -> bool:
+    """Whether what begins here and goes on to `end` is a block of one of the tracks, or a group that has one inside;
+    one of video without lacing.
+    """
+    while kind not in (_SIMPLE_BLOCK, _BLOCK):
+        kind, length = _element(file)
+        if kind != _BLOCK:
+            file.seek(max(length or 0, 0), 1)
+        if file.tell() >= end:
+            return False
+    track = _variable_int(file)
+    return track in tracks and not (tracks[track] and int.from_bytes(file.read(3)) & _LACING)
 
 
 def _element(file: BinaryIO) -> tuple[bytes, int | None]:

@@ -1,6 +1,6 @@
 """Opening a video file or a folder of pictures: its first video stream, or one error that says what the file is."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,18 @@ def opened(path: Path) -> Generator[VideoStream, None, None]:
         raise DataError(f"{path}: cannot be read as video ({error.strerror}); copy it again or convert it") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def packets(path: Path, stream: VideoStream) -> Iterator[av.Packet]:
+    """The packets of a stream, from where its file stands. Errors: DataError where more streams begin on the way, which
+    TS may do and PyAV cannot follow."""
+    assert isinstance(stream.container, av.container.InputContainer)
+    try:
+        yield from stream.container.demux(stream)
+    except IndexError:
+        raise DataError(
+            f"{path}: is damaged, or another stream begins in the middle of it; copy it again or convert it"
+        ) from None
 
 
 @contextmanager

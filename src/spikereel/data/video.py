@@ -5,7 +5,8 @@ video, cut short, or damaged:
 - cut short: the file ends before its own outermost box does (see `containers`), or ends inside a frame. Formats made
   to be cut anywhere (TS, MPEG, FLV, live WebM) declare no size: there a clean cut is just a shorter video;
 - damaged: the decoder fails, or conceals errors in a frame, or stays silent for more than 2 frames and a tenth of the
-  packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each.
+  packets. Up to that is no damage: the UT-Interaction AVI files, for one, hold 2 or 3 empty packets each. An index
+  that does not fit the duration (MP4), or holds more than is there (AVI), is damage too.
 Frame counts in headers are never trusted and never a reason to refuse: a frame is what decodes. Decoding runs without
 frame threads, which would swallow errors at the end of a stream; colours are converted by one thread, because starting
 others takes longer than a frame.
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from spikereel.data.containers import matroska_break
 from spikereel.data.orientation import Orientation, orientation
-from spikereel.data.streams import opened
+from spikereel.data.streams import opened, packets
 from spikereel.data.timeline import Timeline
 from spikereel.data.timeline import sample_indices as sample_indices
 from spikereel.errors import ConfigError, DataError
@@ -172,8 +173,7 @@ def _walked(path: Path, stream: VideoStream) -> Timeline | None:
     """The timeline by the packets; None if some of them may not become frames."""
     times, last = [], None
     _require_whole(path)
-    assert isinstance(stream.container, av.container.InputContainer)
-    for packet in stream.container.demux(stream):
+    for packet in packets(path, stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {len(times)}; copy or download it again")
         if packet.size and not packet.is_discard:
@@ -300,16 +300,27 @@ def _counted(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict
         return pictures | {number: take(path, last) for number in wanted[len(pictures) :]}
 
 
-def _index_ends_early(stream: VideoStream) -> bool:
-    """Whether MP4 promises more frames and more time than its index holds: ffmpeg drops what lies outside the file.
+def _index_is_short(stream: VideoStream) -> bool:
+    """Whether MP4 promises more frames than its index holds, and these do not fit the duration: ffmpeg drops what lies
+    outside the file, or outside the times of an edit list.
 
-    An edit list hides frames too, and takes them from the duration.
+    An edit list hides frames too, but takes them from the duration, which is known then.
     """
     index = stream.index_entries
-    if not 2 <= len(index) < stream.frames or not stream.duration:
+    if not 1 <= len(index) < stream.frames:
         return False
-    span = index[-1].timestamp - index[0].timestamp
-    return stream.duration > 1.2 * span + 3 * span / (len(index) - 1)
+    if not stream.duration:
+        return True
+    if len(index) == 1:
+        assert stream.time_base is not None
+        step = 1 / (stream.average_rate * stream.time_base) if stream.average_rate else 0
+        return not stream.duration / 2 <= step <= 2 * stream.duration
+    first, last = index[0].timestamp, index[-1].timestamp
+    step = (last - first) / (len(index) - 1)
+    # Frames that are decoded only for those behind them have times below 0.
+    ends_early = stream.duration > 1.2 * (last - first) + 3 * step
+    ends_late = last - max(first, 0) > 1.5 * stream.duration + 3 * step
+    return ends_early or ends_late
 
 
 def _require_whole(path: Path) -> None:
@@ -322,17 +333,16 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
 
     needed: times of frames that are wanted; others come only where they are needed to decode these.
     """
-    frames = packets = samples = 0
+    frames = promised = samples = 0
     container = stream.container
-    assert isinstance(container, av.container.InputContainer)
     # Where a packet holds two frames, as in AVI by XviD and DivX, one cannot be left out alone.
     packed = needed and stream.codec_context.name == "mpeg4"
     split = BitStreamFilterContext("mpeg4_unpack_bframes", stream) if packed else None
-    for packet in container.demux(stream):
+    for packet in packets(path, stream):
         if packet.is_corrupt:
             raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
         # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
-        packets += packet.size > 0 and not packet.is_discard
+        promised += packet.size > 0 and not packet.is_discard
         samples += packet.size > 0
         for part in split.filter(packet) if split and packet.size else [packet]:
             if needed:
@@ -344,10 +354,15 @@ def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = N
                 frames += 1
     if not frames:
         raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
-    if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_ends_early(stream)):
+    if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_is_short(stream)):
         raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
-    if not needed and packets - frames > 2 + packets // 10:
-        raise DataError(f"{path}: only {frames} of {packets} frames can be decoded; convert it again from its source")
+    if needed:
+        return
+    if container.format.name == "avi":
+        # Over damage between frames ffmpeg goes on to the next one that it finds.
+        promised = max(promised, sum(entry.size > 0 for entry in stream.index_entries))
+    if promised - frames > 2 + promised // 10:
+        raise DataError(f"{path}: only {frames} of {promised} frames can be decoded; convert it again from its source")
 
 
 def _upright(path: Path, frame: VideoFrame, shown: dict[int, Orientation] | None = None) -> Tensor:
