@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from baselines import counts_ridge, energy_ridge, pose_baselines
 from run import save
 
 Run = tuple[str, str, list[str]]
@@ -41,10 +42,6 @@ SEGMENTATION = {
     "ANN twin": ["model.neuron=relu"],
 }
 HEADLINES = {"top1": "{:.1f} %", "root_mpjpe": "{:.1f} mm", "miou": "{:.1f} % mIoU"}
-RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
-"""Pixels, and the penalty in shares of the mean square of an input."""
-ENERGY_GRID, ENERGY_FRAMES = 8, 33
-"""Cells a side that motion energy is summed in, and frames that it is taken from."""
 
 
 def attention(options: argparse.Namespace) -> dict[str, Any]:
@@ -108,7 +105,11 @@ def pose(options: argparse.Namespace) -> dict[str, Any]:
         {"scheme": scheme, "fold": fold, **row}
         for (_, scheme, fold), row in zip(runs, _all(runs, options), strict=True)
     ]
-    rows += [{"scheme": name, "fold": fold, **row} for fold in options.folds for name, row in _plain(options.utd, fold)]
+    rows += [
+        {"scheme": name, "fold": fold, **row}
+        for fold in options.folds
+        for name, row in pose_baselines(options.utd, fold)
+    ]
     for row in rows:
         energy = "{energy_mj:.3f} mJ (ANN {ann_mj:.3f})".format(**row) if "energy_mj" in row else ""
         print("{scheme:25} fold {fold}  root {root_mpjpe:5.1f}  PA {pa_mpjpe:5.1f} mm  {0}".format(energy, **row))
@@ -150,7 +151,7 @@ def folds(options: argparse.Namespace) -> dict[str, Any]:
     rows = [{"fold": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
     for row in rows:
         print("left out {fold:2}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
-    ridge = _energy_ridge(options.recipe, options.root, options.folds) if len(options.folds) > 1 else {}
+    ridge = energy_ridge(options.recipe, options.root, options.folds) if len(options.folds) > 1 else {}
     for fold, top1 in ridge.items():
         print(f"left out {fold:2}  {top1:5.1f} %  ridge regression from motion energy")
     means = {
@@ -179,113 +180,13 @@ def events(options: argparse.Namespace) -> dict[str, Any]:
         )
         for seed in options.seeds
     }  # fmt: skip
-    ridge = _counts_ridge(options.recipe, options.root)
+    ridge = counts_ridge(options.recipe, options.root)
     rows = [{"seed": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
     for row in rows:
         print("seed {seed:5}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
     mean = statistics.fmean(row["top1"] for row in rows)
     print(f"mean top1 {mean:.1f} %, ridge regression from counts of events {ridge:.1f} %")
     return {"recipe": options.recipe, "rows": rows, "mean_top1": mean, "ridge": ridge}
-
-
-def _counts_ridge(name: str, root: str) -> float:
-    """Top-1 in % on the held-out split of a recipe."""
-    from spikereel.config import override
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.recipes import get_recipe
-
-    off = ["shift", "rotate", "zoom", "drop", "polarity_flip", "jitter_us"]
-    changes = [f"data.root={root}", "data.flip=false", *(f"data.{option}=0" for option in off)]
-    spec = override(get_recipe(name), changes).data
-    train, val = (
-        _inputs(build_dataset(spec, split), lambda video: video.mean(0).flatten()) for split in ("train", "val")
-    )
-    return _ridge(train, val)
-
-
-def _energy_ridge(name: str, root: str, folds: list[int]) -> dict[int, float]:
-    """Top-1 in % on every fold of a ridge regression that sees where in the picture something moved, in each third of
-    the time.
-
-    Trained on the clips of all other folds, which have to be all that there are for this to be the recipe's own split.
-    """
-    import torch
-    from torch.nn import functional as F
-
-    from spikereel.config import override
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.recipes import get_recipe
-
-    def energy(video: torch.Tensor) -> torch.Tensor:
-        thirds = video.diff(dim=0).abs().mean(1).tensor_split(3)
-        return torch.cat([F.adaptive_avg_pool2d(third.mean(0)[None], ENERGY_GRID).flatten() for third in thirds])
-
-    plain = ["data.trails=0", f"data.frames={ENERGY_FRAMES}"]
-    parts = {}
-    for fold in folds:
-        spec = override(get_recipe(name), [f"data.root={root}", f"data.fold={fold}", *plain]).data
-        parts[fold] = _inputs(build_dataset(spec, "val"), energy)
-    outcome = {}
-    for fold, part in parts.items():
-        x, y = zip(*(others for other, others in parts.items() if other != fold), strict=True)
-        outcome[fold] = _ridge((torch.cat(x), torch.cat(y)), part)
-    return outcome
-
-
-def _inputs(clips: Any, of: Any) -> tuple[Any, Any]:
-    """Features [N, F] and labels [N] of all clips."""
-    import torch
-
-    items = [clips[i] for i in range(len(clips))]
-    return torch.stack([of(video) for video, _ in items]), torch.tensor([label for _, label in items])
-
-
-def _ridge(train: tuple[Any, Any], test: tuple[Any, Any]) -> float:
-    """Top-1 in % of a ridge regression of the classes from standardised features."""
-    import torch
-    from torch.nn import functional as F
-
-    classes = int(max(train[1].max(), test[1].max())) + 1
-    spread, middle = torch.std_mean(train[0], dim=0)
-    x, seen = ((z - middle) / spread.clamp(min=1e-6) for z in (train[0], test[0]))
-    target = F.one_hot(train[1], classes).float()
-    gram = x @ x.T
-    gram.diagonal().add_(RIDGE_WEIGHT * gram.diagonal().mean())
-    guess = seen @ (x.T @ torch.linalg.solve(gram, target - target.mean(0))) + target.mean(0)
-    return 100 * float((guess.argmax(1) == test[1]).float().mean())
-
-
-def _plain(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:
-    """The mean pose, and a ridge regression from the picture of one frame, judged as the networks are."""
-    import torch
-
-    from spikereel.body.skeletons import KINECT20
-    from spikereel.data.utd_mhad import find_clips
-    from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
-    from spikereel.tasks.pose import PoseScore
-
-    everybody = {subject for _, _, subject in find_clips(Path(root))}
-    reading = WindowReading(frames=1, size=RIDGE_SIZE, form="plain")
-
-    def arrays(subjects: set[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        data = UTDMHADPose(root, reading, subjects=subjects)
-        pairs = [(video.flatten(), target["joints"].flatten()) for video, target in (data[i] for i in range(len(data)))]
-        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
-
-    (x, y), (seen, truth) = arrays(everybody - {fold}), arrays({fold})
-    middle, mean = x.mean(0), y.mean(0)
-    square = (x - middle).T @ (x - middle)
-    square.diagonal().add_(RIDGE_WEIGHT * square.diagonal().mean())
-    guesses = {
-        "mean pose": mean.expand_as(truth),
-        "ridge regression": (seen - middle) @ torch.linalg.solve(square, (x - middle).T @ (y - mean)) + mean,
-    }
-    rows = []
-    for name, guess in guesses.items():
-        score = PoseScore(KINECT20)
-        score.add(*(z.view(1, -1, 20, 3) for z in (guess, truth)))
-        rows.append((name, {error: score.means()[error] for error in ("root_mpjpe", "pa_mpjpe")}))
-    return rows
 
 
 def one(options: argparse.Namespace) -> dict[str, Any]:

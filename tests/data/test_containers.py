@@ -144,6 +144,11 @@ def test_groups_of_blocks_are_looked_into(tmp_path, track):
     assert matroska_break(path) == (None if track == b"\x82" else content.index(group))
     path.write_bytes(content.replace(group, _part(b"\xa0", _part(b"\x9b", bytes(len(group) - 4)))))
     assert matroska_break(path) == content.index(group), "a group without a block"
+    unknown = content.replace(content[5:10], b"\x18\x53\x80\x67\xff").replace(
+        cluster, cluster[:4] + b"\xff" + cluster[5:]
+    )
+    path.write_bytes(unknown[: -len(group) + 5])
+    assert matroska_break(path) == unknown.index(group), "the file ends in a group before its block"
 
 
 def _part(kind, body):

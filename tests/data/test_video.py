@@ -343,7 +343,7 @@ def test_frames_of_avi_that_only_the_index_knows(make_video):
         if number >= 10:
             content[at - 4 : at + 4] = bytes(8)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"only \d+ of 30 frames can be decoded|damaged"):
+    with pytest.raises(DataError, match=r"only \d+ of 30 frames can be decoded"):
         probe(path)
 
 

@@ -125,7 +125,7 @@ def _tracks(file: BinaryIO) -> dict[int | None, bool]:
             entries.append({})
         else:
             entries[-1][kind] = int.from_bytes(file.read(length or 0))
-    return {entry.get(_TRACK_NUMBER): entry.get(_TRACK_TYPE) == 1 for entry in entries if _TRACK_NUMBER in entry}
+    return {entry[_TRACK_NUMBER]: entry.get(_TRACK_TYPE) == 1 for entry in entries if _TRACK_NUMBER in entry}
 
 
 def _is_block(file: BinaryIO, kind: bytes, end: int, tracks: dict[int | None, bool]) -> bool:
@@ -136,7 +136,7 @@ def _is_block(file: BinaryIO, kind: bytes, end: int, tracks: dict[int | None, bo
         kind, length = _element(file)
         if kind != _BLOCK:
             file.seek(max(length or 0, 0), 1)
-        if file.tell() >= end:
+        if not kind or file.tell() >= end:
             return False
     track = _variable_int(file)
     return track in tracks and not (tracks[track] and int.from_bytes(file.read(3)) & _LACING)

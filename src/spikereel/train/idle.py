@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from dataclasses import fields
 
+from spikereel.train.clips import THREE_LISTS, VIDEO_SETS
 from spikereel.train.config import MASK_KINDS, DataSpec
 from spikereel.train.event_clips import EVENT_KINDS, EVENT_SETS, SENSORS, sees_recordings
 
-LISTED = frozenset({"ucf101", "hmdb51", "ntu60", "ntu120"})
-"""Videos with training and test lists and none to choose by."""
-
-THREE_LISTED = frozenset({"kinetics400", "kinetics600", "something_v2", "jester"})
 GENERATED = frozenset({"motion", "figure"})
-VIDEO_KINDS = LISTED | THREE_LISTED | {"folder", "list", "ut_interaction"}
+VIDEO_KINDS = frozenset({*VIDEO_SETS, *THREE_LISTS, "folder", "list", "ut_interaction"})
 
 
 def idle_options(spec: DataSpec, task: str) -> list[str]:
@@ -54,6 +51,11 @@ def _pixels(spec: DataSpec, task: str) -> bool:
     return spec.kind == "motion" or _mask_files(spec, task) or (_videos(spec, task) and spec.simulate is None)
 
 
+def _resized(spec: DataSpec, task: str) -> bool:
+    """Videos, and again those that `predict` gives to weights of clips we make."""
+    return _videos(spec, task) or (spec.kind == "motion" and task == "classification")
+
+
 def _warped(spec: DataSpec, task: str) -> bool:
     return _events(spec, task) or spec.kind in ("utd_mhad", "mmhpsd")
 
@@ -67,7 +69,7 @@ def _folds(spec: DataSpec, task: str) -> bool:
 def _official(spec: DataSpec, task: str) -> bool:
     if spec.kind == "utd_mhad":
         return spec.protocol == "official"
-    return spec.kind in LISTED or spec.kind in EVENT_SETS or spec.kind in ("nmnist", "cityscapes", "vspw")
+    return spec.kind in {*VIDEO_SETS, *EVENT_SETS, "nmnist", "cityscapes", "vspw"}
 
 
 READ_BY: dict[str, Callable[[DataSpec, str], bool]] = {
@@ -83,7 +85,7 @@ READ_BY: dict[str, Callable[[DataSpec, str], bool]] = {
     "mean": _pixels,
     "std": _pixels,
     "crop_area": _videos,
-    "whole": lambda spec, task: _videos(spec, task) or (spec.kind == "motion" and task == "classification"),
+    "whole": _resized,
     "flip": lambda spec, task: (
         _videos(spec, task) or _events(spec, task) or _mask_files(spec, task) or spec.kind == "mmhpsd"
         or (spec.kind == "utd_mhad" and task == "pose")
@@ -93,7 +95,7 @@ READ_BY: dict[str, Callable[[DataSpec, str], bool]] = {
     "gamma": _mask_files,
     "erasing": _videos,
     "copies": _videos,
-    "antialias": lambda spec, task: _videos(spec, task) or (spec.kind == "motion" and task == "classification"),
+    "antialias": _resized,
     "counts": _frames_of_events,
     "form": _events,
     "by": _frames_of_events,
