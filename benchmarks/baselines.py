@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from spikereel.body.skeletons import KINECT20
 from spikereel.config import override
-from spikereel.data.utd_mhad import find_clips
-from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.data.sets.utd_mhad import find_clips
+from spikereel.data.sets.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.recipes import get_recipe
 from spikereel.tasks.pose import PoseScore
-from spikereel.train.clips import build_dataset
-from spikereel.train.recipes import get_recipe
 
 RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
 """Pixels, and the penalty in shares of the mean square of an input."""

@@ -196,7 +196,7 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     from spikereel.config import override
     from spikereel.energy import measure
     from spikereel.hub import load_model, weights_hash
-    from spikereel.train.recipes import get_recipe
+    from spikereel.runs.recipes import get_recipe
     from spikereel.train.run import train
 
     recipe = override(get_recipe(options.recipe), ["run.threads=1", "run.progress=false", *options.assignments])
@@ -218,11 +218,11 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
 def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
     """Figures of a trained model on the clips that it has not seen, and those clips."""
     from spikereel.config import override
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.evaluate import evaluate
+    from spikereel.runs.clips import build_dataset
+    from spikereel.runs.evaluate import evaluate
+    from spikereel.runs.segmentation_data import build_segmentation_dataset
     from spikereel.train.pose import build_pose_dataset, evaluate_pose
     from spikereel.train.segmentation import evaluate_segmentation
-    from spikereel.train.segmentation_data import build_segmentation_dataset
 
     if recipe.task == "pose":
         dataset = build_pose_dataset(recipe.data, "val")

@@ -125,9 +125,9 @@ def passports(options: argparse.Namespace) -> dict[str, Any]:
     """Passports of trained weights on their own clips: one table, and where spikes win and where they do not."""
     from rich.progress import track
 
-    from spikereel.apps.energy import Source, energy_of, write_passports, write_reports
     from spikereel.energy.costs import cost_models
     from spikereel.energy.opponents import verdict
+    from spikereel.inference.passports import Source, energy_of, write_passports, write_reports
 
     if not options.checkpoints:
         sys.exit("give --checkpoints: weights files or listed names, such as spikevideoformer_ti.motion")
@@ -159,12 +159,12 @@ def passports(options: argparse.Namespace) -> dict[str, Any]:
 
 def energy_frontier(options: argparse.Namespace) -> dict[str, Any]:
     """Accuracy against energy: a recipe trained with several `optim.energy_weight`, and the curve as a PNG."""
-    from spikereel.apps.energy import energy_of
     from spikereel.config import override
     from spikereel.hub import load_model
-    from spikereel.train.clips import build_dataset
-    from spikereel.train.evaluate import evaluate
-    from spikereel.train.recipes import get_recipe
+    from spikereel.inference.passports import energy_of
+    from spikereel.runs.clips import build_dataset
+    from spikereel.runs.evaluate import evaluate
+    from spikereel.runs.recipes import get_recipe
     from spikereel.train.run import train
 
     rows = []
@@ -231,7 +231,7 @@ def _peak_mib() -> float:
 
 def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
     """Write an outcome to RESULTS, with command, commit, hardware and versions."""
-    from spikereel.apps.versions import hardware
+    from spikereel.versions import hardware
 
     processor = hardware().split(",")[0]
     commit = subprocess.run(

@@ -9,9 +9,9 @@ from spikereel.body.camera import Camera
 from spikereel.body.rotations import forward_kinematics
 from spikereel.body.skeletons import SMPL24
 from spikereel.body.smpl import SMPL
-from spikereel.data.figure import draw_motion, render
-from spikereel.data.mmhpsd import pack
-from spikereel.data.utd_mhad_pose import KINECT_DEPTH
+from spikereel.data.made.people import draw_motion, render
+from spikereel.data.sets.mmhpsd import pack
+from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH
 
 PARENTS = (-1, 0, 0, 1, 3)
 V, J, S = 30, len(PARENTS), 4

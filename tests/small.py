@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikereel.data.motion import CLASSES
-from spikereel.data.write import write_video
+from spikereel.data.made.scenes import CLASSES
+from spikereel.data.video.write import write_video
 from spikereel.hub import Metadata, create_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.spikevideoformer import SpikeVideoFormer
-from spikereel.train.clips import build_dataset, channels_of
-from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
+from spikereel.runs.clips import build_dataset, channels_of
+from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
 DATA = DataSpec(size=32, frames=4, test_length=20, train_length=48, workers=0)

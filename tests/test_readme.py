@@ -8,9 +8,9 @@ import torch
 
 import spikereel
 from spikereel.apps.cli import main
-from spikereel.train.clips import THREE_LISTS, VIDEO_SETS
-from spikereel.train.config import MASK_KINDS
-from spikereel.train.event_clips import EVENT_KINDS
+from spikereel.runs.clips import THREE_LISTS, VIDEO_SETS
+from spikereel.runs.config import MASK_KINDS
+from spikereel.runs.event_clips import EVENT_KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,9 +6,9 @@ import pytest
 
 import spikereel
 from spikereel.hub import SHIPPED, load_model, weights_hash
-from spikereel.train.clips import build_dataset
-from spikereel.train.config import data_spec_of
-from spikereel.train.evaluate import evaluate
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.config import data_spec_of
+from spikereel.runs.evaluate import evaluate
 
 LISTED = [name for info in spikereel.list_models().values() for name in info.weights]
 CARD = {

@@ -4,8 +4,11 @@ model = spikereel.create_model("spikevideoformer_s", num_classes=400)
 logits, state = model(video)          # video [T, B, C, H, W]
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from spikereel.moved import MovedModules
 
 __version__ = "0.1.0"
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights
     from spikereel.models.binary import to_binary
+
+# old addresses of modules keep working, in this process alone and behind all other finders
+sys.meta_path.append(MovedModules())
 
 
 def __getattr__(name: str) -> Any:

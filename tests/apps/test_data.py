@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from small import cut_short, video_file
 
+from spikereel.apps.check import check, inspect
 from spikereel.apps.cli import main
-from spikereel.apps.data import check, inspect
 from spikereel.errors import DataError
 
 VIDEO_KEYS = ["frames", "fps", "width", "height", "codec", "seconds"]
@@ -143,7 +143,7 @@ def test_one_unforeseen_file_does_not_end_the_check(folder, monkeypatch):
     def fail(path, sensor=None):
         raise AttributeError("no such thing\nas that")
 
-    monkeypatch.setattr("spikereel.apps.data.info", fail)
+    monkeypatch.setattr("spikereel.apps.check.info", fail)
     (name, reason), _ = check(folder).broken
     assert name == "events/a.npz"
     assert "a.npz: unexpected AttributeError (no such thing); please report it" in reason

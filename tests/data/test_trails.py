@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from spikereel.data.cache import FrameCache
-from spikereel.data.folder import Reading, read_clip
+from spikereel.data.sets.folder import Reading, read_clip
 from spikereel.data.trails import bent, past, trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform, TrainTransform
-from spikereel.data.video import read_frames
-from spikereel.data.write import write_video
+from spikereel.data.video.cache import FrameCache
+from spikereel.data.video.read import read_frames
+from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError
 
 EVAL, TRAIN = EvalTransform(size=24, mean=0.0, std=1.0), TrainTransform(size=24, mean=0.0, std=1.0, flip=True)

@@ -12,8 +12,8 @@ from spikereel.layers.conv import OnSpikes, SpikeConv
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.observe import firing_rates
 from spikereel.models.binary import to_binary
-from spikereel.models.heads import PoseConfig
-from spikereel.models.segmentation import SegmentationConfig
+from spikereel.models.pose_head import PoseConfig
+from spikereel.models.segmentation_head import SegmentationConfig
 from tests.tiny import clip, tiny_model, tiny_svformer
 
 TASKS = {

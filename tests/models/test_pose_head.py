@@ -5,7 +5,7 @@ import torch
 
 from spikereel.errors import ConfigError, StateError
 from spikereel.hub import create_model, load_model, save_model
-from spikereel.models.heads import BodyPose, JointPose, PoseConfig, PoseHead
+from spikereel.models.pose_head import BodyPose, JointPose, PoseConfig, PoseHead
 from tests.tiny import clip, tiny_model
 
 KINDS = [{"body": "joints", "joints": 20}, {"body": "smpl"}, {"body": "joints", "joints": 5, "regressor": "linear"}]

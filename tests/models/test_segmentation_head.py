@@ -8,7 +8,7 @@ from spikereel.errors import ConfigError, StateError
 from spikereel.hub import create_model, load_model, save_model
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.layers.observe import firing_rates
-from spikereel.models.segmentation import SegmentationConfig
+from spikereel.models.segmentation_head import SegmentationConfig
 from tests.tiny import clip, tiny_model
 
 HEADS = [{"head": "mlp", "width": 12}, {"head": "fpn", "width": 8, "neck": 6}]

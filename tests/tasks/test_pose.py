@@ -13,7 +13,7 @@ from spikereel.body.camera import STANDARD
 from spikereel.body.rotations import matrix_from_axis_angle, sixd_from_matrix
 from spikereel.body.skeletons import KINECT20, SMPL24
 from spikereel.errors import ConfigError, DataError
-from spikereel.models.heads import BodyPose, JointPose
+from spikereel.models.pose_head import BodyPose, JointPose
 from spikereel.tasks.pose import PoseScore, PoseWeights, joints_of, pose_losses, procrustes
 from tests.people import arrays, body
 

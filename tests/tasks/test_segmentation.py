@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spikereel.data.segmentation import IGNORE as DATA_IGNORE
+from spikereel.data.mask_clips import IGNORE as DATA_IGNORE
 from spikereel.errors import DataError
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore, VideoConsistency
 

@@ -8,9 +8,9 @@ from tiny import clip, tiny_model, tiny_svformer
 from spikereel.energy import measure
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import spike_operations
-from spikereel.train.config import OptimSpec
+from spikereel.runs.config import OptimSpec
+from spikereel.runs.recipes import RECIPES
 from spikereel.train.module import ClassificationModule
-from spikereel.train.recipes import RECIPES
 from spikereel.train.run import train
 
 

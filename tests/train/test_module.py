@@ -10,8 +10,8 @@ from torch import nn
 
 from spikereel.errors import TrainingError
 from spikereel.hub import create_model
+from spikereel.runs.config import OptimSpec
 from spikereel.tasks.classification import classification_loss
-from spikereel.train.config import OptimSpec
 from spikereel.train.module import ClassificationModule, first_non_finite, warmup_decay
 from spikereel.train.run import train
 

@@ -11,13 +11,13 @@ from spikereel.apps.cli import main
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.rotations import matrix_from_6d
 from spikereel.body.skeletons import KINECT20
-from spikereel.data.figure_clips import FigureClips, FigureReading
+from spikereel.data.sets.figure import FigureClips, FigureReading
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model
-from spikereel.models.heads import JointPose
+from spikereel.models.pose_head import JointPose
+from spikereel.runs.clips import build_loader
+from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
 from spikereel.tasks.pose import PoseScore
-from spikereel.train.clips import build_loader
-from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
 from spikereel.train.pose import add_clips, build_pose_dataset, evaluate_pose, start_at_mean
 from spikereel.train.run import train
 from tests.people import write_clip, write_stream

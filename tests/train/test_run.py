@@ -14,12 +14,12 @@ from pytorch_lightning.callbacks import Callback
 from small import DATA, KINDS, SMALL, cut_short, small_recipe, small_weights, video_folder
 
 from spikereel.config import build
-from spikereel.data.motion import CLASSES
+from spikereel.data.made.scenes import CLASSES
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import create_model, load_model
 from spikereel.layers.calibrate import calibrate
-from spikereel.train.clips import build_dataset, build_loader
-from spikereel.train.config import Recipe, data_spec_of
+from spikereel.runs.clips import build_dataset, build_loader
+from spikereel.runs.config import Recipe, data_spec_of
 from spikereel.train.run import KeepWeights, start_from, train
 
 

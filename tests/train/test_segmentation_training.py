@@ -12,13 +12,13 @@ from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.runs.clips import build_loader
+from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
+from spikereel.runs.segmentation_data import build_segmentation_dataset, norm_clips
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore
-from spikereel.train.clips import build_loader
-from spikereel.train.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
 from spikereel.train.module import warmup_decay
 from spikereel.train.run import segmentation_parts, train
 from spikereel.train.segmentation import SegmentationModule, class_weights, evaluate_segmentation, segmentation_loss
-from spikereel.train.segmentation_data import build_segmentation_dataset, norm_clips
 from tests.masks import write_folder
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}

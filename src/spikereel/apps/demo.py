@@ -10,20 +10,20 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from spikereel.apps.annotate import annotate, require_draw
-from spikereel.apps.draw import demo_picture
-from spikereel.apps.extras import need
-from spikereel.apps.files import writable, write_json
-from spikereel.apps.predict import Prediction, predict
-from spikereel.apps.tables import energy_table, evaluation_table, firing_table, top5_table
-from spikereel.apps.versions import provenance
-from spikereel.data.motion import MotionClips
+from spikereel.extras import need
+from spikereel.versions import provenance
+from spikereel.data.made.scenes import MotionClips
+from spikereel.files import writable, write_json
 from spikereel.hub import load_model, weights_hash
+from spikereel.inference.predict import Prediction, predict
 from spikereel.models.base import VideoModel
-from spikereel.train.clips import build_dataset
-from spikereel.train.config import DataSpec, Recipe, data_spec_of
-from spikereel.train.evaluate import Evaluation, evaluate
-from spikereel.train.recipes import get_recipe
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.config import DataSpec, Recipe, data_spec_of
+from spikereel.runs.evaluate import Evaluation, evaluate
+from spikereel.runs.recipes import get_recipe
+from spikereel.show.annotate import annotate, require_draw
+from spikereel.show.picture import demo_picture
+from spikereel.show.tables import energy_table, evaluation_table, firing_table, top5_table
 
 SCHEMES = {"joint Hamming": ("motion", "motion"), "spatial only": ("motion_spatial", "motion_spatial")}
 """What is compared: {shown name: (recipe, tag of the weights it starts from)}."""

@@ -9,8 +9,8 @@ import av
 import torch
 
 from spikereel import __version__
-from spikereel.apps.extras import EXTRAS, missing
-from spikereel.apps.versions import hardware
+from spikereel.extras import EXTRAS, missing
+from spikereel.versions import hardware
 from spikereel.hub import ARCHITECTURES, SHIPPED
 
 PACKAGES = (

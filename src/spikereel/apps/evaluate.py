@@ -6,16 +6,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from spikereel.apps.tables import evaluation_table, pose_table, segmentation_table
-from spikereel.apps.versions import provenance
+from spikereel.versions import provenance
 from spikereel.hub import weights_hash
 from spikereel.models.base import VideoModel
-from spikereel.train.clips import build_dataset
-from spikereel.train.config import DataSpec
-from spikereel.train.evaluate import Evaluation, evaluate, protocols
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.config import DataSpec
+from spikereel.runs.evaluate import Evaluation, evaluate, protocols
+from spikereel.runs.segmentation_data import build_segmentation_dataset
+from spikereel.show.tables import evaluation_table, pose_table, segmentation_table
 from spikereel.train.pose import PoseEvaluation, build_pose_dataset, evaluate_pose
 from spikereel.train.segmentation import SegmentationEvaluation, evaluate_segmentation
-from spikereel.train.segmentation_data import build_segmentation_dataset
 
 
 def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> list[Evaluation]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from spikereel.body.camera import Camera
 from spikereel.body.skeletons import Skeleton
-from spikereel.data.motion import events_from
+from spikereel.data.made.scenes import events_from
 from spikereel.errors import ConfigError, DataError
 
 Target = dict[str, Tensor]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.data.augment import color_jitter, random_erasing, read_policy, require_pillow, sample_operations
-from spikereel.data.labelled import LabelledClip
+from spikereel.data.masked import LabelledClip
 from spikereel.errors import ConfigError
 
 # The papers normalise every channel alike: (x - 0.45) / 0.225.

@@ -20,8 +20,8 @@ from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
 from spikereel.models.base import VideoModel
-from spikereel.models.heads import Pose, PoseConfig, PoseHead, Task
-from spikereel.models.segmentation import HEADS, SegmentationConfig, enlarged, segmentation_head
+from spikereel.models.pose_head import Pose, PoseConfig, PoseHead, Task
+from spikereel.models.segmentation_head import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
 
 STRIDE = 16

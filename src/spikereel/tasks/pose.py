@@ -14,7 +14,7 @@ from spikereel.body.rotations import geodesic, matrix_from_6d
 from spikereel.body.skeletons import Skeleton
 from spikereel.body.smpl import OBTAIN, SMPL
 from spikereel.errors import ConfigError, DataError
-from spikereel.models.heads import BodyPose, JointPose, Pose
+from spikereel.models.pose_head import BodyPose, JointPose, Pose
 
 PCK_MM = 100.0
 """A joint nearer than this to where it should be, pelvis on pelvis, is correct."""

@@ -14,8 +14,8 @@ from spikereel.errors import ConfigError, TrainingError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import firing_rates, spike_operations
 from spikereel.models.base import VideoModel
+from spikereel.runs.config import OptimSpec
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
-from spikereel.train.config import OptimSpec
 
 SETTLING_STEPS = 100
 """Before that, running statistics still hold 0 and 1 (momentum 0.1), and layers that fire in training are silent."""

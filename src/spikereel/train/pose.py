@@ -11,20 +11,20 @@ from spikereel.body.camera import Camera
 from spikereel.body.rotations import sixd_from_matrix
 from spikereel.body.skeletons import Skeleton
 from spikereel.body.smpl import OBTAIN, SMPL, load_smpl
-from spikereel.data.figure_clips import FigureClips, FigureReading
-from spikereel.data.mmhpsd import MMHPSD, TEST_SUBJECTS, StreamReading, find_streams
 from spikereel.data.pose import PoseClips, Target, Warping
-from spikereel.data.utd_mhad import OFFICIAL
-from spikereel.data.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.data.sets.figure import FigureClips, FigureReading
+from spikereel.data.sets.mmhpsd import MMHPSD, TEST_SUBJECTS, StreamReading, find_streams
+from spikereel.data.sets.utd_mhad import OFFICIAL
+from spikereel.data.sets.utd_mhad_pose import UTDMHADPose, WindowReading
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
-from spikereel.models.heads import Pose, PoseHead
+from spikereel.models.pose_head import Pose, PoseHead
+from spikereel.runs.clips import build_loader, leave_one_out
+from spikereel.runs.config import DataSpec, OptimSpec, PoseSpec
+from spikereel.runs.splits import CHOSEN_BY, root_of
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
-from spikereel.train.clips import build_loader, leave_one_out
-from spikereel.train.config import DataSpec, OptimSpec, PoseSpec
 from spikereel.train.module import TrainingModule
-from spikereel.train.splits import CHOSEN_BY, root_of
 
 Split = Literal["train", "val", "test"]
 

@@ -25,8 +25,8 @@ from spikereel.hub import Metadata, architecture, create_model, load_model, save
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import read_checkpoint
 from spikereel.models.base import VideoModel
-from spikereel.models.heads import Task
-from spikereel.train.clips import (
+from spikereel.models.pose_head import Task
+from spikereel.runs.clips import (
     DataPassport,
     EpochOrder,
     LabelledClips,
@@ -35,13 +35,13 @@ from spikereel.train.clips import (
     channels_of,
     data_passport,
 )
-from spikereel.train.config import DataSpec, ModelSpec, Recipe
+from spikereel.runs.config import DataSpec, ModelSpec, Recipe
 from spikereel.train.module import ClassificationModule, TrainingModule
 from spikereel.train.pose import PoseModule, build_pose_dataset, smpl_of, start_at_mean
 from spikereel.train.segmentation import SegmentationModule, class_weights
 
 if TYPE_CHECKING:
-    from spikereel.data.segmentation import SegmentationClips
+    from spikereel.data.mask_clips import SegmentationClips
 
 HINTS = (
     r"Checkpoint directory .* exists and is not empty",
@@ -167,7 +167,7 @@ def pose_parts(recipe: Recipe) -> tuple[PoseClips, PoseClips, TrainingModule]:
 
 def segmentation_parts(recipe: Recipe) -> tuple["SegmentationClips", "SegmentationClips", TrainingModule]:
     """As `classification_parts`, for class maps."""
-    from spikereel.train.segmentation_data import build_segmentation_dataset
+    from spikereel.runs.segmentation_data import build_segmentation_dataset
 
     spec = recipe.data
     train_set, val_set = (build_segmentation_dataset(spec, split, seed=recipe.run.seed) for split in ("train", "val"))
@@ -293,7 +293,7 @@ class PreciseNorms(Callback):
     def __init__(self, recipe: Recipe, data: Any):
         batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
         if recipe.task == "segmentation":
-            from spikereel.train.segmentation_data import norm_clips
+            from spikereel.runs.segmentation_data import norm_clips
 
             data = cast(Any, norm_clips(recipe.data, seed=seed))
         # of its own, since that of training is in the middle of its epoch

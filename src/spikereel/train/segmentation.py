@@ -12,14 +12,14 @@ from torch.nn import functional as F
 from spikereel.data.transforms import cutmix_masks
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
+from spikereel.runs.clips import DataPassport, build_loader, data_passport
+from spikereel.runs.config import DataSpec, OptimSpec, SegmentationSpec
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
 from spikereel.tasks.sliding import segment
-from spikereel.train.clips import DataPassport, build_loader, data_passport
-from spikereel.train.config import DataSpec, OptimSpec, SegmentationSpec
 from spikereel.train.module import TrainingModule
 
 if TYPE_CHECKING:
-    from spikereel.data.segmentation import SegmentationClips
+    from spikereel.data.mask_clips import SegmentationClips
 
 FREQUENCIES_OF = 64
 """Training clips that the frequencies of classes are taken of, spread over all."""

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.files import EventReading
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents, log_intensity
-from spikereel.data.motion import MotionClips
+from spikereel.data.made.scenes import MotionClips
 from spikereel.errors import ConfigError
 
 EXACT = EventSimulator(threshold=0.25, spread=0)

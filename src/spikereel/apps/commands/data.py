@@ -7,8 +7,8 @@ from typing import Any
 
 from spikereel.apps.commands.common import json_option, new_console
 from spikereel.apps.commands.pack import add_pack
-from spikereel.apps.files import writable, write_json
 from spikereel.errors import ConfigError
+from spikereel.files import writable, write_json
 
 
 def add(commands: Any) -> None:
@@ -52,7 +52,7 @@ def _sensor(text: str | None) -> tuple[int, int] | None:
 
 
 def _data_inspect(options: argparse.Namespace) -> None:
-    from spikereel.apps.data import info_table, inspect
+    from spikereel.apps.check import info_table, inspect
 
     writable(options.json)
     found = inspect(options.file, sensor=_sensor(options.sensor))
@@ -64,7 +64,7 @@ def _data_inspect(options: argparse.Namespace) -> None:
 def _data_check(options: argparse.Namespace) -> int:
     from rich.progress import Progress
 
-    from spikereel.apps.data import check, report_table
+    from spikereel.apps.check import check, report_table
 
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {options.workers}")

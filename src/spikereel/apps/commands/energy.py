@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console
-from spikereel.apps.files import writable, write_json
 from spikereel.errors import ConfigError
+from spikereel.files import writable, write_json
 
 
 def add(commands: Any) -> None:
@@ -35,9 +35,9 @@ def add(commands: Any) -> None:
 
 
 def _energy(options: argparse.Namespace) -> None:
-    from spikereel.apps.energy import Source, energy_of, joules_of, write_passports, write_reports
-    from spikereel.apps.tables import energy_table, firing_table
     from spikereel.energy.costs import cost_models
+    from spikereel.inference.passports import Source, energy_of, joules_of, write_passports, write_reports
+    from spikereel.show.tables import energy_table, firing_table
 
     for path in (options.json, options.html, options.markdown, options.latex):
         writable(path)
@@ -77,9 +77,9 @@ def _energy(options: argparse.Namespace) -> None:
 
 
 def _implied(options: argparse.Namespace, source: Any) -> None:
-    from spikereel.apps.energy import IMPLIED, implied_rates
     from spikereel.config import unknown_key
     from spikereel.hub import ARCHITECTURES
+    from spikereel.inference.passports import IMPLIED, implied_rates
 
     if options.model not in ARCHITECTURES:
         raise unknown_key(str(options.model), ARCHITECTURES, "model")

@@ -47,10 +47,10 @@ def _pack(options: argparse.Namespace) -> None:
 
 def sources(source: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """Classes, and (path, label) of every video and event file of a folder, or of what a list names."""
-    from spikereel.data.events.files import folder_samples
     from spikereel.data.events.readers import SUFFIXES as EVENTS
-    from spikereel.data.folder import SUFFIXES as VIDEOS
-    from spikereel.data.folder import Reading, VideoList
+    from spikereel.data.events.reading import folder_samples
+    from spikereel.data.sets.folder import SUFFIXES as VIDEOS
+    from spikereel.data.sets.folder import Reading, VideoList
     from spikereel.data.transforms import EvalTransform
 
     if source.is_file():

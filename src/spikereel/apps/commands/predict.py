@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console, one_or_all
-from spikereel.apps.files import writable, write_json
 from spikereel.errors import ConfigError
+from spikereel.files import writable, write_json
 
 
 def add(commands: Any) -> None:
@@ -47,10 +47,10 @@ def add(commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from spikereel.apps.annotate import annotate
-    from spikereel.apps.predict import predict
-    from spikereel.apps.tables import energy_table, firing_table, top5_table
     from spikereel.hub import load_model
+    from spikereel.inference.predict import predict
+    from spikereel.show.annotate import annotate
+    from spikereel.show.tables import energy_table, firing_table, top5_table
 
     out = Path(options.out)
     for path in (out / "x.json", options.json):
@@ -95,10 +95,10 @@ def _predict_pose(options: argparse.Namespace, model: Any) -> None:
 
     from rich.progress import Progress
 
-    from spikereel.apps.draw_pose import overlay, strip
-    from spikereel.apps.track import read_recording, track
     from spikereel.body.camera import Camera
-    from spikereel.train.config import data_spec_of
+    from spikereel.inference.track import read_recording, track
+    from spikereel.runs.config import data_spec_of
+    from spikereel.show.pose import overlay, strip
 
     box = _numbers("--box", options.box)
     camera = _numbers("--camera", options.camera)
@@ -141,9 +141,9 @@ def _predict_pose(options: argparse.Namespace, model: Any) -> None:
 def _predict_segmentation(options: argparse.Namespace, model: Any) -> None:
     from rich.progress import Progress
 
-    from spikereel.apps.draw_segmentation import write_segments
-    from spikereel.apps.segment import open_frames, segmenter_of
-    from spikereel.apps.tables import energy_table, shares_table
+    from spikereel.inference.segment import open_frames, segmenter_of
+    from spikereel.show.segmentation import write_segments
+    from spikereel.show.tables import energy_table, shares_table
 
     console, out = new_console(), Path(options.out)
     sources = [open_frames(video) for video in options.videos]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console
-from spikereel.apps.files import writable, write_json
 from spikereel.errors import ConfigError
+from spikereel.files import writable, write_json
 
 
 def add(commands: Any) -> None:
@@ -39,7 +39,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from spikereel.config import override
-    from spikereel.train.recipes import RECIPES, get_recipe
+    from spikereel.runs.recipes import RECIPES, get_recipe
 
     if options.list or options.recipe is None:
         for name, recipe in RECIPES.items():
@@ -54,10 +54,10 @@ def _train(options: argparse.Namespace) -> None:
 
         print(json.dumps(dataclasses.asdict(recipe), indent=2))
         return
-    from spikereel.apps.extras import need
+    from spikereel.extras import need
 
     need("train")
-    from spikereel.train.idle import note_of
+    from spikereel.runs.idle import note_of
     from spikereel.train.run import train
 
     console = new_console()
@@ -72,9 +72,9 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from spikereel.apps.evaluate import TASKS
-    from spikereel.apps.importer import data_of
     from spikereel.hub import load_model, weights_hash
-    from spikereel.train.idle import note_of
+    from spikereel.inference.authors import data_of
+    from spikereel.runs.idle import note_of
 
     if options.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {options.batch}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console
-from spikereel.apps.files import writable, write_json
+from spikereel.files import writable, write_json
 
 
 def add(commands: Any) -> None:
@@ -41,9 +41,9 @@ def add(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from spikereel.apps.importer import read_import, write_import
-    from spikereel.apps.tables import import_table
-    from spikereel.apps.versions import provenance
+    from spikereel.versions import provenance
+    from spikereel.inference.authors import read_import, write_import
+    from spikereel.show.tables import import_table
 
     out = options.out or f"{Path(options.file).stem}.spikereel.safetensors"
     for path in (out, options.json):
@@ -63,9 +63,9 @@ def _import(options: argparse.Namespace) -> None:
 def _calibrate(options: argparse.Namespace) -> None:
     from rich.progress import Progress
 
-    from spikereel.apps.importer import data_of, recalibrate, write_calibrated
-    from spikereel.apps.tables import moves_table
     from spikereel.hub import load_model
+    from spikereel.inference.authors import data_of, recalibrate, write_calibrated
+    from spikereel.show.tables import moves_table
 
     name = Path(options.model).name.removesuffix(".safetensors")
     out = options.out or f"{name}.calibrated.safetensors"
@@ -83,9 +83,9 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from spikereel.apps.tables import models_table
     from spikereel.hub import list_models
-    from spikereel.train.recipes import RECIPES
+    from spikereel.runs.recipes import RECIPES
+    from spikereel.show.tables import models_table
 
     writable(options.json)
     models, console = list_models(), new_console()

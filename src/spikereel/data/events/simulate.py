@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikereel.data.clips import LabelledClips
-from spikereel.data.events.files import EventReading
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
 

@@ -1,0 +1,271 @@
+"""`spikereel data`: what one file is, and what is wrong with a folder of files."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import time
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from spikereel.data.events.arrays import may_be_events
+from spikereel.data.events.readers import SUFFIXES as RECORDINGS
+from spikereel.data.events.readers import EventInfo, info
+from spikereel.data.events.source import OtherSensor, Sensor
+from spikereel.data.npz import NO_HEADER
+from spikereel.data.sets.folder import SUFFIXES as VIDEOS
+from spikereel.data.sets.kinetics import clip_names
+from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_clip
+from spikereel.data.video.read import VideoInfo, probe
+from spikereel.errors import DataError, SpikereelError
+
+LISTS = frozenset({".csv", ".json", ".txt"})
+BESIDE = ("ucfTrainTestlist", "testTrainMulti_7030_splits")
+"""Folders of lists that may lie beside the videos."""
+SHOWN = 20
+"""Lines of each kind that the table has; the JSON report has all."""
+
+_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + ")"
+_LABELLED = re.compile(rf'([^";]+{_SUFFIX})\s+[^\s,;]+', re.I)  # of such names commas may be a part
+_NAMED = re.compile(rf'^"?([^",;]+?{_SUFFIX})(?=$|["\s,;])', re.I)
+_PICTURE = re.compile(r"\d{5}\.jpg")
+_NUMBERED = re.compile(r"(\d+);")
+_BARE = re.compile(r"(\S+/\S+)(?:\s+\d+){1,2}$")
+_DIGIT = re.compile(r"(\d+)\s+\d$")
+
+
+def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | EventInfo:
+    """What one file is. `sensor`, (width, height), is for recordings that do not state it.
+
+    Errors: DataError for a file that is neither a good video nor a good recording.
+    """
+    path = Path(path)
+    if _is_depth(path):
+        return depth_info(read_clip(path)[0])
+    if not _is_recording(path):
+        return probe(path)
+    try:
+        return info(path, sensor=sensor)
+    except OtherSensor:
+        return info(path)
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Outcome of `check`; paths are relative to the root."""
+
+    root: str
+    videos: int = 0
+    """Of pixels, or of depth as in UTD-MHAD."""
+    recordings: int = 0
+    others: int = 0
+    """Files that are neither, which nobody looked into."""
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """(file, reason)."""
+    short: list[tuple[str, int]] = field(default_factory=list)
+    """(video, frames)."""
+    duplicate: list[list[str]] = field(default_factory=list)
+    """Groups of files with the same bytes."""
+    missing: list[str] = field(default_factory=list)
+    """Named in a list and not there."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**dataclasses.asdict(self), "ok": not self.broken}
+
+
+def check(
+    root: str | Path, *, sensor: Sensor | None = None, min_frames: int = 8, workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:  # fmt: skip
+    """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
+
+    Folders of pictures 00001.jpg, ... and depth clips of UTD-MHAD are videos too. Lists of UCF101 and HMDB51 may lie
+    beside the folder. sensor: (width, height) of recordings that do not state it.
+    min_frames: videos below are short. workers: threads; None is one for each processor. Errors: DataError for a folder
+    that is missing or without such files.
+    """
+    started, root = time.monotonic(), Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give one with videos or recordings")
+    # a link to nothing is a file that is not there, and no reason to say nothing
+    files = sorted(p for p in root.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    folders = {p.parent for p in files if _PICTURE.fullmatch(p.name)}
+    data = [p for p in files if p.suffix.lower() in VIDEOS or _is_depth(p) or _is_recording(p)] + sorted(folders)
+    others = len({p for p in files if p.parent not in folders} - set(data))
+    report = Report(root=str(root), others=others)
+    report.missing, report.broken = _missing(root, files)
+    if not data:
+        raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(VIDEOS | RECORDINGS))}")
+    look = partial(_look, sensor=sensor)
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
+            name = path.relative_to(root).as_posix()
+            if isinstance(found, str):
+                report.broken.append((name, found))
+            elif isinstance(found, VideoInfo):
+                report.videos += 1
+                if found.frames < min_frames:
+                    report.short.append((name, found.frames))
+            else:
+                report.recordings += 1
+            if progress:
+                progress(done, len(data))
+    report.duplicate = [[p.relative_to(root).as_posix() for p in group] for group in _duplicates(data)]
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def info_table(path: str, found: VideoInfo | EventInfo) -> RenderableType:
+    """What `inspect` found."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    for name, value in dataclasses.asdict(found).items():
+        table.add_row(name, Text(f"{value:,.6g}" if isinstance(value, float) else str(value)))
+    return Group(Text(path, overflow="fold"), table)
+
+
+def report_table(report: Report) -> RenderableType:
+    """Counts, and the first files of each kind of trouble."""
+    good = report.videos + report.recordings
+    head = (
+        f"{report.root}: {report.videos} good videos, {report.recordings} good recordings, {report.others} other files"
+    )
+    lines: list[RenderableType] = [Text(f"{head}, in {report.seconds:.1f} s")]
+    troubles = {
+        "broken": [reason for _, reason in report.broken],
+        "short": [f"{name}: {frames} frames" for name, frames in report.short],
+        "duplicate": [" = ".join(group) for group in report.duplicate],
+        "missing": report.missing,
+    }
+    for name, texts in troubles.items():
+        style = "bold red" if name == "broken" else "yellow"
+        if texts:
+            more = [f"... and {len(texts) - SHOWN} more; --json has all"] if len(texts) > SHOWN else []
+            lines += [Text(f"{name}: {len(texts)}", style), *(Text(f"  {x}") for x in [*texts[:SHOWN], *more])]
+    if len(lines) == 1:
+        lines.append(Text(f"nothing wrong with any of {good} files", "green"))
+    return Group(*lines)
+
+
+def _is_depth(path: Path) -> bool:
+    """By the name: a clip of UTD-MHAD."""
+    return path.suffix in (".npz", ".mat") and is_clip_name(path.stem)
+
+
+def _is_recording(path: Path) -> bool:
+    """By the name; arrays also by whether they may be events, since clips are kept as arrays too."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return may_be_events({name.removesuffix(".npy") for name in archive.namelist()})
+        if suffix == ".npy":
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, *NO_HEADER):
+        return True
+    return suffix in RECORDINGS
+
+
+def _look(path: Path, sensor: Sensor | None) -> VideoInfo | EventInfo | str:
+    """What a file is, or why it is broken. One file that we did not foresee must not end the check of all others."""
+    try:
+        return inspect(path, sensor=sensor)
+    except SpikereelError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001
+        reason = (str(error).splitlines() or ["no message"])[0]
+        return f"{path}: unexpected {type(error).__name__} ({reason}); please report it with the file"
+
+
+def _duplicates(paths: Iterable[Path]) -> list[list[Path]]:
+    """Groups of files, or of folders of pictures, with the same bytes; only those of the same size are read."""
+    groups = [list(paths)]
+    for key in (_bytes, _hash):
+        split = defaultdict(list)
+        for number, group in enumerate(groups):
+            for path in group:
+                if path.exists() and _bytes(path):
+                    split[number, key(path)].append(path)
+        groups = [group for group in split.values() if len(group) > 1]
+    return groups
+
+
+def _bytes(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.glob("*.jpg")) if path.is_dir() else path.stat().st_size
+
+
+def _hash(path: Path) -> str:
+    if path.is_dir():
+        return " ".join(_hash(picture) for picture in sorted(path.glob("*.jpg")))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, str]]]:
+    """What a list names and is neither beside the list nor anywhere under root, with the list; and lists that cannot be
+    read, with the reason.
+    """
+    relative = [path.relative_to(root) for path in files]
+    known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
+    tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    beside = defaultdict(set)
+    for path in files:
+        beside[path.parent].add(path.name)
+    missing, broken = {}, []
+    lists = [path for path in files if path.suffix.lower() in LISTS and path.is_file()]
+    for path in lists + [x for name in BESIDE for x in sorted((root.absolute().parent / name).glob("*.txt"))]:
+        place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
+        try:
+            names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+        except DataError as error:
+            broken.append((place, str(error)))
+            continue
+        for name in names + _unrecorded(path, beside[path.parent]):
+            missing[f"{name} ({place})"] = None
+    return list(missing), broken
+
+
+def _unrecorded(path: Path, beside: set[str]) -> list[str]:
+    """The recordings of N-MNIST that a list "number digit" names and that are not beside it, if any of them is."""
+    if path.suffix.lower() != ".txt" or not any(name.endswith((".bs2", ".bin")) for name in beside):
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    numbers = [match[1] for line in lines if (match := _DIGIT.match(line.strip()))]
+    absent = [f"{x}.bs2" for x in numbers if not beside & {f"{x}.bs2", f"{x}.bin"}]
+    return absent if len(absent) < len(numbers) else []
+
+
+def _listed(path: Path) -> list[str]:
+    """The files that a list names: in full, "class/name.avi 3"; without a suffix, "class/name 3" (HARDVS); or by id, as
+    Kinetics, Something-Something, Jester."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines()
+    if path.suffix.lower() == ".json":
+        try:
+            entries = json.loads(text)
+        except ValueError:
+            return []
+        return [str(x["id"]) for x in entries if isinstance(x, dict) and "id" in x] if isinstance(entries, list) else []
+    if lines and "youtube_id" in lines[0]:
+        return clip_names(path)
+    return [name for line in lines if (name := _named(line.strip()))]
+
+
+def _named(line: str) -> str | None:
+    match = _LABELLED.fullmatch(line) or _NAMED.match(line) or _NUMBERED.match(line) or _BARE.match(line)
+    return match[1] if match else None

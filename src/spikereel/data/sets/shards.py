@@ -1,0 +1,89 @@
+"""Clips out of packed shards by number, for training and evaluation on one machine."""
+
+import tempfile
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikereel.data.events.readers import SUFFIXES as RECORDINGS
+from spikereel.data.events.readers import read_events
+from spikereel.data.events.reading import EventReading
+from spikereel.data.events.source import Sensor
+from spikereel.data.sets.folder import Reading, generator_of, read_clip
+from spikereel.data.shards import Shards
+from spikereel.errors import DataError
+
+
+class PackedClips(Dataset):
+    """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
+
+    `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
+    by (seed, epoch, index); `sensor` as in `EventFiles`. Errors: DataError for classes other than those given, and for
+    files of the other sort than the reading is for.
+    """
+
+    def __init__(
+        self,
+        source: str | PathLike,
+        reading: Reading | EventReading,
+        *,
+        classes: Sequence[str] | None = None,
+        sensor: Sensor | None = None,
+    ):
+        self.shards, self.reading, self.sensor = Shards(source), reading, sensor
+        self.classes = self.shards.classes
+        if classes is not None and tuple(classes) != self.classes:
+            raise DataError(
+                f"{source}: has the classes {', '.join(self.classes[:8])}, not {', '.join(classes[:8])}; "
+                "pack the files of the same classes"
+            )
+        self.members = [
+            (f"{self.shards.source}/{shard['file']}", name, offset, size, label)
+            for shard in self.shards.shards
+            for name, offset, size, label in shard["samples"]
+        ]
+        self._require_sort()
+        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the random clips of the items that are read from now on."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        place, name, offset, size, label = self.members[index]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, name)
+            path.write_bytes(self.shards.read(place, offset, offset + size))
+            try:
+                return self._clip(path, index % len(self)), label
+            except DataError as error:
+                raise DataError(f"{place}: {str(error).removeprefix(folder + '/')}") from error
+
+    def fingerprint(self) -> str:
+        """As that of the shards."""
+        return self.shards.fingerprint()
+
+    def _clip(self, path: Path, index: int) -> Tensor:
+        seeds = (self.reading.seed, int(self._epoch), index)
+        if isinstance(self.reading, Reading):
+            return read_clip(path, self.reading, generator_of(seeds) if self.reading.train else None)
+        generator = np.random.default_rng(np.random.SeedSequence(seeds)) if self.reading.train else None
+        return self.reading(read_events(path, sensor=self.sensor), generator)
+
+    def _require_sort(self) -> None:
+        events = isinstance(self.reading, EventReading)
+        for place, name, *_ in self.members:
+            if (Path(name).suffix in RECORDINGS) != events:
+                raise DataError(
+                    f"{place}: {name} is {'no' if events else 'an'} event recording; "
+                    f"give data.modality={'rgb' if events else 'events'}, or pack files of one sort"
+                )

@@ -1,0 +1,90 @@
+"""Modules that have moved: their old addresses work as well."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "apps.annotate": "show.annotate",
+    "apps.data": "apps.check",
+    "apps.draw": "show.picture",
+    "apps.draw_pose": "show.pose",
+    "apps.draw_segmentation": "show.segmentation",
+    "apps.extras": "extras",
+    "apps.versions": "versions",
+    "apps.energy": "inference.passports",
+    "apps.files": "files",
+    "apps.importer": "inference.authors",
+    "apps.look": "inference.look",
+    "apps.predict": "inference.predict",
+    "apps.segment": "inference.segment",
+    "apps.tables": "show.tables",
+    "apps.track": "inference.track",
+    "data.cache": "data.video.cache",
+    "data.camvid": "data.sets.camvid",
+    "data.cityscapes": "data.sets.cityscapes",
+    "data.containers": "data.video.containers",
+    "data.events.cifar10_dvs": "data.sets.cifar10_dvs",
+    "data.events.digits": "data.sets.nmnist",
+    "data.events.files": "data.events.reading",
+    "data.events.gesture": "data.sets.dvs128_gesture",
+    "data.events.hardvs": "data.sets.hardvs",
+    "data.events.objects": "data.sets.dvs128_objects",
+    "data.figure": "data.made.people",
+    "data.figure_clips": "data.sets.figure",
+    "data.folder": "data.sets.folder",
+    "data.hmdb51": "data.sets.hmdb51",
+    "data.jpegs": "data.video.jpegs",
+    "data.kinetics": "data.sets.kinetics",
+    "data.labelled": "data.masked",
+    "data.mask_folder": "data.sets.masks",
+    "data.mmhpsd": "data.sets.mmhpsd",
+    "data.motion": "data.made.scenes",
+    "data.motion_masks": "data.sets.motion",
+    "data.ntu": "data.sets.ntu",
+    "data.orientation": "data.video.orientation",
+    "data.packed": "data.sets.shards",
+    "data.segmentation": "data.mask_clips",
+    "data.shapes": "data.made.shapes",
+    "data.streams": "data.video.streams",
+    "data.timeline": "data.video.timeline",
+    "data.twentybn": "data.sets.something_v2",
+    "data.ucf101": "data.sets.ucf101",
+    "data.ut_interaction": "data.sets.ut_interaction",
+    "data.utd_mhad": "data.sets.utd_mhad",
+    "data.utd_mhad_pose": "data.sets.utd_mhad_pose",
+    "data.vspw": "data.sets.vspw",
+    "data.write": "data.video.write",
+    "models.heads": "models.pose_head",
+    "models.segmentation": "models.segmentation_head",
+    "train.carry": "runs.carry",
+    "train.clips": "runs.clips",
+    "train.config": "runs.config",
+    "train.datasets": "runs.datasets",
+    "train.evaluate": "runs.evaluate",
+    "train.event_clips": "runs.event_clips",
+    "train.idle": "runs.idle",
+    "train.recipes": "runs.recipes",
+    "train.segmentation_data": "runs.segmentation_data",
+    "train.splits": "runs.splits",
+}
+"""Old module: new module, both below `spikereel`."""
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds a module at its old address; the module is the very same object as at the new one."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module that has moved, None for all others."""
+        package, _, name = fullname.partition(".")
+        return ModuleSpec(fullname, self) if package == "spikereel" and name in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the module of the new address in place."""
+        old = module.__name__.partition(".")[2]
+        sys.modules[module.__name__] = import_module(f"spikereel.{MOVED[old]}")

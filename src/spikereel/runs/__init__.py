@@ -1,0 +1,1 @@
+"""What a run is: configuration, recipes, kinds of data, tasks, splits, loaders, evaluation. No Lightning."""
