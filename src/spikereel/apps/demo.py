@@ -10,9 +10,8 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from spikereel.extras import need
-from spikereel.versions import provenance
 from spikereel.data.made.scenes import MotionClips
+from spikereel.extras import need
 from spikereel.files import writable, write_json
 from spikereel.hub import load_model, weights_hash
 from spikereel.inference.predict import Prediction, predict
@@ -24,6 +23,7 @@ from spikereel.runs.recipes import get_recipe
 from spikereel.show.annotate import annotate, require_draw
 from spikereel.show.picture import demo_picture
 from spikereel.show.tables import energy_table, evaluation_table, firing_table, top5_table
+from spikereel.versions import provenance
 
 SCHEMES = {"joint Hamming": ("motion", "motion"), "spatial only": ("motion_spatial", "motion_spatial")}
 """What is compared: {shown name: (recipe, tag of the weights it starts from)}."""

@@ -10,8 +10,8 @@ import torch
 
 from spikereel import __version__
 from spikereel.extras import EXTRAS, missing
-from spikereel.versions import hardware
 from spikereel.hub import ARCHITECTURES, SHIPPED
+from spikereel.versions import hardware
 
 PACKAGES = (
     "torch", "numpy", "av", "einops", "safetensors", "pytorch-lightning", "torchmetrics", "matplotlib", "pillow",

@@ -6,7 +6,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from spikereel.versions import provenance
 from spikereel.hub import weights_hash
 from spikereel.models.base import VideoModel
 from spikereel.runs.clips import build_dataset
@@ -16,6 +15,7 @@ from spikereel.runs.segmentation_data import build_segmentation_dataset
 from spikereel.show.tables import evaluation_table, pose_table, segmentation_table
 from spikereel.train.pose import PoseEvaluation, build_pose_dataset, evaluate_pose
 from spikereel.train.segmentation import SegmentationEvaluation, evaluate_segmentation
+from spikereel.versions import provenance
 
 
 def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> list[Evaluation]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from spikereel.versions import provenance
 from spikereel.data.made.scenes import MotionClips
 from spikereel.energy import CostModel, Passport, estimate, implied_rate, measure, read_rates
 from spikereel.energy.measured import Measured, measure_joules
@@ -26,6 +25,7 @@ from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.segmentation_data import build_segmentation_dataset
 from spikereel.train.pose import build_pose_dataset
+from spikereel.versions import provenance
 
 CLIPS = 10
 

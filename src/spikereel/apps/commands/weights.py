@@ -41,9 +41,9 @@ def add(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from spikereel.versions import provenance
     from spikereel.inference.authors import read_import, write_import
     from spikereel.show.tables import import_table
+    from spikereel.versions import provenance
 
     out = options.out or f"{Path(options.file).stem}.spikereel.safetensors"
     for path in (out, options.json):
