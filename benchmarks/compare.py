@@ -176,10 +176,11 @@ def events(options: argparse.Namespace) -> dict[str, Any]:
         sys.exit("events needs --root FOLDER, the recordings of the recipe")
     runs = {
         ("events", options.recipe, seed): (
-            options.recipe, [f"data.root={options.root}", f"run.seed={seed}", *options.set],
+            options.recipe,
+            [f"data.root={options.root}", f"run.seed={seed}", *options.set],
         )
         for seed in options.seeds
-    }  # fmt: skip
+    }
     ridge = counts_ridge(options.recipe, options.root)
     rows = [{"seed": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
     for row in rows:
@@ -207,12 +208,18 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     figures, dataset = _judged(recipe, model)
     passport = measure(model, torch.stack([dataset[i][0] for i in range(min(6, len(dataset)))], dim=1))
     return {
-        **figures, "parameters": sum(p.numel() for p in model.parameters()), "macs": passport.macs,
-        "mean_rate": passport.mean_rate, "energy_mj": passport.energy_mj(),
-        "executed_mj": passport.energy_mj("executed"), "ann_mj": passport.ann_mj(),
+        **figures,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": passport.macs,
+        "mean_rate": passport.mean_rate,
+        "energy_mj": passport.energy_mj(),
+        "executed_mj": passport.energy_mj("executed"),
+        "ann_mj": passport.ann_mj(),
         "train_seconds": None if resumed else result.seconds,
-        "weights_hash": weights_hash(model), "recipe": options.recipe, "assignments": options.assignments,
-    }  # fmt: skip
+        "weights_hash": weights_hash(model),
+        "recipe": options.recipe,
+        "assignments": options.assignments,
+    }
 
 
 def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
@@ -239,9 +246,11 @@ def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
     dataset = build_dataset(spec, "test" if motion else "val")
     outcome = evaluate(model, dataset, spec)
     return {
-        "top1": outcome.score.top1, "per_class": outcome.score.per_class(), "judged_on": outcome.score.clips,
+        "top1": outcome.score.top1,
+        "per_class": outcome.score.per_class(),
+        "judged_on": outcome.score.clips,
         "data_hash": outcome.passport.hash,
-    }, dataset  # fmt: skip
+    }, dataset
 
 
 def _budget(options: argparse.Namespace) -> list[str]:

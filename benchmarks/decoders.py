@@ -81,9 +81,12 @@ def main() -> None:
             print(row)
             rows.append(row)
     content = {
-        "benchmark": "decoders", "command": "python benchmarks/decoders.py FILE ...", "date": str(date.today()),
-        "versions": versions, "rows": rows,
-    }  # fmt: skip
+        "benchmark": "decoders",
+        "command": "python benchmarks/decoders.py FILE ...",
+        "date": str(date.today()),
+        "versions": versions,
+        "rows": rows,
+    }
     (RESULTS / f"decoders_{date.today()}.json").write_text(json.dumps(content, indent=2) + "\n")
 
 

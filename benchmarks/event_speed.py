@@ -21,9 +21,13 @@ def scene(count: int, *, width: int, height: int, rate: float) -> Events:
     y, x = rng.integers(0, height, count), rng.integers(0, width, count)
     order = np.lexsort((y, t))
     return Events(
-        t=t[order], x=x[order].astype(np.uint16), y=y[order].astype(np.uint16), p=rng.random(count) < 0.5,
-        width=width, height=height,
-    )  # fmt: skip
+        t=t[order],
+        x=x[order].astype(np.uint16),
+        y=y[order].astype(np.uint16),
+        p=rng.random(count) < 0.5,
+        width=width,
+        height=height,
+    )
 
 
 def aedat2(e: Events) -> bytes:
@@ -101,11 +105,16 @@ def events(options: argparse.Namespace) -> dict[str, Any]:
             size = path.stat().st_size
         same = all(np.array_equal(getattr(read, column), getattr(scenery, column)) for column in "txyp")
         row = {
-            "format": name, "rate": rate, "events": len(read), "bytes": size, "equal_to_written": same,
+            "format": name,
+            "rate": rate,
+            "events": len(read),
+            "bytes": size,
+            "equal_to_written": same,
             "million_events_per_cpu_second": round(len(read) / min(cpu) / 1e6, 1),
             "million_events_per_wall_second": round(len(read) / min(wall) / 1e6, 1),
-            "cpu_seconds": cpu, "wall_seconds": wall,
-        }  # fmt: skip
+            "cpu_seconds": cpu,
+            "wall_seconds": wall,
+        }
         rows.append(row)
         print(
             f"{name:10} {row['million_events_per_cpu_second']:7.1f} M events/s of processor time, "
@@ -113,10 +122,12 @@ def events(options: argparse.Namespace) -> dict[str, Any]:
         )
     slowest = min(row["million_events_per_cpu_second"] for row in rows)
     return {
-        "rows": rows, "slowest": slowest, "goal": GOAL / 1e6,
+        "rows": rows,
+        "slowest": slowest,
+        "goal": GOAL / 1e6,
         "note": "best of the repeats; processor time of one thread is what one core needs, wall time includes waiting "
         "for other programs where the machine is shared",
-    }  # fmt: skip
+    }
 
 
 def _pairs(first: np.ndarray, second: np.ndarray, kind: str) -> bytes:

@@ -95,9 +95,17 @@ def loader(options: argparse.Namespace) -> dict[str, Any]:
         f"{processor_ratio:.2f} of processor time; goal 0.9"
     )
     return {
-        "files": len(paths), "frames": options.frames, "size": options.size, "workers": options.workers,
-        "compared": " ".join((loader.__doc__ or "").split()), "clips_per_second": rates, "seconds": seconds,
-        "ratios": ratios, "ratio": ratio,
-        "processor_seconds": processor, "processor_ratios": processor_ratios, "processor_ratio": processor_ratio,
+        "files": len(paths),
+        "frames": options.frames,
+        "size": options.size,
+        "workers": options.workers,
+        "compared": " ".join((loader.__doc__ or "").split()),
+        "clips_per_second": rates,
+        "seconds": seconds,
+        "ratios": ratios,
+        "ratio": ratio,
+        "processor_seconds": processor,
+        "processor_ratios": processor_ratios,
+        "processor_ratio": processor_ratio,
         "goal": 0.9,
-    }  # fmt: skip
+    }

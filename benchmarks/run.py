@@ -27,13 +27,28 @@ def scaling(options: argparse.Namespace) -> dict[str, Any]:
     rows = [
         json.loads(
             subprocess.run(
-                [sys.executable, __file__, "_forward", "--frames", str(frames), "--repeats", str(options.repeats),
-                 "--model", options.model, "--size", str(options.size), "--threads", str(options.threads)],
-                check=True, capture_output=True, text=True,
+                [
+                    sys.executable,
+                    __file__,
+                    "_forward",
+                    "--frames",
+                    str(frames),
+                    "--repeats",
+                    str(options.repeats),
+                    "--model",
+                    options.model,
+                    "--size",
+                    str(options.size),
+                    "--threads",
+                    str(options.threads),
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
             ).stdout
         )
         for frames in options.lengths
-    ]  # fmt: skip
+    ]
     for row in rows:
         print(f"T = {row['frames']:3}   {row['seconds']:7.3f} s   {row['peak_mib']:8.0f} MiB above the loaded model")
     exponents = {
@@ -148,12 +163,15 @@ def passports(options: argparse.Namespace) -> dict[str, Any]:
     print(f"written: {', '.join(together)}, and a page and JSON of each")
     rows = {
         name: {
-            "note": notes[name], "gmac": x.macs * 1e-9, "mean_rate": x.mean_rate, "weights": x.origin.weights,
+            "note": notes[name],
+            "gmac": x.macs * 1e-9,
+            "mean_rate": x.mean_rate,
+            "weights": x.origin.weights,
             "energy_mj": {cost: x.parts_mj(model) for cost, model in costs.items()},
             "verdict": verdict(x, costs) if x.spiking else [],
         }
         for name, x in found.items()
-    }  # fmt: skip
+    }
     return {"rows": rows}
 
 
@@ -170,9 +188,12 @@ def energy_frontier(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for weight in options.weights:
         changes = [
-            *options.assignments, f"optim.energy_weight={weight}", f"run.out={options.out / f'weight_{weight:g}'}",
-            f"run.threads={options.threads}", "run.silent_epochs=0",
-        ]  # fmt: skip
+            *options.assignments,
+            f"optim.energy_weight={weight}",
+            f"run.out={options.out / f'weight_{weight:g}'}",
+            f"run.threads={options.threads}",
+            "run.silent_epochs=0",
+        ]
         recipe = override(get_recipe(options.recipe), changes)
         result = train(recipe)
         model, data = load_model(result.last), recipe.data
@@ -181,10 +202,13 @@ def energy_frontier(options: argparse.Namespace) -> dict[str, Any]:
         top1 = evaluate(model, dataset, data).score.top1
         passport, _ = energy_of(str(result.last))
         row = {
-            "energy_weight": weight, "top1": top1, "mean_rate": passport.mean_rate, "seconds": result.seconds,
+            "energy_weight": weight,
+            "top1": top1,
+            "mean_rate": passport.mean_rate,
+            "seconds": result.seconds,
             "energy_mj": {cost: passport.energy_mj(cost) for cost in ("paper", "executed", "memory")},
             "ann_mj": {cost: passport.ann_mj(cost) for cost in ("paper", "executed", "memory")},
-        }  # fmt: skip
+        }
         rows.append(row)
         print(f"weight {weight:g}: {top1:.1f} %, rate {100 * passport.mean_rate:.1f} %, {row['energy_mj']}", flush=True)
     picture = options.out / "frontier.png"
@@ -238,10 +262,14 @@ def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     content = {
-        "benchmark": name, "command": f"python benchmarks/{script} {' '.join(sys.argv[1:])}", "date": str(date.today()),
-        "commit": commit, "hardware": processor, "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},
+        "benchmark": name,
+        "command": f"python benchmarks/{script} {' '.join(sys.argv[1:])}",
+        "date": str(date.today()),
+        "commit": commit,
+        "hardware": processor,
+        "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},
         **outcome,
-    }  # fmt: skip
+    }
     words = "-".join(re.findall(r"[A-Z][A-Za-z0-9]{2,}", processor))
     path = RESULTS / f"{name}_{words}_torch{version('torch').split('+')[0]}_{date.today()}.json"
     path.parent.mkdir(exist_ok=True)
@@ -254,8 +282,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run in (
-        ("scaling", scaling), ("_forward", forward), ("events", events), ("energy-overhead", energy_overhead),
-    ):  # fmt: skip
+        ("scaling", scaling),
+        ("_forward", forward),
+        ("events", events),
+        ("energy-overhead", energy_overhead),
+    ):
         sub = commands.add_parser(name, help=run.__doc__)
         sub.set_defaults(run=run, name=name)
         sub.add_argument("--model", default="spikevideoformer_s")

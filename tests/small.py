@@ -23,9 +23,11 @@ KINDS = ("dark", "light")
 def small_recipe(folder: Path, **changes: Any) -> Recipe:
     """Three steps a half epoch; `changes` of any field of the four parts."""
     parts = {
-        "model": ModelSpec(**SMALL), "data": DATA, "optim": OptimSpec(batch=8, epochs=0.5, lr=1e-3),
+        "model": ModelSpec(**SMALL),
+        "data": DATA,
+        "optim": OptimSpec(batch=8, epochs=0.5, lr=1e-3),
         "run": RunSpec(out=str(folder), progress=False, silent_epochs=0),
-    }  # fmt: skip
+    }
     for name, part in parts.items():
         names = {f.name for f in dataclasses.fields(part)} & changes.keys()
         parts[name] = dataclasses.replace(part, **{key: changes.pop(key) for key in names})

@@ -41,11 +41,16 @@ def test_build_from_plain_values():
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"count": "three"}, "count.*three"), ({"count": 2.5}, "count.*2.5"), ({"sizes": [1]}, "sizes.*1"),
-        ({"inner": {"kind": "c"}}, r"inner\.kind.*c"), ({"inner": {"rate": "high"}}, r"inner\.rate.*high"),
-        ({"inner": 3}, "'inner'.*3"), ({"quick": "maybe"}, "quick.*maybe"), ({"count": 101}, "at most 100, got 101"),
+        ({"count": "three"}, "count.*three"),
+        ({"count": 2.5}, "count.*2.5"),
+        ({"sizes": [1]}, "sizes.*1"),
+        ({"inner": {"kind": "c"}}, r"inner\.kind.*c"),
+        ({"inner": {"rate": "high"}}, r"inner\.rate.*high"),
+        ({"inner": 3}, "'inner'.*3"),
+        ({"quick": "maybe"}, "quick.*maybe"),
+        ({"count": 101}, "at most 100, got 101"),
     ],
-)  # fmt: skip
+)
 def test_values_of_the_wrong_type(values, named):
     with pytest.raises(ConfigError, match=named) as caught:
         build(Outer, values)
@@ -87,17 +92,27 @@ def test_known_keys_are_dotted():
 @pytest.mark.parametrize(
     ("assignment", "wanted"),
     [
-        ("count=5", Outer(count=5)), (" count = 5 ", Outer(count=5)), ("sizes=[3, 4]", Outer(sizes=(3, 4))),
-        ("sizes=(3, 4)", Outer(sizes=(3, 4))), ("name=a=b", Outer(name="a=b")),
+        ("count=5", Outer(count=5)),
+        (" count = 5 ", Outer(count=5)),
+        ("sizes=[3, 4]", Outer(sizes=(3, 4))),
+        ("sizes=(3, 4)", Outer(sizes=(3, 4))),
+        ("name=a=b", Outer(name="a=b")),
         ("name=plain words", Outer(name="plain words")),
-        ("quick=true", Outer(quick=True)), ("quick=True", Outer(quick=True)),
+        ("quick=true", Outer(quick=True)),
+        ("quick=True", Outer(quick=True)),
         ("inner.rate=1e-3", Outer(inner=Inner(rate=1e-3))),
-        ("inner.top=4", Outer(inner=Inner(top=4))), ("inner.top=none", Outer()), ("inner.top=null", Outer()),
+        ("inner.top=4", Outer(inner=Inner(top=4))),
+        ("inner.top=none", Outer()),
+        ("inner.top=null", Outer()),
         ("inner.kind=b", Outer(inner=Inner(kind="b"))),
-        ("name=0016E5", Outer(name="0016E5")), ("name=12", Outer(name="12")), ('name="12"', Outer(name="12")),
-        ("name=[1]", Outer(name="[1]")), ("inner.bits=32", Outer(inner=Inner(bits="32"))), ("inner.bits=none", Outer()),
+        ("name=0016E5", Outer(name="0016E5")),
+        ("name=12", Outer(name="12")),
+        ('name="12"', Outer(name="12")),
+        ("name=[1]", Outer(name="[1]")),
+        ("inner.bits=32", Outer(inner=Inner(bits="32"))),
+        ("inner.bits=none", Outer()),
     ],
-)  # fmt: skip
+)
 def test_override(assignment, wanted):
     assert override(Outer(), [assignment]) == wanted
 
@@ -127,13 +142,17 @@ def test_override_keeps_the_rest_and_the_last_wins():
 @pytest.mark.parametrize(
     ("assignment", "named"),
     [
-        ("count", "'count' is not an assignment"), ("coutn=3", "did you mean 'count'"),
+        ("count", "'count' is not an assignment"),
+        ("coutn=3", "did you mean 'count'"),
         ("inner.tpo=3", r"did you mean 'inner\.top'"),
-        ("rate=3", r"did you mean 'inner\.rate'"), ("count=many", "count.*many"), ("count=", "count"),
+        ("rate=3", r"did you mean 'inner\.rate'"),
+        ("count=many", "count.*many"),
+        ("count=", "count"),
         ("=3", "unknown option"),
-        ("inner=3", "unknown option 'inner'"), ("count=101", "got 101"),
+        ("inner=3", "unknown option 'inner'"),
+        ("count=101", "got 101"),
     ],
-)  # fmt: skip
+)
 def test_bad_assignments(assignment, named):
     with pytest.raises(ConfigError, match=named):
         override(Outer(), [assignment])

@@ -33,9 +33,11 @@ from spikereel.models.svformer import SVFormerConfig
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2, "num_classes": 5}
 METADATA = Metadata(
-    name="spikevideoformer_ti", classes=("left", "right"), preprocess={"frames": 8, "mean": [0.5, 0.25]},
+    name="spikevideoformer_ti",
+    classes=("left", "right"),
+    preprocess={"frames": 8, "mean": [0.5, 0.25]},
     training={"top1": 93.5},
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -52,10 +54,14 @@ def test_models_by_name():
     bases = {"spikevideoformer_ti", *sizes, "svformer", "svformer_ti"}
     assert set(models) == bases | {f"{name}.ann" for name in bases}
     wanted = {
-        "spikevideoformer_s": 15_116_720, "spikevideoformer_m": 31_340_392, "spikevideoformer_b": 55_358_952,
-        "spikevideoformer_l": 123_754_216, "meta_spikeformer_s": 15_112_208, "meta_spikeformer_b": 55_350_248,
+        "spikevideoformer_s": 15_116_720,
+        "spikevideoformer_m": 31_340_392,
+        "spikevideoformer_b": 55_358_952,
+        "spikevideoformer_l": 123_754_216,
+        "meta_spikeformer_s": 15_112_208,
+        "meta_spikeformer_b": 55_350_248,
         "svformer": 13_801_612,
-    }  # fmt: skip
+    }
     assert {name: models[name].parameters for name in wanted} == wanted
     assert (models["spikevideoformer_s"].attention, models["spikevideoformer_s"].similarity) == ("joint", "hamming")
     assert (models["meta_spikeformer_s"].attention, models["meta_spikeformer_s"].similarity) == ("spatial", "dot")
@@ -71,8 +77,10 @@ def test_figures_of_the_papers_carry_their_protocol():
     assert set(published) == {"spikevideoformer_b", "meta_spikeformer_b", "svformer"}
     assert all(p.figure and p.protocol and p.source for row in published.values() for p in row)
     for name, figures in (
-        ("spikevideoformer_b", ["79.8"]), ("meta_spikeformer_b", ["75.5"]), ("svformer", ["84.03", "80.73", "21 mJ"]),
-    ):  # fmt: skip
+        ("spikevideoformer_b", ["79.8"]),
+        ("meta_spikeformer_b", ["75.5"]),
+        ("svformer", ["84.03", "80.73", "21 mJ"]),
+    ):
         assert [figure in p.figure for figure, p in zip(figures, published[name], strict=True)] == [True] * len(figures)
     figure = hub.Published(figure="top-1 1 %", protocol="one view", source="them")
     assert str(figure) == "top-1 1 % (one view; them)"
@@ -93,14 +101,34 @@ def test_listed_weights_are_spelled_as_they_are_loaded():
 
 
 FIELDS = {
-    "num_classes": 3, "in_channels": 2, "widths": (8, 8, 8, 16), "depths": (2, 1), "heads": 4, "mlp_ratio": 2.0,
-    "attention": "causal", "similarity": "dot", "drop_path": 0.25, "residual_gain": 0.5,
-}  # fmt: skip
+    "num_classes": 3,
+    "in_channels": 2,
+    "widths": (8, 8, 8, 16),
+    "depths": (2, 1),
+    "heads": 4,
+    "mlp_ratio": 2.0,
+    "attention": "causal",
+    "similarity": "dot",
+    "drop_path": 0.25,
+    "residual_gain": 0.5,
+}
 NEURON_FIELDS = {
-    "tau": 3.0, "threshold": 0.5, "reset": "soft", "v_reset": -0.5, "decay_input": False, "surrogate": "atan",
-    "alpha": 3.0, "detach_reset": False, "levels": 2, "ilif_decay": 0.5, "top": 3, "normalise": True,
-    "replay": True, "backend": "reference", "kind": "plif",
-}  # fmt: skip
+    "tau": 3.0,
+    "threshold": 0.5,
+    "reset": "soft",
+    "v_reset": -0.5,
+    "decay_input": False,
+    "surrogate": "atan",
+    "alpha": 3.0,
+    "detach_reset": False,
+    "levels": 2,
+    "ilif_decay": 0.5,
+    "top": 3,
+    "normalise": True,
+    "replay": True,
+    "backend": "reference",
+    "kind": "plif",
+}
 
 
 @pytest.mark.parametrize("field", [*FIELDS, *NEURON_FIELDS])
@@ -117,10 +145,20 @@ def test_any_field_can_be_given(field):
 
 
 SVFORMER_FIELDS = {
-    "num_classes": 3, "in_channels": 2, "frames": 4, "image_size": 32, "widths": (8, 8, 32, 64), "depths": (1, 2, 1, 1),
-    "head_dim": 16, "mlp_ratio": 1.0, "time_norm": False, "local_path": False, "head": "mean", "drop_path": 0.25,
+    "num_classes": 3,
+    "in_channels": 2,
+    "frames": 4,
+    "image_size": 32,
+    "widths": (8, 8, 32, 64),
+    "depths": (1, 2, 1, 1),
+    "head_dim": 16,
+    "mlp_ratio": 1.0,
+    "time_norm": False,
+    "local_path": False,
+    "head": "mean",
+    "drop_path": 0.25,
     "drop_path_over_time": True,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("field", [*SVFORMER_FIELDS, *sorted(NEURON_FIELDS.keys() - {"replay"})])
@@ -139,8 +177,12 @@ def test_any_field_of_svformer_can_be_given(field):
 
 def test_the_field_tests_leave_no_field_out():
     assert {f.name for f in dataclasses.fields(SpikeVideoFormerConfig)} == {
-        *FIELDS, "neuron", "task", "pose", "segmentation",
-    }  # fmt: skip
+        *FIELDS,
+        "neuron",
+        "task",
+        "pose",
+        "segmentation",
+    }
     assert {f.name for f in dataclasses.fields(SVFormerConfig)} == {*SVFORMER_FIELDS, "neuron"}
     assert {f.name for f in dataclasses.fields(NeuronConfig)} == set(NEURON_FIELDS)
 
@@ -159,12 +201,15 @@ def test_neuron_as_name_mapping_or_config(neuron):
         ("spikevideoformer_ti", {"num_clases": 3}, "did you mean 'num_classes'"),
         ("spikevideoformer_ti", {"treshold": 3}, "did you mean 'threshold'"),
         ("spikevideoformer_ti", {"neuron": {"taau": 3}}, r"did you mean 'neuron\.tau'"),
-        ("spikevideoformer_ti", {"neuron": "plfi"}, "plfi"), ("spikevideoformer_ti", {"attention": "global"}, "global"),
-        ("svformer_ti", {"heads": 3}, "unknown .*'heads'.*'head'"), ("svformer_ti", {"head": "max"}, "conv.*mean.*max"),
+        ("spikevideoformer_ti", {"neuron": "plfi"}, "plfi"),
+        ("spikevideoformer_ti", {"attention": "global"}, "global"),
+        ("svformer_ti", {"heads": 3}, "unknown .*'heads'.*'head'"),
+        ("svformer_ti", {"head": "max"}, "conv.*mean.*max"),
         ("svformer_ti.anm", {}, r"did you mean 'svformer_ti\.ann'"),
-        ("spikevideoformer_ti", {"num_classes": "many"}, "many"), ("spikevideoformer_ti", {"heads": 0}, "heads.*0"),
+        ("spikevideoformer_ti", {"num_classes": "many"}, "many"),
+        ("spikevideoformer_ti", {"heads": 0}, "heads.*0"),
     ],
-)  # fmt: skip
+)
 def test_unknown_names_and_fields(name, fields, named):
     with pytest.raises(ConfigError, match=named):
         create_model(name, **fields)
@@ -196,9 +241,12 @@ def test_round_trip_of_every_kind_of_configuration(tmp_path):
 
 def _broken(content):
     return {
-        "half": content[: len(content) // 2], "short": content[:6], "empty": b"", "text": b"hello, no weights\n",
+        "half": content[: len(content) // 2],
+        "short": content[:6],
+        "empty": b"",
+        "text": b"hello, no weights\n",
         "header": content[:8] + b"}" + content[9:],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("damage", _broken(b""))
@@ -212,14 +260,16 @@ def test_broken_files_are_named(saved, tmp_path, damage):
 HEADER = {"format": 1, "architecture": "spikevideoformer", "config": {}, "metadata": {}}
 FOREIGN = {
     "none": (None, "carries no Spikereel configuration"),
-    "text": ("configuration", "broken"), "list": ("[]", "broken"), "empty": ("{}", "broken"),
+    "text": ("configuration", "broken"),
+    "list": ("[]", "broken"),
+    "empty": ("{}", "broken"),
     "parts": (json.dumps({"format": 1}), "broken"),
     "format": (json.dumps({**HEADER, "format": 99}), "format 99.*upgrade"),
     "field": (json.dumps({**HEADER, "config": {"wings": 2}}), "wings"),
     "metadata": (json.dumps({**HEADER, "metadata": {"classes": 3}}), "classes"),
     "weights": (json.dumps({**HEADER, "config": SMALL}), "do not fit the configuration"),
     "family": (json.dumps({**HEADER, "architecture": "resnet"}), "'resnet' is none of spikevideoformer, svformer"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("header", FOREIGN)

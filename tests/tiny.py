@@ -70,9 +70,14 @@ def tiny_model(video: Tensor | None = None, *, seed: int = 0, **fields) -> Spike
 def tiny_svformer_config(**fields) -> SVFormerConfig:
     """One block a stage; 16 and 4 tokens a frame of 64 x 64."""
     values = {
-        "frames": 4, "image_size": 64, "widths": (8, 16, 16, 24), "depths": (1, 1, 1, 1), "head_dim": 8,
-        "num_classes": 5, **fields,
-    }  # fmt: skip
+        "frames": 4,
+        "image_size": 64,
+        "widths": (8, 16, 16, 24),
+        "depths": (1, 1, 1, 1),
+        "head_dim": 8,
+        "num_classes": 5,
+        **fields,
+    }
     return SVFormerConfig(**values)
 
 

@@ -24,8 +24,15 @@ _WHERE = {
 _MODULES = {"energy": "spikereel.energy"}
 
 __all__ = [
-    "State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model", "to_binary",
-]  # fmt: skip
+    "State",
+    "create_model",
+    "energy",
+    "list_models",
+    "load_authors_weights",
+    "load_model",
+    "save_model",
+    "to_binary",
+]
 
 if TYPE_CHECKING:
     from spikereel import energy

@@ -4,11 +4,7 @@ from importlib.util import find_spec
 
 from spikereel.errors import ConfigError
 
-EXTRAS = {
-    "train": ("pytorch_lightning", "tensorboard"),
-    "draw": ("matplotlib", "PIL"),
-    "hub": ("huggingface_hub",),
-}
+EXTRAS = {"train": ("pytorch_lightning", "tensorboard"), "draw": ("matplotlib", "PIL"), "hub": ("huggingface_hub",)}
 
 
 def missing(extra: str) -> list[str]:

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = [
-    "ARCHITECTURES", "Architecture", "Metadata", "ModelInfo", "Published", "architecture", "create_model",
-    "find_weights", "list_models", "load_model", "save_model", "weights_hash",
-]  # fmt: skip
+    "ARCHITECTURES",
+    "Architecture",
+    "Metadata",
+    "ModelInfo",
+    "Published",
+    "architecture",
+    "create_model",
+    "find_weights",
+    "list_models",
+    "load_model",
+    "save_model",
+    "weights_hash",
+]
 
 SHIPPED = Path(__file__).parent / "weights"
 SIZES = Path(__file__).parent / "sizes.json"
@@ -94,9 +104,7 @@ class ModelInfo:
 
 
 def _sizes(prefix: str, **fields: Any) -> dict[str, SpikeVideoFormerConfig]:
-    widths = {
-        "s": (64, 128, 256, 360), "m": (96, 192, 384, 480), "b": (128, 256, 512, 640), "l": (192, 384, 768, 960),
-    }  # fmt: skip
+    widths = {"s": (64, 128, 256, 360), "m": (96, 192, 384, 480), "b": (128, 256, 512, 640), "l": (192, 384, 768, 960)}
     return {f"{prefix}_{size}": SpikeVideoFormerConfig(widths=w, **fields) for size, w in widths.items()}
 
 
@@ -123,30 +131,41 @@ _SDT2_FILES = "ImageNet weights of Spike-Driven-Transformer-V2 (github.com/BICLa
 _BASES: dict[str, Architecture] = {
     "spikevideoformer_ti": Architecture(
         config=SpikeVideoFormerConfig(widths=(16, 32, 96, 160), depths=(2, 1), residual_gain=0.0),
-        source=OWN, clip=(8, 64), weights=("motion", "motion_spatial"),
+        source=OWN,
+        clip=(8, 64),
+        weights=("motion", "motion_spatial"),
     ),
     **{
         name: Architecture(
-            config=config, source=SVDF, clip=(32, 224), published=_PUBLISHED.get(name, ()),
+            config=config,
+            source=SVDF,
+            clip=(32, 224),
+            published=_PUBLISHED.get(name, ()),
             obtain="none published; start from " + _SDT2_FILES.format(f"{name} --partial"),
         )
         for name, config in _sizes("spikevideoformer").items()
     },
     **{
         name: Architecture(
-            config=config, source=SDT2, clip=(32, 224), published=_PUBLISHED.get(name, ()),
+            config=config,
+            source=SDT2,
+            clip=(32, 224),
+            published=_PUBLISHED.get(name, ()),
             obtain=_SDT2_FILES.format(name),
         )
         for name, config in _sizes("meta_spikeformer", attention="spatial", similarity="dot").items()
     },
     "svformer": Architecture(
-        config=SVFormerConfig(), source=SVF, clip=(16, 224), published=_svformer_figures(),
+        config=SVFormerConfig(),
+        source=SVF,
+        clip=(16, 224),
+        published=_svformer_figures(),
         obtain="Baidu Pan, link in github.com/yult0821/SVFormer: `spikereel import FILE --as svformer`",
     ),
     "svformer_ti": Architecture(
-        config=SVFormerConfig(frames=8, image_size=64, widths=(32, 64, 96, 128), head_dim=32), source=OWN, clip=(8, 64),
+        config=SVFormerConfig(frames=8, image_size=64, widths=(32, 64, 96, 128), head_dim=32), source=OWN, clip=(8, 64)
     ),
-}  # fmt: skip
+}
 
 
 def _twin(entry: Architecture) -> Architecture:
@@ -258,12 +277,20 @@ def _info(name: str) -> ModelInfo:
     entry, c = ARCHITECTURES[name], ARCHITECTURES[name].config
     parameters, macs = _sizes_by_name()[name]
     return ModelInfo(
-        name=name, task="classification", parameters=parameters, macs=macs, clip=_clip(name),
+        name=name,
+        task="classification",
+        parameters=parameters,
+        macs=macs,
+        clip=_clip(name),
         classes=c.num_classes,
-        attention=getattr(c, "attention", "spatial"), similarity=getattr(c, "similarity", "dot"),
-        weights=tuple(f"{name}.{tag}" for tag in entry.weights), obtain=entry.obtain, published=entry.published,
-        source=entry.source, config=c,
-    )  # fmt: skip
+        attention=getattr(c, "attention", "spatial"),
+        similarity=getattr(c, "similarity", "dot"),
+        weights=tuple(f"{name}.{tag}" for tag in entry.weights),
+        obtain=entry.obtain,
+        published=entry.published,
+        source=entry.source,
+        config=c,
+    )
 
 
 @cache

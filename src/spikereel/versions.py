@@ -14,11 +14,13 @@ def provenance() -> dict[str, Any]:
     """Versions, device and command line of this process."""
     return {
         "versions": {
-            "spikereel": __version__, "python": platform.python_version(), **_versions("torch", "numpy", "av"),
+            "spikereel": __version__,
+            "python": platform.python_version(),
+            **_versions("torch", "numpy", "av"),
         },
         "hardware": hardware(),
         "command": " ".join(["spikereel", *sys.argv[1:]]),
-    }  # fmt: skip
+    }
 
 
 def hardware() -> str:

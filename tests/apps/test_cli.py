@@ -221,9 +221,16 @@ def test_energy_of_weights(weights, capsys):
 
 def test_train_writes_weights(tmp_path, capsys):
     options = [
-        "optim.epochs=1", "optim.batch=4", "data.train_length=8", "data.test_length=8", "data.frames=2",
-        "model.widths=[8,16,16,24]", "model.depths=[1,1]", "run.progress=false", f"run.out={tmp_path}",
-    ]  # fmt: skip
+        "optim.epochs=1",
+        "optim.batch=4",
+        "data.train_length=8",
+        "data.test_length=8",
+        "data.frames=2",
+        "model.widths=[8,16,16,24]",
+        "model.depths=[1,1]",
+        "run.progress=false",
+        f"run.out={tmp_path}",
+    ]
     assert main(["train", "motion", *options]) == 0
     out, err = capsys.readouterr()
     assert "best.safetensors" in "".join(out.split())
@@ -235,10 +242,19 @@ def test_train_names_the_files_it_left_out(tmp_path, capsys):
     root = video_folder(tmp_path / "videos")
     bad = cut_short(root / KINDS[1] / "2.mp4")
     options = [
-        "optim.epochs=1", "optim.batch=2", f"data.root={root}", "data.on_error=skip", "data.frames=2", "data.size=32",
-        "data.workers=0", "model.widths=[8,16,16,24]", "model.depths=[1,1]", "run.progress=false",
-        "run.silent_epochs=0", f"run.out={tmp_path}",
-    ]  # fmt: skip
+        "optim.epochs=1",
+        "optim.batch=2",
+        f"data.root={root}",
+        "data.on_error=skip",
+        "data.frames=2",
+        "data.size=32",
+        "data.workers=0",
+        "model.widths=[8,16,16,24]",
+        "model.depths=[1,1]",
+        "run.progress=false",
+        "run.silent_epochs=0",
+        f"run.out={tmp_path}",
+    ]
     assert main(["train", "video_folder", *options]) == 0
     assert "".join(f"skipped {bad}: ".split()) in "".join(capsys.readouterr().out.split())
 

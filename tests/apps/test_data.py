@@ -48,9 +48,15 @@ def test_inspect_a_recording(tmp_path, capsys):
     found = json.loads(out.read_text())
     assert list(found) == RECORDING_KEYS
     assert found == {
-        "events": 50, "on": 10, "off": 40, "t_first_us": 0, "t_last_us": 49_000, "width": 34, "height": 30,
+        "events": 50,
+        "on": 10,
+        "off": 40,
+        "t_first_us": 0,
+        "t_last_us": 49_000,
+        "width": 34,
+        "height": 30,
         "format": "NPZ",
-    }  # fmt: skip
+    }
     assert "NPZ" in capsys.readouterr().out
 
 

@@ -61,9 +61,12 @@ def test_there_and_back(tmp_path):
     rng = np.random.default_rng(0)
     parents = (-1, 0, 1, 1, 0)
     motion = Motion(
-        names=tuple("abcde"), parents=parents, offsets=rng.normal(size=(3, 5, 3)), seconds=1 / 30,
+        names=tuple("abcde"),
+        parents=parents,
+        offsets=rng.normal(size=(3, 5, 3)),
+        seconds=1 / 30,
         rotations=Rotation.random(15, random_state=0).as_matrix().reshape(3, 5, 3, 3),
-    )  # fmt: skip
+    )
     write_bvh(tmp_path / "a.bvh", motion)
     again = read_bvh(tmp_path / "a.bvh")
     assert (again.names, again.parents) == (motion.names, parents)
@@ -73,9 +76,16 @@ def test_there_and_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("HIERARCHY", "HIERARCH"), ("Zrotation Yrotation", "Zrotation Wrotation"), ("Frames: 2", "Frames: 3"),
-     ("40\n", "nan\n"), ("40\n", ""), ("MOTION", "}"), ("Frame Time: 0.025", "")],
-)  # fmt: skip
+    [
+        ("HIERARCHY", "HIERARCH"),
+        ("Zrotation Yrotation", "Zrotation Wrotation"),
+        ("Frames: 2", "Frames: 3"),
+        ("40\n", "nan\n"),
+        ("40\n", ""),
+        ("MOTION", "}"),
+        ("Frame Time: 0.025", ""),
+    ],
+)
 def test_broken_files_are_named(tmp_path, old, new):
     (tmp_path / "a.bvh").write_text(TEXT.replace(old, new))
     with pytest.raises(DataError, match=r"a\.bvh"):

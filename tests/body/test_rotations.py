@@ -15,7 +15,7 @@ from spikereel.body.rotations import (
     matrix_from_6d,
     matrix_from_axis_angle,
     sixd_from_matrix,
-)  # fmt: skip
+)
 from spikereel.body.skeletons import KINECT20, SKELETONS, SMPL24, Skeleton
 from spikereel.errors import ConfigError, DataError
 
@@ -56,8 +56,9 @@ def test_geodesic_is_the_angle():
 
 def test_a_chain_by_hand():
     quarter = matrix_from_axis_angle(torch.tensor([0.0, 0.0, torch.pi / 2]))
-    turned, placed = forward_kinematics(quarter.expand(3, 3, 3), torch.tensor([[1.0, 2, 3], [1, 0, 0], [1, 0, 0]]),
-                                        (-1, 0, 1))  # fmt: skip
+    turned, placed = forward_kinematics(
+        quarter.expand(3, 3, 3), torch.tensor([[1.0, 2, 3], [1, 0, 0], [1, 0, 0]]), (-1, 0, 1)
+    )
     torch.testing.assert_close(placed, torch.tensor([[1.0, 2, 3], [1, 3, 3], [0, 3, 3]]))
     torch.testing.assert_close(turned[2], quarter @ quarter @ quarter)
     back = forward_kinematics(quarter.expand(3, 3, 3), torch.tensor([[1.0, 0, 0], [1, 0, 0], [1, 2, 3]]), (1, 2, -1))
@@ -92,8 +93,9 @@ def test_skeletons_name_what_does_not_fit():
 
 def test_camera_by_hand_and_back():
     camera = Camera(fx=285.63, fy=-285.63, cx=160.0, cy=120.0)
-    torch.testing.assert_close(camera.project(torch.tensor([0.5, 0.25, 2.0])), torch.tensor([231.4075, 84.2963]),
-                               atol=1e-2, rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        camera.project(torch.tensor([0.5, 0.25, 2.0])), torch.tensor([231.4075, 84.2963]), atol=1e-2, rtol=0
+    )
     generator = torch.Generator().manual_seed(0)
     joints = 0.3 * torch.randn(6, 20, 3, generator=generator, dtype=torch.float64)
     where = torch.randn(6, 3, generator=generator, dtype=torch.float64) + torch.tensor([0.0, 0.0, 4.0])

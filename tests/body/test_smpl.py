@@ -98,10 +98,13 @@ def write_pickle(path, content, protocol=2):
 def test_the_published_form_is_read(tmp_path, protocol):
     a = arrays()
     published = a | {
-        "shapedirs": Ch(a["shapedirs"]), "J_regressor": scipy.sparse.csc_matrix(a["J_regressor"]),
+        "shapedirs": Ch(a["shapedirs"]),
+        "J_regressor": scipy.sparse.csc_matrix(a["J_regressor"]),
         "v_template": Select(Ch(a["v_template"].ravel()[::-1].copy()), np.arange(3 * V)[::-1].copy(), (V, 3)),
-        "weights": scipy.sparse.csr_matrix(a["weights"]), "bs_type": "lrotmin", "pose_training_info": {"gender": "m"},
-    }  # fmt: skip
+        "weights": scipy.sparse.csr_matrix(a["weights"]),
+        "bs_type": "lrotmin",
+        "pose_training_info": {"gender": "m"},
+    }
     np.savez(tmp_path / "body.npz", **a)
     one = load_smpl(write_pickle(tmp_path / "body.pkl", published, protocol))
     two = load_smpl(tmp_path / "body.npz")
@@ -140,8 +143,11 @@ def test_broken_files_are_named(tmp_path):
     a = arrays()
     whole = write_pickle(tmp_path / "body.pkl", a).read_bytes()
     broken = {
-        "cut.pkl": whole[: len(whole) // 2], "empty.pkl": b"", "list.pkl": pickle.dumps([1, 2]), "text.npz": b"no",
-    }  # fmt: skip
+        "cut.pkl": whole[: len(whole) // 2],
+        "empty.pkl": b"",
+        "list.pkl": pickle.dumps([1, 2]),
+        "text.npz": b"no",
+    }
     for name, content in broken.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):

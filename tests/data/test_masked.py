@@ -58,12 +58,18 @@ GEOMETRY = {
     **{
         f"{name} {argument}": lambda clip, name=name, argument=argument: clip.augment([(name, argument)])
         for name, argument in [
-            ("Rotate", 17.0), ("Rotate", -30.0), ("ShearX", 0.2), ("ShearX", -0.3), ("ShearY", 0.15),
-            ("TranslateXRel", 0.1), ("TranslateXRel", -0.2), ("TranslateYRel", 0.15),
+            ("Rotate", 17.0),
+            ("Rotate", -30.0),
+            ("ShearX", 0.2),
+            ("ShearX", -0.3),
+            ("ShearY", 0.15),
+            ("TranslateXRel", 0.1),
+            ("TranslateXRel", -0.2),
+            ("TranslateYRel", 0.15),
         ]
     },
     "two moves": lambda clip: clip.augment([("Rotate", 12.0), ("Invert", 0.0), ("Invert", 0.0), ("ShearX", -0.1)]),
-}  # fmt: skip
+}
 
 
 def test_every_move_is_here():

@@ -10,8 +10,13 @@ from spikereel.body.skeletons import KINECT20, SMPL24
 from spikereel.data.pose import Warp, Warping, channels, check_points, target_of, window, windows
 from spikereel.errors import ConfigError, DataError
 
-WARPS = [Warp(angle=0.4), Warp(scale=0.8), Warp(right=0.1, down=-0.05), Warp(flip=True),
-         Warp(angle=-0.3, scale=1.1, right=0.05, down=0.08, flip=True)]  # fmt: skip
+WARPS = [
+    Warp(angle=0.4),
+    Warp(scale=0.8),
+    Warp(right=0.1, down=-0.05),
+    Warp(flip=True),
+    Warp(angle=-0.3, scale=1.1, right=0.05, down=0.08, flip=True),
+]
 
 
 def dots(points, size=96):

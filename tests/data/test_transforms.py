@@ -307,9 +307,12 @@ def test_mixing_refuses(options):
 def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
     clip = torch.randint(256, (5, *form, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     for transform in (
-        TrainTransform(size=24, flip=True), TrainTransform(size=24, whole=True), EvalTransform(size=24),
-        EvalTransform(size=24, crops=3), EvalTransform(size=24, whole=True),
-    ):  # fmt: skip
+        TrainTransform(size=24, flip=True),
+        TrainTransform(size=24, whole=True),
+        EvalTransform(size=24),
+        EvalTransform(size=24, crops=3),
+        EvalTransform(size=24, whole=True),
+    ):
         whole = transform(clip, torch.Generator().manual_seed(seed))
         each = transform.by_frame(torch.Generator().manual_seed(seed))
         assert torch.equal(transform.finish(torch.cat([each(frame[None]) for frame in clip])), whole)

@@ -12,9 +12,17 @@ from spikereel.errors import ConfigError
 
 STEM = layer("stem", 1e3, (1.0, 1.0), operand="real", analog=True, levels=0, inner_macs=900.0)
 CONV = layer(
-    "conv", 4e3, (0.1, 0.3), inner_macs=3600.0, synops=(150.0, 450.0), inputs=40.0, weights=100, neurons=20.0,
-    membranes=20.0, spike_bits=20.0,
-)  # fmt: skip
+    "conv",
+    4e3,
+    (0.1, 0.3),
+    inner_macs=3600.0,
+    synops=(150.0, 450.0),
+    inputs=40.0,
+    weights=100,
+    neurons=20.0,
+    membranes=20.0,
+    spike_bits=20.0,
+)
 TAIL = layer("tail", 2e3, (0.1, 0.3), operand="real", levels=0, merged=True, folded_macs=0.0, fused_macs=0.0)
 
 

@@ -22,8 +22,9 @@ def looped(layer: nn.Conv2d, x: torch.Tensor) -> tuple[int, int]:
     """(spikes met, taps inside the picture) of x [N, C, H, W] under zero padding, tap by tap."""
     n, _, h, w = x.shape
     (kh, kw), (sh, sw), (dh, dw), (ph, pw) = layer.kernel_size, layer.stride, layer.dilation, layer.padding
-    out_h, out_w = ((s + 2 * p - d * (k - 1) - 1) // t + 1 for s, p, d, k, t in
-                    ((h, ph, dh, kh, sh), (w, pw, dw, kw, sw)))  # fmt: skip
+    out_h, out_w = (
+        (s + 2 * p - d * (k - 1) - 1) // t + 1 for s, p, d, k, t in ((h, ph, dh, kh, sh), (w, pw, dw, kw, sw))
+    )
     each_in, each_out = layer.in_channels // layer.groups, layer.out_channels // layer.groups
     met = taps = 0
     for i, o, y, z, c, a, b in product(*map(range, (n, layer.out_channels, out_h, out_w, each_in, kh, kw))):
@@ -58,8 +59,14 @@ def test_convolution_is_what_a_loop_counts(case):
     assert inner_macs(layer, tuple(x.shape[2:])) * len(x) == taps
 
 
-@given(st.integers(4, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3), st.integers(1, 2),
-       st.sampled_from(PADDINGS))  # fmt: skip
+@given(
+    st.integers(4, 9),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.integers(1, 2),
+    st.sampled_from(PADDINGS),
+)
 @settings(max_examples=60)
 def test_every_padding_is_a_layer_of_ones(length, kernel, stride, padding, dilation, mode):
     if length + 2 * padding < dilation * (kernel - 1) + 1:

@@ -265,9 +265,11 @@ def test_svformer_counts_every_operation_and_sees_its_real_operands():
     with firing_rates(model) as rates:
         model(video)
     for layer, neuron in (
-        ("dwconv_bf_head", "lif_bf_head"), ("blocks3.0.attn.qkv", "blocks3.0.attn.in_lif"),
-        ("blocks1.0.conv2", "blocks1.0.act1"), ("lpPWConv", "lplif"),
-    ):  # fmt: skip
+        ("dwconv_bf_head", "lif_bf_head"),
+        ("blocks3.0.attn.qkv", "blocks3.0.attn.in_lif"),
+        ("blocks1.0.conv2", "blocks1.0.act1"),
+        ("lpPWConv", "lplif"),
+    ):
         assert seen[layer].rate == pytest.approx(rates[neuron].tolist()), layer
 
 

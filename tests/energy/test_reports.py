@@ -23,17 +23,30 @@ VOID = {"meta", "path", "rect", "circle"}
 def passport(layers: int = 3, steps: int = 2) -> Passport:
     rates = [tuple(0.01 + 0.3 * ((i * 7 + t) % 10) / 10 for t in range(steps)) for i in range(layers)]
     return Passport(
-        clip=(steps, 3, 32, 32), clips=4, views=3, notes=("a <note> & more",),
+        clip=(steps, 3, 32, 32),
+        clips=4,
+        views=3,
+        notes=("a <note> & more",),
         layers=(
             layer("stem_1.a|b", 1e9, (1.0,) * steps, operand="real", analog=True, levels=0),
             *(
-                layer(f"block{i // 9}.{i % 9}.conv", 2e8, r, synops=tuple(1e8 * x for x in r), weights=900,
-                      inputs=1e4, neurons=1e4, membranes=1e4, spike_bits=1e4)
+                layer(
+                    f"block{i // 9}.{i % 9}.conv",
+                    2e8,
+                    r,
+                    synops=tuple(1e8 * x for x in r),
+                    weights=900,
+                    inputs=1e4,
+                    neurons=1e4,
+                    membranes=1e4,
+                    spike_bits=1e4,
+                )
                 for i, r in enumerate(rates)
             ),
         ),
-        firing={f"block{i // 9}.{i % 9}.lif": r for i, r in enumerate(rates)}, origin=Origin(weights="ab" * 32),
-    )  # fmt: skip
+        firing={f"block{i // 9}.{i % 9}.lif": r for i, r in enumerate(rates)},
+        origin=Origin(weights="ab" * 32),
+    )
 
 
 class Page(HTMLParser):
@@ -113,8 +126,13 @@ def test_several_models_have_a_column_for_their_names():
 
 def test_numbers_read_well():
     assert [number(x) for x in (0, 1234567.0, 12.3456, 0.0012345, 1.2e-5, 3e9)] == [
-        "0", "1235000", "12.35", "0.001234", "1.2e-05", "3e+09",
-    ]  # fmt: skip
+        "0",
+        "1235000",
+        "12.35",
+        "0.001234",
+        "1.2e-05",
+        "3e+09",
+    ]
 
 
 def test_passports_come_back_from_files(tmp_path):

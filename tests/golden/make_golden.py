@@ -30,9 +30,12 @@ SPIKES = (
     "lif",
 )
 SVFORMER_SPIKES = (
-    "blocks1.0.mlp.act2", "lplif", *tuple(f"blocks3.0.attn.{part}_lif" for part in ("in", "q", "k", "v", "proj")),
-    "blocks4.0.mlp.act1", "lif_bf_head",
-)  # fmt: skip
+    "blocks1.0.mlp.act2",
+    "lplif",
+    *tuple(f"blocks3.0.attn.{part}_lif" for part in ("in", "q", "k", "v", "proj")),
+    "blocks4.0.mlp.act1",
+    "lif_bf_head",
+)
 EVERY = 8
 """Only every eighth row and column of the gradient is kept."""
 
@@ -66,9 +69,10 @@ def compute_step(model: VideoModel, video: Tensor) -> dict[str, Tensor]:
     (logits.square() * torch.arange(1.0, 6.0, dtype=logits.dtype)).sum().backward()
     statistics = [x.sum() for name, x in model.named_buffers() if "running" in name]
     return {
-        "trained.logits": logits.detach(), "trained.statistics": torch.stack(statistics),
+        "trained.logits": logits.detach(),
+        "trained.statistics": torch.stack(statistics),
         "trained.gradients": torch.stack([p.grad.norm() for p in model.parameters()]),
-    }  # fmt: skip
+    }
 
 
 def build(case: tuple[str, str], tensors: dict[str, Tensor]) -> SpikeVideoFormer:
@@ -131,9 +135,10 @@ def make_svformer() -> dict[str, Tensor]:
     video = (255 * clip(3, 3, 64, seed=11)).to(torch.uint8)
     model = tiny_svformer(video.double() / 255, frames=3)
     tensors = {
-        "video": video, "weights": _packed(_weights(model), torch.float16),
+        "video": video,
+        "weights": _packed(_weights(model), torch.float16),
         "norms": _packed(_norms(model), torch.float32),
-    }  # fmt: skip
+    }
     model = build_svformer(tensors)
     results = compute(model, video.double() / 255, SVFORMER_SPIKES) | compute_step(model, video.double() / 255)
     return tensors | results

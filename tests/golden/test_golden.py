@@ -15,7 +15,7 @@ from make_golden import (
     make,
     make_svformer,
     prefix,
-)  # fmt: skip
+)
 from safetensors.torch import load_file
 from tiny import assert_at_work
 

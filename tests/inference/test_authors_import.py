@@ -81,10 +81,15 @@ def test_shapes_complete_the_named_model(tmp_path, capsys):
         name="svformer_ti",
         preprocess=loaded.metadata.preprocess,
         training={
-            "origin": "run.pyth", "sha256": digest, "imported_as": "svformer_ti", "matched": entries, "missing": 0,
-            "unexpected": 0, "misshapen": 0,
+            "origin": "run.pyth",
+            "sha256": digest,
+            "imported_as": "svformer_ti",
+            "matched": entries,
+            "missing": 0,
+            "unexpected": 0,
+            "misshapen": 0,
         },
-    )  # fmt: skip
+    )
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["matched"] == sorted(model.state_dict())
     assert (report["missing"], report["unexpected"], report["misshapen"]) == ([], [], [])
@@ -136,8 +141,12 @@ def test_an_image_start_is_partial_and_asks_for_calibration(tmp_path, capsys):
     missing = own.keys() - given.keys()
     assert all(torch.equal(own[k], given[k]) for k in given)
     assert {k.rsplit("attn_bn.", 1)[1] for k in missing} == {
-        "weight", "bias", "running_mean", "running_var", "num_batches_tracked",
-    }  # fmt: skip
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
     fresh = create_model("spikevideoformer_ti", num_classes=6).state_dict()
     assert all(torch.equal(own[k], fresh[k]) for k in missing)
     assert set(json.loads((tmp_path / "r.json").read_text())["missing"]) == missing
@@ -205,7 +214,7 @@ BAD = {
     "frames.pth": (lambda path: checkpoint(path, small()), {"frames": 6}, "shape: blocks1.0.mlp.norm1.bias [64]"),
     "classes.pth": (lambda path: checkpoint(path, small()), {"num_classes": 9}, "head.weight [3, 64] (model: [9, 64])"),
     "foreign.pth": (lambda path: torch.save({"a": torch.zeros(1)}, path), {}, "has no entry in common"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -47,9 +47,13 @@ def action(tmp_path):
 def model_of(spec: DataSpec):
     torch.manual_seed(0)
     model = create_model(
-        "spikevideoformer_ti", num_classes=10, in_channels=channels_of(spec), widths=(8, 16, 32, 32), depths=(1, 1),
+        "spikevideoformer_ti",
+        num_classes=10,
+        in_channels=channels_of(spec),
+        widths=(8, 16, 32, 32),
+        depths=(1, 1),
         heads=4,
-    )  # fmt: skip
+    )
     model.metadata = Metadata(name="tiny", preprocess=asdict(spec))
     return model.eval()
 

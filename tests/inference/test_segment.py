@@ -125,8 +125,24 @@ def test_offsets_keep_their_time(video, tmp_path):
 @pytest.mark.parametrize("options", [[], ["--window", "32,32", "--overlap", "0.25", "--size", "36"]])
 def test_predict_writes_everything(video, weights, tmp_path, options, capsys):
     out = tmp_path / "out"
-    assert main(["predict", "--task", "segmentation", str(video), "--model", str(weights), "--out", str(out),
-                 "--json", str(tmp_path / "all.json"), *options]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "predict",
+                "--task",
+                "segmentation",
+                str(video),
+                "--model",
+                str(weights),
+                "--out",
+                str(out),
+                "--json",
+                str(tmp_path / "all.json"),
+                *options,
+            ]
+        )
+        == 0
+    )
     assert sorted(p.name for p in out.iterdir()) == ["street.json", "street.mp4", "street.png", "street_masks"]
     info = probe(out / "street.mp4")
     assert (info.frames, info.fps, info.height, info.width) == (CHUNK + 3, 10, 40, 56)

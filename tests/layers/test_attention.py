@@ -94,9 +94,12 @@ def test_groupings_pair_by_pair(groupings, similarity):
 
 def test_schemes_are_those_of_the_spec():
     assert SCHEMES == {
-        "spatial": (("frame",),), "joint": (("clip",),), "hierarchical": (("frame",), ("pixel",)),
-        "factorised": (("frame", "pixel"),), "causal": (("past",),),
-    }  # fmt: skip
+        "spatial": (("frame",),),
+        "joint": (("clip",),),
+        "hierarchical": (("frame",), ("pixel",)),
+        "factorised": (("frame", "pixel"),),
+        "causal": (("past",),),
+    }
     assert set(STREAMING) == {"spatial", "causal"}
     assert set(TOKENS) == set(SEES)
 

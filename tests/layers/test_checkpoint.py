@@ -11,10 +11,11 @@ from spikereel.layers.checkpoint import checkpointed
 from spikereel.layers.state import State
 
 MODELS = {
-    "svformer": tiny_svformer, "spikevideoformer": tiny_model,
+    "svformer": tiny_svformer,
+    "spikevideoformer": tiny_model,
     "svformer-shared-mean": lambda **fields: tiny_svformer(time_norm=False, head="mean", **fields),
     "spikevideoformer-causal": lambda **fields: tiny_model(attention="causal", **fields),
-}  # fmt: skip
+}
 BLOCKS = {"svformer": 8, "spikevideoformer": 10}
 
 

@@ -14,9 +14,15 @@ from spikereel.ops.lif import ilif, lif, plif
 
 X = 2 * torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
 CHANGES = {
-    "tau": 3.0, "threshold": 0.7, "reset": "soft", "v_reset": -0.5, "decay_input": False, "surrogate": "atan",
-    "alpha": 1.5, "detach_reset": False,
-}  # fmt: skip
+    "tau": 3.0,
+    "threshold": 0.7,
+    "reset": "soft",
+    "v_reset": -0.5,
+    "decay_input": False,
+    "surrogate": "atan",
+    "alpha": 1.5,
+    "detach_reset": False,
+}
 
 
 def _gradient(run):

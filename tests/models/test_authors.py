@@ -115,7 +115,7 @@ def _with_other_head(w):
         (_with_other_head, r"2 wrong in shape: head\.bias \[7\] \(model: \[5\]\), head\.weight \[7, 24\]"),
         (lambda w: {**_without(w), "extra": torch.zeros(1)}, r"10 missing.*; 1 unexpected: extra"),
     ],
-)  # fmt: skip
+)
 def test_keys_that_do_not_fit_are_named_and_change_nothing(model, weights, tmp_path, change, named):
     before = {name: x.clone() for name, x in model.state_dict().items()}
     torch.save(change(weights), tmp_path / "weights.pth")

@@ -136,8 +136,7 @@ def test_the_same_gradients(head):
 
 
 @pytest.mark.parametrize(
-    ("head", "neuron"),
-    [*((head, {}) for head in TASKS), ("classification", {"top": 3, "normalise": True})],
+    ("head", "neuron"), [*((head, {}) for head in TASKS), ("classification", {"top": 3, "normalise": True})]
 )
 def test_energy_counted_both_ways(head, neuron):
     model = integer_model(head, neuron)

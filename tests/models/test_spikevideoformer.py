@@ -60,11 +60,16 @@ def test_state_dict_is_the_published_one(attention, similarity):
     model = _on_meta(widths=(128, 256, 512, 640), attention=attention, similarity=similarity)
     lines = sorted(f"{name} {list(x.shape)}" for name, x in model.state_dict().items())
     spelled = {
-        "downsample1_1.encode_conv.weight [64, 3, 7, 7]", "ConvBlock1_1.0.Conv.dwconv.weight [128, 1, 7, 7]",
-        "ConvBlock2_2.0.conv1.weight [1024, 256, 3, 3]", "block3.5.attn.q_conv.0.body.1.bn.running_var [512]",
-        "block3.0.attn.proj_conv.0.body.2.0.weight [512, 1, 3, 3]", "block4.1.attn.v_conv.1.num_batches_tracked []",
-        "block4.1.mlp.fc1_conv.weight [2560, 640, 1]", "downsample4.encode_conv.bias [640]", "head.weight [1000, 640]",
-    }  # fmt: skip
+        "downsample1_1.encode_conv.weight [64, 3, 7, 7]",
+        "ConvBlock1_1.0.Conv.dwconv.weight [128, 1, 7, 7]",
+        "ConvBlock2_2.0.conv1.weight [1024, 256, 3, 3]",
+        "block3.5.attn.q_conv.0.body.1.bn.running_var [512]",
+        "block3.0.attn.proj_conv.0.body.2.0.weight [512, 1, 3, 3]",
+        "block4.1.attn.v_conv.1.num_batches_tracked []",
+        "block4.1.mlp.fc1_conv.weight [2560, 640, 1]",
+        "downsample4.encode_conv.bias [640]",
+        "head.weight [1000, 640]",
+    }
     assert spelled <= set(lines)
     assert ("block3.0.attn.attn_bn.weight [512]" in lines) == (similarity == "hamming")
     assert (len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()) == KEYS[attention, similarity]
@@ -166,9 +171,10 @@ def _first_feature_change(attention, changed_frame):
     return (before - after).abs().flatten(1).max(1).values
 
 
-@pytest.mark.parametrize(("attention", "looks_ahead"), [
-    ("joint", True), ("hierarchical", True), ("factorised", True), ("spatial", False), ("causal", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("attention", "looks_ahead"),
+    [("joint", True), ("hierarchical", True), ("factorised", True), ("spatial", False), ("causal", False)],
+)
 def test_whether_the_last_frame_changes_the_first_feature(attention, looks_ahead):
     change = _first_feature_change(attention, -1)
     assert bool(change[0] > 1e-6) == looks_ahead
@@ -275,13 +281,15 @@ def test_evaluation_and_rates_leave_the_model_as_it_was():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda x: x[:, :, :2], r"C=3.*\[4, 2, 2, 64, 64\]"), (lambda x: x[0], r"\[2, 3, 64, 64\]"),
-        (lambda x: x[:0], r"at least one frame.*\[0, 2, 3, 64, 64\]"), (lambda x: x[:, :0], r"\[4, 0, 3"),
+        (lambda x: x[:, :, :2], r"C=3.*\[4, 2, 2, 64, 64\]"),
+        (lambda x: x[0], r"\[2, 3, 64, 64\]"),
+        (lambda x: x[:0], r"at least one frame.*\[0, 2, 3, 64, 64\]"),
+        (lambda x: x[:, :0], r"\[4, 0, 3"),
         (lambda x: (x * 255).to(torch.uint8), r"uint8.*255"),
         (lambda x: x.index_fill(0, torch.tensor(1), torch.nan), "NaN"),
         (lambda x: x.index_fill(0, torch.tensor(1), torch.inf), "infinite"),
     ],
-)  # fmt: skip
+)
 def test_videos_that_are_refused(as_user, change, named):
     with pytest.raises(DataError, match=named):
         tiny_model()(change(clip()))
@@ -304,12 +312,17 @@ def test_state_of_another_batch_or_resolution(as_user, change):
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"attention": "global"}, "'global'"), ({"widths": (7, 8, 8, 8)}, "7, 8, 8, 8"),
+        ({"attention": "global"}, "'global'"),
+        ({"widths": (7, 8, 8, 8)}, "7, 8, 8, 8"),
         ({"widths": (8, 8, 8)}, "8, 8, 8"),
-        ({"depths": (0, 1)}, "0, 1"), ({"num_classes": 0}, "num_classes.*0"), ({"in_channels": -1}, "in_channels.*-1"),
-        ({"heads": 0}, "heads.*0"), ({"mlp_ratio": 0.0}, "mlp_ratio.*0"), ({"drop_path": 1.0}, "drop_path.*1"),
+        ({"depths": (0, 1)}, "0, 1"),
+        ({"num_classes": 0}, "num_classes.*0"),
+        ({"in_channels": -1}, "in_channels.*-1"),
+        ({"heads": 0}, "heads.*0"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio.*0"),
+        ({"drop_path": 1.0}, "drop_path.*1"),
     ],
-)  # fmt: skip
+)
 def test_impossible_constants(as_user, fields, named):
     with pytest.raises(ConfigError, match=named):
         tiny_config(**fields)
@@ -324,9 +337,14 @@ def test_impossible_similarity_and_heads(as_user):
 @pytest.mark.parametrize(("attention", "similarity"), [("joint", "hamming"), ("spatial", "dot"), ("causal", "hamming")])
 def test_whole_model_in_bfloat16(attention, similarity):
     model = spikereel.create_model(
-        "spikevideoformer_ti", num_classes=3, widths=(8, 16, 16, 24), depths=(1, 1), heads=4, attention=attention,
+        "spikevideoformer_ti",
+        num_classes=3,
+        widths=(8, 16, 16, 24),
+        depths=(1, 1),
+        heads=4,
+        attention=attention,
         similarity=similarity,
-    )  # fmt: skip
+    )
     logits, _ = model.bfloat16().eval()(torch.rand(2, 1, 3, 32, 32, dtype=torch.bfloat16))
     assert logits.shape == (1, 3)
     assert torch.isfinite(logits).all()

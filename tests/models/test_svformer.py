@@ -54,10 +54,18 @@ def _assert_close(one, two):
         torch.testing.assert_close(two[name], x, rtol=0, atol=1e-12, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.parametrize("fields", [
-    {}, {"time_norm": False}, {"head": "mean"}, {"local_path": False}, {"neuron": IF},
-    {"head": "mean", "time_norm": False, "local_path": False},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"time_norm": False},
+        {"head": "mean"},
+        {"local_path": False},
+        {"neuron": IF},
+        {"head": "mean", "time_norm": False, "local_path": False},
+    ],
+    ids=str,
+)
 def test_stream_is_the_clip(fields):
     video = clip(6, seed=5)
     model = tiny_svformer(video, frames=6, **fields)
@@ -157,10 +165,20 @@ def test_order_of_the_batch_does_not_matter():
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("fields", [
-    {}, {"local_path": False}, {"neuron": IF}, {"neuron": SIGMOID}, {"head": "mean"}, {"time_norm": False},
-    {"head": "mean", "local_path": False, "time_norm": False}, {"depths": (2, 1, 3, 1)},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"local_path": False},
+        {"neuron": IF},
+        {"neuron": SIGMOID},
+        {"head": "mean"},
+        {"time_norm": False},
+        {"head": "mean", "local_path": False, "time_norm": False},
+        {"depths": (2, 1, 3, 1)},
+    ],
+    ids=str,
+)
 def test_every_parameter_gets_a_gradient(fields):
     model, video = tiny_svformer(**fields), clip()
     assert_at_work(model, video)
@@ -251,16 +269,18 @@ def test_evaluation_and_rates_leave_the_model_as_it_was():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda x: x[:, :, :2], r"C=3.*\[4, 2, 2, 64, 64\]"), (lambda x: x[0], r"\[2, 3, 64, 64\]"),
+        (lambda x: x[:, :, :2], r"C=3.*\[4, 2, 2, 64, 64\]"),
+        (lambda x: x[0], r"\[2, 3, 64, 64\]"),
         (lambda x: x[:0], r"at least one frame.*\[0, 2, 3, 64, 64\]"),
         (lambda x: (x * 255).to(torch.uint8), r"uint8.*255"),
         (lambda x: x.index_fill(0, torch.tensor(1), torch.nan), "NaN"),
         (lambda x: x.index_fill(0, torch.tensor(1), torch.inf), "infinite"),
-        (lambda x: x[:3], r"T=4 frames, got 3; sample 4"), (lambda x: torch.cat([x, x]), "T=4 frames, got 8"),
+        (lambda x: x[:3], r"T=4 frames, got 3; sample 4"),
+        (lambda x: torch.cat([x, x]), "T=4 frames, got 8"),
         (lambda x: x[..., :32, :32], r"64 x 64 pixels, got 32 x 32.*image_size=32"),
         (lambda x: x[..., :32], "64 x 64 pixels, got 64 x 32"),
     ],
-)  # fmt: skip
+)
 def test_videos_that_are_refused(as_user, change, named):
     model = tiny_svformer()
     for state in (None, State()) if "T=4" not in named else (None,):
@@ -306,14 +326,20 @@ def test_state_of_another_batch_or_resolution(as_user, change):
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"image_size": 100}, "multiple of 32, got 100"), ({"frames": 0}, "frames.*0"),
-        ({"head": "max"}, "'max'.*conv"), ({"head_dim": 7}, "width 16.*heads of 7"), ({"head_dim": 0}, "head_dim.*0"),
-        ({"widths": (8, 8, 8)}, "8, 8, 8"), ({"widths": (8, 0, 8, 8)}, "8, 0, 8, 8"),
-        ({"depths": (1, 1, 0, 1)}, "1, 1, 0"), ({"num_classes": 0}, "num_classes.*0"),
-        ({"in_channels": -1}, "in_channels.*-1"), ({"drop_path": 1.0}, r"drop_path.*1\.0"),
+        ({"image_size": 100}, "multiple of 32, got 100"),
+        ({"frames": 0}, "frames.*0"),
+        ({"head": "max"}, "'max'.*conv"),
+        ({"head_dim": 7}, "width 16.*heads of 7"),
+        ({"head_dim": 0}, "head_dim.*0"),
+        ({"widths": (8, 8, 8)}, "8, 8, 8"),
+        ({"widths": (8, 0, 8, 8)}, "8, 0, 8, 8"),
+        ({"depths": (1, 1, 0, 1)}, "1, 1, 0"),
+        ({"num_classes": 0}, "num_classes.*0"),
+        ({"in_channels": -1}, "in_channels.*-1"),
+        ({"drop_path": 1.0}, r"drop_path.*1\.0"),
         ({"mlp_ratio": 0.0}, r"mlp_ratio.*0\.0"),
     ],
-)  # fmt: skip
+)
 def test_impossible_constants(as_user, fields, named):
     with pytest.raises(ConfigError, match=named):
         tiny_svformer_config(**fields)

@@ -30,23 +30,41 @@ def _count(module):
 # with norms shared over time: 16 times fewer affine numbers in all but the norm of the head, 481,280 - 2,048 of them
 SHARED = 13_801_612 - (481_280 - 2_048) * 15 // 16
 SIZES = {
-    "published": ({}, 13_801_612), "ntu": ({"num_classes": 60}, 13_759_587), "T=4": ({"frames": 4}, 12_237_964),
-    "T=8": ({"frames": 8}, 12_759_180), "T=24": ({"frames": 24}, 14_844_044), "T=32": ({"frames": 32}, 15_886_476),
+    "published": ({}, 13_801_612),
+    "ntu": ({"num_classes": 60}, 13_759_587),
+    "T=4": ({"frames": 4}, 12_237_964),
+    "T=8": ({"frames": 8}, 12_759_180),
+    "T=24": ({"frames": 24}, 14_844_044),
+    "T=32": ({"frames": 32}, 15_886_476),
     "events": ({"in_channels": 2, "image_size": 128, "num_classes": 11}, 12_623_410),
     "events T=10": ({"in_channels": 2, "image_size": 128, "num_classes": 11, "frames": 10}, 12_247_090),
-    "if": ({"neuron": IF}, 13_801_573), "sigmoid": ({"neuron": SIGMOID}, 13_801_612),
+    "if": ({"neuron": IF}, 13_801_573),
+    "sigmoid": ({"neuron": SIGMOID}, 13_801_612),
     "threshold": ({"neuron": NeuronConfig(kind="plif", threshold=0.5)}, 13_801_612),
-    "no local path": ({"local_path": False}, 12_326_795), "mean head": ({"head": "mean"}, 12_192_906),
+    "no local path": ({"local_path": False}, 12_326_795),
+    "mean head": ({"head": "mean"}, 12_192_906),
     "shared norms": ({"time_norm": False}, SHARED),
-}  # fmt: skip
+}
 """Parameters of the published configuration and of the authors' other ones. Spec sections 2.3 and 3."""
 
 PARTS = {
-    "patch_embed1": 18_048, "blocks1": 118_659, "patch_embed2": 532_737, "blocks2": 433_923, "patch_embed3": 1_585_537,
-    "blocks3": 3_805_077, "patch_embed4": 3_162_625, "blocks4": 2_215_431, "lplif": 1, "lpDWConv": 3_840,
-    "lpPWConv": 197_120, "lpBN": 16_384, "lif_bf_head": 1, "dwconv_bf_head": 1_606_656, "dwconv_bn": 2_048,
+    "patch_embed1": 18_048,
+    "blocks1": 118_659,
+    "patch_embed2": 532_737,
+    "blocks2": 433_923,
+    "patch_embed3": 1_585_537,
+    "blocks3": 3_805_077,
+    "patch_embed4": 3_162_625,
+    "blocks4": 2_215_431,
+    "lplif": 1,
+    "lpDWConv": 3_840,
+    "lpPWConv": 197_120,
+    "lpBN": 16_384,
+    "lif_bf_head": 1,
+    "dwconv_bf_head": 1_606_656,
+    "dwconv_bn": 2_048,
     "head": 103_525,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -72,24 +90,34 @@ def _norm(name, length):
 def _mlp(name, c, *kernel):
     return (
         {f"{name}.act1.w": (), f"{name}.act2.w": ()}
-        | _layer(f"{name}.fc1", 2 * c, c, *kernel) | _norm(f"{name}.norm1", 2 * c * 16)
-        | _layer(f"{name}.fc2", c, 2 * c, *kernel) | _norm(f"{name}.norm2", c * 16)
-    )  # fmt: skip
+        | _layer(f"{name}.fc1", 2 * c, c, *kernel)
+        | _norm(f"{name}.norm1", 2 * c * 16)
+        | _layer(f"{name}.fc2", c, 2 * c, *kernel)
+        | _norm(f"{name}.norm2", c * 16)
+    )
 
 
 def _local_block(name, c):
     return (
-        {f"{name}.act1.w": ()} | _layer(f"{name}.conv1", c, c, 1, 1) | _layer(f"{name}.attn", c, 1, 5, 5)
-        | _layer(f"{name}.conv2", c, c, 1, 1) | _norm(f"{name}.norm2", c * 16) | _mlp(f"{name}.mlp", c, 1, 1)
-    )  # fmt: skip
+        {f"{name}.act1.w": ()}
+        | _layer(f"{name}.conv1", c, c, 1, 1)
+        | _layer(f"{name}.attn", c, 1, 5, 5)
+        | _layer(f"{name}.conv2", c, c, 1, 1)
+        | _norm(f"{name}.norm2", c * 16)
+        | _mlp(f"{name}.mlp", c, 1, 1)
+    )
 
 
 def _global_block(name, c):
     neurons = {f"{name}.attn.{x}_lif.w": () for x in ("in", "q", "k", "v", "proj")}
     return (
-        neurons | _layer(f"{name}.attn.qkv", 3 * c, c) | _norm(f"{name}.attn.norm1", 3 * c * 16)
-        | _layer(f"{name}.attn.proj", c, c) | _norm(f"{name}.attn.norm2", c * 16) | _mlp(f"{name}.mlp", c)
-    )  # fmt: skip
+        neurons
+        | _layer(f"{name}.attn.qkv", 3 * c, c)
+        | _norm(f"{name}.attn.norm1", 3 * c * 16)
+        | _layer(f"{name}.attn.proj", c, c)
+        | _norm(f"{name}.attn.norm2", c * 16)
+        | _mlp(f"{name}.mlp", c)
+    )
 
 
 def _published_names():
@@ -130,7 +158,7 @@ COUNTED = {
     "svformer-alone": tiny_svformer_config(local_path=False, mlp_ratio=3.0),
     **{name: tiny_config(attention=name) for name in SCHEMES},
     **{f"{name}-dot": tiny_config(attention=name, similarity="dot") for name in SCHEMES},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -19,9 +19,10 @@ SMALL = {
 }
 RUN = ("spikevideoformer_ti", "meta_spikeformer_s", "svformer")
 MORE = {
-    "spikevideoformer_ti": ({}, {"attention": "causal"}, {"attention": "factorised"}), "meta_spikeformer_s": ({},),
+    "spikevideoformer_ti": ({}, {"attention": "causal"}, {"attention": "factorised"}),
+    "meta_spikeformer_s": ({},),
     "svformer": ({}, {"head": "mean", "time_norm": False}, {"local_path": False}),
-}  # fmt: skip
+}
 CASES = [(name, fields) for name in RUN for fields in MORE[name]]
 
 

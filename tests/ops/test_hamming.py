@@ -8,13 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikereel.errors import ConfigError
-from spikereel.ops.hamming import (
-    attention,
-    attention_reference,
-    attention_scale,
-    causal_attention,
-    hamming_similarity,
-)
+from spikereel.ops.hamming import attention, attention_reference, attention_scale, causal_attention, hamming_similarity
 
 SIMILARITIES = ("dot", "hamming")
 sizes = st.integers(1, 9)
@@ -34,10 +28,12 @@ def _by_loops(q, k, v, similarity):
     f = (lambda s: 2 * s - 1) if similarity == "hamming" else (lambda s: s)
     q, k, v = q.int().tolist(), k.int().tolist(), v.int().tolist()
     return [
-        [sum(sum(f(a) * f(b) for a, b in zip(qi, kj, strict=True)) * vj[e] for kj, vj in zip(k, v, strict=True))
-         for e in range(len(v[0]))]
+        [
+            sum(sum(f(a) * f(b) for a, b in zip(qi, kj, strict=True)) * vj[e] for kj, vj in zip(k, v, strict=True))
+            for e in range(len(v[0]))
+        ]
         for qi in q
-    ]  # fmt: skip
+    ]
 
 
 @given(sizes, sizes, sizes, sizes, similarities, st.integers(0, 1000))

@@ -27,28 +27,37 @@ BY_HAND = {
     "hard": ([1.0, 2.0, 1.5, 0.0, 4.0], {}, [0, 1, 0, 0, 1], [0.5, 0.0, 0.75, 0.375, 0.0]),
     "soft": ([1.0, 2.0, 1.5, 0.0, 4.0], {"reset": "soft"}, [0, 1, 0, 0, 1], [0.5, 0.25, 0.875, 0.4375, 1.21875]),
     "hard, x not decayed": (
-        [0.75, 0.75, 0.25, 1.0, -0.5], {"decay_input": False}, [0, 1, 0, 1, 0], [0.75, 0.0, 0.25, 0.0, -0.5],
+        [0.75, 0.75, 0.25, 1.0, -0.5],
+        {"decay_input": False},
+        [0, 1, 0, 1, 0],
+        [0.75, 0.0, 0.25, 0.0, -0.5],
     ),
     "soft, x not decayed": (
-        [0.75, 0.75, 0.25, 1.0, -0.5], {"decay_input": False, "reset": "soft"},
-        [0, 1, 0, 1, 0], [0.75, 0.125, 0.3125, 0.15625, -0.421875],
+        [0.75, 0.75, 0.25, 1.0, -0.5],
+        {"decay_input": False, "reset": "soft"},
+        [0, 1, 0, 1, 0],
+        [0.75, 0.125, 0.3125, 0.15625, -0.421875],
     ),
-    "v_reset below zero": (
-        [1.0, 2.5, 2.0, 3.0, 0.0], {"v_reset": -0.5}, [0, 1, 0, 1, 0], [0.0, -0.5, 0.5, -0.5, -0.5],
-    ),
+    "v_reset below zero": ([1.0, 2.5, 2.0, 3.0, 0.0], {"v_reset": -0.5}, [0, 1, 0, 1, 0], [0.0, -0.5, 0.5, -0.5, -0.5]),
     "v_reset above zero, x not decayed": (
-        [0.5, 0.5, 0.125, 1.0, 0.0], {"v_reset": 0.25, "decay_input": False},
-        [0, 1, 0, 1, 0], [0.75, 0.25, 0.375, 0.25, 0.25],
+        [0.5, 0.5, 0.125, 1.0, 0.0],
+        {"v_reset": 0.25, "decay_input": False},
+        [0, 1, 0, 1, 0],
+        [0.75, 0.25, 0.375, 0.25, 0.25],
     ),
     "integrate and fire": (
-        [0.5, 0.5, 0.25, 0.75, 0.5], {"tau": math.inf, "decay_input": False},
-        [0, 1, 0, 1, 0], [0.5, 0.0, 0.25, 0.0, 0.5],
+        [0.5, 0.5, 0.25, 0.75, 0.5],
+        {"tau": math.inf, "decay_input": False},
+        [0, 1, 0, 1, 0],
+        [0.5, 0.0, 0.25, 0.0, 0.5],
     ),
     "tau 4, threshold 0.5": (
-        [1.0, 2.0, 1.0, 4.0, -1.0], {"tau": 4.0, "threshold": 0.5},
-        [0, 1, 0, 1, 0], [0.25, 0.0, 0.25, 0.0, -0.25],
+        [1.0, 2.0, 1.0, 4.0, -1.0],
+        {"tau": 4.0, "threshold": 0.5},
+        [0, 1, 0, 1, 0],
+        [0.25, 0.0, 0.25, 0.0, -0.25],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -246,9 +255,7 @@ def test_spike_uses_its_surrogate():
     assert torch.equal(u.grad, surrogate_gradient(u.detach(), "atan", 2.0))
 
 
-@pytest.mark.parametrize(
-    ("reset", "detached", "attached"), [("hard", 0.0, -0.25), ("soft", 0.25, 0.0)]
-)  # fmt: skip
+@pytest.mark.parametrize(("reset", "detached", "attached"), [("hard", 0.0, -0.25), ("soft", 0.25, 0.0)])
 def test_detach_reset_over_two_steps(reset, detached, attached):
     """x = 2, 2: h1 = 1 fires, h2 = 1; ds2/dx1 = sigma(0) 1/2 dv1/dh1 1/2 with sigma(0) = 1.
 
@@ -285,11 +292,14 @@ def test_no_input_is_changed_in_place():
 @pytest.mark.parametrize(
     ("constants", "named"),
     [
-        ({"tau": 0.5}, "0.5"), ({"tau": math.nan}, "nan"), ({"reset": "medium"}, "'medium'"),
-        ({"surrogate": "relu"}, "'relu'"), ({"backend": "cuda"}, "'cuda'"),
+        ({"tau": 0.5}, "0.5"),
+        ({"tau": math.nan}, "nan"),
+        ({"reset": "medium"}, "'medium'"),
+        ({"surrogate": "relu"}, "'relu'"),
+        ({"backend": "cuda"}, "'cuda'"),
         ({"backend": "fused", "detach_reset": False}, "detach_reset"),
     ],
-)  # fmt: skip
+)
 def test_impossible_constants(as_user, constants, named):
     with pytest.raises(ConfigError, match=named):
         lif(torch.zeros(2, 3), **constants)

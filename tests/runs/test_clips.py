@@ -8,12 +8,7 @@ from small import DATA, KINDS, cut_short, video_folder
 
 from spikereel.config import override
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.clips import (
-    build_dataset,
-    build_loader,
-    channels_of,
-    data_passport,
-)
+from spikereel.runs.clips import build_dataset, build_loader, channels_of, data_passport
 from spikereel.runs.event_clips import EVENT_KINDS
 from spikereel.runs.recipes import get_recipe
 
@@ -184,11 +179,27 @@ def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
 @pytest.mark.parametrize(
     "assignment",
     [
-        "size=0", "size=-5", "workers=-1", "clips=0", "clips=-1", "copies=0", "stride=0", "train_length=0", "seed=-1",
-        "frames=0", "frames=100000000", "mean=[0.1,0.2]", "std=[0.0]", "std=[1,1]", "std=[-1]", "crop_area=[0,0]",
-        "crop_area=[2,3]", "crop_area=[1.0,0.5]", "mean=[1e999]",
+        "size=0",
+        "size=-5",
+        "workers=-1",
+        "clips=0",
+        "clips=-1",
+        "copies=0",
+        "stride=0",
+        "train_length=0",
+        "seed=-1",
+        "frames=0",
+        "frames=100000000",
+        "mean=[0.1,0.2]",
+        "std=[0.0]",
+        "std=[1,1]",
+        "std=[-1]",
+        "crop_area=[0,0]",
+        "crop_area=[2,3]",
+        "crop_area=[1.0,0.5]",
+        "mean=[1e999]",
     ],
-)  # fmt: skip
+)
 def test_values_out_of_range_are_named(assignment):
     name = assignment.partition("=")[0]
     with pytest.raises(ConfigError, match=rf"^data\.{name} must be .*, got ") as caught:

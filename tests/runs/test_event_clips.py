@@ -11,10 +11,7 @@ from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.reading import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.clips import (
-    build_dataset,
-    channels_of,
-)
+from spikereel.runs.clips import build_dataset, channels_of
 from spikereel.runs.event_clips import event_reading
 
 
@@ -38,9 +35,18 @@ def test_event_files(tmp_path):
 
 def test_options_of_event_files_reach_the_reading():
     spec = replace(
-        DATA, kind="events", form="surface", tau_us=9.0, flip=True, shift=1, rotate=2.0, zoom=0.3, drop=0.4,
-        polarity_flip=0.5, jitter_us=6.0,
-    )  # fmt: skip
+        DATA,
+        kind="events",
+        form="surface",
+        tau_us=9.0,
+        flip=True,
+        shift=1,
+        rotate=2.0,
+        zoom=0.3,
+        drop=0.4,
+        polarity_flip=0.5,
+        jitter_us=6.0,
+    )
     reading = event_reading(spec, train=True, seed=7)
     assert (reading.bins, reading.form, reading.tau_us, reading.seed) == (4, "surface", 9.0, 7)
     assert reading.augment == EventAugment(

@@ -18,11 +18,7 @@ from spikereel.runs.recipes import RECIPES
 from spikereel.runs.segmentation_data import build_segmentation_dataset
 from spikereel.train.pose import build_pose_dataset
 
-TASKS = {
-    "classification": build_dataset,
-    "pose": build_pose_dataset,
-    "segmentation": build_segmentation_dataset,
-}
+TASKS = {"classification": build_dataset, "pose": build_pose_dataset, "segmentation": build_segmentation_dataset}
 
 CASES = [
     *(("classification", kind, {}) for kind in sorted(VIDEO_KINDS | EVENT_KINDS)),
@@ -101,8 +97,14 @@ def test_every_option_is_asked_for_or_known_by_all():
     everywhere = {"kind", "split", "frames", "size", "workers", "modality", "trails", "simulate"}
     assert READ_BY.keys() | everywhere == get_type_hints(DataSpec).keys()
     assert set(get_args(get_type_hints(DataSpec)["kind"])) == {
-        *VIDEO_KINDS, *EVENT_KINDS, *MASK_KINDS, *GENERATED, "shards", "utd_mhad", "mmhpsd",
-    }  # fmt: skip
+        *VIDEO_KINDS,
+        *EVENT_KINDS,
+        *MASK_KINDS,
+        *GENERATED,
+        "shards",
+        "utd_mhad",
+        "mmhpsd",
+    }
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -124,6 +126,20 @@ def test_train_and_evaluate_say_so(tmp_path, capsys):
     assert main(["evaluate", str(weights), "data.rotate=20", "data.root=somewhere"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "data.root, data.rotate do nothing with data.kind=motion for classification" in out
-    assert main(["train", "motion", "data.drop=0.1", "data.train_length=32", "data.test_length=10", "optim.epochs=0.1",
-                 f"run.out={tmp_path}", "run.progress=false", "run.silent_epochs=0"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "train",
+                "motion",
+                "data.drop=0.1",
+                "data.train_length=32",
+                "data.test_length=10",
+                "optim.epochs=0.1",
+                f"run.out={tmp_path}",
+                "run.progress=false",
+                "run.silent_epochs=0",
+            ]
+        )
+        == 0
+    )
     assert "data.drop does nothing with data.kind=motion" in " ".join(capsys.readouterr().out.split())

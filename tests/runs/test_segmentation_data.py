@@ -50,9 +50,16 @@ def test_splits(tmp_path):
 def test_norms_see_frames_of_the_size_that_is_judged(tmp_path):
     write_camvid(tmp_path)
     spec = replace(
-        SMALL, kind="camvid", root=str(tmp_path), held_out="B", crop=(12, 16), scale=(0.5, 2.0), flip=True, jitter=0.5,
+        SMALL,
+        kind="camvid",
+        root=str(tmp_path),
+        held_out="B",
+        crop=(12, 16),
+        scale=(0.5, 2.0),
+        flip=True,
+        jitter=0.5,
         gamma=1.0,
-    )  # fmt: skip
+    )
     cropped, whole = build_segmentation_dataset(spec, "train"), training_clips("segmentation", spec)
     judged = build_segmentation_dataset(replace(spec, held_out="A"), "val")
     assert len(whole) == len(cropped) == len(judged) == 6

@@ -10,11 +10,7 @@ from small import DATA, KINDS, video_file, video_folder
 from spikereel.data.events.reading import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.clips import (
-    build_dataset,
-    channels_of,
-    data_passport,
-)
+from spikereel.runs.clips import build_dataset, channels_of, data_passport
 from spikereel.runs.recipes import get_recipe
 
 

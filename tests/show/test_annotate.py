@@ -27,11 +27,19 @@ def prediction(steps: int = 4, *, streams: bool = True, clips: int = 1, blocks: 
     )
     running = tuple((t / steps, 1 - t / steps) for t in range(1, steps + 1)) if streams else None
     values = {
-        "path": "clip", "model": "tiny", "weights": "0", "classes": ("left", "a name " * 30),
-        "probabilities": (0.9, 0.1), "passport": passport, "indices": tuple(range(0, 2 * steps, 2)), "clips": clips,
-        "views": clips, "running": running, "notes": (),
+        "path": "clip",
+        "model": "tiny",
+        "weights": "0",
+        "classes": ("left", "a name " * 30),
+        "probabilities": (0.9, 0.1),
+        "passport": passport,
+        "indices": tuple(range(0, 2 * steps, 2)),
+        "clips": clips,
+        "views": clips,
+        "running": running,
+        "notes": (),
         "info": VideoInfo(frames=2 * steps, fps=25.0, width=32, height=24, codec="h264", seconds=1.0),
-    }  # fmt: skip
+    }
     return Prediction(**(values | fields))
 
 
@@ -88,9 +96,16 @@ def test_chunks_of_frames_are_those_of_the_file(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("height", "width", "shown"),
-    [(48, 48, (384, 384)), (296, 400, (800, 592)), (1080, 1920, (960, 540)), (1920, 1080, (405, 720)),
-     (20, 700, (700, 20)), (400, 600, (600, 400)), (20, 2000, (960, 10))],
-)  # fmt: skip
+    [
+        (48, 48, (384, 384)),
+        (296, 400, (800, 592)),
+        (1080, 1920, (960, 540)),
+        (1920, 1080, (405, 720)),
+        (20, 700, (700, 20)),
+        (400, 600, (600, 400)),
+        (20, 2000, (960, 10)),
+    ],
+)
 def test_small_videos_grow_by_whole_factors_and_large_ones_shrink(height: int, width: int, shown: tuple[int, int]):
     assert _shown_size(height, width) == shown
 

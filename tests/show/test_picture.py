@@ -47,9 +47,13 @@ def evaluation(classes: int) -> Evaluation:
 
 def draw(path: Path, **changes) -> None:
     values = {
-        "sample": SAMPLE, "sample_label": "left", "predicted": "left", "passport": passport(),
-        "evaluations": {"joint Hamming": evaluation(10), "spatial only": evaluation(10)}, "history": HISTORY,
-    }  # fmt: skip
+        "sample": SAMPLE,
+        "sample_label": "left",
+        "predicted": "left",
+        "passport": passport(),
+        "evaluations": {"joint Hamming": evaluation(10), "spatial only": evaluation(10)},
+        "history": HISTORY,
+    }
     demo_picture(path, **(values | changes))
 
 

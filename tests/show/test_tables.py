@@ -60,10 +60,14 @@ def evaluation() -> Evaluation:
     score = ClassificationScore(3)
     score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
     return Evaluation(
-        score=score, classes=("[red]left", "right", "up"), views=3, average="logits", rates=FiringRates(),
+        score=score,
+        classes=("[red]left", "right", "up"),
+        views=3,
+        average="logits",
+        rates=FiringRates(),
         passport=DataPassport(clips=20, missing=3, skipped=1, hash="d" * 64, simulated=False),
         skipped=(("bad.mp4", "is empty"),),
-    )  # fmt: skip
+    )
 
 
 def test_data_passport_stands_beside_the_accuracy():
@@ -169,10 +173,19 @@ def test_evaluation_table_shows_figures_hashes_and_empty_classes():
 
 def test_top5_table_shows_the_best_and_the_notes():
     prediction = Prediction(
-        path="clips/[a].mp4", model="m", weights="0", classes=("a", "b"), probabilities=(0.25, 0.75), passport=PASSPORT,
-        indices=(0, 4), clips=1, views=1, running=None, notes=("events simulated from rgb",),
+        path="clips/[a].mp4",
+        model="m",
+        weights="0",
+        classes=("a", "b"),
+        probabilities=(0.25, 0.75),
+        passport=PASSPORT,
+        indices=(0, 4),
+        clips=1,
+        views=1,
+        running=None,
+        notes=("events simulated from rgb",),
         info=VideoInfo(frames=9, fps=25.0, width=8, height=8, codec="h264", seconds=0.36),
-    )  # fmt: skip
+    )
     text = show(top5_table(prediction))
     assert "clips/[a].mp4" in text
     assert "2 of 9 frames, 1 view(s); events simulated from rgb" in text

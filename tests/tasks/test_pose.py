@@ -184,8 +184,12 @@ def test_smpl_losses_by_hand():
 def test_gradients_reach_every_part():
     smpl = body(arrays()).float()
     output = BodyPose(*(torch.randn(3, 2, *s, requires_grad=True) for s in ((5, 6), (4,), (3,))))
-    target = {"rotations": torch.eye(3).expand(3, 2, 5, 3, 3), "shape": torch.zeros(3, 2, 4),
-              "translation": FAR.expand(3, 2, 3), "joints": torch.zeros(3, 2, 5, 3)}  # fmt: skip
+    target = {
+        "rotations": torch.eye(3).expand(3, 2, 5, 3, 3),
+        "shape": torch.zeros(3, 2, 4),
+        "translation": FAR.expand(3, 2, 3),
+        "joints": torch.zeros(3, 2, 5, 3),
+    }
     sum(losses(output, target, PoseWeights(points=0.0), SMPL24, smpl).values()).backward()
     assert all(torch.isfinite(part.grad).all() and part.grad.any() for part in output)
 

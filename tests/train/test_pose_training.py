@@ -30,10 +30,14 @@ FIGURE = DataSpec(
 
 def recipe(folder, data=FIGURE, **model):
     return Recipe(
-        name="small", task="pose", model=ModelSpec(**SMALL, **model), data=data,
-        optim=OptimSpec(batch=8, epochs=1, lr=1e-3), pose=PoseSpec(best="pa_mpjpe"),
+        name="small",
+        task="pose",
+        model=ModelSpec(**SMALL, **model),
+        data=data,
+        optim=OptimSpec(batch=8, epochs=1, lr=1e-3),
+        pose=PoseSpec(best="pa_mpjpe"),
         run=RunSpec(out=str(folder), progress=False, silent_epochs=0),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +89,10 @@ def test_evaluate_writes_the_errors(result, tmp_path, capsys):
 
 def test_training_goes_on_from_its_checkpoint(result, tmp_path):
     again = dataclasses.replace(
-        recipe(result.folder.parent), optim=OptimSpec(batch=8, epochs=2, lr=1e-3),
+        recipe(result.folder.parent),
+        optim=OptimSpec(batch=8, epochs=2, lr=1e-3),
         run=RunSpec(out=str(result.folder.parent), progress=False, silent_epochs=0, resume=True),
-    )  # fmt: skip
+    )
     assert [x["epoch"] for x in train(again).history] == [1]
 
 
@@ -113,9 +118,10 @@ def test_utd_mhad_leaves_a_subject_out(tmp_path):
     spec = DataSpec(kind="utd_mhad", root=str(tmp_path), modality="depth", size=32, frames=4, fold=3, workers=0)
     names = {s: [p.name for p, _ in build_pose_dataset(spec, s).samples] for s in ("train", "val", "test")}
     assert names == {
-        "train": ["a1_s1_t1.npz", "a1_s5_t1.npz"], "val": ["a1_s3_t1.npz"],
+        "train": ["a1_s1_t1.npz", "a1_s5_t1.npz"],
+        "val": ["a1_s3_t1.npz"],
         "test": ["a1_s1_t1.npz", "a1_s3_t1.npz", "a1_s5_t1.npz"],
-    }  # fmt: skip
+    }
     for change, message in (
         ({"fold": 2}, "data.fold is 2"),
         ({"modality": "rgb"}, "modality"),
@@ -186,9 +192,11 @@ def test_errors_are_those_before_the_real_camera():
     where = torch.tensor([0.2, 0.1, 5.0]).expand(2, 1, 3)
     points = real.project(joints + where[..., None, :])
     target = {
-        "joints": joints, "points": points, "translation": STANDARD.locate(joints, points),
+        "joints": joints,
+        "points": points,
+        "translation": STANDARD.locate(joints, points),
         "camera": torch.tensor([3.0, 3.0, 0.4, 0.6]).expand(2, 1, 4),
-    }  # fmt: skip
+    }
     score = PoseScore(KINECT20)
     add_clips(score, JointPose(joints, target["translation"]), target, camera=STANDARD, smpl=None)
     # what STANDARD can not show of the other camera's perspective is all that is left

@@ -36,8 +36,12 @@ def test_a_run_leaves_weights_checkpoint_and_recipe(tmp_path):
     result = train(recipe, callbacks=(losses,))
     assert result.folder == tmp_path / "small"
     assert {p.name for p in result.folder.iterdir()} == {
-        "best.safetensors", "last.safetensors", "last.ckpt", "recipe.json", "log",
-    }  # fmt: skip
+        "best.safetensors",
+        "last.safetensors",
+        "last.ckpt",
+        "recipe.json",
+        "log",
+    }
     assert len(losses.values) == 3
     assert build(Recipe, json.loads((result.folder / "recipe.json").read_text())) == recipe
     assert [(x["epoch"], x["step"]) for x in result.history] == [(0, 3)]
@@ -66,9 +70,10 @@ def test_resume_goes_on_from_the_last_step(tmp_path):
 
     class Look(Callback):
         def on_train_start(self, trainer, pl_module):
-            self.step, self.same = trainer.global_step, all(
-                torch.equal(x, weights[name]) for name, x in pl_module.model.state_dict().items()
-            )  # fmt: skip
+            self.step, self.same = (
+                trainer.global_step,
+                all(torch.equal(x, weights[name]) for name, x in pl_module.model.state_dict().items()),
+            )
 
     look, losses = Look(), Losses()
     again = train(small_recipe(tmp_path, epochs=2, resume=True), callbacks=(look, losses))

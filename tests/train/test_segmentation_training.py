@@ -27,11 +27,14 @@ MOTION = DataSpec(kind="motion", size=32, frames=2, train_length=24, test_length
 
 def recipe(folder, data=MOTION, optim=None, **model):
     return Recipe(
-        name="small", task="segmentation", model=ModelSpec(**SMALL, width=8, **model), data=data,
+        name="small",
+        task="segmentation",
+        model=ModelSpec(**SMALL, width=8, **model),
+        data=data,
         optim=optim or OptimSpec(batch=8, epochs=1, lr=1e-3, smoothing=0.0),
         segmentation=SegmentationSpec(balance=0.5),
         run=RunSpec(out=str(folder), progress=False, silent_epochs=0),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +70,16 @@ def test_cutmix_mixes_training_and_not_what_is_judged(tmp_path):
 def test_kept_norms_are_those_of_whole_frames(tmp_path):
     write_folder(tmp_path / "data", videos=3)
     data = DataSpec(
-        kind="masks", root=str(tmp_path / "data"), size=36, frames=2, crop=(16, 16), flip=True, mean=(), std=(),
+        kind="masks",
+        root=str(tmp_path / "data"),
+        size=36,
+        frames=2,
+        crop=(16, 16),
+        flip=True,
+        mean=(),
+        std=(),
         workers=0,
-    )  # fmt: skip
+    )
     optim = OptimSpec(batch=2, epochs=1, lr=1e-3, smoothing=0.0, precise_norms=4)
     kept = load_model(train(recipe(tmp_path, data=data, optim=optim)).last)
     anew = load_model(tmp_path / "small" / "last.safetensors")

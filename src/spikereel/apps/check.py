@@ -89,9 +89,13 @@ class Report:
 
 
 def check(
-    root: str | Path, *, sensor: Sensor | None = None, min_frames: int = 8, workers: int | None = None,
+    root: str | Path,
+    *,
+    sensor: Sensor | None = None,
+    min_frames: int = 8,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
 
     Folders of pictures 00001.jpg, ... and depth clips of UTD-MHAD are videos too. Lists of UCF101 and HMDB51 may lie

@@ -60,9 +60,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="spikereel", description="Spike-driven video transformers: train, measure and run.", epilog=EPILOG,
+        prog="spikereel",
+        description="Spike-driven video transformers: train, measure and run.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (training, predict, energy, weights, data):

@@ -76,9 +76,14 @@ def demo(
     annotate(out / "annotated.mp4", prediction, sample, fps=4)
     others = [_classify(model, video, out, console) for video in videos]
     demo_picture(
-        out / "demo.png", sample=sample, sample_label=label, predicted=prediction.label, evaluations=evaluations,
-        passport=prediction.passport, history=results[best].history,
-    )  # fmt: skip
+        out / "demo.png",
+        sample=sample,
+        sample_label=label,
+        predicted=prediction.label,
+        evaluations=evaluations,
+        passport=prediction.passport,
+        history=results[best].history,
+    )
     report = {
         "started_from": "fresh weights" if from_scratch else "shipped weights",
         "top1": {name: x.score.top1 for name, x in evaluations.items()},
@@ -107,10 +112,13 @@ def _train(recipe: Recipe, out: Path, start: str | None) -> Any:
     data = replace(recipe.data, train_length=LENGTH, test_length=200, seed=FRESH_SEED + 10, workers=0, focus=focus)
     return train(
         replace(
-            recipe, model=replace(recipe.model, start=start), data=data, optim=optim,
+            recipe,
+            model=replace(recipe.model, start=start),
+            data=data,
+            optim=optim,
             run=replace(recipe.run, out=str(out / "runs")),
         )
-    )  # fmt: skip
+    )
 
 
 def _judge(weights: Path, console: Console) -> Evaluation:

@@ -14,8 +14,16 @@ from spikereel.hub import ARCHITECTURES, SHIPPED
 from spikereel.versions import hardware
 
 PACKAGES = (
-    "torch", "numpy", "av", "einops", "safetensors", "pytorch-lightning", "torchmetrics", "matplotlib", "pillow",
-)  # fmt: skip
+    "torch",
+    "numpy",
+    "av",
+    "einops",
+    "safetensors",
+    "pytorch-lightning",
+    "torchmetrics",
+    "matplotlib",
+    "pillow",
+)
 
 
 def report() -> dict[str, str]:

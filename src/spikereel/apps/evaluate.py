@@ -25,31 +25,48 @@ def evaluate_all(model: VideoModel, spec: DataSpec, *, batch: int, console: Cons
         with Progress(console=console, transient=True) as bar:
             scanning = bar.add_task("looking at files", total=None, visible=spec.on_error == "skip")
             dataset = build_dataset(
-                view, view.split, classes=tuple(model.metadata.classes) or None, views=True,
+                view,
+                view.split,
+                classes=tuple(model.metadata.classes) or None,
+                views=True,
                 progress=lambda done, total, bar=bar, task=scanning: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+            )
             judging = bar.add_task(f"judging clips, {view.clips} x {view.crops} views", total=len(dataset))
             outcomes.append(
                 evaluate(
-                    model, dataset, view, batch=batch,
+                    model,
+                    dataset,
+                    view,
+                    batch=batch,
                     progress=lambda done, total, bar=bar, task=judging: bar.update(task, completed=done, total=total),
                 )
-            )  # fmt: skip
+            )
     return outcomes
 
 
 def evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcomes: list[Evaluation]) -> dict[str, Any]:
     """Plain types: the first outcome, and each protocol's accuracy side by side."""
     figures = [
-        {"clips": view.clips, "crops": view.crops, "views": x.views, "averaged": x.average,
-         "top1": x.score.top1, "top5": x.score.top5}
+        {
+            "clips": view.clips,
+            "crops": view.crops,
+            "views": x.views,
+            "averaged": x.average,
+            "top1": x.score.top1,
+            "top5": x.score.top5,
+        }
         for view, x in zip(protocols(spec), outcomes, strict=True)
-    ]  # fmt: skip
+    ]
     return {
-        "model": name, "weights_hash": weights_hash(model), "split": spec.split, "data": dataclasses.asdict(spec),
-        **outcomes[0].to_json(), "multi_view": figures[0] if len(figures) > 1 else None, "single_view": figures[-1],
+        "model": name,
+        "weights_hash": weights_hash(model),
+        "split": spec.split,
+        "data": dataclasses.asdict(spec),
+        **outcomes[0].to_json(),
+        "multi_view": figures[0] if len(figures) > 1 else None,
+        "single_view": figures[-1],
         **provenance(),
-    }  # fmt: skip
+    }
 
 
 def evaluate_poses(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> PoseEvaluation:
@@ -58,17 +75,25 @@ def evaluate_poses(model: VideoModel, spec: DataSpec, *, batch: int, console: Co
         dataset = build_pose_dataset(spec, spec.split)
         judging = bar.add_task("judging clips", total=len(dataset))
         return evaluate_pose(
-            model, dataset, spec, batch=batch,
+            model,
+            dataset,
+            spec,
+            batch=batch,
             progress=lambda done, total: bar.update(judging, completed=done, total=total),
-        )  # fmt: skip
+        )
 
 
 def pose_evaluation_json(model: VideoModel, name: str, spec: DataSpec, outcome: PoseEvaluation) -> dict[str, Any]:
     """Plain types; errors in millimetres."""
     return {
-        "model": name, "task": "pose", "weights_hash": weights_hash(model), "split": spec.split,
-        "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
-    }  # fmt: skip
+        "model": name,
+        "task": "pose",
+        "weights_hash": weights_hash(model),
+        "split": spec.split,
+        "data": dataclasses.asdict(spec),
+        **outcome.to_json(),
+        **provenance(),
+    }
 
 
 def evaluate_masks(model: VideoModel, spec: DataSpec, *, batch: int, console: Console) -> SegmentationEvaluation:
@@ -77,9 +102,12 @@ def evaluate_masks(model: VideoModel, spec: DataSpec, *, batch: int, console: Co
         dataset = build_segmentation_dataset(spec, spec.split)
         judging = bar.add_task("judging clips", total=len(dataset))
         return evaluate_segmentation(
-            model, dataset, spec, batch=batch,
+            model,
+            dataset,
+            spec,
+            batch=batch,
             progress=lambda done, total: bar.update(judging, completed=done, total=total),
-        )  # fmt: skip
+        )
 
 
 def segmentation_evaluation_json(
@@ -87,9 +115,14 @@ def segmentation_evaluation_json(
 ) -> dict[str, Any]:
     """Plain types; per cent."""
     return {
-        "model": name, "task": "segmentation", "weights_hash": weights_hash(model), "split": spec.split,
-        "data": dataclasses.asdict(spec), **outcome.to_json(), **provenance(),
-    }  # fmt: skip
+        "model": name,
+        "task": "segmentation",
+        "weights_hash": weights_hash(model),
+        "split": spec.split,
+        "data": dataclasses.asdict(spec),
+        **outcome.to_json(),
+        **provenance(),
+    }
 
 
 TASKS: dict[str, tuple[Any, Any, Any]] = {

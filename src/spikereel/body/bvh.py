@@ -87,11 +87,14 @@ def write_bvh(path: str | PathLike, motion: Motion) -> None:
     def joint(j: int, depth: int) -> None:
         pad = "  " * depth
         order.append(j)
-        lines.extend([
-            f"{pad}{'JOINT' if depth else 'ROOT'} {motion.names[j]}", f"{pad}{{",
-            f"{pad}  OFFSET {_numbers(motion.offsets[0, j])}",
-            f"{pad}  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation",
-        ])  # fmt: skip
+        lines.extend(
+            [
+                f"{pad}{'JOINT' if depth else 'ROOT'} {motion.names[j]}",
+                f"{pad}{{",
+                f"{pad}  OFFSET {_numbers(motion.offsets[0, j])}",
+                f"{pad}  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation",
+            ]
+        )
         for child in children.get(j, []):
             joint(child, depth + 1)
         if j not in children:

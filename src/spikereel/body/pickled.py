@@ -78,9 +78,12 @@ class _ArraysOnly(pickle.Unpickler):
         if top == "chumpy":
             return _Chumpy
         known: dict[tuple[str, str], Callable] = {
-            ("copy_reg", "_reconstructor"): _blank, ("copyreg", "_reconstructor"): _blank,
-            ("__builtin__", "object"): object, ("builtins", "object"): object, ("_codecs", "encode"): _latin1,
-        }  # fmt: skip
+            ("copy_reg", "_reconstructor"): _blank,
+            ("copyreg", "_reconstructor"): _blank,
+            ("__builtin__", "object"): object,
+            ("builtins", "object"): object,
+            ("_codecs", "encode"): _latin1,
+        }
         if (module, name) in known:
             return known[module, name]
         raise pickle.UnpicklingError(f"it would run {module}.{name}")
@@ -97,8 +100,17 @@ def read_pickled_arrays(path: Path) -> dict[str, np.ndarray]:
             content = _ArraysOnly(file, fix_imports=False, encoding="latin1").load()
         items = content.items()
         return {key: x for key, x in ((key, _array(value)) for key, value in items) if isinstance(x, np.ndarray)}
-    except (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-            TypeError, ValueError) as error:  # fmt: skip
+    except (
+        pickle.UnpicklingError,
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        MemoryError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise DataError(
             f"{path}: is no pickle of plain arrays ({error}); fetch the file again from where it is published"
         ) from None

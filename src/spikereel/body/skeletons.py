@@ -36,8 +36,9 @@ class Skeleton:
     def mirror(self) -> list[int]:
         """For each joint that of the other side, itself in the middle."""
         swap = {"left_": "right_", "right_": "left_"}
-        other = [next((new + n.removeprefix(old) for old, new in swap.items() if n.startswith(old)), n)
-                 for n in self.joints]  # fmt: skip
+        other = [
+            next((new + n.removeprefix(old) for old, new in swap.items() if n.startswith(old)), n) for n in self.joints
+        ]
         return [self.joints.index(name) for name in other]
 
     def check(self, joints: int, where: str) -> None:
@@ -59,13 +60,27 @@ def _sides(middle: Sequence[str], paired: Sequence[str], together: bool) -> tupl
 SMPL24 = Skeleton(
     name="smpl24",
     joints=(
-        "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-        "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head",
+        "pelvis",
+        "left_hip",
+        "right_hip",
+        "spine1",
+        "left_knee",
+        "right_knee",
+        "spine2",
+        "left_ankle",
+        "right_ankle",
+        "spine3",
+        "left_foot",
+        "right_foot",
+        "neck",
+        "left_collar",
+        "right_collar",
+        "head",
         *_sides((), ("shoulder", "elbow", "wrist", "hand"), together=True),
     ),
     parents=(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21),
     hips=(1, 2),
-)  # fmt: skip
+)
 """The joints of SMPL (Loper et al. 2015), in its order."""
 
 KINECT20 = Skeleton(
@@ -76,7 +91,7 @@ KINECT20 = Skeleton(
     ),
     parents=(1, 2, 3, -1, 1, 4, 5, 6, 1, 8, 9, 10, 3, 12, 13, 14, 3, 16, 17, 18),
     hips=(12, 16),
-)  # fmt: skip
+)
 """The joints of the first Kinect, in the order of UTD-MHAD."""
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (SMPL24, KINECT20)}

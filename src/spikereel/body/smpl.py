@@ -36,16 +36,26 @@ class SMPL(nn.Module):
     _rest_by_shape: Tensor
 
     def __init__(
-        self, *, template: Tensor, shapedirs: Tensor, posedirs: Tensor, regressor: Tensor, weights: Tensor,
-        parents: tuple[int, ...], faces: Tensor | None = None, where: str = "this body model",
-    ):  # fmt: skip
+        self,
+        *,
+        template: Tensor,
+        shapedirs: Tensor,
+        posedirs: Tensor,
+        regressor: Tensor,
+        weights: Tensor,
+        parents: tuple[int, ...],
+        faces: Tensor | None = None,
+        where: str = "this body model",
+    ):
         super().__init__()
         v, j = len(template), len(parents)
         expected = {
-            "v_template": (template, (v, 3)), "shapedirs": (shapedirs, (v, 3, shapedirs.shape[-1])),
-            "posedirs": (posedirs, (v, 3, 9 * (j - 1))), "J_regressor": (regressor, (j, v)),
+            "v_template": (template, (v, 3)),
+            "shapedirs": (shapedirs, (v, 3, shapedirs.shape[-1])),
+            "posedirs": (posedirs, (v, 3, 9 * (j - 1))),
+            "J_regressor": (regressor, (j, v)),
             "weights": (weights, (v, j)),
-        }  # fmt: skip
+        }
         for name, (x, shape) in expected.items():
             if tuple(x.shape) != shape or not torch.isfinite(x).all():
                 raise DataError(f"{where}: {name} is {list(x.shape)}, not {list(shape)} and finite; {OBTAIN}")
@@ -53,8 +63,14 @@ class SMPL(nn.Module):
             raise DataError(f"{where}: kintree_table is no tree with parents before children; {OBTAIN}")
         self.parents = parents
         faces = torch.zeros(0, 3, dtype=torch.int64) if faces is None else faces
-        for name, x in (("template", template), ("shapedirs", shapedirs), ("posedirs", posedirs),
-                        ("regressor", regressor), ("weights", weights), ("faces", faces)):  # fmt: skip
+        for name, x in (
+            ("template", template),
+            ("shapedirs", shapedirs),
+            ("posedirs", posedirs),
+            ("regressor", regressor),
+            ("weights", weights),
+            ("faces", faces),
+        ):
             self.register_buffer(name, x)
         # joints in rest are linear in the shape, so poses alone need no vertices
         self.register_buffer("_rest", regressor @ template)
@@ -104,11 +120,15 @@ def load_smpl(path: str | Path, *, shapes: int = 10) -> SMPL:
     if tree.ndim != 2 or tree.shape[1] < 2 or tensors["shapedirs"].ndim != 3:
         raise DataError(f"{path}: kintree_table or shapedirs are of another form; {OBTAIN}")
     return SMPL(
-        template=tensors["v_template"].float(), shapedirs=tensors["shapedirs"][..., :shapes].float().contiguous(),
-        posedirs=tensors["posedirs"].float(), regressor=tensors["J_regressor"].float(),
-        weights=tensors["weights"].float(), parents=(-1, *tree[0, 1:].tolist()), faces=tensors["f"].to(torch.int64),
+        template=tensors["v_template"].float(),
+        shapedirs=tensors["shapedirs"][..., :shapes].float().contiguous(),
+        posedirs=tensors["posedirs"].float(),
+        regressor=tensors["J_regressor"].float(),
+        weights=tensors["weights"].float(),
+        parents=(-1, *tree[0, 1:].tolist()),
+        faces=tensors["f"].to(torch.int64),
         where=str(path),
-    )  # fmt: skip
+    )
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:

@@ -310,9 +310,12 @@ def pad_batch(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def random_box(
-    clip: LabelledClip, base: tuple[int, int], scale: tuple[float, float], crop: Sequence[int],
+    clip: LabelledClip,
+    base: tuple[int, int],
+    scale: tuple[float, float],
+    crop: Sequence[int],
     generator: torch.Generator,
-) -> LabelledClip:  # fmt: skip
+) -> LabelledClip:
     """One random box of all frames, at most `crop` (height, width) large, of frames that are `base` large times a
     factor uniform in `scale`; a box without labelled pixels is drawn again, CROP_TRIES times at most.
     """

@@ -55,8 +55,11 @@ class LabelledClip:
         own = whole and antialias and self.video.shape[1] == 3
         video = F.interpolate(
             self.video if own else self.video.float(),
-            (height, width), mode="bilinear", align_corners=False, antialias=antialias,
-        )  # fmt: skip
+            (height, width),
+            mode="bilinear",
+            align_corners=False,
+            antialias=antialias,
+        )
         return self._moved(
             video.round().clamp(0, 255).to(torch.uint8) if whole and not own else video,
             lambda mask: mask[:, _nearest(old_height, height)[:, None], _nearest(old_width, width)],

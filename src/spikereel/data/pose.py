@@ -50,9 +50,11 @@ def target_of(joints: Tensor, points: Tensor, *, camera: Camera, real: Camera) -
     The translation is the one that makes `camera` see the joints where they are in the picture.
     """
     return {
-        "joints": joints, "translation": camera.locate(joints, points), "points": points,
+        "joints": joints,
+        "translation": camera.locate(joints, points),
+        "points": points,
         "camera": real.rows(len(joints)),
-    }  # fmt: skip
+    }
 
 
 def check_points(points: Tensor, where: object) -> None:
@@ -109,10 +111,12 @@ class Warping:
         scale = 1.0 / (1.0 + self.zoom * (5.0 * float(box) - 2.0) / 3.0)
         return Warp(
             angle=float(np.radians(self.rotate * np.clip(normal, -1, 1))) if turned < 0.6 else 0.0,
-            scale=scale, growth=scale if self.metric else 1.0,
-            right=self.shift * (2.0 * float(right) - 1.0), down=self.shift * (2.0 * float(down) - 1.0),
+            scale=scale,
+            growth=scale if self.metric else 1.0,
+            right=self.shift * (2.0 * float(right) - 1.0),
+            down=self.shift * (2.0 * float(down) - 1.0),
             flip=bool(flipped < self.flip),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +138,9 @@ class Warp:
         # the grid goes the other way, from each new pixel to the one it is taken from, with the middle at 0
         back = torch.linalg.inv(self._linear())
         move = -2.0 * back @ torch.tensor([self.right, self.down])
-        grid = F.affine_grid(torch.cat([back, move[:, None]], 1).expand(len(video), 2, 3), list(video.shape),
-                             align_corners=False)  # fmt: skip
+        grid = F.affine_grid(
+            torch.cat([back, move[:, None]], 1).expand(len(video), 2, 3), list(video.shape), align_corners=False
+        )
         return F.grid_sample(video, grid, mode=mode, align_corners=False)
 
     def points(self, points: Tensor, skeleton: Skeleton) -> Tensor:

@@ -12,6 +12,19 @@ from spikereel.energy.rates import estimate, read_rates
 from spikereel.energy.reference import REFERENCES
 
 __all__ = [
-    "COSTS", "REFERENCES", "SCHEMA", "CostModel", "LayerCost", "Origin", "Passport", "break_even", "cost_model",
-    "equal_bits", "estimate", "implied_rate", "measure", "opponents", "read_rates",
-]  # fmt: skip
+    "COSTS",
+    "REFERENCES",
+    "SCHEMA",
+    "CostModel",
+    "LayerCost",
+    "Origin",
+    "Passport",
+    "break_even",
+    "cost_model",
+    "equal_bits",
+    "estimate",
+    "implied_rate",
+    "measure",
+    "opponents",
+    "read_rates",
+]

@@ -125,12 +125,19 @@ class CostModel:
     def to_json(self) -> dict[str, Any]:
         """Constants, source and assumptions."""
         return {
-            "title": self.title, "source": self.source, "mac_pj": self.mac_pj, "ac_pj": self.add_pj,
-            "update_pj": self.update_pj, "operations": self.operations, "word_bits": self.word,
-            "membrane_bits": self.membrane, "off_chip_pj_per_bit": self.off_chip_pj,
-            "on_chip_pj_per_bit": self.on_chip_pj, "on_chip_bits": self.on_chip_bits,
+            "title": self.title,
+            "source": self.source,
+            "mac_pj": self.mac_pj,
+            "ac_pj": self.add_pj,
+            "update_pj": self.update_pj,
+            "operations": self.operations,
+            "word_bits": self.word,
+            "membrane_bits": self.membrane,
+            "off_chip_pj_per_bit": self.off_chip_pj,
+            "on_chip_pj_per_bit": self.on_chip_pj,
+            "on_chip_bits": self.on_chip_bits,
             "assumptions": list(self.assumptions),
-        }  # fmt: skip
+        }
 
 
 def spike_bits(levels: int) -> int:
@@ -152,7 +159,8 @@ _TRAFFIC = (
 
 COSTS: dict[str, CostModel] = {
     "paper": CostModel(
-        title="as the papers count", source=f"{HOROWITZ}; counting as in SpikeVideoFormer and SVFormer",
+        title="as the papers count",
+        source=f"{HOROWITZ}; counting as in SpikeVideoFormer and SVFormer",
         operations="dense",
         assumptions=(
             _RATES,
@@ -167,42 +175,70 @@ COSTS: dict[str, CostModel] = {
         title="as it runs", source=HOROWITZ, operations="exact", assumptions=(_EXACT, _REAL, _LEFT_OUT)
     ),
     "folded": CostModel(
-        title="RepConv folded", source=f"{HOROWITZ}; folding as the authors of Spike-driven Transformer V2 describe",
+        title="RepConv folded",
+        source=f"{HOROWITZ}; folding as the authors of Spike-driven Transformer V2 describe",
         operations="folded",
         assumptions=(_RATES, "each RepConv is one dense 3x3 convolution on spikes; all else as in `paper`", _LEFT_OUT),
     ),
     "fused": CostModel(
-        title="RepConv and SepConv folded", source=HOROWITZ, operations="fused",
+        title="RepConv and SepConv folded",
+        source=HOROWITZ,
+        operations="fused",
         assumptions=(
-            _RATES, "as `folded`, and SepConv's depthwise 7x7 with its 1x1 is one dense 7x7 on spikes", _LEFT_OUT,
+            _RATES,
+            "as `folded`, and SepConv's depthwise 7x7 with its 1x1 is one dense 7x7 on spikes",
+            _LEFT_OUT,
         ),
     ),
     "memory": CostModel(
-        title="as it runs, data off chip", source=f"{HOROWITZ}; 3.12 pJ a bit off chip as in {STEP}",
-        operations="exact", update_pj=4.6, off_chip_pj=3.12, assumptions=(_EXACT, _REAL, *_TRAFFIC),
+        title="as it runs, data off chip",
+        source=f"{HOROWITZ}; 3.12 pJ a bit off chip as in {STEP}",
+        operations="exact",
+        update_pj=4.6,
+        off_chip_pj=3.12,
+        assumptions=(_EXACT, _REAL, *_TRAFFIC),
     ),
     "memory_onchip": CostModel(
         title="as it runs, two levels of memory",
         source=f"{HOROWITZ}, 1 MB SRAM: 100 pJ a 64-bit access; 3.12 pJ a bit off chip as in {STEP}",
-        operations="exact", update_pj=4.6, off_chip_pj=3.12, on_chip_pj=100 / 64, on_chip_bits=8 * 2**20,
+        operations="exact",
+        update_pj=4.6,
+        off_chip_pj=3.12,
+        on_chip_pj=100 / 64,
+        on_chip_bits=8 * 2**20,
         assumptions=(
-            _EXACT, _REAL, *_TRAFFIC,
+            _EXACT,
+            _REAL,
+            *_TRAFFIC,
             "weights, activations and membranes of a layer that fit into 1 MB each stay on chip, weights fetched once",
         ),
     ),
     "int8": CostModel(
-        title="8-bit integers", source=f"{HOROWITZ}: 8-bit multiplication 0.2 pJ, 32-bit addition 0.1 pJ",
-        operations="exact", multiply_pj=0.2, add_pj=0.1, word=8, integer=True,
+        title="8-bit integers",
+        source=f"{HOROWITZ}: 8-bit multiplication 0.2 pJ, 32-bit addition 0.1 pJ",
+        operations="exact",
+        multiply_pj=0.2,
+        add_pj=0.1,
+        word=8,
+        integer=True,
         assumptions=(
-            _EXACT, _REAL, "sums are held in 32 bits",
-            "a multiplication by b bits costs b / 8 of one by 8 bits", _LEFT_OUT,
+            _EXACT,
+            _REAL,
+            "sums are held in 32 bits",
+            "a multiplication by b bits costs b / 8 of one by 8 bits",
+            _LEFT_OUT,
         ),
     ),
     "fp16": CostModel(
-        title="16-bit floating point", source=f"{HOROWITZ}: 16-bit multiplication 1.1 pJ, addition 0.4 pJ",
-        operations="exact", multiply_pj=1.1, add_pj=0.4, word=16, assumptions=(_EXACT, _REAL, _LEFT_OUT),
+        title="16-bit floating point",
+        source=f"{HOROWITZ}: 16-bit multiplication 1.1 pJ, addition 0.4 pJ",
+        operations="exact",
+        multiply_pj=1.1,
+        add_pj=0.4,
+        word=16,
+        assumptions=(_EXACT, _REAL, _LEFT_OUT),
     ),
-}  # fmt: skip
+}
 """Names that `--cost` takes. Loihi 2 is not among them: no energy of its events is published that could be cited."""
 
 DEFAULT = ("paper", "executed", "folded", "memory", "int8")

@@ -103,9 +103,12 @@ def measure_joules(
         total, elapsed, runs = [a + b for a, b in zip(total, spent, strict=True)], elapsed + took, runs + 1
     joules = {c.name: (x - w * elapsed) / runs for c, x, w in zip(found, total, watts, strict=True)}
     return Measured(
-        joules=joules, idle_watts={c.name: w for c, w in zip(found, watts, strict=True)}, seconds=elapsed / runs,
-        runs=runs, absent=absent,
-    )  # fmt: skip
+        joules=joules,
+        idle_watts={c.name: w for c, w in zip(found, watts, strict=True)},
+        seconds=elapsed / runs,
+        runs=runs,
+        absent=absent,
+    )
 
 
 def _spent(found: list[Counter], run: Callable[[], object]) -> tuple[list[float], float]:

@@ -32,9 +32,14 @@ PREFIX = 1024
 
 
 def measure(
-    model: nn.Module, clips: Tensor | Iterable[Tensor], *, layout: str = LAYOUT, steps: int | None = None,
-    views: int = 1, notes: tuple[str, ...] = (),
-) -> Passport:  # fmt: skip
+    model: nn.Module,
+    clips: Tensor | Iterable[Tensor],
+    *,
+    layout: str = LAYOUT,
+    steps: int | None = None,
+    views: int = 1,
+    notes: tuple[str, ...] = (),
+) -> Passport:
     """Run clips of one shape through a model in evaluation mode and count.
 
     model: one of ours, or any other whose convolutions and linear layers are `nn` modules.
@@ -67,9 +72,7 @@ def measure(
     for clip in clips:
         digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     name = getattr(model, "metadata", Metadata()).name or type(model).__name__
-    origin = Origin(
-        model=name, weights=weights_hash(model), data=digest.hexdigest(), code=code_hash(), seed=seed
-    )  # fmt: skip
+    origin = Origin(model=name, weights=weights_hash(model), data=digest.hexdigest(), code=code_hash(), seed=seed)
     return meter.passport(shape, views=views, origin=origin, notes=notes)
 
 
@@ -397,30 +400,44 @@ class Meter:
         k, v = (s.unflatten(2, (-1, head_dim)).sum(3, dtype=torch.float32) for s in (k, v))
         return (k * v).flatten(1).sum(1, dtype=torch.float64).cpu()
 
-    def passport(
-        self, clip: tuple[int, ...], *, views: int, origin: Origin, notes: tuple[str, ...] = ()
-    ) -> Passport:  # fmt: skip
+    def passport(self, clip: tuple[int, ...], *, views: int, origin: Origin, notes: tuple[str, ...] = ()) -> Passport:
         """What was counted, per clip of one sample."""
         n = self.samples
         return Passport(
-            clip=clip, clips=n, views=views, origin=origin, notes=(*notes, *uncounted(self.model)),
+            clip=clip,
+            clips=n,
+            views=views,
+            origin=origin,
+            notes=(*notes, *uncounted(self.model)),
             layers=tuple(self._cost(name, x) for name, x in self.tallies.items()),
             firing={name: tuple(rate.value().tolist()) for name, rate in self.firing.items()},
             updates={name: x / n for name, x in self.updates.items()},
-        )  # fmt: skip
+        )
 
     def _cost(self, name: str, x: _Tally) -> LayerCost:
         n = self.samples
         once = x.at_once and x.calls == 1 and self.steps > 1
         rate, synops = x.spread() if once else (x.rate.value(), x.synops)
         return LayerCost(
-            name=name, kind=x.kind, macs=x.macs / n, inner_macs=x.inner / n, folded_macs=x.folded / n,
-            fused_macs=x.fused / n, operand=x.operand, rate=tuple(rate.tolist()), analog=x.analog,
-            synops=tuple((synops / n).tolist()) if x.counted and self.exact else None, merged=x.merged,
-            levels=0 if x.operand == "real" else max(x.levels, 1), inputs=x.inputs / n, weights=x.weights,
-            intermediates=x.intermediates / n, neurons=x.neurons / n, membranes=x.membranes / n,
+            name=name,
+            kind=x.kind,
+            macs=x.macs / n,
+            inner_macs=x.inner / n,
+            folded_macs=x.folded / n,
+            fused_macs=x.fused / n,
+            operand=x.operand,
+            rate=tuple(rate.tolist()),
+            analog=x.analog,
+            synops=tuple((synops / n).tolist()) if x.counted and self.exact else None,
+            merged=x.merged,
+            levels=0 if x.operand == "real" else max(x.levels, 1),
+            inputs=x.inputs / n,
+            weights=x.weights,
+            intermediates=x.intermediates / n,
+            neurons=x.neurons / n,
+            membranes=x.membranes / n,
             spike_bits=x.spike_bits / n,
-        )  # fmt: skip
+        )
 
 
 def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:

@@ -154,9 +154,14 @@ class Passport:
         parts = {part: sum(x) * 1e-9 for part, x in self.per_frame_pj(cost).items()}
         total, ann = sum(parts.values()), self.ann_mj(cost)
         return {
-            **parts, "total": total, "per_frame": total / self.clip[0], "per_view": total,
-            "per_decision": total * self.views, "ann": ann, "ann_over_snn": ann / total if total else 0.0,
-        }  # fmt: skip
+            **parts,
+            "total": total,
+            "per_frame": total / self.clip[0],
+            "per_view": total,
+            "per_decision": total * self.views,
+            "ann": ann,
+            "ann_over_snn": ann / total if total else 0.0,
+        }
 
     def stages(self) -> dict[str, list[LayerCost]]:
         """Layers by the first part of their name, in order of execution."""
@@ -181,9 +186,16 @@ class Passport:
         """Plain types under `SCHEMA`, for `json.dump`; energies under each of the cost models."""
         models = costs if isinstance(costs, Mapping) else {name: cost_model(name) for name in costs}
         content = {
-            "schema": SCHEMA, **dataclasses.asdict(self.origin), "clip": self.clip, "clips": self.clips,
-            "views": self.views, "spiking": self.spiking, "gmac": self.macs * 1e-9, "gsop": self.synops * 1e-9,
-            "neuron_updates": sum(self.updates.values()), "mean_rate": self.mean_rate,
+            "schema": SCHEMA,
+            **dataclasses.asdict(self.origin),
+            "clip": self.clip,
+            "clips": self.clips,
+            "views": self.views,
+            "spiking": self.spiking,
+            "gmac": self.macs * 1e-9,
+            "gsop": self.synops * 1e-9,
+            "neuron_updates": sum(self.updates.values()),
+            "mean_rate": self.mean_rate,
             "traffic_bits": self.traffic_bits(),
             "energy_mj": {name: self.parts_mj(x) for name, x in models.items()},
             "energy_per_frame_mj": {name: self.energy_per_frame_mj(x) for name, x in models.items()},
@@ -196,9 +208,11 @@ class Passport:
                 for stage, layers in self.stages().items()
             },
             "cost_models": {name: x.to_json() for name, x in models.items()},
-            "firing": self.firing, "updates": self.updates, "notes": self.notes,
+            "firing": self.firing,
+            "updates": self.updates,
+            "notes": self.notes,
             "layers": [self._layer(x, models) for x in self.layers],
-        }  # fmt: skip
+        }
         return _plain(content)
 
     def _layer(self, layer: LayerCost, models: Mapping[str, CostModel]) -> dict[str, Any]:
@@ -222,9 +236,15 @@ class Passport:
             origin = Origin(**{f.name: content[f.name] for f in dataclasses.fields(Origin)})
             firing = {name: tuple(rates) for name, rates in content["firing"].items()}
             return cls(
-                clip=tuple(content["clip"]), clips=content["clips"], layers=layers, firing=firing,
-                updates=content["updates"], views=content["views"], origin=origin, notes=tuple(content["notes"]),
-            )  # fmt: skip
+                clip=tuple(content["clip"]),
+                clips=content["clips"],
+                layers=layers,
+                firing=firing,
+                updates=content["updates"],
+                views=content["views"],
+                origin=origin,
+                notes=tuple(content["notes"]),
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"this passport of schema {SCHEMA} is not whole ({error}); make it again") from None
 

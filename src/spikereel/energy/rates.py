@@ -23,9 +23,14 @@ INSIDE = ("fr", "firing", "rates")
 
 
 def estimate(
-    model: VideoModel, rates: Rates | float, *, clip: tuple[int, int, int, int], views: int = 1, weights: str = "",
+    model: VideoModel,
+    rates: Rates | float,
+    *,
+    clip: tuple[int, int, int, int],
+    views: int = 1,
+    weights: str = "",
     notes: tuple[str, ...] = (),
-) -> Passport:  # fmt: skip
+) -> Passport:
     """The passport of a clip [T, C, H, W] whose neurons fire as stated; exact counts need clips and are left out.
 
     rates: {neuron: rate, or one a time step}, names as ours or the authors' (those of other modules of the model are

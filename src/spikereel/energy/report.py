@@ -47,12 +47,20 @@ def totals(passports: Passports, costs: Costs, *, brief: bool = False) -> Table:
 def against(passports: Passports, costs: Costs) -> Table:
     """Opponents under each cost model; above 1 the spikes win."""
     rows = [
-        (*_named(passports, name), cost, x.name, str(x.bits), number(passport.energy_mj(model)), number(x.energy_mj),
-         number(x.over_snn, 3))
-        for name, passport in passports.items() if passport.spiking
+        (
+            *_named(passports, name),
+            cost,
+            x.name,
+            str(x.bits),
+            number(passport.energy_mj(model)),
+            number(x.energy_mj),
+            number(x.over_snn, 3),
+        )
+        for name, passport in passports.items()
+        if passport.spiking
         for cost, model in costs.items()
         for x in opponents(passport, model)
-    ]  # fmt: skip
+    ]
     columns = (*_named(passports, "model"), "cost model", "opponent", "bits", "spikes, mJ", "opponent, mJ", "ratio")
     return Table(title="fair opponents", columns=columns, rows=tuple(rows), words=len(columns) - 4)
 
@@ -74,8 +82,11 @@ def layers(passport: Passport, costs: Costs) -> Table:
     for x in passport.layers:
         exact = effective_rate(x)
         figures: list[float | None] = [
-            sum(x.rate) / len(x.rate), exact, x.macs * 1e-6, None if x.synops is None else sum(x.synops) * 1e-6,
-        ]  # fmt: skip
+            sum(x.rate) / len(x.rate),
+            exact,
+            x.macs * 1e-6,
+            None if x.synops is None else sum(x.synops) * 1e-6,
+        ]
         for model in costs.values():
             figures += [sum(sum(v) for v in model.snn_pj(x).values()) * 1e-9, break_even(x, model)]
         rows.append((x.name, x.kind, x.operand, *("-" if v is None else number(v) for v in figures)))
@@ -87,19 +98,25 @@ def layers(passport: Passport, costs: Costs) -> Table:
 def constants(costs: Costs) -> Table:
     """What each cost model takes an operation and a bit to cost, and from where."""
     rows = [
-        (name, model.title, number(model.mac_pj), number(model.add_pj), number(model.update_pj),
-         number(model.off_chip_pj), number(model.on_chip_pj), model.source)
+        (
+            name,
+            model.title,
+            number(model.mac_pj),
+            number(model.add_pj),
+            number(model.update_pj),
+            number(model.off_chip_pj),
+            number(model.on_chip_pj),
+            model.source,
+        )
         for name, model in costs.items()
-    ]  # fmt: skip
+    ]
     columns = ("cost model", "", "MAC, pJ", "AC, pJ", "update, pJ", "off chip, pJ/bit", "on chip, pJ/bit", "source")
     return Table(title="cost models", columns=columns, rows=tuple(rows), words=2)
 
 
 def references() -> Table:
     """The published rows with their protocol."""
-    rows = [
-        (x.model, x.task, number(x.energy_mj, 5), x.result, x.protocol, x.source) for x in REFERENCES
-    ]  # fmt: skip
+    rows = [(x.model, x.task, number(x.energy_mj, 5), x.result, x.protocol, x.source) for x in REFERENCES]
     columns = ("model", "task", "mJ", "result", "protocol", "source")
     return Table(title="published, each by a protocol of its own", columns=columns, rows=tuple(rows), words=2)
 

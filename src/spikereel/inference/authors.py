@@ -47,10 +47,16 @@ class Imported:
         """Every entry by name."""
         shapes = [{"name": k, "file": file, "model": model} for k, (file, model) in self.found.misshapen.items()]
         return {
-            "source": str(self.source), "sha256": self.sha256, "as": self.name, "architecture": self.model.family,
-            "config": dataclasses.asdict(self.model.config), "matched": list(self.found.matched),
-            "missing": list(self.found.missing), "unexpected": list(self.found.unexpected), "misshapen": shapes,
-        }  # fmt: skip
+            "source": str(self.source),
+            "sha256": self.sha256,
+            "as": self.name,
+            "architecture": self.model.family,
+            "config": dataclasses.asdict(self.model.config),
+            "matched": list(self.found.matched),
+            "missing": list(self.found.missing),
+            "unexpected": list(self.found.unexpected),
+            "misshapen": shapes,
+        }
 
 
 def read_import(source: str | Path, name: str) -> Imported:
@@ -89,9 +95,10 @@ def write_import(imported: Imported, out: str | Path, *, partial: bool = False) 
     origin = {"origin": imported.source.name, "sha256": imported.sha256, "imported_as": imported.name}
     meta = imported.model.metadata
     metadata = dataclasses.replace(
-        meta, training=origin | imported.counts(),
+        meta,
+        training=origin | imported.counts(),
         preprocess=meta.preprocess or dataclasses.asdict(published_data(imported.model.config)),
-    )  # fmt: skip
+    )
     _save(imported.model, out, metadata)
 
 

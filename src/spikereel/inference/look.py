@@ -77,10 +77,13 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     if simulated:
         views_of, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
     return Look(
-        name=video.name, info=video.info, clips=clips, notes=(note,) if simulated else (),
+        name=video.name,
+        info=video.info,
+        clips=clips,
+        notes=(note,) if simulated else (),
         indices=tuple(i for indices in chosen for i in indices[-spec.frames :]),
         views=[view[:, None] for indices in chosen for view in views_of(video, indices, spec, crops)],
-    )  # fmt: skip
+    )
 
 
 def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
@@ -112,9 +115,13 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
         frames=bins, fps=bins / seen, width=events.width, height=events.height, codec=events.format, seconds=seconds
     )
     return Look(
-        name=str(path), info=info, indices=tuple(range(bins)) * clips, clips=clips, shown=videos[0],
+        name=str(path),
+        info=info,
+        indices=tuple(range(bins)) * clips,
+        clips=clips,
+        shown=videos[0],
         views=[video[:, None] for video in videos],
-    )  # fmt: skip
+    )
 
 
 def _frames_of_events(name: str, clip: Tensor, spec: DataSpec) -> Look:
@@ -195,19 +202,23 @@ def _open(source: str | PathLike | Tensor) -> _Source:
         return _array(name, read_clip(name))
     info, known = glance(name)
     return _Source(
-        name=name, info=info, channels=3,
+        name=name,
+        info=info,
+        channels=3,
         read=lambda indices: read_frames(name, known.at_equal_times(indices), known),
         read_each=lambda indices, each: read_frames(name, known.at_equal_times(indices), known, each=each),
-    )  # fmt: skip
+    )
 
 
 def _array(name: str, clip: np.ndarray) -> _Source:
     if clip.dtype == np.uint8:
         shape = tuple(clip.shape[i] for i in (0, 3, 1, 2))
         return _Source(
-            name=name, info=_info(shape, "npy"), channels=3,
+            name=name,
+            info=_info(shape, "npy"),
+            channels=3,
             read=lambda indices: torch.from_numpy(clip[list(indices)]).permute(0, 3, 1, 2),
-        )  # fmt: skip
+        )
     frames = torch.from_numpy(np.array(clip, dtype=np.float32))
     _check_values(name, frames)
     return _frames(name, frames, "npy")

@@ -97,9 +97,13 @@ def joules_of(name: str, passport: Passport) -> Measured:
 
 
 def write_reports(
-    passports: Mapping[str, Passport], costs: Mapping[str, CostModel], *, page: str | None, md: str | None,
+    passports: Mapping[str, Passport],
+    costs: Mapping[str, CostModel],
+    *,
+    page: str | None,
+    md: str | None,
     tex: str | None,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Write those that are asked for; returns their paths."""
     chosen = [(path, make) for path, make in ((page, html), (md, markdown), (tex, latex)) if path]
     for path, make in chosen:

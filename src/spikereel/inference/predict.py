@@ -65,16 +65,28 @@ class Prediction:
         passport = self.passport.to_json()
         energy = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
         return {
-            "model": self.model, "weights": self.weights, "path": self.path, "frames": list(self.indices),
-            "clips": self.clips, "views": self.views,
-            "video": {"frames": self.info.frames, "fps": self.info.fps, "width": self.info.width,
-                      "height": self.info.height, "codec": self.info.codec, "seconds": self.info.seconds},
+            "model": self.model,
+            "weights": self.weights,
+            "path": self.path,
+            "frames": list(self.indices),
+            "clips": self.clips,
+            "views": self.views,
+            "video": {
+                "frames": self.info.frames,
+                "fps": self.info.fps,
+                "width": self.info.width,
+                "height": self.info.height,
+                "codec": self.info.codec,
+                "seconds": self.info.seconds,
+            },
             "top5": [{"class": name, "probability": p} for name, p in self.top5],
-            "running": None if self.running is None else [
-                {"class": name, "probability": p} for name, p in (_best(self.classes, x)[0] for x in self.running)
-            ],
-            "energy": {key: passport[key] for key in energy}, "firing": self.firing, "notes": list(self.notes),
-        }  # fmt: skip
+            "running": None
+            if self.running is None
+            else [{"class": name, "probability": p} for name, p in (_best(self.classes, x)[0] for x in self.running)],
+            "energy": {key: passport[key] for key in energy},
+            "firing": self.firing,
+            "notes": list(self.notes),
+        }
 
 
 def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
@@ -99,11 +111,20 @@ def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | 
     clips = [view.to(device) for view in seen.views]
     passport, logits = _measured(model, clips)
     return Prediction(
-        path=seen.name, model=metadata.name, weights=weights_hash(model), passport=passport, info=seen.info,
-        classes=_classes_of(metadata, model.config.num_classes), probabilities=_softmax(logits),
-        indices=seen.indices, clips=seen.clips, views=len(clips),
-        running=_running(model, clips) if model.can_stream else None, notes=seen.notes, shown=seen.shown,
-    )  # fmt: skip
+        path=seen.name,
+        model=metadata.name,
+        weights=weights_hash(model),
+        passport=passport,
+        info=seen.info,
+        classes=_classes_of(metadata, model.config.num_classes),
+        probabilities=_softmax(logits),
+        indices=seen.indices,
+        clips=seen.clips,
+        views=len(clips),
+        running=_running(model, clips) if model.can_stream else None,
+        notes=seen.notes,
+        shown=seen.shown,
+    )
 
 
 def _measured(model: nn.Module, views: list[Tensor]) -> tuple[Passport, Tensor]:

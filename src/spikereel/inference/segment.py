@@ -55,9 +55,12 @@ def open_frames(source: str | PathLike) -> FrameSource:
         return _folder(path)
     info, known = probe(path), timeline(path)
     return FrameSource(
-        name=fspath(source), fps=info.fps or None, numbers=range(info.frames), size=(info.height, info.width),
+        name=fspath(source),
+        fps=info.fps or None,
+        numbers=range(info.frames),
+        size=(info.height, info.width),
         read=lambda positions: read_frames(path, positions, known),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +112,14 @@ class Segmenter:
 
 
 def segmenter_of(
-    model: VideoModel, source: FrameSource, *, size: int | None = None, window: Sequence[int] | None = None,
-    overlap: float | None = None, offsets: Sequence[int] | None = None,
-) -> Segmenter:  # fmt: skip
+    model: VideoModel,
+    source: FrameSource,
+    *,
+    size: int | None = None,
+    window: Sequence[int] | None = None,
+    overlap: float | None = None,
+    offsets: Sequence[int] | None = None,
+) -> Segmenter:
     """How weights see a source: as their training clips were made, unless another size, window or offsets are given.
 
     offsets: in frames of the source; those of training keep their distance in time where the source says how fast it
@@ -144,9 +152,15 @@ def segmenter_of(
         elif unit and not by_number and len(own) > 1:
             notes.append(f"{source.name} does not say how fast it is: frames of a clip are {list(own)} frames apart")
     return Segmenter(
-        model=model.eval(), classes=classes, palette=palette_of(spec, classes), spec=spec, offsets=own,
-        by_number=by_number, fps=_pace(source.numbers, spec) if by_number else None, notes=tuple(notes),
-    )  # fmt: skip
+        model=model.eval(),
+        classes=classes,
+        palette=palette_of(spec, classes),
+        spec=spec,
+        offsets=own,
+        by_number=by_number,
+        fps=_pace(source.numbers, spec) if by_number else None,
+        notes=tuple(notes),
+    )
 
 
 @dataclass(kw_only=True)
@@ -181,16 +195,25 @@ class Segments:
         passport = self.passport.to_json()
         energy = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
         return {
-            "path": self.source.name, "task": "segmentation", "model": how.model.metadata.name,
-            "weights": weights_hash(how.model), "fps": self.fps, "frames": len(self.shares),
-            "size": list(self.source.size), "seen_short_side": how.spec.size, "window": list(how.spec.window),
-            "offsets": list(how.offsets), "offset_unit": "numbers" if how.by_number else "frames",
-            "classes": list(how.classes), "palette": [list(colour) for colour in how.palette],
+            "path": self.source.name,
+            "task": "segmentation",
+            "model": how.model.metadata.name,
+            "weights": weights_hash(how.model),
+            "fps": self.fps,
+            "frames": len(self.shares),
+            "size": list(self.source.size),
+            "seen_short_side": how.spec.size,
+            "window": list(how.spec.window),
+            "offsets": list(how.offsets),
+            "offset_unit": "numbers" if how.by_number else "frames",
+            "classes": list(how.classes),
+            "palette": [list(colour) for colour in how.palette],
             "share": dict(zip(how.classes, shares.mean(0).round(3).tolist(), strict=True)),
             "timeline": shares.round(2).tolist(),
             "same_as_frame_before": 100.0 * float(np.mean(self.kept)) if self.kept else None,
-            "energy": {key: passport[key] for key in energy}, "notes": list(how.notes),
-        }  # fmt: skip
+            "energy": {key: passport[key] for key in energy},
+            "notes": list(how.notes),
+        }
 
 
 class _Frames:

@@ -62,14 +62,23 @@ class Track:
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
         return {
-            "path": self.path, "task": "pose", "model": self.model, "weights": self.weights, "fps": self.fps,
-            "skeleton": {"name": self.skeleton.name, "joints": list(self.skeleton.joints),
-                         "parents": list(self.skeleton.parents)},
+            "path": self.path,
+            "task": "pose",
+            "model": self.model,
+            "weights": self.weights,
+            "fps": self.fps,
+            "skeleton": {
+                "name": self.skeleton.name,
+                "joints": list(self.skeleton.joints),
+                "parents": list(self.skeleton.parents),
+            },
             "camera": {"fx": self.camera.fx, "fy": self.camera.fy, "cx": self.camera.cx, "cy": self.camera.cy},
-            "box": np.round(self.box, 2).tolist(), "frames": len(self.joints),
+            "box": np.round(self.box, 2).tolist(),
+            "frames": len(self.joints),
             "joints_m": np.round(self.joints, 5).tolist(),
-            "points_px": np.round(self.points, 2).tolist(), "notes": list(self.notes),
-        }  # fmt: skip
+            "points_px": np.round(self.points, 2).tolist(),
+            "notes": list(self.notes),
+        }
 
     def write_npz(self, path: Path) -> None:
         """Arrays joints [N, J, 3] metres, points [N, J, 2] pixels, names, parents and fps."""
@@ -77,9 +86,13 @@ class Track:
 
         content = BytesIO()
         np.savez_compressed(
-            content, joints=self.joints, points=self.points, names=np.array(self.skeleton.joints),
-            parents=np.array(self.skeleton.parents), fps=self.fps,
-        )  # fmt: skip
+            content,
+            joints=self.joints,
+            points=self.points,
+            names=np.array(self.skeleton.joints),
+            parents=np.array(self.skeleton.parents),
+            fps=self.fps,
+        )
         write_whole(path, content.getvalue())
 
     def write_bvh(self, path: Path) -> None:
@@ -136,10 +149,16 @@ def read_recording(source: str | PathLike) -> Recording:
 
 
 def track(
-    model: VideoModel, recording: Recording, *, box: Box | None = None, camera: Camera | None = None,
-    smooth: bool = False, overlap: float = 0.5, spec: DataSpec | None = None,
+    model: VideoModel,
+    recording: Recording,
+    *,
+    box: Box | None = None,
+    camera: Camera | None = None,
+    smooth: bool = False,
+    overlap: float = 0.5,
+    spec: DataSpec | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Track:  # fmt: skip
+) -> Track:
     """The joints of the person in a recording, at every frame.
 
     Frames go through the network as many apart as in training, once for each offset; `spatial` and `causal` networks
@@ -179,10 +198,17 @@ def track(
         joints = one_euro(joints, recording.fps)
         points = camera.project(joints)
     return Track(
-        path=recording.name, model=model.metadata.name, weights=weights_hash(model), skeleton=skeleton,
-        joints=joints.numpy(), points=points.numpy(), fps=recording.fps, box=squares.numpy(), camera=camera,
+        path=recording.name,
+        model=model.metadata.name,
+        weights=weights_hash(model),
+        skeleton=skeleton,
+        joints=joints.numpy(),
+        points=points.numpy(),
+        fps=recording.fps,
+        box=squares.numpy(),
+        camera=camera,
         notes=tuple(notes),
-    )  # fmt: skip
+    )
 
 
 def run_pose(model: VideoModel, video: Tensor, frames: int, *, overlap: float = 0.5) -> Any:

@@ -32,9 +32,17 @@ def fused_lif(
     """
     learnt = isinstance(decay, Tensor)
     return _FusedLIF.apply(
-        x, v, decay if learnt else None, 0.0 if learnt else decay, threshold, reset_to, decay_input, surrogate, alpha,
+        x,
+        v,
+        decay if learnt else None,
+        0.0 if learnt else decay,
+        threshold,
+        reset_to,
+        decay_input,
+        surrogate,
+        alpha,
         v_rest,
-    )  # fmt: skip
+    )
 
 
 def fused_ilif(x: Tensor, v: Tensor, decay: float, top: int) -> tuple[Tensor, Tensor]:

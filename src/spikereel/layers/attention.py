@@ -66,9 +66,16 @@ class SpikeAttention(ProductAttention):
     """
 
     def __init__(
-        self, dim: int, heads: int, *, groupings: tuple[Grouping, ...], similarity: Similarity, neuron: NeuronConfig,
-        qk_neuron: NeuronConfig, attn_neuron: NeuronConfig,
-    ):  # fmt: skip
+        self,
+        dim: int,
+        heads: int,
+        *,
+        groupings: tuple[Grouping, ...],
+        similarity: Similarity,
+        neuron: NeuronConfig,
+        qk_neuron: NeuronConfig,
+        attn_neuron: NeuronConfig,
+    ):
         super().__init__()
         if dim % heads:
             raise ConfigError(f"width {dim} cannot be split into {heads} heads; choose widths that {heads} divides")

@@ -106,9 +106,14 @@ class Neuron(nn.Module):
             s, v = ilif(x, v, levels=c.levels, decay=c.ilif_decay, top=c.top, normalise=normalise, backend=c.backend)
             return (replayed(s, c.sub_steps) if c.replay else s), v
         shared = {
-            "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset, "surrogate": c.surrogate,
-            "alpha": c.alpha, "detach_reset": c.detach_reset, "backend": c.backend,
-        }  # fmt: skip
+            "threshold": c.threshold,
+            "reset": c.reset,
+            "v_reset": c.v_reset,
+            "surrogate": c.surrogate,
+            "alpha": c.alpha,
+            "detach_reset": c.detach_reset,
+            "backend": c.backend,
+        }
         if c.kind == "plif":
             return plif(x, v, self.w, decay_input=c.decay_input, **shared)
         if c.kind == "if":

@@ -39,9 +39,15 @@ class ClipNorm(_BatchNorm):
             count.add_(1)
         momentum = 1.0 / float(count) if self.momentum is None and self.training else self.momentum or 0.0
         return F.batch_norm(
-            x, mean[features], var[features], self.weight[features], self.bias[features], self.training, momentum,
+            x,
+            mean[features],
+            var[features],
+            self.weight[features],
+            self.bias[features],
+            self.training,
+            momentum,
             self.eps,
-        )  # fmt: skip
+        )
 
     def extra_repr(self) -> str:
         return f"{self.channels}, steps={self.steps}"

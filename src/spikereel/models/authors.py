@@ -29,8 +29,16 @@ MEAN = ".running_mean"
 V = TypeVar("V")
 
 UNREADABLE = (
-    RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError, struct.error,
-)  # fmt: skip
+    RuntimeError,
+    EOFError,
+    ValueError,
+    OSError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 """What reading a file that is no checkpoint may end in: the unpickler takes any bytes for instructions."""
 
 
@@ -104,10 +112,11 @@ def compare(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:
     given = {name: list(x.shape) for name, x in weights.items()}
     both = sorted(own.keys() & given.keys())
     return Comparison(
-        matched=tuple(k for k in both if given[k] == own[k]), missing=tuple(sorted(own.keys() - given.keys())),
+        matched=tuple(k for k in both if given[k] == own[k]),
+        missing=tuple(sorted(own.keys() - given.keys())),
         unexpected=tuple(sorted(given.keys() - own.keys())),
         misshapen={k: (given[k], own[k]) for k in both if given[k] != own[k]},
-    )  # fmt: skip
+    )
 
 
 def load_matching(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:

@@ -24,9 +24,11 @@ FAMILIES: dict[str, type[VideoModel]] = {cls.family: cls for cls in (SpikeVideoF
 def header_of(model: VideoModel, metadata: Metadata | None = None) -> dict:
     """What a file says of its tensors, in plain types."""
     return {
-        "format": FORMAT, "architecture": model.family, "config": dataclasses.asdict(model.config),
+        "format": FORMAT,
+        "architecture": model.family,
+        "config": dataclasses.asdict(model.config),
         "metadata": dataclasses.asdict(metadata or model.metadata),
-    }  # fmt: skip
+    }
 
 
 def write_weights(model: VideoModel, path: Path, metadata: Metadata | None = None) -> None:

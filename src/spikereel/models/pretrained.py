@@ -29,9 +29,14 @@ class Pretrained:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None,
-        token: str | bool | None = None, local_files_only: bool = False,
-    ) -> Any:  # fmt: skip
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> Any:
         """The model of a folder, or of a repository "owner/name" on the hub, in evaluation mode.
 
         Called on `VideoModel` it gives any family, called on a family that one alone. The other arguments are those of
@@ -49,9 +54,14 @@ class Pretrained:
         return model
 
     def push_to_hub(
-        self, repo_id: str, *, commit_message: str = "Upload weights", private: bool | None = None,
-        token: str | bool | None = None, branch: str | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload weights",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+    ) -> str:
         """Upload what `save_pretrained` writes to "owner/name", which is made if need be; the address of the commit."""
         hub = _hub(f"push to {repo_id}")
         with TemporaryDirectory() as folder, _hub_errors(f"cannot push to {repo_id}"):
@@ -87,20 +97,48 @@ def model_card(model: Any, where: str) -> str:
     origin = next((x for key, x in _flat(meta.training) if key.rpartition(".")[2] == "origin"), None)
     parameters = sum(p.numel() for p in model.parameters())
     tags = "\n".join(f"- {tag}" for tag in ("spikereel", model.family, "spiking-neural-network", "video"))
-    return "\n".join([
-        "---", "library_name: spikereel", "license: apache-2.0", "pipeline_tag: video-classification", "tags:", tags,
-        "---", "", f"# {_plain(meta.name or name)}", "",
-        f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.",
-        *([f"Converted from `{_plain(origin)}`: the terms of its authors hold as well."] if origin else []), "",
-        "## Architecture", "", *_table(dataclasses.asdict(model.config)), "",
-        "## Classes", "", ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.", "",
-        "## How clips are made", "", *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]), "",
-        "## Training and measured figures", "", *(_table(meta.training) or ["Not recorded."]), "",
-        "## Load", "",
-        "```python", "from spikereel.models.base import VideoModel", "",
-        f'model = VideoModel.from_pretrained("{where}")',
-        "logits, state = model(video)  # video [T, B, C, H, W]", "```", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "---",
+            "library_name: spikereel",
+            "license: apache-2.0",
+            "pipeline_tag: video-classification",
+            "tags:",
+            tags,
+            "---",
+            "",
+            f"# {_plain(meta.name or name)}",
+            "",
+            f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.",
+            *([f"Converted from `{_plain(origin)}`: the terms of its authors hold as well."] if origin else []),
+            "",
+            "## Architecture",
+            "",
+            *_table(dataclasses.asdict(model.config)),
+            "",
+            "## Classes",
+            "",
+            ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.",
+            "",
+            "## How clips are made",
+            "",
+            *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]),
+            "",
+            "## Training and measured figures",
+            "",
+            *(_table(meta.training) or ["Not recorded."]),
+            "",
+            "## Load",
+            "",
+            "```python",
+            "from spikereel.models.base import VideoModel",
+            "",
+            f'model = VideoModel.from_pretrained("{where}")',
+            "logits, state = model(video)  # video [T, B, C, H, W]",
+            "```",
+            "",
+        ]
+    )
 
 
 def _write(model: Any, folder: Path, where: str) -> None:

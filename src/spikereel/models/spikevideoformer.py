@@ -81,9 +81,14 @@ class TransformerBlock(nn.Module):
         self.attentions = []
         for groupings, name in zip(schemes(config.attention), ("attn", "attn_t"), strict=False):
             module = SpikeAttention(
-                dim, config.heads, groupings=groupings, similarity=config.similarity, neuron=neuron,
-                qk_neuron=binary, attn_neuron=attn_neuron,
-            )  # fmt: skip
+                dim,
+                config.heads,
+                groupings=groupings,
+                similarity=config.similarity,
+                neuron=neuron,
+                qk_neuron=binary,
+                attn_neuron=attn_neuron,
+            )
             self.add_module(name, module)
             self.attentions.append(name)
         self.mlp = MLP(dim, config.mlp_ratio, neuron)
@@ -192,9 +197,18 @@ class SpikeVideoFormer(VideoModel):
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The parts of the backbone, in order of execution."""
         names = (
-            "downsample1_1", "ConvBlock1_1", "downsample1_2", "ConvBlock1_2", "downsample2", "ConvBlock2_1",
-            "ConvBlock2_2", "downsample3", "block3", "downsample4", "block4",
-        )  # fmt: skip
+            "downsample1_1",
+            "ConvBlock1_1",
+            "downsample1_2",
+            "ConvBlock1_2",
+            "downsample2",
+            "ConvBlock2_1",
+            "ConvBlock2_2",
+            "downsample3",
+            "block3",
+            "downsample4",
+            "block4",
+        )
         return [(name, self.get_submodule(name)) for name in names]
 
     def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:

@@ -136,9 +136,16 @@ def _integrate(
         from spikereel.kernels.lif_torch import fused_lif
 
         spikes, v = fused_lif(
-            current, start, decay, threshold, v_reset if reset == "hard" else None, decay_input,
-            surrogate, DEFAULT_ALPHA[surrogate] if alpha is None else alpha, v_reset,
-        )  # fmt: skip
+            current,
+            start,
+            decay,
+            threshold,
+            v_reset if reset == "hard" else None,
+            decay_input,
+            surrogate,
+            DEFAULT_ALPHA[surrogate] if alpha is None else alpha,
+            v_reset,
+        )
         return spikes.to(x.dtype), v
     if backend == "fused":
         raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")

@@ -50,9 +50,14 @@ THREE_LISTS: dict[str, Callable[[Path, Reading, Split, tuple[str, ...] | None], 
 
 
 def build_dataset(
-    spec: DataSpec, split: Split, *, seed: int = 0, classes: tuple[str, ...] | None = None,
-    views: bool = False, progress: Callable[[int, int], None] | None = None,
-) -> LabelledClips:  # fmt: skip
+    spec: DataSpec,
+    split: Split,
+    *,
+    seed: int = 0,
+    classes: tuple[str, ...] | None = None,
+    views: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> LabelledClips:
     """The clips of a split: items `(video float32 [T, C, H, W] or [views, T, C, H, W], label)`.
 
     Has `.classes` and `.fingerprint()`. classes: those of the trained model, so that a test folder may lack some.
@@ -90,28 +95,52 @@ def _check_modality(spec: DataSpec) -> None:
 
 
 def video_reading(
-    spec: DataSpec, split: Split, *, seed: int = 0, views: bool = False,
+    spec: DataSpec,
+    split: Split,
+    *,
+    seed: int = 0,
+    views: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Reading:  # fmt: skip
+) -> Reading:
     """How the video files of a spec become clips; see `build_dataset`."""
     train = split == "train"
     transform = (
         TrainTransform(
-            size=spec.size, scale=spec.crop_area, flip=spec.flip, mean=spec.mean, std=spec.std,
-            randaugment=spec.randaugment, jitter=spec.jitter, erasing=spec.erasing, antialias=spec.antialias,
+            size=spec.size,
+            scale=spec.crop_area,
+            flip=spec.flip,
+            mean=spec.mean,
+            std=spec.std,
+            randaugment=spec.randaugment,
+            jitter=spec.jitter,
+            erasing=spec.erasing,
+            antialias=spec.antialias,
             whole=spec.whole,
         )
         if train
         else EvalTransform(
-            size=spec.size, crops=spec.crops if views else 1, mean=spec.mean, std=spec.std, antialias=spec.antialias,
+            size=spec.size,
+            crops=spec.crops if views else 1,
+            mean=spec.mean,
+            std=spec.std,
+            antialias=spec.antialias,
             whole=spec.whole,
         )
-    )  # fmt: skip
+    )
     return Reading(
-        frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
-        train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
-        cache=_cache(spec, train), trails=spec.trails, time_warp=spec.time_warp if train else 0.0,
-    )  # fmt: skip
+        frames=spec.frames,
+        transform=transform,
+        stride=spec.stride,
+        clips=spec.clips if views and not train else 1,
+        train=train,
+        copies=spec.copies if train else 1,
+        seed=seed,
+        on_error=spec.on_error,
+        progress=progress,
+        cache=_cache(spec, train),
+        trails=spec.trails,
+        time_warp=spec.time_warp if train else 0.0,
+    )
 
 
 def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
@@ -164,10 +193,15 @@ def build_loader(dataset: LabelledClips, spec: DataSpec, *, batch: int, shuffle:
     """
     full = shuffle and len(dataset) >= batch
     return CarryingLoader(
-        Carrying(dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
-        drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
-        generator=torch.Generator().manual_seed(seed), collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
-    )  # fmt: skip
+        Carrying(dataset),
+        batch_size=batch,
+        sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+        drop_last=full,
+        num_workers=spec.workers,
+        persistent_workers=spec.workers > 0,
+        generator=torch.Generator().manual_seed(seed),
+        collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
+    )
 
 
 class EpochOrder(Sampler[int]):
@@ -248,9 +282,13 @@ def _motion(spec: DataSpec, split: Split) -> Normalised:
     if spec.modality in ("depth", "grey"):
         raise ConfigError(f"data.modality is {spec.modality}: motion has rgb, events and surface")
     clips = MotionClips(
-        2**31 if split == "train" else length, seed=seed, frames=spec.frames, height=spec.size, width=spec.size,
+        2**31 if split == "train" else length,
+        seed=seed,
+        frames=spec.frames,
+        height=spec.size,
+        width=spec.size,
         modality=spec.modality,
-    )  # fmt: skip
+    )
     return Normalised(clips, length, spec, spec.focus if split == "train" else ())
 
 
@@ -289,9 +327,13 @@ def _files(spec: DataSpec, split: Split, reading: Reading, classes: tuple[str, .
 
 
 def _simulated(
-    spec: DataSpec, split: Split, seed: int, classes: tuple[str, ...] | None, views: bool,
+    spec: DataSpec,
+    split: Split,
+    seed: int,
+    classes: tuple[str, ...] | None,
+    views: bool,
     progress: Callable[[int, int], None] | None,
-) -> LabelledClips:  # fmt: skip
+) -> LabelledClips:
     """Simulated events between the frames of clips, one frame more than time bins."""
     if spec.kind in EVENT_KINDS or spec.modality != "rgb" or spec.depth_motion or spec.trails:
         raise ConfigError(f"data.simulate is for videos: data.kind={spec.kind} with these options is no video")
@@ -308,9 +350,16 @@ def _simulated(
 def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
     """How the depth videos of a spec become clips, changed at random where they are for training."""
     return DepthReading(
-        frames=spec.frames, size=spec.size, motion=spec.depth_motion or spec.trails > 0, history=spec.trails,
-        train=train, shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
-    )  # fmt: skip
+        frames=spec.frames,
+        size=spec.size,
+        motion=spec.depth_motion or spec.trails > 0,
+        history=spec.trails,
+        train=train,
+        shift=spec.shift,
+        rotate=spec.rotate,
+        zoom=spec.zoom,
+        seed=seed,
+    )
 
 
 def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> LabelledClips:

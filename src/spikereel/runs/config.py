@@ -65,11 +65,33 @@ class DataSpec:
     """Where clips come from and how they are cut."""
 
     kind: Literal[
-        "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400",
-        "kinetics600", "something_v2", "jester",
-        "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs", "hardvs",
-        "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks", "shards",
-    ] = "motion"  # fmt: skip
+        "motion",
+        "folder",
+        "list",
+        "ut_interaction",
+        "ucf101",
+        "hmdb51",
+        "ntu60",
+        "ntu120",
+        "kinetics400",
+        "kinetics600",
+        "something_v2",
+        "jester",
+        "utd_mhad",
+        "events",
+        "dvs128_gesture",
+        "dvs128_objects",
+        "nmnist",
+        "cifar10_dvs",
+        "hardvs",
+        "figure",
+        "mmhpsd",
+        "camvid",
+        "cityscapes",
+        "vspw",
+        "masks",
+        "shards",
+    ] = "motion"
     root: str | None = None
     """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. shards: their
     folder or URL. figure: the folder of motion files (BVH), or none for motions of our own."""
@@ -190,9 +212,15 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         least_of = {
-            "size": 0 if self.kind in MASK_KINDS else 1, "stride": 1, "clips": 1, "copies": 1, "train_length": 1,
-            "test_length": 1, "workers": 0, "seed": 0,
-        }  # fmt: skip
+            "size": 0 if self.kind in MASK_KINDS else 1,
+            "stride": 1,
+            "clips": 1,
+            "copies": 1,
+            "train_length": 1,
+            "test_length": 1,
+            "workers": 0,
+            "seed": 0,
+        }
         for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:

@@ -31,18 +31,30 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Plain types; accuracies in per cent."""
         return {
-            "top1": self.score.top1, "top5": self.score.top5, "clips": self.score.clips, "views": self.views,
-            "averaged": self.average, "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
-            "confusion": self.score.confusion.tolist(), "data_hash": self.passport.hash,
-            "data_passport": asdict(self.passport), "firing": self.rates.means(),
-            "skipped": [list(x) for x in self.skipped], "simulated": self.passport.simulated,
-        }  # fmt: skip
+            "top1": self.score.top1,
+            "top5": self.score.top5,
+            "clips": self.score.clips,
+            "views": self.views,
+            "averaged": self.average,
+            "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
+            "confusion": self.score.confusion.tolist(),
+            "data_hash": self.passport.hash,
+            "data_passport": asdict(self.passport),
+            "firing": self.rates.means(),
+            "skipped": [list(x) for x in self.skipped],
+            "simulated": self.passport.simulated,
+        }
 
 
 def evaluate(
-    model: VideoModel, dataset: LabelledClips, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    model: VideoModel,
+    dataset: LabelledClips,
+    spec: DataSpec,
+    *,
+    batch: int = 16,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:  # fmt: skip
+) -> Evaluation:
     """Accuracy of a model on a dataset of `build_dataset`; scores of all views of a clip are averaged.
 
     Raises DataError where the classes of the data are not those of the model.

@@ -69,10 +69,23 @@ def sensor_of(spec: DataSpec) -> Sensor | None:
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     """How the events of a spec become clips, augmented where they are for training."""
     augment = EventAugment(
-        flip=0.5 if spec.flip else 0.0, polarity=spec.polarity_flip, shift=spec.shift, rotate=spec.rotate,
-        zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
-    )  # fmt: skip
+        flip=0.5 if spec.flip else 0.0,
+        polarity=spec.polarity_flip,
+        shift=spec.shift,
+        rotate=spec.rotate,
+        zoom=spec.zoom,
+        drop=spec.drop,
+        jitter_us=spec.jitter_us,
+    )
     return EventReading(
-        bins=spec.frames, bin_us=spec.bin_us, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
-        size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
-    )  # fmt: skip
+        bins=spec.frames,
+        bin_us=spec.bin_us,
+        form=spec.form,
+        by=spec.by,
+        values=spec.counts,
+        tau_us=spec.tau_us,
+        size=(spec.size, spec.size),
+        train=train,
+        seed=seed,
+        augment=augment if train else None,
+    )

@@ -87,7 +87,10 @@ READ_BY: dict[str, Callable[[DataSpec, str], bool]] = {
     "crop_area": _videos,
     "whole": _resized,
     "flip": lambda spec, task: (
-        _videos(spec, task) or _events(spec, task) or _mask_files(spec, task) or spec.kind == "mmhpsd"
+        _videos(spec, task)
+        or _events(spec, task)
+        or _mask_files(spec, task)
+        or spec.kind == "mmhpsd"
         or (spec.kind == "utd_mhad" and task == "pose")
     ),
     "randaugment": _videos,
@@ -123,5 +126,5 @@ READ_BY: dict[str, Callable[[DataSpec, str], bool]] = {
     "crop": _mask_files,
     "window": lambda spec, task: task == "segmentation",
     "overlap": lambda spec, task: bool(spec.window),
-}  # fmt: skip
+}
 """Who reads an option; those that are not here are read by all, or refused where they mean nothing."""

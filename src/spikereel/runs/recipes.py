@@ -75,15 +75,12 @@ def utd_mhad_action() -> Recipe:
     return Recipe(
         name="utd_mhad_action",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, neuron="ilif"),
-        data=DataSpec(
-            kind="utd_mhad", frames=12, size=48, trails=0.33, shift=4, rotate=8.0, zoom=0.2,
-            workers=0,
-        ),
+        data=DataSpec(kind="utd_mhad", frames=12, size=48, trails=0.33, shift=4, rotate=8.0, zoom=0.2, workers=0),
         optim=OptimSpec(
             lr=3e-3, epochs=40, batch=8, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=324
         ),
         run=RunSpec(validate_every=4),
-    )  # fmt: skip
+    )
 
 
 def synthetic_pose() -> Recipe:
@@ -96,12 +93,18 @@ def synthetic_pose() -> Recipe:
         task="pose",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, dropout=0.0),
         data=DataSpec(
-            kind="figure", modality="depth", depth_motion=True, frames=8, size=48, train_length=1600, test_length=200,
+            kind="figure",
+            modality="depth",
+            depth_motion=True,
+            frames=8,
+            size=48,
+            train_length=1600,
+            test_length=200,
             workers=0,
         ),
         optim=OptimSpec(lr=3e-3, epochs=10, batch=16, weight_decay=0.02, clip_norm=10.0),
         pose=PoseSpec(weights=PoseWeights(joints=100.0, translation=1.0)),
-    )  # fmt: skip
+    )
 
 
 def utd_mhad_pose() -> Recipe:
@@ -115,13 +118,20 @@ def utd_mhad_pose() -> Recipe:
         task="pose",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, neuron="ilif", regressor="linear"),
         data=DataSpec(
-            kind="utd_mhad", modality="depth", depth_motion=True, frames=8, size=48, rotate=5.0, zoom=0.15, shift=1,
+            kind="utd_mhad",
+            modality="depth",
+            depth_motion=True,
+            frames=8,
+            size=48,
+            rotate=5.0,
+            zoom=0.15,
+            shift=1,
             workers=0,
         ),
         optim=OptimSpec(lr=3e-3, epochs=80, batch=8, weight_decay=0.02, clip_norm=10.0),
         pose=PoseSpec(weights=PoseWeights(joints=0.0, distance=10.0, translation=1.0)),
         run=RunSpec(validate_every=10),
-    )  # fmt: skip
+    )
 
 
 def mmhpsd_pose() -> Recipe:
@@ -155,16 +165,24 @@ def camvid_frames() -> Recipe:
         task="segmentation",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, neuron="ilif", width=64),
         data=DataSpec(
-            kind="camvid", frames=1, offsets=(0,), size=168, crop=(144, 192), scale=(0.7, 1.7), flip=True, jitter=0.4,
-            gamma=1.0, mean=(), std=(),
+            kind="camvid",
+            frames=1,
+            offsets=(0,),
+            size=168,
+            crop=(144, 192),
+            scale=(0.7, 1.7),
+            flip=True,
+            jitter=0.4,
+            gamma=1.0,
+            mean=(),
+            std=(),
         ),
         optim=OptimSpec(
-            lr=2e-3, epochs=80, batch=4, weight_decay=0.02, smoothing=0.0, clip_norm=10.0, cutmix=1.0,
-            precise_norms=128,
+            lr=2e-3, epochs=80, batch=4, weight_decay=0.02, smoothing=0.0, clip_norm=10.0, cutmix=1.0, precise_norms=128
         ),
         segmentation=SegmentationSpec(all_frames=1.0, balance=0.3),
         run=RunSpec(validate_every=5),
-    )  # fmt: skip
+    )
 
 
 def camvid_vss() -> Recipe:
@@ -192,7 +210,7 @@ def synthetic_vss() -> Recipe:
         data=DataSpec(kind="motion", frames=4, size=64, train_length=1600, test_length=200, workers=0),
         optim=OptimSpec(lr=3e-3, epochs=5, batch=16, weight_decay=0.02, smoothing=0.0, clip_norm=10.0),
         segmentation=SegmentationSpec(all_frames=1.0, balance=0.3),
-    )  # fmt: skip
+    )
 
 
 def cityscapes_vss() -> Recipe:
@@ -207,16 +225,32 @@ def cityscapes_vss() -> Recipe:
         task="segmentation",
         model=ModelSpec(name="spikevideoformer_s", neuron="ilif", levels=4, head="mlp", width=768),
         data=DataSpec(
-            kind="cityscapes", frames=4, offsets=(-9, -6, -3, 0), size=512, scale=(0.5, 2.0), crop=(512, 1024),
-            flip=True, jitter=0.5, mean=IMAGENET_MEAN, std=IMAGENET_STD, workers=8,
+            kind="cityscapes",
+            frames=4,
+            offsets=(-9, -6, -3, 0),
+            size=512,
+            scale=(0.5, 2.0),
+            crop=(512, 1024),
+            flip=True,
+            jitter=0.5,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            workers=8,
         ),
         optim=OptimSpec(
-            lr=1e-3, head_lr=2.0, weight_decay=0.005, schedule="linear", epochs=480, warmup=1500 / 160_000, batch=2,
-            accumulate=4, smoothing=0.0,
+            lr=1e-3,
+            head_lr=2.0,
+            weight_decay=0.005,
+            schedule="linear",
+            epochs=480,
+            warmup=1500 / 160_000,
+            batch=2,
+            accumulate=4,
+            smoothing=0.0,
         ),
         segmentation=SegmentationSpec(all_frames=0.5),
         run=RunSpec(validate_every=10),
-    )  # fmt: skip
+    )
 
 
 def vspw_vss() -> Recipe:
@@ -241,7 +275,7 @@ def nmnist() -> Recipe:
         ),
         optim=OptimSpec(lr=3e-3, epochs=45, batch=16, weight_decay=0.05, smoothing=0.1, clip_norm=10.0),
         run=RunSpec(validate_every=5),
-    )  # fmt: skip
+    )
 
 
 def dvs128_objects() -> Recipe:
@@ -253,14 +287,22 @@ def dvs128_objects() -> Recipe:
         name="dvs128_objects",
         model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
         data=DataSpec(
-            kind="dvs128_objects", frames=6, size=48, counts="binary", flip=True, shift=12, rotate=15.0, zoom=0.25,
-            drop=0.3, workers=0,
+            kind="dvs128_objects",
+            frames=6,
+            size=48,
+            counts="binary",
+            flip=True,
+            shift=12,
+            rotate=15.0,
+            zoom=0.25,
+            drop=0.3,
+            workers=0,
         ),
         optim=OptimSpec(
             lr=3e-3, epochs=70, batch=16, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=320
         ),
         run=RunSpec(validate_every=5),
-    )  # fmt: skip
+    )
 
 
 def video_folder() -> Recipe:
@@ -282,12 +324,22 @@ def kinetics400() -> Recipe:
         name="kinetics400",
         model=ModelSpec(name="spikevideoformer_b"),
         data=DataSpec(
-            kind="kinetics400", frames=32, stride=2, size=224, crop_area=(0.08, 1.0), flip=True, clips=4, crops=3,
-            mean=IMAGENET_MEAN, std=IMAGENET_STD, on_error="skip", workers=8,
+            kind="kinetics400",
+            frames=32,
+            stride=2,
+            size=224,
+            crop_area=(0.08, 1.0),
+            flip=True,
+            clips=4,
+            crops=3,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            on_error="skip",
+            workers=8,
         ),
         optim=OptimSpec(lr=3e-4, epochs=30, warmup=2.5 / 30, batch=8, accumulate=8, mixup=0.8, cutmix=1.0),
         run=RunSpec(precision="bf16"),
-    )  # fmt: skip
+    )
 
 
 def ucf101_svformer() -> Recipe:
@@ -302,15 +354,37 @@ def ucf101_svformer() -> Recipe:
         name="ucf101_svformer",
         model=ModelSpec(name="svformer"),
         data=DataSpec(
-            kind="ucf101", frames=16, stride=4, size=224, mean=(0.45,), std=(0.225,), crop_area=(0.08, 1.0), flip=True,
-            randaugment="m5-n2-mstd0.25", erasing=0.25, copies=2, antialias=False, clips=5, crops=3, workers=8,
+            kind="ucf101",
+            frames=16,
+            stride=4,
+            size=224,
+            mean=(0.45,),
+            std=(0.225,),
+            crop_area=(0.08, 1.0),
+            flip=True,
+            randaugment="m5-n2-mstd0.25",
+            erasing=0.25,
+            copies=2,
+            antialias=False,
+            clips=5,
+            crops=3,
+            workers=8,
         ),
         optim=OptimSpec(
-            lr=6e-3, min_lr=1e-6, epochs=600, warmup=30 / 600, batch=16, accumulate=4, weight_decay=0.05,
-            clip_norm=20.0, smoothing=0.1, mixup=0.8, cutmix=1.0,
+            lr=6e-3,
+            min_lr=1e-6,
+            epochs=600,
+            warmup=30 / 600,
+            batch=16,
+            accumulate=4,
+            weight_decay=0.05,
+            clip_norm=20.0,
+            smoothing=0.1,
+            mixup=0.8,
+            cutmix=1.0,
         ),
         run=RunSpec(seed=6666, validate_every=5),
-    )  # fmt: skip
+    )
 
 
 def ntu60_svformer() -> Recipe:
@@ -351,12 +425,32 @@ def dvs128_gesture_svformer_small() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     f.__name__: f
     for f in (
-        motion, motion_spatial, motion_svformer, ut_interaction, ut_interaction_svformer, utd_mhad_action,
-        synthetic_pose, utd_mhad_pose, mmhpsd_pose, camvid_frames, camvid_vss, synthetic_vss, cityscapes_vss, vspw_vss,
-        nmnist, dvs128_objects, video_folder, kinetics400, ucf101_svformer, ntu60_svformer, dvs128_gesture_svformer,
-        ucf101_svformer_small, ntu60_svformer_small, dvs128_gesture_svformer_small,
+        motion,
+        motion_spatial,
+        motion_svformer,
+        ut_interaction,
+        ut_interaction_svformer,
+        utd_mhad_action,
+        synthetic_pose,
+        utd_mhad_pose,
+        mmhpsd_pose,
+        camvid_frames,
+        camvid_vss,
+        synthetic_vss,
+        cityscapes_vss,
+        vspw_vss,
+        nmnist,
+        dvs128_objects,
+        video_folder,
+        kinetics400,
+        ucf101_svformer,
+        ntu60_svformer,
+        dvs128_gesture_svformer,
+        ucf101_svformer_small,
+        ntu60_svformer_small,
+        dvs128_gesture_svformer_small,
     )
-}  # fmt: skip
+}
 
 
 def get_recipe(name: str) -> Recipe:

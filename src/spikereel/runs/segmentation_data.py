@@ -83,10 +83,19 @@ def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
 
 def _reading(spec: DataSpec, split: Split, seed: int, *, stride: int = 1) -> MaskReading:
     return MaskReading(
-        offsets=offsets_of(spec, stride), unit=spec.offset_unit, size=spec.size, train=split == "train",
-        scale=spec.scale, crop=spec.crop, flip=0.5 if spec.flip else 0.0, jitter=spec.jitter, gamma=spec.gamma,
-        mean=spec.mean, std=spec.std, seed=seed,
-    )  # fmt: skip
+        offsets=offsets_of(spec, stride),
+        unit=spec.offset_unit,
+        size=spec.size,
+        train=split == "train",
+        scale=spec.scale,
+        crop=spec.crop,
+        flip=0.5 if spec.flip else 0.0,
+        jitter=spec.jitter,
+        gamma=spec.gamma,
+        mean=spec.mean,
+        std=spec.std,
+        seed=seed,
+    )
 
 
 def _camvid(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
@@ -98,9 +107,14 @@ def _motion(spec: DataSpec, split: Split, seed: int) -> SegmentationClips:
         raise ConfigError(f"data.modality is {spec.modality}: motion has rgb, events and surface")
     length = spec.train_length if split == "train" else spec.test_length
     clips = MotionClips(
-        2**31, seed=spec.seed + 3 * seed + ("train", "val", "test").index(split), frames=spec.frames, height=spec.size,
-        width=spec.size, modality=spec.modality, targets=True,
-    )  # fmt: skip
+        2**31,
+        seed=spec.seed + 3 * seed + ("train", "val", "test").index(split),
+        frames=spec.frames,
+        height=spec.size,
+        width=spec.size,
+        modality=spec.modality,
+        targets=True,
+    )
     mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else ((0.0,), (1.0,))
     return MotionMasks(clips, length, mean=mean, std=std)
 

@@ -114,9 +114,12 @@ def _some(files: LabelledClips, kept: list[int], spec: DataSpec, split: Split, r
 
 
 def packed(
-    spec: DataSpec, split: Split, reading: Reading | EventReading, classes: tuple[str, ...] | None,
+    spec: DataSpec,
+    split: Split,
+    reading: Reading | EventReading,
+    classes: tuple[str, ...] | None,
     sensor: Sensor | None = None,
-) -> LabelledClips:  # fmt: skip
+) -> LabelledClips:
     """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
     if spec.on_error == "skip":
         raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")

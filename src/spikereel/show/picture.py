@@ -52,18 +52,28 @@ def demo_picture(
     if not path.parent.is_dir():
         raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
     style: dict = {
-        "font.family": "DejaVu Sans", "font.size": 14, "text.color": INK, "axes.labelcolor": MUTED,
-        "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GRID, "text.parse_math": False,
-    }  # fmt: skip
+        "font.family": "DejaVu Sans",
+        "font.size": 14,
+        "text.color": INK,
+        "axes.labelcolor": MUTED,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.edgecolor": GRID,
+        "text.parse_math": False,
+    }
     with rc_context(style):
         figure = _figure(to_pictures(sample), sample_label, predicted, evaluations, passport, list(history or ()))
         figure.savefig(path, dpi=100, facecolor="white")
 
 
 def _figure(
-    sample: Tensor, label: str, predicted: str, evaluations: "Mapping[str, Evaluation]", passport: Passport,
+    sample: Tensor,
+    label: str,
+    predicted: str,
+    evaluations: "Mapping[str, Evaluation]",
+    passport: Passport,
     history: list[Mapping[str, float]],
-) -> Any:  # fmt: skip
+) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(16, 10), dpi=100)
@@ -133,8 +143,16 @@ def _accuracies(axes: Any, evaluations: "Mapping[str, Evaluation]") -> None:
     for i, value in enumerate(values):
         axes.text(value + 2, i, f"{value:.1f}", va="center", fontweight="bold" if i == 0 else "normal", fontsize=15)
     axes.axvline(chance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.text(chance, -0.04, f"chance {chance:.3g}", transform=axes.get_xaxis_transform(), ha="center", va="top",
-              fontsize=13, color=MUTED)  # fmt: skip
+    axes.text(
+        chance,
+        -0.04,
+        f"chance {chance:.3g}",
+        transform=axes.get_xaxis_transform(),
+        ha="center",
+        va="top",
+        fontsize=13,
+        color=MUTED,
+    )
     axes.set_yticks(range(len(names)), [textwrap.fill(name, 13) for name in names], fontsize=14)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 122)
@@ -154,8 +172,16 @@ def _energy(axes: Any, passport: Passport) -> None:
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=13)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, max(mj for _, mj, *_ in rows) * 1.02)
-    axes.text(0, -0.04, "4.6 pJ a MAC, 0.9 pJ an AC;\ncounted, not measured", transform=axes.transAxes, va="top",
-              fontsize=12, color=MUTED, linespacing=1.3)  # fmt: skip
+    axes.text(
+        0,
+        -0.04,
+        "4.6 pJ a MAC, 0.9 pJ an AC;\ncounted, not measured",
+        transform=axes.transAxes,
+        va="top",
+        fontsize=12,
+        color=MUTED,
+        linespacing=1.3,
+    )
     _bare(axes)
 
 

@@ -62,9 +62,14 @@ def write_mask(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
 
 
 def write_segments(
-    folder: Path, name: str, source: FrameSource, segmenter: Segmenter, *, video: bool = True,
+    folder: Path,
+    name: str,
+    source: FrameSource,
+    segmenter: Segmenter,
+    *,
+    video: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> Segments:  # fmt: skip
+) -> Segments:
     """Label a source frame by frame and write, whole or not at all, into `folder`: <name>_masks/<number>.png,
     <name>.mp4 with the colours over the frames, <name>.png with the classes over time, and <name>.json.
 
@@ -146,9 +151,11 @@ def draw_clips(
 
 
 def compare(
-    path: str | PathLike, rows: Sequence[tuple[str, Tensor, Tensor, Tensor]], classes: Sequence[str],
+    path: str | PathLike,
+    rows: Sequence[tuple[str, Tensor, Tensor, Tensor]],
+    classes: Sequence[str],
     palette: Sequence[Colour],
-) -> None:  # fmt: skip
+) -> None:
     """Write a PNG with a row for each `(title, frame uint8 [3, H, W], truth [H, W], prediction [H, W])`: the frame, the
     truth and the prediction over it, and the errors in red. Raises ConfigError without the extra "draw".
     """

@@ -160,9 +160,7 @@ def shares_table(found: "Segments") -> Table:
 
 
 def _rich(table: report.Table) -> Table:
-    shown = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left"
-    )  # fmt: skip
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left")
     for i, name in enumerate(table.columns):
         word = i < table.words
         shown.add_column(name, justify="left" if word else "right", no_wrap=not word, overflow="fold", min_width=6)
@@ -189,9 +187,14 @@ def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
         t, _, h, w = info.clip
         weights = Text("\n".join(full.removeprefix(name) for full in info.weights) or "-", "green")
         table.add_row(
-            Text(name, "bold"), info.task, f"{info.parameters * 1e-6:.1f}", f"{float(f'{info.macs * 1e-9:.3g}'):,g}",
-            f"{t}x{h}x{w}", f"{info.attention}, {info.similarity}", weights,
-        )  # fmt: skip
+            Text(name, "bold"),
+            info.task,
+            f"{info.parameters * 1e-6:.1f}",
+            f"{float(f'{info.macs * 1e-9:.3g}'):,g}",
+            f"{t}x{h}x{w}",
+            f"{info.attention}, {info.similarity}",
+            weights,
+        )
     lines: list[RenderableType] = [table]
     if twins:
         lines.append(
@@ -278,9 +281,12 @@ def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> 
         figures.add_column(name, justify="right", no_wrap=True)
     for x in evaluations:
         figures.add_row(
-            str(x.views), x.average if x.views > 1 else "-", str(x.score.clips),
-            Text(f"{x.score.top1:.2f} %", "bold green"), f"{x.score.top5:.2f} %",
-        )  # fmt: skip
+            str(x.views),
+            x.average if x.views > 1 else "-",
+            str(x.score.clips),
+            Text(f"{x.score.top1:.2f} %", "bold green"),
+            f"{x.score.top5:.2f} %",
+        )
     facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")

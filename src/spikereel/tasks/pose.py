@@ -59,9 +59,14 @@ def joints_of(output: Pose, smpl: SMPL | None = None) -> Float[Tensor, "T B J 3"
 
 
 def pose_losses(
-    output: Pose, target: Mapping[str, Tensor], *, weights: PoseWeights, skeleton: Skeleton, camera: Camera,
+    output: Pose,
+    target: Mapping[str, Tensor],
+    *,
+    weights: PoseWeights,
+    skeleton: Skeleton,
+    camera: Camera,
     smpl: SMPL | None = None,
-) -> dict[str, Float[Tensor, ""]]:  # fmt: skip
+) -> dict[str, Float[Tensor, ""]]:
     """The weighted parts of the loss in float32, by name; their sum is what is trained on.
 
     target, all [T, B, ...]: "joints" [J, 3] around the translation and "translation" [3], metres; "points" [J, 2],
@@ -149,9 +154,13 @@ class PoseScore:
     def to_json(self) -> dict[str, Any]:
         """Plain types: the means, frames counted and the table of joints."""
         return {
-            **self.means(), "unit": "mm", "pck_threshold_mm": PCK_MM, "frames": self.frames,
-            "skeleton": self.skeleton.name, "per_joint": self.per_joint(),
-        }  # fmt: skip
+            **self.means(),
+            "unit": "mm",
+            "pck_threshold_mm": PCK_MM,
+            "frames": self.frames,
+            "skeleton": self.skeleton.name,
+            "per_joint": self.per_joint(),
+        }
 
     def _pelvis(self, x: Tensor) -> Tensor:
         return x[..., list(self.skeleton.hips), :].mean(-2, keepdim=True)

@@ -119,10 +119,14 @@ class SegmentationScore:
     def to_json(self) -> dict[str, Any]:
         """Plain types; per cent, None where a figure has nothing to stand on."""
         return {
-            "miou": _number(self.miou), "pixel_accuracy": self.pixel_accuracy, **self.consistency.to_json(),
+            "miou": _number(self.miou),
+            "pixel_accuracy": self.pixel_accuracy,
+            **self.consistency.to_json(),
             "per_class_iou": dict(zip(self.classes, map(_number, self.iou()), strict=True)),
-            "frames": self.frames, "pixels": int(self.confusion.sum()), "confusion": self.confusion.tolist(),
-        }  # fmt: skip
+            "frames": self.frames,
+            "pixels": int(self.confusion.sum()),
+            "confusion": self.confusion.tolist(),
+        }
 
 
 def check_classes(data: Sequence[str], model: int) -> None:

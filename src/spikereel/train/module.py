@@ -133,8 +133,9 @@ class TrainingModule(pl.LightningModule):
             groups.setdefault((0.0 if p.ndim in undecayed else o.weight_decay, factor), []).append(p)
         optimizer = torch.optim.AdamW(
             [{"params": p, "weight_decay": decay, "lr": factor * o.lr} for (decay, factor), p in groups.items()],
-            lr=o.lr, betas=o.betas,
-        )  # fmt: skip
+            lr=o.lr,
+            betas=o.betas,
+        )
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_decay(step, total, o.warmup, o.min_lr / o.lr, o.schedule)
@@ -156,9 +157,13 @@ class ClassificationModule(TrainingModule):
         o = self.optim
         if o.mixup or o.cutmix:
             videos, labels = mixup_cutmix(
-                videos, labels, classes=self.model.config.num_classes, mixup=o.mixup, cutmix=o.cutmix,
+                videos,
+                labels,
+                classes=self.model.config.num_classes,
+                mixup=o.mixup,
+                cutmix=o.cutmix,
                 smoothing=o.smoothing,
-            )  # fmt: skip
+            )
         return videos.transpose(0, 1), labels
 
     def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

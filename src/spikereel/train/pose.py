@@ -77,9 +77,16 @@ class PoseModule(TrainingModule):
     higher_is_better = False
 
     def __init__(
-        self, model: VideoModel, optim: OptimSpec, pose: PoseSpec, *, skeleton: Skeleton, camera: Camera,
-        smpl: SMPL | None = None, silent_epochs: int = 2,
-    ):  # fmt: skip
+        self,
+        model: VideoModel,
+        optim: OptimSpec,
+        pose: PoseSpec,
+        *,
+        skeleton: Skeleton,
+        camera: Camera,
+        smpl: SMPL | None = None,
+        silent_epochs: int = 2,
+    ):
         super().__init__(model, optim, silent_epochs=silent_epochs)
         self.pose, self.skeleton, self.camera, self.monitor = pose, skeleton, camera, f"val_{pose.best}"
         # a part of the data and not of the network: it stays out of checkpoints
@@ -91,8 +98,8 @@ class PoseModule(TrainingModule):
 
     def loss(self, output: Pose, target: Target) -> tuple[Tensor, dict[str, Tensor]]:
         parts = pose_losses(
-            output, target, weights=self.pose.weights, skeleton=self.skeleton, camera=self.camera, smpl=self._body(),
-        )  # fmt: skip
+            output, target, weights=self.pose.weights, skeleton=self.skeleton, camera=self.camera, smpl=self._body()
+        )
         with torch.no_grad():
             error = (joints_of(output, self._body()) - target["joints"]).norm(dim=-1).mean()
         return torch.stack(list(parts.values())).sum(), {"error_mm": 1000.0 * error}
@@ -131,15 +138,18 @@ class PoseEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; errors in millimetres."""
-        return {
-            **self.score.to_json(), "clips": self.clips, "data_hash": self.data_hash, "firing": self.rates.means()
-        }  # fmt: skip
+        return {**self.score.to_json(), "clips": self.clips, "data_hash": self.data_hash, "firing": self.rates.means()}
 
 
 def evaluate_pose(
-    model: VideoModel, dataset: PoseClips, spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    model: VideoModel,
+    dataset: PoseClips,
+    spec: DataSpec,
+    *,
+    batch: int = 16,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-) -> PoseEvaluation:  # fmt: skip
+) -> PoseEvaluation:
     """Errors of a model on a dataset of `build_pose_dataset`.
 
     Raises DataError where the skeleton of the data is not that of the model.
@@ -181,10 +191,13 @@ def _figure(spec: DataSpec, split: Split, seed: int) -> PoseClips:
     if spec.modality not in ("depth", "grey", "events"):
         raise ConfigError(f"data.modality is {spec.modality}: the figure is seen in depth, grey or events")
     reading = FigureReading(
-        frames=spec.frames, stride=spec.stride or STRIDE, size=spec.size,
-        view="depth" if spec.modality == "depth" else "grey", form=form_of(spec),
+        frames=spec.frames,
+        stride=spec.stride or STRIDE,
+        size=spec.size,
+        view="depth" if spec.modality == "depth" else "grey",
+        form=form_of(spec),
         seed=spec.seed + 3 * seed + ("train", "val", "test").index(split),
-    )  # fmt: skip
+    )
     return FigureClips(spec.train_length if split == "train" else spec.test_length, reading, motions=spec.root)
 
 
@@ -193,9 +206,14 @@ def _utd_mhad(spec: DataSpec, split: Split, seed: int) -> PoseClips:
     if spec.modality not in ("depth", "events"):
         raise ConfigError(f"data.modality is {spec.modality}: utd_mhad has depth, and events simulated from it")
     reading = WindowReading(
-        frames=spec.frames, size=spec.size, stride=spec.stride or STRIDE, form=form_of(spec), train=split == "train",
-        warping=replace(_warping(spec), metric=True), seed=seed,
-    )  # fmt: skip
+        frames=spec.frames,
+        size=spec.size,
+        stride=spec.stride or STRIDE,
+        form=form_of(spec),
+        train=split == "train",
+        warping=replace(_warping(spec), metric=True),
+        seed=seed,
+    )
     if spec.protocol == "official":
         if split == "test" or (split == "val" and spec.select_on_test):
             return UTDMHADPose(root, reading, subjects=OFFICIAL["test"])
@@ -217,9 +235,13 @@ def _mmhpsd(spec: DataSpec, split: Split, seed: int) -> PoseClips:
     if spec.depth_motion:
         raise ConfigError("data.depth_motion is for utd_mhad and the figure; of mmhpsd leave it false")
     reading = StreamReading(
-        frames=spec.frames, size=spec.size, form=spec.modality, train=split == "train", warping=_warping(spec),
+        frames=spec.frames,
+        size=spec.size,
+        form=spec.modality,
+        train=split == "train",
+        warping=_warping(spec),
         seed=seed,
-    )  # fmt: skip
+    )
     subjects = {subject for _, subject in find_streams(root)}
     return MMHPSD(root, reading, subjects=subjects - set(TEST_SUBJECTS) if split == "train" else TEST_SUBJECTS)
 

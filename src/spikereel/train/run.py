@@ -120,10 +120,16 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             weights_only=True,
         )
     return TrainResult(
-        folder=folder, best=folder / "best.safetensors", last=folder / "last.safetensors", monitor=module.monitor,
-        value=keep.best, history=module.history, passport=keep.passport, seconds=time.monotonic() - started,
+        folder=folder,
+        best=folder / "best.safetensors",
+        last=folder / "last.safetensors",
+        monitor=module.monitor,
+        value=keep.best,
+        history=module.history,
+        passport=keep.passport,
+        seconds=time.monotonic() - started,
         skipped=_skipped(train_set, val_set),
-    )  # fmt: skip
+    )
 
 
 def _skipped(*datasets: Any) -> tuple[tuple[str, str], ...]:
@@ -159,9 +165,14 @@ def pose_parts(recipe: Recipe) -> tuple[PoseClips, PoseClips, TrainingModule]:
     model = build_model(recipe.model, recipe.data, joints=len(train_set.skeleton.joints))
     start_at_mean(model, train_set)
     module = PoseModule(
-        model, recipe.optim, recipe.pose, skeleton=train_set.skeleton, camera=train_set.camera,
-        smpl=smpl_of(model, recipe.data), silent_epochs=recipe.run.silent_epochs,
-    )  # fmt: skip
+        model,
+        recipe.optim,
+        recipe.pose,
+        skeleton=train_set.skeleton,
+        camera=train_set.camera,
+        smpl=smpl_of(model, recipe.data),
+        silent_epochs=recipe.run.silent_epochs,
+    )
     return train_set, val_set, module
 
 
@@ -173,10 +184,13 @@ def segmentation_parts(recipe: Recipe) -> tuple["SegmentationClips", "Segmentati
     train_set, val_set = (build_segmentation_dataset(spec, split, seed=recipe.run.seed) for split in ("train", "val"))
     classes = tuple(train_set.classes)
     module = SegmentationModule(
-        build_model(recipe.model, spec, classes=classes, task="segmentation"), recipe.optim, recipe.segmentation,
-        classes=classes, weights=class_weights(train_set, recipe.segmentation.balance),
+        build_model(recipe.model, spec, classes=classes, task="segmentation"),
+        recipe.optim,
+        recipe.segmentation,
+        classes=classes,
+        weights=class_weights(train_set, recipe.segmentation.balance),
         silent_epochs=recipe.run.silent_epochs,
-    )  # fmt: skip
+    )
     return train_set, val_set, module
 
 
@@ -188,9 +202,13 @@ PARTS: dict[str, Callable[[Recipe], tuple[Any, Any, TrainingModule]]] = {
 
 
 def build_model(
-    spec: ModelSpec, data: DataSpec, *, classes: tuple[str, ...] = (), joints: int | None = None,
+    spec: ModelSpec,
+    data: DataSpec,
+    *,
+    classes: tuple[str, ...] = (),
+    joints: int | None = None,
     task: Task = "classification",
-) -> VideoModel:  # fmt: skip
+) -> VideoModel:
     """The model of a recipe, made for its clips, from fresh weights or from `spec.start`; with `joints` for pose."""
     changes = {
         f.name: getattr(spec, f.name)
@@ -231,18 +249,23 @@ def start_from(model: VideoModel, source: str) -> list[str]:
 def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
     """What a checkpoint says of itself: classes, how clips are made, and the whole recipe."""
     return Metadata(
-        name=recipe.model.name, classes=classes, preprocess=dataclasses.asdict(recipe.data),
+        name=recipe.model.name,
+        classes=classes,
+        preprocess=dataclasses.asdict(recipe.data),
         training={"recipe": dataclasses.asdict(recipe), "data_hash": data_hash, **figures},
-    )  # fmt: skip
+    )
 
 
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, data: "LabelledClips | PoseClips | SegmentationClips",
+        self,
+        recipe: Recipe,
+        folder: Path,
+        data: "LabelledClips | PoseClips | SegmentationClips",
         order: EpochOrder | None = None,
-    ):  # fmt: skip
+    ):
         self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
         self.best: float | None = None
         self.passport = data_passport(data)
@@ -259,8 +282,10 @@ class KeepWeights(Callback):
             return
         value = float(trainer.callback_metrics[pl_module.monitor])
         figures = {
-            pl_module.monitor: value, "steps": trainer.global_step, "data_passport": dataclasses.asdict(self.passport),
-        }  # fmt: skip
+            pl_module.monitor: value,
+            "steps": trainer.global_step,
+            "data_passport": dataclasses.asdict(self.passport),
+        }
         classes = tuple(getattr(self.data, "classes", ()))
         metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
         save_model(pl_module.model, self.folder / "last.safetensors", metadata)
@@ -318,15 +343,22 @@ def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clip
         dirpath=folder, filename="last", monitor=None, save_top_k=1, enable_version_counter=False
     )
     return pl.Trainer(
-        accelerator="gpu" if gpu else "cpu", devices=run.devices, strategy=run.strategy,
+        accelerator="gpu" if gpu else "cpu",
+        devices=run.devices,
+        strategy=run.strategy,
         precision=PRECISIONS[precision],
-        check_val_every_n_epoch=min(run.validate_every, max(whole, 1)), max_epochs=max(whole, 1),
+        check_val_every_n_epoch=min(run.validate_every, max(whole, 1)),
+        max_epochs=max(whole, 1),
         limit_train_batches=1.0 if whole else steps,
-        accumulate_grad_batches=optim.accumulate, gradient_clip_val=optim.clip_norm or None,
+        accumulate_grad_batches=optim.accumulate,
+        gradient_clip_val=optim.clip_norm or None,
         callbacks=[checkpoint, Timer(), *bars, *callbacks],
-        logger=TensorBoardLogger(str(folder), name="", version="log"), log_every_n_steps=min(10, steps),
-        num_sanity_val_steps=0, enable_progress_bar=run.progress, enable_model_summary=False,
-    )  # fmt: skip
+        logger=TensorBoardLogger(str(folder), name="", version="log"),
+        log_every_n_steps=min(10, steps),
+        num_sanity_val_steps=0,
+        enable_progress_bar=run.progress,
+        enable_model_summary=False,
+    )
 
 
 @contextmanager

@@ -80,9 +80,15 @@ class SegmentationModule(TrainingModule):
     higher_is_better, mixes = True, ("cutmix",)
 
     def __init__(
-        self, model: VideoModel, optim: OptimSpec, segmentation: SegmentationSpec, *, classes: tuple[str, ...],
-        weights: Tensor | None = None, silent_epochs: int = 2,
-    ):  # fmt: skip
+        self,
+        model: VideoModel,
+        optim: OptimSpec,
+        segmentation: SegmentationSpec,
+        *,
+        classes: tuple[str, ...],
+        weights: Tensor | None = None,
+        silent_epochs: int = 2,
+    ):
         super().__init__(model, optim, silent_epochs=silent_epochs)
         self.segmentation, self.classes, self.monitor = segmentation, classes, f"val_{segmentation.best}"
         self.register_buffer("weights", weights, persistent=False)
@@ -95,9 +101,12 @@ class SegmentationModule(TrainingModule):
 
     def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss = segmentation_loss(
-            output, target, all_frames=self.segmentation.all_frames, weights=self.get_buffer("weights"),
+            output,
+            target,
+            all_frames=self.segmentation.all_frames,
+            weights=self.get_buffer("weights"),
             smoothing=self.optim.smoothing,
-        )  # fmt: skip
+        )
         known = target != IGNORE
         hit = (output.detach().argmax(2) == target) & known
         return loss, {"accuracy": 100.0 * hit.sum() / known.sum().clamp(min=1)}
@@ -126,15 +135,24 @@ class SegmentationEvaluation:
         """Plain types; per cent. `per_class` is the IoU of each class."""
         figures = self.score.to_json()
         return {
-            **figures, "per_class": figures["per_class_iou"], "clips": self.clips, "data_hash": self.passport.hash,
-            "data_passport": asdict(self.passport), "firing": self.rates.means(),
-        }  # fmt: skip
+            **figures,
+            "per_class": figures["per_class_iou"],
+            "clips": self.clips,
+            "data_hash": self.passport.hash,
+            "data_passport": asdict(self.passport),
+            "firing": self.rates.means(),
+        }
 
 
 def evaluate_segmentation(
-    model: VideoModel, dataset: "SegmentationClips", spec: DataSpec, *, batch: int = 16, device: str = "cpu",
+    model: VideoModel,
+    dataset: "SegmentationClips",
+    spec: DataSpec,
+    *,
+    batch: int = 16,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-) -> SegmentationEvaluation:  # fmt: skip
+) -> SegmentationEvaluation:
     """Figures of a model on a dataset of `build_segmentation_dataset`, at the size of its frames; whole or in windows.
 
     Raises DataError where the classes of the data are not as many as those of the model.

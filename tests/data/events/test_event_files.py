@@ -217,9 +217,7 @@ def test_real_recordings_in_windows(real_data):
 @pytest.mark.parametrize("values", ["count", "binary"])
 def test_bins_of_fixed_duration(values):
     t = np.array([5, 14, 15, 24, 25, 25, 80], np.int64)
-    events = Events(
-        t=t, x=np.zeros(7, np.uint16), y=np.zeros(7, np.uint16), p=np.ones(7, bool), width=1, height=1
-    )  # fmt: skip
+    events = Events(t=t, x=np.zeros(7, np.uint16), y=np.zeros(7, np.uint16), p=np.ones(7, bool), width=1, height=1)
     whole = EventReading(bins=9, bin_us=10, values=values)(events)
     most = 1 if values == "binary" else 2
     assert whole[:, 0, 0, 0].tolist() == [most, most, most, 0, 0, 0, 0, 1, 0]

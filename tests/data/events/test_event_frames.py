@@ -22,12 +22,7 @@ from spikereel.errors import ConfigError, DataError
 def make(rows, width=4, height=3) -> Events:
     t, x, y, p = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 4
     return Events(
-        t=t.astype(np.int64),
-        x=x.astype(np.uint16),
-        y=y.astype(np.uint16),
-        p=p.astype(bool),
-        width=width,
-        height=height,
+        t=t.astype(np.int64), x=x.astype(np.uint16), y=y.astype(np.uint16), p=p.astype(bool), width=width, height=height
     )
 
 

@@ -29,14 +29,7 @@ def test_crossings_by_hand():
     events = EXACT(levels([0, 1], [0.9, 1], [0.1, 1.3]), [100, 190, 270], rng())
     rows = sorted(zip(events.t.tolist(), events.x.tolist(), events.p.tolist(), strict=True))
     # 0.15 is left over after 3 ON events, so OFF ones come at 0.5, 0.25 (and not at 0)
-    assert rows == [
-        (125, 0, True),
-        (150, 0, True),
-        (175, 0, True),
-        (230, 0, False),
-        (255, 0, False),
-        (257, 1, True),
-    ]
+    assert rows == [(125, 0, True), (150, 0, True), (175, 0, True), (230, 0, False), (255, 0, False), (257, 1, True)]
     assert (events.format, events.width, events.height) == ("simulated", 2, 1)
 
 

@@ -114,15 +114,25 @@ def test_items_are_their_own():
 
 def motion_file(path, drop=None, turned=1.0):
     """A figure that stands still, in centimetres and y up, as its own BVH."""
-    names = ("Hips", "Spine", "Neck", "Head", *(f"{s}{n}" for s in ("Left", "Right")
-             for n in ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")))  # fmt: skip
+    names = (
+        "Hips",
+        "Spine",
+        "Neck",
+        "Head",
+        *(f"{s}{n}" for s in ("Left", "Right") for n in ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")),
+    )
     parents = (-1, 0, 1, 2, 2, 4, 5, 0, 7, 8, 9, 2, 11, 12, 0, 14, 15, 16)
     middle = [(0, 95, 0), (0, 10, 0), (0, 40, 0), (0, 20, 0)]
     side = [(17, -5, 0), (0, -27, 0), (0, -25, 0), (9, -7, 0), (0, -43, 0), (0, -39, 0), (0, -5, 12)]
     offsets = np.array([*middle, *side, *[(-x, y, z) for x, y, z in side]], dtype=np.float64) * (1, turned, 1)
     names = tuple(n if n != drop else "Nothing" for n in names)
-    motion = Motion(names=names, parents=parents, offsets=np.repeat(offsets[None], 40, 0), seconds=1 / 60,
-                    rotations=np.tile(np.eye(3), (40, len(names), 1, 1)))  # fmt: skip
+    motion = Motion(
+        names=names,
+        parents=parents,
+        offsets=np.repeat(offsets[None], 40, 0),
+        seconds=1 / 60,
+        rotations=np.tile(np.eye(3), (40, len(names), 1, 1)),
+    )
     write_bvh(path, motion)
 
 

@@ -17,7 +17,7 @@ from spikereel.data.sets.mmhpsd import (
     read_frame,
     unpack,
     write_frames,
-)  # fmt: skip
+)
 from spikereel.errors import DataError
 from tests.people import OFFSETS, write_stream
 
@@ -41,8 +41,9 @@ def test_test_clips_have_gap_two_and_no_overlap(tmp_path):
     assert seen == [(0, 0, 40, 28), (0, 1, 50, 35), (1, 2, 60, 42), (1, 3, 70, 49)]
     assert target["shape"][:, 0].tolist() == pytest.approx([0.6, 0.8])
     assert target["translation"].shape == (2, 3)
-    torch.testing.assert_close(target["translation"], torch.tensor([[0.06, 0.1, 3.0], [0.08, 0.1, 3.0]]),
-                               atol=1e-3, rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        target["translation"], torch.tensor([[0.06, 0.1, 3.0], [0.08, 0.1, 3.0]]), atol=1e-3, rtol=0
+    )
     _, joints = forward_kinematics(target["rotations"].double(), torch.from_numpy(OFFSETS), SMPL24.parents)
     torch.testing.assert_close(joints.float(), target["joints"], atol=1e-5, rtol=0)
 
@@ -100,12 +101,14 @@ def test_subjects(tmp_path):
 
 
 def test_frames_from_rows_by_hand():
-    rows = np.array([
-        [1279, 799, 0.0, 0, 1],  # v 0, u 0 -> row 0, column 240 -> 0, 48, slice 0
-        [1279 - 1275, 799 - 795, 0.30, 0, 0],  # v 1275, u 795 -> 255, (795 + 240) / 5 = 207, slice 1
-        [1279 - 7, 799, 0.9, 0, 1],  # v 7: not kept, every fifth is
-        [1279, 799, 1.0, 0, 1],  # the next interval's
-    ])  # fmt: skip
+    rows = np.array(
+        [
+            [1279, 799, 0.0, 0, 1],  # v 0, u 0 -> row 0, column 240 -> 0, 48, slice 0
+            [1279 - 1275, 799 - 795, 0.30, 0, 0],  # v 1275, u 795 -> 255, (795 + 240) / 5 = 207, slice 1
+            [1279 - 7, 799, 0.9, 0, 1],  # v 7: not kept, every fifth is
+            [1279, 799, 1.0, 0, 1],  # the next interval's
+        ]
+    )
     frame = frames_from_rows(rows, 0.0, 1.0)
     assert [tuple(x) for x in np.argwhere(frame)] == [(0, 0, 48), (1, 255, 207)]
 
@@ -121,9 +124,13 @@ def test_building_a_stream_from_rows(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "times", "message"),
-    [(np.zeros((3, 4)), [0, 1], r"\[N, 5\]"), (np.full((1, 5), 2000.0), [0, 1], "beyond the sensor"),
-     (np.zeros((1, 5)), [1, 1], "grow"), (np.zeros((1, 5)), [1], "at least 2")],
-)  # fmt: skip
+    [
+        (np.zeros((3, 4)), [0, 1], r"\[N, 5\]"),
+        (np.full((1, 5), 2000.0), [0, 1], "beyond the sensor"),
+        (np.zeros((1, 5)), [1, 1], "grow"),
+        (np.zeros((1, 5)), [1], "at least 2"),
+    ],
+)
 def test_wrong_rows_write_nothing(tmp_path, rows, times, message):
     with pytest.raises(DataError, match=message):
         write_frames(tmp_path, rows, times)
@@ -146,10 +153,12 @@ def change_pose(stream, **values):
         (lambda s: change_pose(s, joints3d=np.full((24, 3), np.nan)), r"pose_0002.*NaN"),
         (lambda s: change_pose(s, joints3d=np.zeros((20, 3))), r"pose_0002.*joints3d is \[20, 3\]"),
         (lambda s: change_pose(s, joints3d=np.full((24, 3), 9.0), trans=np.full(3, 9.0)), "wrong intrinsics"),
-        (lambda s: [np.savez(p, events_frame=np.zeros(32768, np.uint8)) for p in (s / "events_frame_04").iterdir()],
-         "no event"),
+        (
+            lambda s: [np.savez(p, events_frame=np.zeros(32768, np.uint8)) for p in (s / "events_frame_04").iterdir()],
+            "no event",
+        ),
     ],
-)  # fmt: skip
+)
 def test_damage_is_named(tmp_path, damage, message):
     damage(write_stream(tmp_path))
     with pytest.raises(DataError, match=message):

@@ -10,7 +10,7 @@ from spikereel.data.sets.motion import MotionMasks
 def clips(**options):
     return MotionMasks(
         MotionClips(10_000, seed=1, frames=4, height=32, width=40, targets=True, **options), 20, mean=(0.5,), std=(0.5,)
-    )  # fmt: skip
+    )
 
 
 def test_something_moves_in_every_clip():

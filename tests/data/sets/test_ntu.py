@@ -71,9 +71,40 @@ def test_120_cross_subject(root_120):
     assert len(subjects) == 53
     assert subjects > TRAINING_SUBJECTS
     assert sorted(subjects)[20:] == [
-        45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94,
-        95, 97, 98, 100, 103,
-    ]  # fmt: skip
+        45,
+        46,
+        47,
+        49,
+        50,
+        52,
+        53,
+        54,
+        55,
+        56,
+        57,
+        58,
+        59,
+        70,
+        74,
+        78,
+        80,
+        81,
+        82,
+        83,
+        84,
+        85,
+        86,
+        89,
+        91,
+        92,
+        93,
+        94,
+        95,
+        97,
+        98,
+        100,
+        103,
+    ]
     test = NTU120(root_120, READING, split="test")
     assert {int(path.name[9:12]) for path, _ in test.samples} == set(range(1, 107)) - subjects
     assert (data.classes[-1], len(data.classes)) == ("A120", 120)

@@ -45,8 +45,9 @@ def test_camvid_training_keeps_away_from_val(tmp_path):
         name = f"B_f{number:05d}"
         write_pair(tmp_path / "train" / f"{name}.jpg", tmp_path / "trainannot" / f"{name}.png", blocks(rng, 11))
     assert [x for x in names(CamVid(tmp_path, ONE, split="train", held_out="A")) if x > "B_f00700"] == [
-        "B_f00850", "B_f01188",
-    ]  # fmt: skip
+        "B_f00850",
+        "B_f01188",
+    ]
 
 
 def test_camvid_clips_stay_within_a_stretch(tmp_path):

@@ -36,12 +36,7 @@ def test_folds_part_the_clips(small_set):
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"split": "train"},
-        {"split": "all", "fold": 1},
-        {"split": "test", "fold": 4},
-        {"split": "validation", "fold": 1},
-    ],
+    [{"split": "train"}, {"split": "all", "fold": 1}, {"split": "test", "fold": 4}, {"split": "validation", "fold": 1}],
 )
 def test_refuses(small_set, options):
     with pytest.raises(ConfigError):

@@ -119,8 +119,11 @@ def test_nobody_there(tmp_path):
 
 @pytest.mark.realdata
 def test_real_joints_lie_on_real_people():
-    data = UTDMHADPose(Path(os.environ["SPIKEREEL_DATA"]) / "utd_mhad_half", WindowReading(frames=4, size=64,
-                       train=True, stride=5), subjects={5})  # fmt: skip
+    data = UTDMHADPose(
+        Path(os.environ["SPIKEREEL_DATA"]) / "utd_mhad_half",
+        WindowReading(frames=4, size=64, train=True, stride=5),
+        subjects={5},
+    )
     hits = []
     for i in range(0, len(data), 20):
         video, target = data[i]

@@ -73,9 +73,12 @@ def _data_check(options: argparse.Namespace) -> int:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("decoding files", total=None)
         report = check(
-            options.root, sensor=_sensor(options.sensor), min_frames=options.min_frames, workers=options.workers,
+            options.root,
+            sensor=_sensor(options.sensor),
+            min_frames=options.min_frames,
+            workers=options.workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     console.print(report_table(report))
     if options.json:
         write_json(options.json, report.to_json())

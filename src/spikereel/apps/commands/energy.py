@@ -17,9 +17,12 @@ def add(commands: Any) -> None:
     energy.add_argument("model", nargs="?", help="weights (file or listed name), an architecture, or a passport's JSON")
     energy.add_argument("--compare", nargs="+", metavar="MODEL", help="several models side by side")
     energy.add_argument(
-        "--data", nargs="+", default=[], metavar="X",
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="X",
         help="a folder or video to measure on, or data.key=value; otherwise clips of the kind trained on",
-    )  # fmt: skip
+    )
     energy.add_argument("--video", help="measure firing rates on this video")
     energy.add_argument("--rates", metavar="FILE", help="JSON of neuron: firing rate, instead of measuring")
     energy.add_argument("--frames", type=int, help="frames of the clip (architectures: 4; with --rates their own)")
@@ -50,9 +53,13 @@ def _energy(options: argparse.Namespace) -> None:
         raise ConfigError("--rates are those of one model; write its passport with --json and compare that")
     costs = cost_models(options.cost)
     source = Source(
-        video=options.video, data=tuple(options.data), rates=options.rates, frames=options.frames, size=options.size,
+        video=options.video,
+        data=tuple(options.data),
+        rates=options.rates,
+        frames=options.frames,
+        size=options.size,
         views=options.views,
-    )  # fmt: skip
+    )
     if options.implied is not None:
         _implied(options, source)
         return

@@ -34,9 +34,12 @@ def _pack(options: argparse.Namespace) -> None:
     with Progress(console=console, transient=True) as bar:
         packing = bar.add_task("packing", total=len(samples))
         index = pack(
-            samples, classes, options.out, shard_bytes=max(int(size), 1),
+            samples,
+            classes,
+            options.out,
+            shard_bytes=max(int(size), 1),
             progress=lambda done, total: bar.update(packing, completed=done, total=total),
-        )  # fmt: skip
+        )
     packed = sum(shard["bytes"] for shard in index["shards"])
     console.print(
         f"{index['samples']} samples of {len(classes)} classes in {len(index['shards'])} shards, "

@@ -25,10 +25,11 @@ def add(commands: Any) -> None:
     predict.add_argument("--views", type=int, default=1, help="clips in time to average (default: %(default)s)")
     predict.add_argument("--no-video", action="store_true", help="write no annotated video")
     predict.add_argument(
-        "--task", choices=("classification", "pose", "segmentation"),
+        "--task",
+        choices=("classification", "pose", "segmentation"),
         help="what is expected of the weights; pose: joints of every frame, drawn over the video and in 3D; "
         "segmentation: the class of every pixel, as colours over the video, masks and a time line",
-    )  # fmt: skip
+    )
     predict.add_argument(
         "--box", metavar="L,T,W,H", help="pose: the person in the frame, pixels (default: found in depth)"
     )
@@ -149,20 +150,28 @@ def _predict_segmentation(options: argparse.Namespace, model: Any) -> None:
     sources = [open_frames(video) for video in options.videos]
     segmenters = [
         segmenter_of(
-            model, source, size=options.size, window=_integers("--window", options.window), overlap=options.overlap,
+            model,
+            source,
+            size=options.size,
+            window=_integers("--window", options.window),
+            overlap=options.overlap,
             offsets=_integers("--offsets", options.offsets),
         )
         for source in sources
-    ]  # fmt: skip
+    ]
     results = []
     names = _distinct([Path(source.name).stem for source in sources])
     for name, source, segmenter in zip(names, sources, segmenters, strict=True):
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task(f"labelling {name}", total=len(source))
             found = write_segments(
-                out, name, source, segmenter, video=not options.no_video,
+                out,
+                name,
+                source,
+                segmenter,
+                video=not options.no_video,
                 progress=lambda done, total, bar=bar, task=task: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+            )
         results.append(found.to_json())
         console.print(shares_table(found), energy_table(found.passport, brief=True))
         kinds = "json, png" + ("" if options.no_video else ", mp4")

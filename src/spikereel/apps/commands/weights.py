@@ -16,9 +16,12 @@ def add(commands: Any) -> None:
     )
     bring.add_argument("file", metavar="FILE", help="the checkpoint: .pth, .pyth or .safetensors")
     bring.add_argument(
-        "--as", dest="name", metavar="NAME", required=True,
+        "--as",
+        dest="name",
+        metavar="NAME",
+        required=True,
         help="a model of `spikereel list`, completed by the shapes in FILE; or weights, whose configuration holds",
-    )  # fmt: skip
+    )
     bring.add_argument("--out", metavar="PATH", help="weights to write (default: FILE.spikereel.safetensors, here)")
     bring.add_argument("--partial", action="store_true", help="leave fresh values where FILE has nothing that fits")
     json_option(bring)
@@ -28,9 +31,11 @@ def add(commands: Any) -> None:
     )
     calibrate.add_argument("model", metavar="WEIGHTS", help="a .safetensors file, a folder or a listed name")
     calibrate.add_argument(
-        "assignments", nargs="*", metavar="data.key=value",
+        "assignments",
+        nargs="*",
+        metavar="data.key=value",
         help="what to change of the data; data.kind=... for weights that do not say how clips are made",
-    )  # fmt: skip
+    )
     calibrate.add_argument("--clips", type=int, default=64, metavar="N", help="about so many (default: 64)")
     calibrate.add_argument(
         "--out", metavar="PATH", help="weights to write (default: WEIGHTS.calibrated.safetensors, here)"

@@ -73,8 +73,15 @@ class EventAugment:
     jitter_us: float = 0.0  # standard deviation of the noise on times
 
     def __post_init__(self):
-        for name, high in (("flip", 1), ("polarity", 1), ("drop", 1), ("shift", 1 << 14), ("rotate", 180),
-                           ("zoom", 100), ("jitter_us", _HOUR_US)):  # fmt: skip
+        for name, high in (
+            ("flip", 1),
+            ("polarity", 1),
+            ("drop", 1),
+            ("shift", 1 << 14),
+            ("rotate", 180),
+            ("zoom", 100),
+            ("jitter_us", _HOUR_US),
+        ):
             if not 0 <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be from 0 to {high}")
 

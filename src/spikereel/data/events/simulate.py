@@ -69,9 +69,7 @@ class EventSimulator:
         if not (video.min() >= 0 and video.max() <= 1):
             raise ConfigError(f"the frames go from {video.min()} to {video.max()}: scale them to [0, 1]")
         height, width = video.shape[-2:]
-        on, off = np.maximum(
-            generator.normal(self.threshold, self.spread, (2, level.shape[1])), self.threshold / 10
-        )  # fmt: skip
+        on, off = np.maximum(generator.normal(self.threshold, self.spread, (2, level.shape[1])), self.threshold / 10)
         moved = np.zeros(level.shape[1])  # since the reference
         last = np.full(level.shape[1], np.iinfo(np.int64).min // 2)
         parts = []
@@ -89,9 +87,15 @@ class EventSimulator:
             parts.append((t[kept], pixel[kept], p[kept]))
         t, pixel, p = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Events(
-            t=t, x=(pixel % width).astype(np.uint16), y=(pixel // width).astype(np.uint16), p=p,
-            width=width, height=height, format="simulated", source="simulated events",
-        )  # fmt: skip
+            t=t,
+            x=(pixel % width).astype(np.uint16),
+            y=(pixel // width).astype(np.uint16),
+            p=p,
+            width=width,
+            height=height,
+            format="simulated",
+            source="simulated events",
+        )
 
     def _noise(self, duration: int, pixels: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Pixel, share of the duration, and polarity of shot noise."""
@@ -131,9 +135,13 @@ def _crossings(
 
 
 def simulated_clip(
-    video: Tensor, reading: EventReading, simulator: EventSimulator, generator: np.random.Generator, *,
+    video: Tensor,
+    reading: EventReading,
+    simulator: EventSimulator,
+    generator: np.random.Generator,
+    *,
     frame_us: int = FRAME_US,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Float video about [0, 1], [T', C, H, W] with frames `frame_us` apart -> float32 [T, 2, H, W], as `reading` says;
     with `reading.train` that is random too."""
     events = simulator(video.clamp(0, 1).numpy(), range(0, len(video) * frame_us, frame_us), generator)

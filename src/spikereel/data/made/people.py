@@ -19,28 +19,53 @@ FPS = 30.0
 # Metres from the parent in rest, arms hanging, facing the camera (towards -z); x right, y down. Left is at -x, as in
 # the mirrored pictures of UTD-MHAD. The other side follows.
 _REST = {
-    "head": (0.0, -0.22, 0.0), "shoulder_center": (0.0, -0.36, 0.0), "spine": (0.0, -0.08, 0.0),
-    "hip_center": (0.0, 0.0, 0.0), "left_shoulder": (-0.17, 0.06, 0.0), "left_elbow": (0.0, 0.27, 0.0),
-    "left_wrist": (0.0, 0.25, 0.0), "left_hand": (0.0, 0.08, 0.0), "left_hip": (-0.08, 0.07, 0.0),
-    "left_knee": (0.0, 0.43, 0.0), "left_ankle": (0.0, 0.39, 0.0), "left_foot": (0.0, 0.05, -0.12),
-}  # fmt: skip
+    "head": (0.0, -0.22, 0.0),
+    "shoulder_center": (0.0, -0.36, 0.0),
+    "spine": (0.0, -0.08, 0.0),
+    "hip_center": (0.0, 0.0, 0.0),
+    "left_shoulder": (-0.17, 0.06, 0.0),
+    "left_elbow": (0.0, 0.27, 0.0),
+    "left_wrist": (0.0, 0.25, 0.0),
+    "left_hand": (0.0, 0.08, 0.0),
+    "left_hip": (-0.08, 0.07, 0.0),
+    "left_knee": (0.0, 0.43, 0.0),
+    "left_ankle": (0.0, 0.39, 0.0),
+    "left_foot": (0.0, 0.05, -0.12),
+}
 _RADIUS = {
-    "head": 0.10, "shoulder_center": 0.11, "spine": 0.13, "hip_center": 0.13, "shoulder": 0.065, "elbow": 0.045,
-    "wrist": 0.035, "hand": 0.04, "hip": 0.09, "knee": 0.06, "ankle": 0.045, "foot": 0.04,
-}  # fmt: skip
+    "head": 0.10,
+    "shoulder_center": 0.11,
+    "spine": 0.13,
+    "hip_center": 0.13,
+    "shoulder": 0.065,
+    "elbow": 0.045,
+    "wrist": 0.035,
+    "hand": 0.04,
+    "hip": 0.09,
+    "knee": 0.06,
+    "ankle": 0.045,
+    "foot": 0.04,
+}
 _J = {name: j for j, name in enumerate(KINECT20.joints)}
 _PARENTS = KINECT20.parents
-RADII = np.array([_RADIUS[name.split("_", 1)[1] if name.startswith(("left_", "right_")) else name]
-                  for name in KINECT20.joints])  # fmt: skip
+RADII = np.array(
+    [_RADIUS[name.split("_", 1)[1] if name.startswith(("left_", "right_")) else name] for name in KINECT20.joints]
+)
 """Thickness of the figure at every joint of KINECT20, metres."""
 
 _ALIASES = {
-    "head": ("head",), "shoulder_center": ("neck", "chest", "spine2", "spine1"), "spine": ("spine", "lowerback"),
-    "hip_center": ("hips", "hip", "pelvis"), "shoulder": ("upperarm_x", "xarm", "xshoulder"),
-    "elbow": ("lowerarm_x", "xforearm", "xelbow"), "wrist": ("hand_x", "xhand", "xwrist"),
-    "hip": ("upperleg_x", "xupleg", "xhip"), "knee": ("lowerleg_x", "xleg", "xknee"),
-    "ankle": ("foot_x", "xfoot", "xankle"), "foot": ("toes_x", "xtoebase", "xtoe"),
-}  # fmt: skip
+    "head": ("head",),
+    "shoulder_center": ("neck", "chest", "spine2", "spine1"),
+    "spine": ("spine", "lowerback"),
+    "hip_center": ("hips", "hip", "pelvis"),
+    "shoulder": ("upperarm_x", "xarm", "xshoulder"),
+    "elbow": ("lowerarm_x", "xforearm", "xelbow"),
+    "wrist": ("hand_x", "xhand", "xwrist"),
+    "hip": ("upperleg_x", "xupleg", "xhip"),
+    "knee": ("lowerleg_x", "xleg", "xknee"),
+    "ankle": ("foot_x", "xfoot", "xankle"),
+    "foot": ("toes_x", "xtoebase", "xtoe"),
+}
 """Names of the joints in motion files, small; x is the side: l or r at the end, left or right in front."""
 
 _BODY_HEIGHT = 1.45  # metres from head to ankle that motions from files are brought to
@@ -131,9 +156,13 @@ def draw_look(rng: np.random.Generator, size: int) -> Look:
 
 
 def render(
-    joints: np.ndarray, camera: Camera, size: int, *, bones: Sequence[tuple[int, int]] = tuple(KINECT20.bones),
+    joints: np.ndarray,
+    camera: Camera,
+    size: int,
+    *,
+    bones: Sequence[tuple[int, int]] = tuple(KINECT20.bones),
     radii: np.ndarray = RADII,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Depth float32 [T, S, S] in metres, infinite where nobody is, and normals float32 [T, S, S, 3] of the surface.
 
     joints [T, J, 3] metres in front of the camera, whose numbers are in shares of the picture. Every bone is a capsule
@@ -202,9 +231,9 @@ def _gesture(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> Non
     moving = (("left",), ("right",), ("left", "right"))[rng.integers(3)]
     for side in moving:
         out = 1.0 if side == "left" else -1.0
-        raised, spread, twist, bent = (_postures(rng, t, *ends) for ends in (
-            (-2.6, 0.3), (0.0, 1.8), (-0.8, 0.8), (-2.2, 0.0),
-        ))  # fmt: skip
+        raised, spread, twist, bent = (
+            _postures(rng, t, *ends) for ends in ((-2.6, 0.3), (0.0, 1.8), (-0.8, 0.8), (-2.2, 0.0))
+        )
         angles[:, _J[f"{side}_shoulder"]] = np.stack([raised, twist, out * spread], -1)
         angles[:, _J[f"{side}_elbow"], 0] = bent
     angles[:, _J["spine"], 0] = _postures(rng, t, -0.05, 0.25)

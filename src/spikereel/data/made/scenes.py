@@ -20,18 +20,7 @@ from spikereel.data.events.simulate import log_intensity
 from spikereel.data.made.shapes import Pose, background, draw, keypoints, paint, random_look
 from spikereel.errors import ConfigError
 
-CLASSES = (
-    "left",
-    "right",
-    "up",
-    "down",
-    "clockwise",
-    "counterclockwise",
-    "zoom_in",
-    "zoom_out",
-    "shake",
-    "still",
-)
+CLASSES = ("left", "right", "up", "down", "clockwise", "counterclockwise", "zoom_in", "zoom_out", "shake", "still")
 
 # Part of the fingerprint: raise it whenever the same (seed, index) gives other pixels.
 _CONTENT_VERSION = 3

@@ -8,15 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.mask_clips import (
-    IGNORE,
-    LabelSet,
-    MaskClips,
-    MaskedVideo,
-    MaskReading,
-    number_of,
-    split_at_gaps,
-)
+from spikereel.data.mask_clips import IGNORE, LabelSet, MaskClips, MaskedVideo, MaskReading, number_of, split_at_gaps
 from spikereel.data.pictures import PICTURES
 from spikereel.errors import ConfigError, DataError
 
@@ -36,15 +28,24 @@ DENSE = 3
 """Frames of the recording between labelled ones at most, for consistency to mean anything."""
 
 _COLOURS = {
-    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128), "road": (128, 64, 128),
-    "pavement": (60, 40, 222), "tree": (128, 128, 0), "sign": (192, 128, 128), "fence": (64, 64, 128),
-    "car": (64, 0, 128), "pedestrian": (64, 64, 0), "bicyclist": (0, 128, 192),
-}  # fmt: skip
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
 VOID = len(_COLOURS)
 LABELS = LabelSet(
-    classes=tuple(_COLOURS), palette=list(_COLOURS.values()),
+    classes=tuple(_COLOURS),
+    palette=list(_COLOURS.values()),
     values={**{i: i for i in range(VOID)}, VOID: IGNORE, IGNORE: IGNORE},
-)  # fmt: skip
+)
 
 Found = list[tuple[int, Path, Path]]
 """Number, frame and mask, in the order of time."""
@@ -64,9 +65,13 @@ class CamVid(MaskClips):
     """
 
     def __init__(
-        self, root: str | PathLike, reading: MaskReading, *, split: Literal["train", "val", "test"],
+        self,
+        root: str | PathLike,
+        reading: MaskReading,
+        *,
+        split: Literal["train", "val", "test"],
         held_out: str = HELD_OUT,
-    ):  # fmt: skip
+    ):
         root = Path(root)
         if split == "test" or (split == "val" and not held_out):
             found = find_frames(root, "test" if (root / "test").is_dir() else "val")
@@ -112,8 +117,6 @@ def _videos(found: dict[str, Found]) -> list[MaskedVideo]:
             numbers, frames, masks = zip(*(items[i] for i in stretch), strict=True)
             dense = len(numbers) > 1 and (numbers[-1] - numbers[0]) / (len(numbers) - 1) <= DENSE
             videos.append(
-                MaskedVideo(
-                    name=f"{sequence}_{numbers[0]}", frames=frames, masks=masks, numbers=numbers, dense=dense,
-                )
-            )  # fmt: skip
+                MaskedVideo(name=f"{sequence}_{numbers[0]}", frames=frames, masks=masks, numbers=numbers, dense=dense)
+            )
     return videos

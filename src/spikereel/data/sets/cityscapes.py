@@ -20,24 +20,34 @@ BEFORE, AFTER = 19, 10
 LAST_ID = 33
 
 _CLASSES: dict[str, tuple[int, Colour]] = {
-    "road": (7, (128, 64, 128)), "sidewalk": (8, (244, 35, 232)), "building": (11, (70, 70, 70)),
-    "wall": (12, (102, 102, 156)), "fence": (13, (190, 153, 153)), "pole": (17, (153, 153, 153)),
-    "traffic light": (19, (250, 170, 30)), "traffic sign": (20, (220, 220, 0)), "vegetation": (21, (107, 142, 35)),
-    "terrain": (22, (152, 251, 152)), "sky": (23, (70, 130, 180)), "person": (24, (220, 20, 60)),
-    "rider": (25, (255, 0, 0)), "car": (26, (0, 0, 142)), "truck": (27, (0, 0, 70)), "bus": (28, (0, 60, 100)),
-    "train": (31, (0, 80, 100)), "motorcycle": (32, (0, 0, 230)), "bicycle": (33, (119, 11, 32)),
-}  # fmt: skip
+    "road": (7, (128, 64, 128)),
+    "sidewalk": (8, (244, 35, 232)),
+    "building": (11, (70, 70, 70)),
+    "wall": (12, (102, 102, 156)),
+    "fence": (13, (190, 153, 153)),
+    "pole": (17, (153, 153, 153)),
+    "traffic light": (19, (250, 170, 30)),
+    "traffic sign": (20, (220, 220, 0)),
+    "vegetation": (21, (107, 142, 35)),
+    "terrain": (22, (152, 251, 152)),
+    "sky": (23, (70, 130, 180)),
+    "person": (24, (220, 20, 60)),
+    "rider": (25, (255, 0, 0)),
+    "car": (26, (0, 0, 142)),
+    "truck": (27, (0, 0, 70)),
+    "bus": (28, (0, 60, 100)),
+    "train": (31, (0, 80, 100)),
+    "motorcycle": (32, (0, 0, 230)),
+    "bicycle": (33, (119, 11, 32)),
+}
 _IDS = {number: label for label, (number, _) in enumerate(_CLASSES.values())}
 CLASSES, PALETTE = tuple(_CLASSES), [colour for _, colour in _CLASSES.values()]
 
 LABEL_IDS = LabelSet(
-    classes=CLASSES, palette=PALETTE,
-    values={**{i: _IDS.get(i, IGNORE) for i in range(LAST_ID + 1)}, IGNORE: IGNORE},
-)  # fmt: skip
+    classes=CLASSES, palette=PALETTE, values={**{i: _IDS.get(i, IGNORE) for i in range(LAST_ID + 1)}, IGNORE: IGNORE}
+)
 """Of `..._gtFine_labelIds.png`: 19 of 34 ids are classes, the others are ignored."""
-TRAIN_IDS = LabelSet(
-    classes=CLASSES, palette=PALETTE, values={**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE}
-)  # fmt: skip
+TRAIN_IDS = LabelSet(classes=CLASSES, palette=PALETTE, values={**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE})
 """Of `..._gtFine_labelTrainIds.png`, which the authors' scripts make; read where there are no label ids."""
 
 

@@ -56,9 +56,11 @@ def read_classes(path: Path) -> LabelSet:
     if not 0 < len(names) < IGNORE:
         raise DataError(f"{path}: names {len(names)} classes; from 1 to {IGNORE - 1} can be")
     return LabelSet(
-        classes=tuple(names), palette=list(names.values()), colours=colours,
+        classes=tuple(names),
+        palette=list(names.values()),
+        colours=colours,
         values={**{i: i for i in range(len(names))}, IGNORE: IGNORE},
-    )  # fmt: skip
+    )
 
 
 def masked_video(frames: Path, masks: Path, name: str, *, whole: bool = False) -> MaskedVideo:
@@ -83,6 +85,9 @@ def masked_video(frames: Path, masks: Path, name: str, *, whole: bool = False) -
     if whole and absent:
         raise DataError(f"{absent[0]}: has no mask in {masks}; copy the video again")
     return MaskedVideo(
-        name=name, frames=paths, masks=tuple(there.get(p.stem) for p in paths), numbers=numbers,
+        name=name,
+        frames=paths,
+        masks=tuple(there.get(p.stem) for p in paths),
+        numbers=numbers,
         dense=not absent and len(paths) > 1,
-    )  # fmt: skip
+    )

@@ -13,8 +13,23 @@ TRAINING_SUBJECTS = frozenset({1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31,
 """The 20 of 40 subjects of NTU RGB+D 60."""
 
 TRAINING_SUBJECTS_120 = TRAINING_SUBJECTS | {
-    45, 46, 47, 49, 50, *range(52, 60), 70, 74, 78, *range(80, 87), 89, *range(91, 96), 97, 98, 100, 103,
-}  # fmt: skip
+    45,
+    46,
+    47,
+    49,
+    50,
+    *range(52, 60),
+    70,
+    74,
+    78,
+    *range(80, 87),
+    89,
+    *range(91, 96),
+    97,
+    98,
+    100,
+    103,
+}
 """The 53 of 106 subjects of NTU RGB+D 120."""
 
 _NAME = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})_rgb\.avi", re.ASCII)

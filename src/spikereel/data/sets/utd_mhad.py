@@ -21,11 +21,34 @@ from spikereel.data.video.read import VideoInfo
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
-    "swipe_left", "swipe_right", "wave", "clap", "throw", "arm_cross", "basketball_shoot", "draw_x",
-    "draw_circle_clockwise", "draw_circle_counter_clockwise", "draw_triangle", "bowling", "boxing", "baseball_swing",
-    "tennis_swing", "arm_curl", "tennis_serve", "push", "knock", "catch", "pickup_throw", "jog", "walk",
-    "sit_to_stand", "stand_to_sit", "lunge", "squat",
-)  # fmt: skip
+    "swipe_left",
+    "swipe_right",
+    "wave",
+    "clap",
+    "throw",
+    "arm_cross",
+    "basketball_shoot",
+    "draw_x",
+    "draw_circle_clockwise",
+    "draw_circle_counter_clockwise",
+    "draw_triangle",
+    "bowling",
+    "boxing",
+    "baseball_swing",
+    "tennis_swing",
+    "arm_curl",
+    "tennis_serve",
+    "push",
+    "knock",
+    "catch",
+    "pickup_throw",
+    "jog",
+    "walk",
+    "sit_to_stand",
+    "stand_to_sit",
+    "lunge",
+    "squat",
+)
 OFFICIAL = {"train": (1, 3, 5, 7), "test": (2, 4, 6, 8)}
 """Subjects of the official protocol."""
 
@@ -179,9 +202,7 @@ def read_depth(path: Path) -> np.ndarray:
 def depth_info(depth: np.ndarray) -> VideoInfo:
     """What a depth video is: 30 frames a second, and "depth" for a codec."""
     frames, height, width = depth.shape
-    return VideoInfo(
-        frames=frames, fps=float(RATE), width=width, height=height, codec="depth", seconds=frames / RATE
-    )  # fmt: skip
+    return VideoInfo(frames=frames, fps=float(RATE), width=width, height=height, codec="depth", seconds=frames / RATE)
 
 
 def depth_clip(depth: np.ndarray, reading: DepthReading) -> tuple[Tensor, tuple[int, ...]]:
@@ -309,9 +330,17 @@ def _mat(path: Path, name: str) -> np.ndarray:
     try:
         array = loadmat(path, variable_names=[name])[name]
     except (
-        OSError, ValueError, KeyError, TypeError, EOFError, IndexError, MemoryError, NotImplementedError, DeflateError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        IndexError,
+        MemoryError,
+        NotImplementedError,
+        DeflateError,
         MatReadError,
-    ) as error:  # fmt: skip
+    ) as error:
         raise DataError(f"{path}: cannot be read as MATLAB's {name} ({error}); copy it again") from error
     if array.ndim != 3:
         raise DataError(f"{path}: {name} is {list(array.shape)}, not of three dimensions; copy it again")

@@ -25,7 +25,7 @@ from spikereel.data.pose import (
     window,
     windows,
     within,
-)  # fmt: skip
+)
 from spikereel.data.sets.utd_mhad import depth_values, find_clips, read_clip
 from spikereel.errors import ConfigError, DataError
 
@@ -65,9 +65,13 @@ class UTDMHADPose(Dataset):
     skeleton, camera = KINECT20, STANDARD
 
     def __init__(
-        self, root: str | PathLike, reading: WindowReading, *, subjects: Collection[int] | None = None,
+        self,
+        root: str | PathLike,
+        reading: WindowReading,
+        *,
+        subjects: Collection[int] | None = None,
         keep: Callable[[int], bool] = lambda number: True,
-    ):  # fmt: skip
+    ):
         self.root, self.reading, self.simulated = Path(root), reading, reading.form == "events"
         found = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
         found = [recording for number, recording in enumerate(found) if keep(number)]
@@ -75,10 +79,15 @@ class UTDMHADPose(Dataset):
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.samples = found
         self._clips: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        self.windows = [(i, 0) for i in range(len(found))] if reading.train else [
-            (i, start) for i in range(len(found))
-            for start in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
-        ]  # fmt: skip
+        self.windows = (
+            [(i, 0) for i in range(len(found))]
+            if reading.train
+            else [
+                (i, start)
+                for i in range(len(found))
+                for start in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
+            ]
+        )
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 

@@ -54,6 +54,7 @@ def _labels(root: Path) -> LabelSet:
     except (TypeError, AttributeError):
         raise DataError(f"{path}: is not JSON of class names and numbers; copy it again") from None
     return LabelSet(
-        classes=tuple(str(numbers.get(i, i)) for i in range(1, COUNT + 1)), palette=bit_palette(COUNT),
+        classes=tuple(str(numbers.get(i, i)) for i in range(1, COUNT + 1)),
+        palette=bit_palette(COUNT),
         values={0: IGNORE, **{i: i - 1 for i in range(1, COUNT + 1)}, IGNORE: IGNORE},
-    )  # fmt: skip
+    )

@@ -21,10 +21,14 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_OBJECTS = frozenset(
     bytes.fromhex(kind)  # header, data, and four kinds of index
     for kind in (
-        "3026b2758e66cf11a6d900aa0062ce6c", "3626b2758e66cf11a6d900aa0062ce6c", "90080033b1e5cf1189f400a0c90349cb",
-        "d329e2d6da35d111903400a0c90349be", "f803b1fead12644c840f2a1d2f7ad48c", "d03fb73c4a0c0348953dedf7b6228f0c",
+        "3026b2758e66cf11a6d900aa0062ce6c",
+        "3626b2758e66cf11a6d900aa0062ce6c",
+        "90080033b1e5cf1189f400a0c90349cb",
+        "d329e2d6da35d111903400a0c90349be",
+        "f803b1fead12644c840f2a1d2f7ad48c",
+        "d03fb73c4a0c0348953dedf7b6228f0c",
     )
-)  # fmt: skip
+)
 _FLV_HEADER = 13  # and the size of the tag before the first, 0
 _FLV_TAGS = frozenset({8, 9, 15, 18})  # sound, pictures and data
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
