@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.data.test_segmentation_sets import write_cityscapes, write_vspw
+from tests.data.sets.test_segmentation_sets import write_cityscapes, write_vspw
 
 from spikereel.data.mask_clips import IGNORE
 from spikereel.errors import ConfigError, DataError

@@ -1,6 +1,6 @@
 """From a DataSpec to datasets and loaders."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -8,24 +8,25 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from spikereel.config import unknown_key
 from spikereel.data.clips import LabelledClips
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.made.scenes import MotionClips
-from spikereel.data.sets.folder import Reading, VideoFolder, VideoList
+from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.sets.hmdb51 import HMDB51
 from spikereel.data.sets.kinetics import Kinetics
+from spikereel.data.sets.list import VideoList
 from spikereel.data.sets.mmhpsd import SLICES
+from spikereel.data.sets.motion import Normalised
 from spikereel.data.sets.ntu import NTU60, NTU120
 from spikereel.data.sets.something_v2 import Jester, SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
 from spikereel.data.sets.ut_interaction import UTInteraction
 from spikereel.data.sets.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips
-from spikereel.data.transforms import EvalTransform, TrainTransform, normalise
+from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError
 from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.config import MASK_KINDS, DataSpec
@@ -233,49 +234,6 @@ def channels_of(spec: DataSpec) -> int:
     return 2 if events else 3
 
 
-class Normalised(Dataset):
-    """Procedural clips with the normalisation of the spec; events stay 0 and 1.
-
-    Every epoch of a training set has clips of its own: call `set_epoch` before each, it reaches running workers too.
-    focus: classes that every second clip is of.
-    """
-
-    def __init__(self, clips: MotionClips, length: int, spec: DataSpec, focus: Sequence[str] = ()):
-        self.clips, self.length, self.classes = clips, length, clips.classes
-        if unknown := [name for name in focus if name not in clips.classes]:
-            raise unknown_key(unknown[0], clips.classes, "class in data.focus")
-        self.focus = [clips.classes.index(name) for name in focus]
-        rgb = spec.modality == "rgb"
-        self.mean, self.std = (spec.mean, spec.std) if rgb else ((0.0,), (1.0,))
-        self.simulated = not rgb
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the clips that are made from now on."""
-        self._epoch.fill_(epoch)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not 0 <= index < self.length:
-            raise IndexError(f"clip {index} of {self.length}")
-        video, label = self.clips[self._clip(int(self._epoch) * self.length + index)]
-        return normalise(video, self.mean, self.std), label
-
-    def _clip(self, number: int) -> int:
-        """Which clip of the generator, whose clip i is of class i modulo their number, is the one of this number."""
-        if not self.focus:
-            return number
-        half, odd = divmod(number, 2)
-        label = self.focus[half % len(self.focus)] if odd else half % len(self.classes)
-        return number * len(self.classes) + label
-
-    def fingerprint(self) -> str:
-        """Hash of the generator's options."""
-        return self.clips.fingerprint()
-
-
 def _motion(spec: DataSpec, split: Split) -> Normalised:
     length = spec.train_length if split == "train" else spec.test_length
     seed = spec.seed + ("train", "val", "test").index(split)
@@ -289,7 +247,8 @@ def _motion(spec: DataSpec, split: Split) -> Normalised:
         width=spec.size,
         modality=spec.modality,
     )
-    return Normalised(clips, length, spec, spec.focus if split == "train" else ())
+    mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else ((0.0,), (1.0,))
+    return Normalised(clips, length, mean=mean, std=std, focus=spec.focus if split == "train" else ())
 
 
 def _third(spec: DataSpec) -> Literal[1, 2, 3]:

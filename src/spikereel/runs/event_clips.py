@@ -5,12 +5,13 @@ from typing import Literal
 
 from spikereel.data.clips import LabelledClips
 from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.reading import EventFolder, EventReading
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.source import Sensor
 from spikereel.data.sets.cifar10_dvs import CIFAR10DVS
 from spikereel.data.sets.cifar10_dvs import SENSOR as CIFAR10_DVS_SENSOR
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
 from spikereel.data.sets.dvs128_objects import DVS128Objects
+from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.hardvs import HARDVS
 from spikereel.data.sets.hardvs import SENSOR as HARDVS_SENSOR
 from spikereel.data.sets.nmnist import NMNIST, has_folders

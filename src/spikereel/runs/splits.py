@@ -1,19 +1,15 @@
 """Which clips are for training, for choosing by and for test, where a dataset does not say."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-from torch.utils.data import Dataset
-
-from spikereel.data.clips import LabelledClips
+from spikereel.data.clips import LabelledClips, Part
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.source import Sensor
-from spikereel.data.sets.folder import Reading
 from spikereel.data.sets.shards import PackedClips
 from spikereel.data.shard_index import INDEX
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.config import DataSpec
 
@@ -56,29 +52,6 @@ def train_classes(root: Path) -> tuple[str, ...] | None:
 
 def _subfolders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-
-
-class Part(Dataset):
-    """Some items of a dataset, under their own numbers there."""
-
-    def __init__(self, whole: LabelledClips, kept: Sequence[int]):
-        self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
-        self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
-        self.simulated = getattr(whole, "simulated", False)
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.whole[self.kept[index]]
-
-    def set_epoch(self, epoch: int) -> None:
-        """As that of the dataset."""
-        self.whole.set_epoch(epoch)
-
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the dataset's fingerprint and the numbers of the items."""
-        return hashlib.sha256(f"{self.whole.fingerprint()} {self.kept}".encode()).hexdigest()
 
 
 def part_of(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:

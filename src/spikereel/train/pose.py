@@ -11,11 +11,12 @@ from spikereel.body.camera import Camera
 from spikereel.body.rotations import sixd_from_matrix
 from spikereel.body.skeletons import Skeleton
 from spikereel.body.smpl import OBTAIN, SMPL, load_smpl
-from spikereel.data.pose import PoseClips, Target, Warping
+from spikereel.data.pose import PoseClips, Target
 from spikereel.data.sets.figure import FigureClips, FigureReading
 from spikereel.data.sets.mmhpsd import MMHPSD, TEST_SUBJECTS, StreamReading, find_streams
 from spikereel.data.sets.utd_mhad import OFFICIAL
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
