@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.data.sets.test_segmentation_sets import write_cityscapes, write_vspw
 
 from spikereel.data.mask_clips import IGNORE
 from spikereel.errors import ConfigError, DataError
@@ -13,6 +12,7 @@ from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import MASK_KINDS, DataSpec
 from spikereel.runs.datasets import training_clips
 from spikereel.runs.segmentation_data import BUILD, build_segmentation_dataset, norm_clips, offsets_of
+from tests.data.sets.test_segmentation_sets import write_cityscapes, write_vspw
 from tests.masks import write_camvid, write_folder, write_pair
 
 SMALL = DataSpec(frames=2, size=24, workers=0, train_length=12, test_length=6)

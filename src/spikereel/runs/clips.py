@@ -15,12 +15,13 @@ from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.made.scenes import MotionClips
 from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.sets.hmdb51 import HMDB51
+from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.kinetics import Kinetics
 from spikereel.data.sets.list import VideoList
 from spikereel.data.sets.mmhpsd import SLICES
 from spikereel.data.sets.motion import Normalised
 from spikereel.data.sets.ntu import NTU60, NTU120
-from spikereel.data.sets.something_v2 import Jester, SomethingV2
+from spikereel.data.sets.something_v2 import SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
 from spikereel.data.sets.ut_interaction import UTInteraction
 from spikereel.data.sets.utd_mhad import OFFICIAL, UTDMHAD, DepthReading, find_clips

@@ -10,7 +10,7 @@ from spikereel.data.mask_clips import Colour, MaskReading, SegmentationClips, bi
 from spikereel.data.sets import camvid, cityscapes, vspw
 from spikereel.data.sets.camvid import CamVid
 from spikereel.data.sets.cityscapes import Cityscapes
-from spikereel.data.sets.masks import CLASSES as LIST
+from spikereel.data.sets.masks import CLASS_LIST as LIST
 from spikereel.data.sets.masks import MaskFolder, read_classes
 from spikereel.data.sets.motion import MotionMasks
 from spikereel.data.sets.vspw import VSPW

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from spikereel.config import unknown_key
-from spikereel.data.clips import SeededClips, Target
+from spikereel.data.clips import SeededClips, T_co
 from spikereel.data.made.scenes import CLASSES, MotionClips
 from spikereel.data.mask_clips import Colour
 from spikereel.data.transforms import normalise
@@ -13,7 +13,7 @@ from spikereel.data.transforms import normalise
 _MOVING = [label for label, name in enumerate(CLASSES) if name != "still"]
 
 
-class _Generated(SeededClips[Target]):
+class _Generated(SeededClips[T_co]):
     """`length` clips an epoch of a generator that has enough for all epochs; every epoch has clips of its own."""
 
     def __init__(self, clips: MotionClips, length: int, mean: tuple[float, ...], std: tuple[float, ...]):
