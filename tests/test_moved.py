@@ -31,7 +31,7 @@ OLD_NAMES = {
     "data.labelled": "LabelledClip",
     "data.twentybn": "SomethingV2 Jester",
     "data.pose": "Warp Warping PoseClips Target channels target_of",
-    "train.clips": "Normalised build_dataset",
+    "train.clips": "build_dataset",
     "train.splits": "Part part_of",
 }
 """Names that are now in another module than the rest of theirs."""

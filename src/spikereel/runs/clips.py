@@ -19,7 +19,7 @@ from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.kinetics import Kinetics
 from spikereel.data.sets.list import VideoList
 from spikereel.data.sets.mmhpsd import SLICES
-from spikereel.data.sets.motion import Normalised
+from spikereel.data.sets.motion import MotionVideos
 from spikereel.data.sets.ntu import NTU60, NTU120
 from spikereel.data.sets.something_v2 import SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
@@ -235,7 +235,7 @@ def channels_of(spec: DataSpec) -> int:
     return 2 if events else 3
 
 
-def _motion(spec: DataSpec, split: Split) -> Normalised:
+def _motion(spec: DataSpec, split: Split) -> MotionVideos:
     length = spec.train_length if split == "train" else spec.test_length
     seed = spec.seed + ("train", "val", "test").index(split)
     if spec.modality in ("depth", "grey"):
@@ -249,7 +249,14 @@ def _motion(spec: DataSpec, split: Split) -> Normalised:
         modality=spec.modality,
     )
     mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else ((0.0,), (1.0,))
-    return Normalised(clips, length, mean=mean, std=std, focus=spec.focus if split == "train" else ())
+    return MotionVideos(
+        clips,
+        length,
+        mean=mean,
+        std=std,
+        focus=spec.focus if split == "train" else (),
+        simulated=spec.modality != "rgb",
+    )
 
 
 def _third(spec: DataSpec) -> Literal[1, 2, 3]:
