@@ -10,6 +10,7 @@ import torch
 
 from spikereel.body.rotations import forward_kinematics, from_the_root
 from spikereel.errors import DataError
+from spikereel.files import whole
 
 _AXES = "XYZ"
 _TWIST = 1e-6  # weight of the turn of the parent against that of the bones
@@ -106,14 +107,11 @@ def write_bvh(path: str | PathLike, motion: Motion) -> None:
     rows = np.concatenate([motion.offsets, _zxy_degrees(motion.rotations)], axis=-1)[:, order]
     lines += [_numbers(row) for row in rows.reshape(len(rows), -1)]
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text("\n".join(lines) + "\n")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text("\n".join(lines) + "\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _motion(path: Path, words: Iterator[str]) -> Motion:

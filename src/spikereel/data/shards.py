@@ -24,6 +24,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from spikereel.data.shard_index import INDEX, VERSION, is_sample_name, read_index, read_part
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole, write_whole
 
 SHARD_BYTES = 64 << 20
 
@@ -87,7 +88,7 @@ def pack(
         if progress:
             progress(done, len(samples))
     index = {"version": VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
-    _write(out / INDEX, json.dumps(index).encode())
+    write_whole(out / INDEX, json.dumps(index).encode())
     (out / _PLAN).unlink()
     return index
 
@@ -244,9 +245,12 @@ def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> No
     plan = hashlib.sha256(json.dumps([lines, breaks, list(classes)]).encode()).hexdigest()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        # Stopped while the plan was written, all there is is a part of it.
-        if all(path == _part_of(out / _PLAN) for path in out.iterdir()):
-            _write(out / _PLAN, plan.encode())
+        for name in ("shard-*", _PLAN, INDEX):
+            # What a run that was killed while it wrote has left.
+            for part in out.glob(f".{name}.*.part"):
+                part.unlink()
+        if not any(out.iterdir()):
+            write_whole(out / _PLAN, plan.encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     if (out / INDEX).is_file():
@@ -259,8 +263,7 @@ def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> No
 
 
 def _write_shard(path: Path, members: list[_Member]) -> None:
-    part = _part_of(path)
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with whole(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for member in members:
             data = member.path.read_bytes()
             if len(data) != member.size:
@@ -269,7 +272,6 @@ def _write_shard(path: Path, members: list[_Member]) -> None:
                 )
             _add(tar, member.name, data)
             _add(tar, _label_of(member.name), str(member.label).encode())
-    part.replace(path)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -303,14 +305,3 @@ def _entry(path: Path, members: list[_Member]) -> dict[str, Any]:
 def _label_of(name: str) -> str:
     """The member that holds the label of a sample."""
     return Path(name).with_suffix(".cls").name
-
-
-def _part_of(path: Path) -> Path:
-    """Where a file is written before it is whole."""
-    return path.with_suffix(".part")
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = _part_of(path)
-    part.write_bytes(data)
-    part.replace(path)

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import tempfile
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +17,7 @@ from spikereel.data.events.recording import Events
 from spikereel.data.sets.events import EventItems, good_files
 from spikereel.data.text import read_text
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 CLASSES = (
     "hand_clapping",
@@ -164,8 +163,5 @@ def _trial(path: Path, line: int, row: dict[str, str], recording: Path) -> Trial
 
 
 def _save(path: Path, events: Events) -> None:
-    """Write to another name first: two workers may write the same file, and neither may read half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
+    with whole(path) as part, part.open("wb") as file:
         np.savez(file, t=events.t, x=events.x, y=events.y, p=events.p, width=events.width, height=events.height)
-    Path(name).replace(path)

@@ -20,6 +20,7 @@ from spikereel.data.npz import load_arrays
 from spikereel.data.pose import Target, check_joints, check_points, target_of
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 TEST_SUBJECTS = (1, 2, 7)
 SLICES, SIDE = 4, 256
@@ -194,7 +195,8 @@ def write_frames(
     (stream / name).mkdir(parents=True, exist_ok=True)
     paths = [stream / name / f"{prefix}{i:04d}.npz" for i in range(len(frames))]
     for path, frame in zip(paths, frames, strict=True):
-        np.savez_compressed(path, events_frame=frame)
+        with whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, events_frame=frame)
     return paths
 
 
