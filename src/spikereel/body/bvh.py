@@ -13,7 +13,8 @@ from spikereel.errors import DataError
 from spikereel.files import whole
 
 _AXES = "XYZ"
-_TWIST = 1e-6  # weight of the turn of the parent against that of the bones
+_TWIST = 1e-6
+"""Weight of the turn of the parent, where the turn of the bones has 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,8 @@ def _hierarchy(words: Iterator[str]) -> tuple[list[str], list[int], list[list[fl
     parents: list[int] = []
     rest: list[list[float]] = []
     channels: list[list[str]] = []
-    above: list[int | None] = []  # joints whose braces are open, None for an end site
+    # Joints whose braces are open, None for an end site.
+    above: list[int | None] = []
     for word in words:
         if word == "MOTION":
             return names, parents, rest, channels

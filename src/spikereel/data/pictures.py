@@ -14,14 +14,14 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture as uint8 [3, H, W], RGB. Errors: DataError for a file that is none; ConfigError without Pillow."""
+    """A picture as uint8 [3, H, W], RGB. Raises DataError for a file that is none; ConfigError without Pillow."""
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
 def read_mask(path: Path) -> np.ndarray:
     """A mask as it is stored: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
-    Errors: DataError as `read_picture`, and for pictures with losses, whose labels are not what they were.
+    Raises DataError as `read_picture`, and for pictures with losses, whose labels are not what they were.
     """
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: masks are PNG files; other formats change labels")

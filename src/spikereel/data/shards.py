@@ -28,7 +28,8 @@ from spikereel.files import whole, write_whole
 
 SHARD_BYTES = 64 << 20
 
-_PLAN = "plan.sha256"  # says what the shards that are there already are of, while packing goes on
+_PLAN = "plan.sha256"
+"""While packing goes on, this file says what the shards that are there already are of."""
 
 Read = Callable[[Path, np.random.Generator | None], Tensor]
 
@@ -37,7 +38,8 @@ Read = Callable[[Path, np.random.Generator | None], Tensor]
 class Sample:
     """One packed file."""
 
-    name: str  # key and suffix, such as "00000012.mp4"
+    name: str
+    """Key and suffix, such as "00000012.mp4"."""
     data: bytes
     label: int
 
@@ -46,10 +48,13 @@ class Sample:
 class _Member:
     """A file to be packed, as it was when packing began."""
 
-    name: str  # key and suffix
+    name: str
+    """Key and suffix."""
     path: Path
-    size: int  # bytes
-    time: int  # of its last change, ns
+    size: int
+    """In bytes."""
+    time: int
+    """Of its last change, in nanoseconds."""
     label: int
 
 
@@ -66,7 +71,7 @@ def pack(
     Samples are spread by a fixed shuffle, so that no shard is of one class. Stopped at any point it goes on, when
     called again, after the last whole shard; shards that were cut since are written anew. `progress(done, total)`
     counts samples.
-    Errors: DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
+    Raises DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
     else; ConfigError for shard_bytes below 1 and an `out` that cannot be written.
     """
     if not 1 <= shard_bytes < math.inf:
@@ -101,7 +106,7 @@ class Shards(IterableDataset):
     without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
     samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
     memory. Go on inside an epoch with `set_epoch` and `skip`.
-    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
+    Raises DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
     """
 
     def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
@@ -158,7 +163,7 @@ class Shards(IterableDataset):
                 yield from self._read(self.shards[shard], chosen)
 
     def read(self, place: str, start: int, stop: int) -> bytes:
-        """Bytes of a shard, given by its path or URL. Errors: DataError if it ends before."""
+        """Bytes of a shard, given by its path or URL. Raises DataError if it ends before."""
         data = read_part(place, start, stop)
         if len(data) != stop - start:
             raise DataError(

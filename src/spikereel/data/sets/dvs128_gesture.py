@@ -41,10 +41,13 @@ _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 class Trial:
     """One gesture: a row of a label file."""
 
-    path: Path  # the recording
+    path: Path
+    """The recording."""
     start_us: int
-    stop_us: int  # not included
-    label: int  # 0 to 10, one less than in the file
+    stop_us: int
+    """Of the first event that is not included."""
+    label: int
+    """0 to 10, one less than in the file."""
 
 
 class DVS128Gesture(EventItems):
@@ -58,7 +61,7 @@ class DVS128Gesture(EventItems):
     wherever items are shuffled, or every item reads a whole recording.
     `on_error="skip"`: all recordings are read once at construction; the rows of bad ones leave the dataset, which has
     them in `skipped` as (path, reason).
-    Errors: DataError for a missing file, a row that makes no sense, with its line, and a row without events.
+    Raises DataError for a missing file, a row that makes no sense, with its line, and a row without events.
     """
 
     classes = CLASSES
@@ -84,7 +87,7 @@ class DVS128Gesture(EventItems):
         self._last: Events | None = None
 
     def events(self, index: int) -> Events:
-        """The events of one row, with times as in the recording. Errors: DataError as `read_events`, or for none."""
+        """The events of one row, with times as in the recording. Raises DataError as `read_events`, or for none."""
         trial = self.trials[index]
         if self.cache is None:
             return self._cut(trial)

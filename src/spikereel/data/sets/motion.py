@@ -40,7 +40,7 @@ class MotionVideos(_Generated[int]):
     simulated: whether they are events. Raises ConfigError for a focus on an unknown class.
     """
 
-    # Of old, and part of the fingerprint of events that are simulated from them.
+    # The old name of the class, which is part of the fingerprint of events that are simulated from its clips.
     name = "Normalised"
 
     def __init__(

@@ -28,13 +28,14 @@ class FrameCache:
     """
 
     folder: Path
-    short_side: int  # of the frames kept, in pixels; smaller videos keep their size
+    short_side: int
+    """Short side of the frames kept, in pixels; smaller videos keep their size."""
     _hashes: dict[tuple[Path, int, int], str] = field(default_factory=dict, compare=False, repr=False)
 
     def frames(self, path: Path, count: int | None) -> Tensor:
         """uint8 [N, 3, H, W], not yet in memory: `count` frames spread over the video, or all at equal steps of time.
 
-        Errors: DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
+        Raises DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """
         place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}.npy"
         array = self._kept(place, count)

@@ -21,7 +21,7 @@ def write_video(path: str | PathLike, frames: Tensor | Iterable[Tensor], fps: fl
     Of frames that are made one by one, uint8 [3, H, W] each, none is kept.
     yuv420p needs even sides: odd ones grow by one pixel that repeats the border. The file appears whole or not
     at all, and an old file of that name is replaced.
-    Errors: ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
+    Raises ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
     the folder is missing or cannot be written.
     """
     path = Path(path)
