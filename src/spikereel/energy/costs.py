@@ -244,7 +244,7 @@ DEFAULT = ("paper", "executed", "folded", "memory", "int8")
 
 
 def cost_model(cost: "str | CostModel") -> CostModel:
-    """A row of `COSTS`, or the model itself; ConfigError for an unknown name, with the nearest one."""
+    """A row of `COSTS`, or the model itself. Raises ConfigError for an unknown name, with the nearest one."""
     if isinstance(cost, CostModel):
         return cost
     if cost not in COSTS:
@@ -253,7 +253,7 @@ def cost_model(cost: "str | CostModel") -> CostModel:
 
 
 def cost_models(names: str | None) -> Mapping[str, CostModel]:
-    """Those of a list with commas, in its order; None for the usual ones. ConfigError for an unknown name."""
+    """Those of a list with commas, in its order; None for the usual ones. Raises ConfigError for an unknown name."""
     chosen = DEFAULT if names is None else [x.strip() for x in names.split(",") if x.strip()]
     if not chosen:
         raise unknown_key(names or "", COSTS, "cost model")

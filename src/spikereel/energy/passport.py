@@ -179,7 +179,7 @@ class Passport:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Passport":
-        """What `to_json` gave; DataError for anything else."""
+        """What `to_json` gave. Raises DataError for anything else."""
         if content.get("schema") != SCHEMA:
             raise DataError(f"this is no passport of schema {SCHEMA}, but {content.get('schema')!r}; make it again")
         own = {f.name for f in dataclasses.fields(LayerCost)}

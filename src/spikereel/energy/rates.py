@@ -57,7 +57,7 @@ def estimate(
 
 
 def read_rates(path: str | Path) -> Rates:
-    """{name: rate} from a JSON file, also from the authors' logs and from a passport; DataError for anything else."""
+    """{name: rate} from a JSON file, the authors' logs or a passport. Raises DataError for anything else."""
     try:
         content = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:

@@ -83,7 +83,8 @@ def plif(
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
 
-    w = 0 gives tau = 2. Source: Fang et al. 2021 (Incorporating Learnable Membrane Time Constant); SVFormer 1.2.
+    w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
+    Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
     """
     constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
     return _integrate(x, v, torch.sigmoid(w), constants, backend)

@@ -10,7 +10,8 @@ from spikereel.errors import ConfigError
 from spikereel.hub import Metadata
 from spikereel.layers.attention import Attention
 from spikereel.layers.neuron import Kind
-from spikereel.models.pose_head import Body, Regressor, Task
+from spikereel.models.base import Task
+from spikereel.models.pose_head import Body, Regressor
 from spikereel.models.segmentation_head import SegmentationHead
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.surrogate import Surrogate

@@ -24,8 +24,7 @@ from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import read_checkpoint
-from spikereel.models.base import VideoModel
-from spikereel.models.pose_head import Task
+from spikereel.models.base import Task, VideoModel
 from spikereel.runs.clips import (
     DataPassport,
     EpochOrder,
