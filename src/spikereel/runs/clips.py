@@ -13,7 +13,7 @@ from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.pose import PoseClips
 from spikereel.errors import ConfigError
-from spikereel.models.pose_head import Task
+from spikereel.models.base import Task
 from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from spikereel.errors import ConfigError
-from spikereel.models.pose_head import Task
+from spikereel.models.base import Task
 from spikereel.runs.data import DataSpec, data_spec_of
 from spikereel.runs.model import ModelSpec
 from spikereel.tasks.pose import PoseWeights

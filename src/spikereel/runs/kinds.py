@@ -32,7 +32,7 @@ from spikereel.data.sets.ut_interaction import UTInteraction
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose
 from spikereel.data.shard_index import INDEX
 from spikereel.errors import ConfigError
-from spikereel.models.pose_head import Task
+from spikereel.models.base import Task
 from spikereel.runs import readings, splits
 from spikereel.runs.data import SPLITS, DataSpec, Split
 from spikereel.runs.splits import official, own_split, part_of, root_of
