@@ -28,8 +28,10 @@ from spikereel.inference.look import read_clip
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.pose import smpl_of
+from spikereel.runs.readings import POSE_STRIDE as STRIDE
+from spikereel.runs.readings import form_of
 from spikereel.tasks.pose import joints_of
-from spikereel.train.pose import STRIDE, form_of, smpl_of
 
 USUAL_FPS = 30.0
 """Of recordings that do not say, and of the clips that all pose recipes train on."""

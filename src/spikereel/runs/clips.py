@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,17 @@ from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, chann
 from spikereel.runs.readings import event_reading
 
 __all__ = [
-    "DataPassport", "build_dataset", "build_loader", "build_pose_dataset", "build_segmentation_dataset", "channels_of",
-    "data_passport", "idle_options", "note_of", "options_of", "sees_recordings",
+    "DataPassport",
+    "build_dataset",
+    "build_loader",
+    "build_pose_dataset",
+    "build_segmentation_dataset",
+    "channels_of",
+    "data_passport",
+    "idle_options",
+    "note_of",
+    "options_of",
+    "sees_recordings",
 ]
 
 
@@ -154,7 +163,10 @@ class DataPassport:
 def data_passport(dataset: Clips) -> DataPassport:
     """The passport of a dataset."""
     return DataPassport(
-        clips=len(dataset), missing=len(dataset.missing), skipped=len(dataset.skipped), hash=dataset.fingerprint(),
+        clips=len(dataset),
+        missing=len(dataset.missing),
+        skipped=len(dataset.skipped),
+        hash=dataset.fingerprint(),
         simulated=dataset.simulated,
     )
 
@@ -174,9 +186,14 @@ def build_loader(dataset: Clips, spec: DataSpec, *, batch: int, shuffle: bool, s
     """
     full = shuffle and len(dataset) >= batch
     return CarryingLoader(
-        Carrying(dataset), batch_size=batch, sampler=EpochOrder(len(dataset), seed) if shuffle else None,
-        drop_last=full, num_workers=spec.workers, persistent_workers=spec.workers > 0,
-        generator=torch.Generator().manual_seed(seed), collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
+        Carrying(dataset),
+        batch_size=batch,
+        sampler=EpochOrder(len(dataset), seed) if shuffle else None,
+        drop_last=full,
+        num_workers=spec.workers,
+        persistent_workers=spec.workers > 0,
+        generator=torch.Generator().manual_seed(seed),
+        collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
     )
 
 

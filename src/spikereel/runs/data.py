@@ -13,9 +13,32 @@ from spikereel.errors import ConfigError
 from spikereel.models.metadata import Metadata
 
 KindName = Literal[
-    "motion", "folder", "list", "ut_interaction", "ucf101", "hmdb51", "ntu60", "ntu120", "kinetics400", "kinetics600",
-    "something_v2", "jester", "utd_mhad", "events", "dvs128_gesture", "dvs128_objects", "nmnist", "cifar10_dvs",
-    "hardvs", "figure", "mmhpsd", "camvid", "cityscapes", "vspw", "masks", "shards",
+    "motion",
+    "folder",
+    "list",
+    "ut_interaction",
+    "ucf101",
+    "hmdb51",
+    "ntu60",
+    "ntu120",
+    "kinetics400",
+    "kinetics600",
+    "something_v2",
+    "jester",
+    "utd_mhad",
+    "events",
+    "dvs128_gesture",
+    "dvs128_objects",
+    "nmnist",
+    "cifar10_dvs",
+    "hardvs",
+    "figure",
+    "mmhpsd",
+    "camvid",
+    "cityscapes",
+    "vspw",
+    "masks",
+    "shards",
 ]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -74,8 +74,16 @@ def evaluate(
             if progress is not None:
                 progress(done, len(dataset))
     return Evaluation(
-        task=model.task, score=judge.score, classes=tuple(dataset.classes), figures=judge.figures(), clips=done, views=judge.views,
-        average=spec.average, rates=rates, passport=data_passport(dataset), skipped=skipped_files(dataset),
+        task=model.task,
+        score=judge.score,
+        classes=tuple(dataset.classes),
+        figures=judge.figures(),
+        clips=done,
+        views=judge.views,
+        average=spec.average,
+        rates=rates,
+        passport=data_passport(dataset),
+        skipped=skipped_files(dataset),
     )
 
 
@@ -91,8 +99,14 @@ def evaluation_json(spec: DataSpec, outcomes: list[Evaluation]) -> dict[str, Any
     if not TASKS[outcomes[0].task].views:
         return {"task": outcomes[0].task, **first}
     figures = [
-        {"clips": view.clips, "crops": view.crops, "views": x.views, "averaged": x.average, "top1": x.score.top1,
-         "top5": x.score.top5}
+        {
+            "clips": view.clips,
+            "crops": view.crops,
+            "views": x.views,
+            "averaged": x.average,
+            "top1": x.score.top1,
+            "top5": x.score.top5,
+        }
         for view, x in zip(protocols(spec), outcomes, strict=True)
     ]
     return {**first, "multi_view": figures[0] if len(figures) > 1 else None, "single_view": figures[-1]}

@@ -20,19 +20,17 @@ from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.sets.hmdb51 import HMDB51
-from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.kinetics import Kinetics
 from spikereel.data.sets.list import VideoList
-from spikereel.data.sets.motion import MotionMasks, MotionVideos
+from spikereel.data.sets.motion import MotionMasks, Normalised
 from spikereel.data.sets.ntu import NTU60, NTU120
 from spikereel.data.sets.shards import PackedClips
-from spikereel.data.sets.something_v2 import SomethingV2
+from spikereel.data.sets.something_v2 import Jester, SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
 from spikereel.data.sets.ut_interaction import UTInteraction
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose
 from spikereel.data.shard_index import INDEX
 from spikereel.errors import ConfigError
-from spikereel.models.base import Task
 from spikereel.runs import readings, splits
 from spikereel.runs.data import SPLITS, DataSpec, Split
 from spikereel.runs.splits import official, own_split, part_of, root_of
@@ -91,18 +89,62 @@ class Kind:
     """Where classes and colours of masks are known: something with `classes` and `palette`, or None."""
 
 
-VIDEO = frozenset({
-    *("root", "stride", "trails", "time_warp", "mean", "std", "antialias", "whole", "crop_area", "flip", "simulate"),
-    *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "average", "on_error", "cache"),
-})
-EVENTS = frozenset({
-    *("root", "counts", "form", "by", "bin_us", "tau_us", "flip", "shift", "rotate", "zoom", "drop", "polarity_flip"),
-    *("jitter_us", "on_error"),
-})
-MASKS = frozenset({
-    *("root", "stride", "mean", "std", "flip", "jitter", "gamma", "offsets", "offset_unit", "scale", "crop", "window"),
-    "overlap",
-})
+VIDEO = frozenset(
+    {
+        *(
+            "root",
+            "stride",
+            "trails",
+            "time_warp",
+            "mean",
+            "std",
+            "antialias",
+            "whole",
+            "crop_area",
+            "flip",
+            "simulate",
+        ),
+        *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "average", "on_error", "cache"),
+    }
+)
+EVENTS = frozenset(
+    {
+        *(
+            "root",
+            "counts",
+            "form",
+            "by",
+            "bin_us",
+            "tau_us",
+            "flip",
+            "shift",
+            "rotate",
+            "zoom",
+            "drop",
+            "polarity_flip",
+        ),
+        *("jitter_us", "on_error"),
+    }
+)
+MASKS = frozenset(
+    {
+        *(
+            "root",
+            "stride",
+            "mean",
+            "std",
+            "flip",
+            "jitter",
+            "gamma",
+            "offsets",
+            "offset_unit",
+            "scale",
+            "crop",
+            "window",
+        ),
+        "overlap",
+    }
+)
 MADE = frozenset({"train_length", "test_length", "seed", "stride"})
 COMMON = frozenset({"kind", "split", "frames", "size", "workers", "modality"})
 """Options that every kind reads."""
@@ -239,11 +281,13 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
     if spec.on_error == "skip":
         raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
-    if spec.cache is not None:
-        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     root_of(spec)
     assert spec.root is not None
-    options: Any = {"classes": ask.classes, "sensor": sensor_of(spec) if sees_recordings(spec) else None}
+    options: Any = {"classes": ask.classes}
+    if sees_recordings(spec):
+        options["sensor"] = sensor_of(spec)
+    elif spec.cache is not None:
+        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     folder = splits.split_folder(Path(spec.root), ask.split)
     if folder is not None and (folder / INDEX).is_file():
         return PackedClips(folder, reading, **options)
@@ -277,14 +321,12 @@ def _dvs128_objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     return DVS128Objects(root_of(spec), reading, part=part, classes=ask.classes, on_error=spec.on_error)
 
 
-def _motion(spec: DataSpec, ask: Ask) -> MotionVideos:
+def _motion(spec: DataSpec, ask: Ask) -> Normalised:
     train = ask.split == "train"
     length = spec.train_length if train else spec.test_length
     clips = _scenes(spec, 2**31 if train else length, spec.seed + SPLITS.index(ask.split), targets=False)
     mean, std = _statistics(spec)
-    return MotionVideos(
-        clips, length, mean=mean, std=std, focus=spec.focus if train else (), simulated=spec.modality != "rgb"
-    )
+    return Normalised(clips, length, mean=mean, std=std, focus=spec.focus if train else ())
 
 
 def _motion_masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
@@ -320,7 +362,7 @@ def _utd_mhad_pose(spec: DataSpec, ask: Ask) -> PoseClips:
         return UTDMHADPose(root, reading, subjects=_subjects(spec, ask.split))
     own = own_split(spec, ask.split)
     # windows of a recording stay together, so that recordings are what is held out
-    keep = None if own == "test" or spec.select_on_test else splits.chosen_by(ask.split)
+    keep = splits.everything if own == "test" or spec.select_on_test else splits.chosen_by(ask.split)
     return UTDMHADPose(root, reading, subjects=utd_mhad.OFFICIAL[own], keep=keep)
 
 
@@ -343,10 +385,10 @@ def _figure(spec: DataSpec, ask: Ask) -> PoseClips:
 
 def _mmhpsd(spec: DataSpec, ask: Ask) -> PoseClips:
     root, test = root_of(spec), mmhpsd.TEST_SUBJECTS
+    reading = readings.stream_reading(spec, ask.split, ask.seed)
     if spec.depth_motion:
         raise ConfigError("data.depth_motion is for utd_mhad and the figure; of mmhpsd leave it false")
     others = {subject for _, subject in mmhpsd.find_streams(root)} - set(test)
-    reading = readings.stream_reading(spec, ask.split, ask.seed)
     return mmhpsd.MMHPSD(root, reading, subjects=others if ask.split == "train" else test)
 
 
@@ -430,16 +472,12 @@ KINDS: dict[str, Kind] = {
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
     "dvs128_objects": _recordings(_dvs128_objects),
     "nmnist": _recordings(_nmnist, "fold", "select_on_test"),
-    "cifar10_dvs": _recordings(
-        _listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR
-    ),
+    "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
     "figure": Kind(
         uses={
             "pose": Use(
-                build=_figure,
-                reads=MADE | {"root", "depth_motion", "smpl"},
-                modalities=("depth", "grey", "events"),
+                build=_figure, reads=MADE | {"root", "depth_motion", "smpl"}, modalities=("depth", "grey", "events")
             )
         },
         depth=True,
@@ -472,10 +510,7 @@ KINDS: dict[str, Kind] = {
     "vspw": _masked_kind(_masked(vspw.VSPW), *_OFFICIAL, step_seconds=lambda spec: 1 / vspw.RATE),
     "masks": _masked_kind(_masks, "fold", labels=_own_labels),
     "shards": Kind(
-        uses={
-            **_videos(_packed, reads={"fold"}).uses,
-            "classification.events": _recorded(_packed, "fold", "sensor"),
-        }
+        uses={**_videos(_packed, reads={"fold"}).uses, "classification.events": _recorded(_packed, "fold", "sensor")}
     ),
 }
 """By `data.kind`."""

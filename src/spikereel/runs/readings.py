@@ -4,19 +4,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.reading import EventReading
 from spikereel.data.mask_clips import MaskReading
-from spikereel.data.pose import Warping
 from spikereel.data.sets.figure import FigureReading
-from spikereel.data.sets.folder import Reading
 from spikereel.data.sets.mmhpsd import StreamReading
 from spikereel.data.sets.utd_mhad import DepthReading
 from spikereel.data.sets.utd_mhad_pose import WindowReading
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
+from spikereel.data.video.clip import Reading
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError
 from spikereel.runs.data import SPLITS, DataSpec, Split
 
@@ -34,18 +34,32 @@ def video_reading(
 ) -> Reading:
     """How video files become clips; views: all `spec.clips` x `spec.crops` of them, else the middle one."""
     train = split == "train"
-    pixels = {"mean": spec.mean, "std": spec.std, "antialias": spec.antialias, "whole": spec.whole}
+    pixels: dict[str, Any] = {"mean": spec.mean, "std": spec.std, "antialias": spec.antialias, "whole": spec.whole}
     if train:
         transform = TrainTransform(
-            size=spec.size, scale=spec.crop_area, flip=spec.flip, randaugment=spec.randaugment, jitter=spec.jitter,
-            erasing=spec.erasing, **pixels,
+            size=spec.size,
+            scale=spec.crop_area,
+            flip=spec.flip,
+            randaugment=spec.randaugment,
+            jitter=spec.jitter,
+            erasing=spec.erasing,
+            **pixels,
         )
     else:
         transform = EvalTransform(size=spec.size, crops=spec.crops if views else 1, **pixels)
     return Reading(
-        frames=spec.frames, transform=transform, stride=spec.stride, clips=spec.clips if views and not train else 1,
-        train=train, copies=spec.copies if train else 1, seed=seed, on_error=spec.on_error, progress=progress,
-        cache=_cache(spec, train), trails=spec.trails, time_warp=spec.time_warp if train else 0.0,
+        frames=spec.frames,
+        transform=transform,
+        stride=spec.stride,
+        clips=spec.clips if views and not train else 1,
+        train=train,
+        copies=spec.copies if train else 1,
+        seed=seed,
+        on_error=spec.on_error,
+        progress=progress,
+        cache=_cache(spec, train),
+        trails=spec.trails,
+        time_warp=spec.time_warp if train else 0.0,
     )
 
 
@@ -59,28 +73,53 @@ def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     """How events become clips."""
     augment = EventAugment(
-        flip=0.5 if spec.flip else 0.0, polarity=spec.polarity_flip, shift=spec.shift, rotate=spec.rotate,
-        zoom=spec.zoom, drop=spec.drop, jitter_us=spec.jitter_us,
+        flip=0.5 if spec.flip else 0.0,
+        polarity=spec.polarity_flip,
+        shift=spec.shift,
+        rotate=spec.rotate,
+        zoom=spec.zoom,
+        drop=spec.drop,
+        jitter_us=spec.jitter_us,
     )
     return EventReading(
-        bins=spec.frames, bin_us=spec.bin_us, form=spec.form, by=spec.by, values=spec.counts, tau_us=spec.tau_us,
-        size=(spec.size, spec.size), train=train, seed=seed, augment=augment if train else None,
+        bins=spec.frames,
+        bin_us=spec.bin_us,
+        form=spec.form,
+        by=spec.by,
+        values=spec.counts,
+        tau_us=spec.tau_us,
+        size=(spec.size, spec.size),
+        train=train,
+        seed=seed,
+        augment=augment if train else None,
     )
 
 
 def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
     """How depth videos become clips of actions."""
     return DepthReading(
-        frames=spec.frames, size=spec.size, motion=spec.depth_motion or spec.trails > 0, history=spec.trails,
-        train=train, shift=spec.shift, rotate=spec.rotate, zoom=spec.zoom, seed=seed,
+        frames=spec.frames,
+        size=spec.size,
+        motion=spec.depth_motion or spec.trails > 0,
+        history=spec.trails,
+        train=train,
+        shift=spec.shift,
+        rotate=spec.rotate,
+        zoom=spec.zoom,
+        seed=seed,
     )
 
 
 def window_reading(spec: DataSpec, split: Split, seed: int) -> WindowReading:
     """How depth videos become clips of poses."""
     return WindowReading(
-        frames=spec.frames, size=spec.size, stride=spec.stride or POSE_STRIDE, form=form_of(spec),
-        train=split == "train", warping=replace(_warping(spec), metric=True), seed=seed,
+        frames=spec.frames,
+        size=spec.size,
+        stride=spec.stride or POSE_STRIDE,
+        form=form_of(spec),
+        train=split == "train",
+        warping=replace(_warping(spec), metric=True),
+        seed=seed,
     )
 
 
@@ -95,8 +134,11 @@ def stream_reading(spec: DataSpec, split: Split, seed: int) -> StreamReading:
 def figure_reading(spec: DataSpec, split: Split, seed: int) -> FigureReading:
     """How the figure becomes clips; each split and seed has people of its own."""
     return FigureReading(
-        frames=spec.frames, stride=spec.stride or POSE_STRIDE, size=spec.size,
-        view="depth" if spec.modality == "depth" else "grey", form=form_of(spec),
+        frames=spec.frames,
+        stride=spec.stride or POSE_STRIDE,
+        size=spec.size,
+        view="depth" if spec.modality == "depth" else "grey",
+        form=form_of(spec),
         seed=spec.seed + 3 * seed + SPLITS.index(split),
     )
 
@@ -115,9 +157,18 @@ def _warping(spec: DataSpec) -> Warping:
 def mask_reading(spec: DataSpec, split: Split, seed: int, *, stride: int = 1) -> MaskReading:
     """How frames with masks become clips; stride: where `data.stride` is not given."""
     return MaskReading(
-        offsets=offsets_of(spec, stride), unit=spec.offset_unit, size=spec.size, train=split == "train",
-        scale=spec.scale, crop=spec.crop, flip=0.5 if spec.flip else 0.0, jitter=spec.jitter, gamma=spec.gamma,
-        mean=spec.mean, std=spec.std, seed=seed,
+        offsets=offsets_of(spec, stride),
+        unit=spec.offset_unit,
+        size=spec.size,
+        train=split == "train",
+        scale=spec.scale,
+        crop=spec.crop,
+        flip=0.5 if spec.flip else 0.0,
+        jitter=spec.jitter,
+        gamma=spec.gamma,
+        mean=spec.mean,
+        std=spec.std,
+        seed=seed,
     )
 
 

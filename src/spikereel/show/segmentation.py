@@ -20,7 +20,7 @@ from spikereel.files import write_json, write_whole
 from spikereel.inference.segment import FrameSource, Segmenter, Segments
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec
-from spikereel.runs.segmentation_data import palette_of
+from spikereel.runs.kinds import palette_of
 from spikereel.show.annotate import require_draw
 from spikereel.tasks.segmentation import SegmentationScore
 from spikereel.tasks.sliding import segment

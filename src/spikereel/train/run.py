@@ -25,7 +25,13 @@ from spikereel.hub import Metadata, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import read_checkpoint
 from spikereel.runs.clips import (
-    DataPassport, EpochOrder, build_dataset, build_loader, channels_of, data_passport, skipped_files,
+    DataPassport,
+    EpochOrder,
+    build_dataset,
+    build_loader,
+    channels_of,
+    data_passport,
+    skipped_files,
 )
 from spikereel.runs.config import Recipe
 from spikereel.runs.model import build_model
@@ -159,13 +165,7 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        data: Clips,
-        order: EpochOrder | None = None,
-    ):
+    def __init__(self, recipe: Recipe, folder: Path, data: Clips, order: EpochOrder | None = None):
         self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
         self.best: float | None = None
         self.passport = data_passport(data)

@@ -65,7 +65,8 @@ def _train(options: argparse.Namespace) -> None:
     console = new_console()
     _note(console, note_of(recipe.data, recipe.task))
     result = train(recipe)
-    print(f"best {result.monitor} {result.value:.1f} {TASKS[recipe.task].unit} in {result.seconds:.0f} s; weights: {result.best}")
+    unit = TASKS[recipe.task].unit
+    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
