@@ -8,6 +8,11 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
+
+import spikereel
+from spikereel.config import override
+from spikereel.hub import ARCHITECTURES, create_model
+from spikereel.layers.neuron import NeuronConfig
 from spikereel.models.pose_head import PoseConfig
 from spikereel.models.segmentation_head import SegmentationConfig
 from spikereel.runs.config import Recipe
@@ -15,11 +20,6 @@ from spikereel.runs.data import DataSpec
 from spikereel.runs.kinds import KINDS
 from spikereel.runs.model import ModelSpec, build_model
 from spikereel.runs.tasks import TASKS
-
-import spikereel
-from spikereel.config import override
-from spikereel.hub import ARCHITECTURES, create_model
-from spikereel.layers.neuron import NeuronConfig
 
 SOURCE = Path(spikereel.__file__).parent
 FILES = {str(path.relative_to(SOURCE)): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
@@ -40,11 +40,7 @@ OWNERS = {
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 
-NAMES_OF_KINDS = {
-    "runs/kinds.py": "their rows",
-    "runs/data.py": "what data.kind may be",
-    "runs/recipes.py": "recipes",
-}
+NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", "runs/recipes.py": "recipes"}
 NAMES_OF_TASKS = {
     "runs/tasks.py": "their rows",
     "runs/kinds.py": "which kind is for which task",
