@@ -21,9 +21,9 @@ from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.clip import USUAL_FPS
 from spikereel.data.video.read import VideoInfo, glance, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.clips import depth_reading
 from spikereel.runs.config import DataSpec
-from spikereel.runs.event_clips import event_reading, sees_recordings, sensor_of
+from spikereel.runs.kinds import sees_recordings, sensor_of
+from spikereel.runs.readings import depth_reading, event_reading
 
 ARRAYS = ("tensor", "npy")
 """What `VideoInfo.codec` says of clips that are no video file."""
