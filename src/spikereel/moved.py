@@ -29,13 +29,13 @@ MOVED = {
     "data.containers": "data.video.containers",
     "data.events.cifar10_dvs": "data.sets.cifar10_dvs",
     "data.events.digits": "data.sets.nmnist",
-    "data.events.files": "data.events.reading",
+    "data.events.files": "data.events.reading data.sets.events data.clips",
     "data.events.gesture": "data.sets.dvs128_gesture",
     "data.events.hardvs": "data.sets.hardvs",
     "data.events.objects": "data.sets.dvs128_objects",
     "data.figure": "data.made.people",
     "data.figure_clips": "data.sets.figure",
-    "data.folder": "data.sets.folder",
+    "data.folder": "data.sets.folder data.sets.list data.video.clip data.text",
     "data.hmdb51": "data.sets.hmdb51",
     "data.jpegs": "data.video.jpegs",
     "data.kinetics": "data.sets.kinetics",
@@ -61,21 +61,23 @@ MOVED = {
     "models.heads": "models.pose_head",
     "models.segmentation": "models.segmentation_head",
     "train.carry": "runs.carry",
-    "train.clips": "runs.clips",
+    "train.clips": "runs.clips runs.kinds runs.readings data.sets.motion",
     "train.config": "runs.config",
-    "train.datasets": "runs.datasets",
+    "train.datasets": "runs.tasks",
     "train.evaluate": "runs.evaluate",
-    "train.event_clips": "runs.event_clips",
-    "train.idle": "runs.idle",
+    "train.event_clips": "runs.kinds runs.readings",
+    "train.idle": "runs.clips",
+    "train.pose": "runs.pose runs.clips runs.readings",
     "train.recipes": "runs.recipes",
-    "train.segmentation_data": "runs.segmentation_data",
+    "train.segmentation_data": "runs.clips runs.kinds runs.readings",
+    "train.segmentation": "runs.segmentation",
     "train.splits": "runs.splits",
 }
-"""Old module: new module, both below `spikereel`."""
+"""Old module: new module, or all those that its names are in now; below `spikereel`."""
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds a module at its old address; the module is the very same object as at the new one."""
+    """Finds a module at its old address: the very same object as at the new one, or names of several new ones."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -85,6 +87,11 @@ class MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if package == "spikereel" and name in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module of the new address in place."""
+        """Put the module of the new address in place, or fill one with the names of several."""
         old = module.__name__.partition(".")[2]
-        sys.modules[module.__name__] = import_module(f"spikereel.{MOVED[old]}")
+        places = [import_module(f"spikereel.{place}") for place in MOVED[old].split()]
+        if len(places) == 1:
+            sys.modules[module.__name__] = places[0]
+            return
+        for place in places:
+            vars(module).update({name: value for name, value in vars(place).items() if not name.startswith("__")})

@@ -6,8 +6,9 @@ from torch.utils.data import DataLoader
 
 from spikereel.data.augment import SIGNED, color_jitter
 from spikereel.data.masked import VOID, LabelledClip
-from spikereel.data.sets.folder import Reading, VideoFolder
+from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError
 
 HEIGHT, WIDTH, RADIUS = 60, 81, 7

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from spikereel.data.sets.figure import FigureClips, FigureReading
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model
 from spikereel.models.pose_head import JointPose
-from spikereel.runs.clips import build_loader
+from spikereel.runs.clips import build_loader, build_pose_dataset
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
+from spikereel.runs.evaluate import evaluate
+from spikereel.runs.pose import add_clips, start_at_mean
 from spikereel.tasks.pose import PoseScore
-from spikereel.train.pose import add_clips, build_pose_dataset, evaluate_pose, start_at_mean
 from spikereel.train.run import train
 from tests.people import write_clip, write_stream
 
@@ -60,7 +62,7 @@ def test_the_lowest_error_is_kept(tmp_path):
     from spikereel.train.run import KeepWeights
 
     class Module:
-        monitor, higher_is_better = "val_pa_mpjpe", False
+        objective = SimpleNamespace(monitor="val_pa_mpjpe", higher_is_better=False)
         model = create_model("spikevideoformer_ti", task="pose", joints=20, **SMALL)
 
     class Trainer:
@@ -211,15 +213,17 @@ def test_errors_are_those_before_the_real_camera():
 def test_another_skeleton_is_named():
     model = create_model("spikevideoformer_ti", task="pose", joints=24, **SMALL)
     with pytest.raises(DataError, match=r"24 joints, .*kinect20.*smpl24"):
-        evaluate_pose(model, build_pose_dataset(FIGURE, "test"), FIGURE)
+        evaluate(model, build_pose_dataset(FIGURE, "test"), FIGURE)
 
 
 def test_data_without_poses():
-    with pytest.raises(ConfigError, match="has no poses"):
+    with pytest.raises(
+        ConfigError, match=r"data\.kind=motion is not for task=pose; choose one of utd_mhad"
+    ):
         build_pose_dataset(DataSpec(), "train")
     with pytest.raises(ConfigError, match="modality is rgb"):
         build_pose_dataset(dataclasses.replace(FIGURE, modality="rgb"), "train")
-    with pytest.raises(ConfigError, match=r"data\.trails and data\.time_warp are for actions"):
+    with pytest.raises(ConfigError, match=r"data\.trails is not for data\.kind=figure in task=pose"):
         build_pose_dataset(dataclasses.replace(FIGURE, trails=0.3), "train")
     with pytest.raises(ConfigError, match=r"data\.depth_motion is for utd_mhad and the figure"):
         build_pose_dataset(dataclasses.replace(FIGURE, kind="mmhpsd", modality="grey", root="x"), "train")

@@ -26,9 +26,9 @@ from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import EventInfo, info
 from spikereel.data.events.source import OtherSensor, Sensor
 from spikereel.data.npz import NO_HEADER
-from spikereel.data.sets.folder import SUFFIXES as VIDEOS
 from spikereel.data.sets.kinetics import clip_names
 from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_clip
+from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.read import VideoInfo, probe
 from spikereel.errors import DataError, SpikereelError
 

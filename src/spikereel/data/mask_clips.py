@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from spikereel.data.augment import color_jitter, gamma_jitter
-from spikereel.data.events.reading import fingerprint
+from spikereel.data.clips import Clips, SeededClips, fingerprint
 from spikereel.data.masked import VOID, LabelledClip
 from spikereel.data.pictures import read_mask, read_picture
-from spikereel.data.pose import generator_of, within
 from spikereel.data.transforms import Statistic, normalise, statistics_of
 from spikereel.errors import ConfigError, DataError
 
@@ -33,28 +31,19 @@ CROP_TRIES = 10
 Colour = tuple[int, int, int]
 
 
-class SegmentationClips(Protocol):
-    """What training and evaluation ask of a dataset of masks; items are `(clip float32 [T, C, H, W], masks int64
-    [T, H, W])`, and a frame without a label has IGNORE everywhere."""
+class SegmentationClips(Clips[Tensor], Protocol):
+    """What training and evaluation ask of a data set of masks as well; items are `(clip float32 [T, C, H, W], masks
+    int64 [T, H, W])`, and a frame without a label has IGNORE everywhere."""
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
-    def palette(self) -> list[Colour]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]: ...
+    def palette(self) -> list[Colour]:
+        """A colour for each class."""
+        ...
 
     def video_of(self, index: int) -> str | None:
         """The video in which the labelled frames of clip `index` come right after those of the clip before it; None
         where labelled frames are too far apart to judge consistency."""
         ...
-
-    def set_epoch(self, epoch: int) -> None: ...
-
-    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,19 +135,21 @@ class MaskReading:
             )
 
 
-class MaskClips(Dataset):
+class MaskClips(SeededClips[Tensor]):
     """Clips of recordings, one for every frame with a mask: items as of `SegmentationClips`.
 
     The frames of a clip lie before (or after) the labelled one by `reading.offsets`; where the recording has begun
     later, its first frame is repeated, and in numbers the latest frame that is not after the wanted one is taken.
-    Training items are random, seeded by (seed, epoch, index), whatever the worker or the order. Decoded frames stay in
-    memory, at the largest size they are needed at, where that takes less than MOST_CACHED.
+    Training items are random, see `SeededClips`. Decoded frames stay in memory, at the largest size they are needed at,
+    where that takes less than MOST_CACHED.
     Errors: DataError for a mask of another size than its frame, with an unknown label or missing, and for a clip in
     which nothing is labelled.
     """
 
     def __init__(self, root: Path, videos: Sequence[MaskedVideo], labels: LabelSet, reading: MaskReading):
+        super().__init__(reading.seed)
         self.root, self.videos, self.labels, self.reading = root, list(videos), labels, reading
+        self.classes, self.palette = labels.classes, labels.palette
         self.anchors = [
             (number, position)
             for number, video in enumerate(self.videos)
@@ -170,8 +161,6 @@ class MaskClips(Dataset):
         self._kept: dict[Path, Tensor] = {}
         self._sizes: dict[Path, tuple[int, ...]] = {}
         self._caching: bool | None = None
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     @staticmethod
     def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -185,22 +174,14 @@ class MaskClips(Dataset):
             raise ConfigError(f"{self.root}: of {len(self.videos)} videos none is left for this split; add some")
         return MaskClips(self.root, kept, self.labels, self.reading)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.labels.classes
-
-    @property
-    def palette(self) -> list[Colour]:
-        return self.labels.palette
-
     def __len__(self) -> int:
         return len(self.anchors)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def item(self, index: int) -> tuple[Tensor, Tensor]:
+        """A clip and its masks."""
         how = self.reading
-        index = within(index, len(self))
         video, positions = self.frames_of(index)
-        seed = int(generator_of(how.seed, int(self._epoch), index).integers(2**62)) if how.train else 0
+        seed = int(self.random(index).integers(2**62)) if how.train else 0
         judged = len(positions) - 1 - how.offsets[::-1].index(0)
         clip = self._clip(video, positions, range(len(positions)) if how.train else [judged])
         return prepared(clip, how, torch.Generator().manual_seed(seed), video.frames[positions[judged]])
@@ -214,10 +195,6 @@ class MaskClips(Dataset):
     def video_of(self, index: int) -> str | None:
         video = self.videos[self.anchors[index][0]]
         return video.name if video.dense else None
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random changes that are made from now on."""
-        self._epoch.fill_(epoch)
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, role) of all frames and masks."""

@@ -20,8 +20,8 @@ from spikereel.models.authors import Comparison, authors_weights, fields_from_sh
 from spikereel.models.base import VideoModel
 from spikereel.runs.clips import build_loader
 from spikereel.runs.config import DataSpec, data_spec_of
-from spikereel.runs.datasets import training_clips
 from spikereel.runs.recipes import published_data
+from spikereel.runs.tasks import norm_clips
 
 BATCH = 8
 """Clips at a time in calibration; all batches are full, so that every clip counts the same."""
@@ -149,9 +149,7 @@ def recalibrate(
     if clips < 2:
         raise ConfigError(f"--clips must be at least 2, got {clips}")
     before, digest = _statistics(model), weights_hash(model)
-    dataset = training_clips(
-        model.task, dataclasses.replace(spec, copies=1), classes=tuple(model.metadata.classes) or None
-    )
+    dataset = norm_clips(model.task, dataclasses.replace(spec, copies=1), classes=tuple(model.metadata.classes) or None)
     batch = min(BATCH, clips, len(dataset))
     batches = min(-(-clips // batch), len(dataset) // batch)
     loader = build_loader(dataset, spec, batch=batch, shuffle=True)

@@ -23,8 +23,6 @@ from spikereel.layers.calibrate import calibrate
 from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
-from spikereel.runs.segmentation_data import build_segmentation_dataset
-from spikereel.train.pose import build_pose_dataset
 from spikereel.versions import provenance
 
 CLIPS = 10
@@ -145,8 +143,8 @@ def _of_frames(name: str, model: VideoModel, source: Source) -> tuple[Passport, 
             f"see `spikereel predict --task {model.task}`, which counts the energy of a clip of the video"
         )
     spec = data_of(model, source.data)
-    build = build_pose_dataset if model.task == "pose" else build_segmentation_dataset
-    return _measured(model, build(spec, "val"), source.views or 1, f"held-out {spec.kind}")
+    dataset = build_dataset(spec, "val", task=model.task)
+    return _measured(model, dataset, source.views or 1, f"held-out {spec.kind}")
 
 
 def _measured(model: VideoModel, dataset: Any, views: int, kind: str) -> tuple[Passport, str]:

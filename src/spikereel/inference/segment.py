@@ -21,7 +21,8 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.hub import weights_hash
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
-from spikereel.runs.segmentation_data import offset_seconds, offsets_of, palette_of
+from spikereel.runs.kinds import offset_seconds, palette_of
+from spikereel.runs.readings import offsets_of
 from spikereel.tasks.sliding import check_window, labels_at, segment
 
 USUAL_FPS = 30.0

@@ -22,14 +22,16 @@ from spikereel.data.sets.mmhpsd import CAMERA as MMHPSD_CAMERA
 from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
 from spikereel.data.video.read import probe, read_frames
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import write_whole
 from spikereel.hub import weights_hash
 from spikereel.inference.look import read_clip
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
-from spikereel.models.files import write_whole
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.pose import smpl_of
+from spikereel.runs.readings import POSE_STRIDE as STRIDE
+from spikereel.runs.readings import form_of
 from spikereel.tasks.pose import joints_of
-from spikereel.train.pose import STRIDE, form_of, smpl_of
 
 USUAL_FPS = 30.0
 """Of recordings that do not say, and of the clips that all pose recipes train on."""

@@ -1,6 +1,6 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,9 @@ from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
+
+Task = Literal["classification", "pose", "segmentation"]
+"""What a model is for: what its output is."""
 
 
 class VideoModel(Pretrained, nn.Module):
@@ -29,8 +32,8 @@ class VideoModel(Pretrained, nn.Module):
         self.metadata = Metadata()
 
     @property
-    def task(self) -> str:
-        """What the output is: "classification", "pose" or "segmentation"."""
+    def task(self) -> Task:
+        """What the output is."""
         return getattr(self.config, "task", "classification")
 
     @property
@@ -45,7 +48,7 @@ class VideoModel(Pretrained, nn.Module):
         return block(x, *rest)
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
-        """StateError unless running sums [B, ...] of the head are those of as many clips as the video [T, B, ...]."""
+        """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
         if len(sums) != video.shape[1]:
             raise StateError(
                 f"the state is that of {len(sums)} clips a batch, the video has {video.shape[1]}; batch size and "
@@ -53,7 +56,7 @@ class VideoModel(Pretrained, nn.Module):
             )
 
     def check_video(self, video: Tensor) -> None:
-        """DataError for a video of the wrong shape or type, or with values that are not finite."""
+        """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
             raise DataError(

@@ -16,12 +16,11 @@ from torch import Tensor
 from spikereel.data.mask_clips import IGNORE, Colour, SegmentationClips
 from spikereel.data.transforms import MEAN, STD
 from spikereel.data.video.write import write_video
-from spikereel.files import write_json
+from spikereel.files import write_json, write_whole
 from spikereel.inference.segment import FrameSource, Segmenter, Segments
 from spikereel.models.base import VideoModel
-from spikereel.models.files import write_whole
 from spikereel.runs.config import DataSpec
-from spikereel.runs.segmentation_data import palette_of
+from spikereel.runs.kinds import palette_of
 from spikereel.show.annotate import require_draw
 from spikereel.tasks.segmentation import SegmentationScore
 from spikereel.tasks.sliding import segment

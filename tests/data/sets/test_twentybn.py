@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from spikereel.data.sets.folder import Reading
 from spikereel.data.sets.something_v2 import Jester, SomethingV2
 from spikereel.data.transforms import EvalTransform
+from spikereel.data.video.clip import Reading
 from spikereel.data.video.read import probe, read_frames
 from spikereel.errors import ConfigError, DataError
 

@@ -1,6 +1,7 @@
 """`spikereel demo`, `train` and `evaluate`."""
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,14 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.extras import need
 
     need("train")
-    from spikereel.runs.idle import note_of
+    from spikereel.runs.clips import note_of
+    from spikereel.runs.tasks import TASKS
     from spikereel.train.run import train
 
     console = new_console()
     _note(console, note_of(recipe.data, recipe.task))
     result = train(recipe)
-    unit = "mm" if recipe.task == "pose" else "%"
+    unit = TASKS[recipe.task].unit
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
     for path, reason in result.skipped:
@@ -71,25 +73,61 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from spikereel.apps.evaluate import TASKS
     from spikereel.hub import load_model, weights_hash
     from spikereel.inference.authors import data_of
-    from spikereel.runs.idle import note_of
+    from spikereel.runs.clips import note_of
+    from spikereel.runs.evaluate import evaluation_json
+    from spikereel.show.tables import outcome_table
+    from spikereel.versions import provenance
 
     if options.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {options.batch}")
     writable(options.json)
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
-    judge, table, to_json = TASKS[model.task]
     console = new_console()
     _note(console, note_of(spec, model.task))
-    outcome = judge(model, spec, batch=options.batch, console=console)
-    console.print(table(outcome, weights_hash(model)))
-    for path, reason in outcome[0].skipped if model.task == "classification" else ():
+    outcomes = _judged(model, spec, options.batch, console)
+    console.print(outcome_table(outcomes, weights_hash(model)))
+    for path, reason in outcomes[0].skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if options.json:
-        write_json(options.json, to_json(model, str(options.model), spec, outcome))
+        head = {"model": str(options.model), "weights_hash": weights_hash(model), "split": spec.split}
+        body = {"data": dataclasses.asdict(spec), **evaluation_json(spec, outcomes), **provenance()}
+        write_json(options.json, head | body)
+
+
+def _judged(model: Any, spec: Any, batch: int, console: Any) -> list[Any]:
+    """The outcome with the views of the spec and, where they are several, that of the single middle view."""
+    from rich.progress import Progress
+
+    from spikereel.runs.clips import build_dataset
+    from spikereel.runs.evaluate import evaluate, protocols
+
+    outcomes = []
+    for view in protocols(spec):
+        with Progress(console=console, transient=True) as bar:
+            scanning = bar.add_task("looking at files", total=None, visible=spec.on_error == "skip")
+            dataset = build_dataset(
+                view,
+                view.split,
+                task=model.task,
+                classes=tuple(model.metadata.classes) or None,
+                views=True,
+                progress=lambda done, total, bar=bar, task=scanning: bar.update(task, completed=done, total=total),
+            )
+            views = f", {view.clips} x {view.crops} views" if view.clips * view.crops > 1 else ""
+            judging = bar.add_task(f"judging clips{views}", total=len(dataset))
+            outcomes.append(
+                evaluate(
+                    model,
+                    dataset,
+                    view,
+                    batch=batch,
+                    progress=lambda done, total, bar=bar, task=judging: bar.update(task, completed=done, total=total),
+                )
+            )
+    return outcomes
 
 
 def _note(console: Any, text: str | None) -> None:
