@@ -27,8 +27,11 @@ OLD_NAMES = {
     "folder_samples",
     "data.folder": "Reading Scan VideoFiles VideoFolder VideoList SUFFIXES USUAL_FPS TRIM Transform Progress scan "
     "read_clip read_lines require_choice videos_by_name",
+    "data.containers": "missing_bytes matroska_break",
+    "data.labelled": "LabelledClip",
+    "data.twentybn": "SomethingV2 Jester",
     "data.pose": "Warp Warping PoseClips Target channels target_of",
-    "train.clips": "Normalised build_dataset build_loader data_passport channels_of video_reading",
+    "train.clips": "MotionVideos build_dataset build_loader data_passport channels_of video_reading",
     "train.event_clips": "event_reading sees_recordings sensor_of",
     "train.pose": "build_pose_dataset smpl_of start_at_mean form_of add_clips",
     "train.segmentation_data": "build_segmentation_dataset offsets_of offset_seconds palette_of",

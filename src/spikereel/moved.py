@@ -26,7 +26,7 @@ MOVED = {
     "data.cache": "data.video.cache",
     "data.camvid": "data.sets.camvid",
     "data.cityscapes": "data.sets.cityscapes",
-    "data.containers": "data.video.containers",
+    "data.containers": "data.video.containers data.video.matroska",
     "data.events.cifar10_dvs": "data.sets.cifar10_dvs",
     "data.events.digits": "data.sets.nmnist",
     "data.events.files": "data.events.reading data.sets.events data.clips",
@@ -51,7 +51,7 @@ MOVED = {
     "data.shapes": "data.made.shapes",
     "data.streams": "data.video.streams",
     "data.timeline": "data.video.timeline",
-    "data.twentybn": "data.sets.something_v2",
+    "data.twentybn": "data.sets.something_v2 data.sets.jester",
     "data.ucf101": "data.sets.ucf101",
     "data.ut_interaction": "data.sets.ut_interaction",
     "data.utd_mhad": "data.sets.utd_mhad",
@@ -94,4 +94,4 @@ class MovedModules(MetaPathFinder, Loader):
             sys.modules[module.__name__] = places[0]
             return
         for place in places:
-            vars(module).update({name: value for name, value in vars(place).items() if not name.startswith("__")})
+            vars(module).update({name: value for name, value in vars(place).items() if not name.startswith("_")})

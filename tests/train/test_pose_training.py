@@ -217,9 +217,7 @@ def test_another_skeleton_is_named():
 
 
 def test_data_without_poses():
-    with pytest.raises(
-        ConfigError, match=r"data\.kind=motion is not for task=pose; choose one of utd_mhad"
-    ):
+    with pytest.raises(ConfigError, match=r"data\.kind=motion is not for task=pose; choose one of utd_mhad"):
         build_pose_dataset(DataSpec(), "train")
     with pytest.raises(ConfigError, match="modality is rgb"):
         build_pose_dataset(dataclasses.replace(FIGURE, modality="rgb"), "train")

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from spikereel.errors import DataError
 
-Target = TypeVar("Target", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Clips(Protocol[Target]):
+class Clips(Protocol[T_co]):
     """What training and evaluation ask of a data set; items are `(video, target)`."""
 
     @property
@@ -41,7 +41,7 @@ class Clips(Protocol[Target]):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]: ...
+    def __getitem__(self, index: int) -> tuple[Tensor, T_co]: ...
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips and changes of the items that are read from now on."""
@@ -56,7 +56,7 @@ LabelledClips = Clips[int]
 """Clips of classes; items are `(video, label)`."""
 
 
-class SeededClips(Dataset[tuple[Tensor, Target]]):
+class SeededClips(Dataset[tuple[Tensor, T_co]]):
     """The base of data sets: an item depends on (seed, epoch, index), never on the worker or the order.
 
     Subclasses give `__len__`, `item` and `fingerprint`. Call `set_epoch` before each epoch; it reaches workers that are
@@ -85,12 +85,12 @@ class SeededClips(Dataset[tuple[Tensor, Target]]):
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
+    def __getitem__(self, index: int) -> tuple[Tensor, T_co]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         return self.item(index % len(self))
 
-    def item(self, index: int) -> tuple[Tensor, Target]:
+    def item(self, index: int) -> tuple[Tensor, T_co]:
         """The item of an index from 0 to the length."""
         raise NotImplementedError
 
@@ -113,7 +113,7 @@ def random_of(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, epoch, index]))
 
 
-class WrappedClips(SeededClips[Target]):
+class WrappedClips(SeededClips[T_co]):
     """The base of data sets that are made of another one, with all that is said of its files."""
 
     def __init__(self, clips: Clips, seed: int = 0):
@@ -132,17 +132,17 @@ class WrappedClips(SeededClips[Target]):
         return len(self.clips)
 
 
-class Part(WrappedClips[Target]):
+class Part(WrappedClips[T_co]):
     """Some items of a data set, under their own numbers there."""
 
-    def __init__(self, clips: Clips[Target], kept: Sequence[int]):
+    def __init__(self, clips: Clips[T_co], kept: Sequence[int]):
         super().__init__(clips)
         self.kept = list(kept)
 
     def __len__(self) -> int:
         return len(self.kept)
 
-    def item(self, index: int) -> tuple[Tensor, Target]:
+    def item(self, index: int) -> tuple[Tensor, T_co]:
         """The item of that number among those kept."""
         return self.clips[self.kept[index]]
 

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from spikereel.data.augment import color_jitter, gamma_jitter
 from spikereel.data.clips import Clips, SeededClips, fingerprint
-from spikereel.data.masked import VOID, LabelledClip
+from spikereel.data.masked import MaskedClip
 from spikereel.data.pictures import read_mask, read_picture
 from spikereel.data.transforms import Statistic, normalise, statistics_of
 from spikereel.errors import ConfigError, DataError
 
-IGNORE = VOID
+IGNORE = 255
 """Label of pixels that are neither trained on nor judged."""
 
 MOST_CACHED = 2**30
@@ -202,12 +202,12 @@ class MaskClips(SeededClips[Tensor]):
         items += [(x, "mask") for video in self.videos for x in video.masks if x is not None]
         return fingerprint(self.root, items)
 
-    def _clip(self, video: MaskedVideo, positions: list[int], labelled: Iterable[int]) -> LabelledClip:
+    def _clip(self, video: MaskedVideo, positions: list[int], labelled: Iterable[int]) -> MaskedClip:
         pairs = [self._frame(video, p, i in labelled) for i, p in enumerate(positions)]
         if len({frame.shape for frame, _ in pairs}) > 1:
             raise DataError(f"{video.frames[positions[0]]}: has another size than the next frames of {video.name}")
         frames, masks = zip(*pairs, strict=True)
-        return LabelledClip(video=torch.stack(frames), mask=torch.stack(masks))
+        return MaskedClip(video=torch.stack(frames), mask=torch.stack(masks))
 
     def _frame(self, video: MaskedVideo, position: int, labelled: bool) -> tuple[Tensor, Tensor]:
         """uint8 [3, H, W] and [H, W] at the size that is kept."""
@@ -216,7 +216,7 @@ class MaskClips(SeededClips[Tensor]):
         if frame is None:
             whole = read_picture(path)
             self._sizes[path] = whole.shape[1:]
-            frame = self._shrunk(LabelledClip(video=whole[None])).video[0]
+            frame = self._shrunk(MaskedClip(video=whole[None])).video[0]
             self._keep(path, frame)
         if not labelled or mask_path is None:
             return frame, frame.new_full(frame.shape[1:], IGNORE)
@@ -228,11 +228,11 @@ class MaskClips(SeededClips[Tensor]):
                     f"{mask_path}: is {whole.shape[1]} x {whole.shape[0]}, its frame {path.name} "
                     f"{size[1]} x {size[0]}; make the mask of the frame's size"
                 )
-            mask = cast(Tensor, self._shrunk(LabelledClip(video=whole[None, None], mask=whole[None])).mask)[0]
+            mask = cast(Tensor, self._shrunk(MaskedClip(video=whole[None, None], mask=whole[None])).mask)[0]
             self._keep(mask_path, mask)
         return frame, mask
 
-    def _shrunk(self, clip: LabelledClip) -> LabelledClip:
+    def _shrunk(self, clip: MaskedClip) -> MaskedClip:
         """At the largest size that a clip is made from, never enlarged."""
         how, short = self.reading, min(clip.size)
         largest = round(how.size * max(how.scale[1], 1.0)) if how.train else how.size
@@ -246,9 +246,7 @@ class MaskClips(SeededClips[Tensor]):
             self._kept[path] = pixels
 
 
-def prepared(
-    clip: LabelledClip, how: MaskReading, generator: torch.Generator, path: Path | str
-) -> tuple[Tensor, Tensor]:
+def prepared(clip: MaskedClip, how: MaskReading, generator: torch.Generator, path: Path | str) -> tuple[Tensor, Tensor]:
     """A uint8 clip [T, 3, H, W] with its mask, as the network gets it; at random where that is for training.
 
     Errors: DataError where no frame has a labelled pixel, with the name `path`.
@@ -287,12 +285,8 @@ def pad_batch(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def random_box(
-    clip: LabelledClip,
-    base: tuple[int, int],
-    scale: tuple[float, float],
-    crop: Sequence[int],
-    generator: torch.Generator,
-) -> LabelledClip:
+    clip: MaskedClip, base: tuple[int, int], scale: tuple[float, float], crop: Sequence[int], generator: torch.Generator
+) -> MaskedClip:
     """One random box of all frames, at most `crop` (height, width) large, of frames that are `base` large times a
     factor uniform in `scale`; a box without labelled pixels is drawn again, CROP_TRIES times at most.
     """
@@ -354,7 +348,7 @@ def bit_palette(count: int) -> list[Colour]:
     return [(level(i, 0), level(i, 1), level(i, 2)) for i in range(1, count + 1)]
 
 
-def _arrays(clip: LabelledClip, statistics: tuple[Statistic, Statistic]) -> tuple[Tensor, Tensor]:
+def _arrays(clip: MaskedClip, statistics: tuple[Statistic, Statistic]) -> tuple[Tensor, Tensor]:
     return normalise(clip.video, *statistics), cast(Tensor, clip.mask).long()
 
 

@@ -66,3 +66,15 @@ def require_choice(what: str, value: str, choices: Collection[str]) -> None:
     """ConfigError unless the value is one of the choices."""
     if value not in choices:
         raise ConfigError(f"{what} is {value!r}: choose {' or '.join(map(repr, choices))}")
+
+
+def find_list(root: Path, name: str, prefix: str, form: str) -> Path:
+    """A list in a folder or in labels/ below it, with or without a prefix; `form` says in the error which lists.
+
+    Raises DataError where there is none.
+    """
+    for folder in (root, root / "labels"):
+        for path in (folder / name, folder / f"{prefix}{name}"):
+            if path.is_file():
+                return path
+    raise DataError(f"{root}: no {name} in it or in labels/; unpack {form} there")

@@ -160,7 +160,7 @@ class SimulatedEvents(WrappedClips[int]):
     ):
         super().__init__(clips, reading.seed)
         self.reading, self.simulator, self.frame_us, self.simulated = reading, simulator, frame_us, True
-        self.name = f"simulated events of {type(clips).__name__}"
+        self.name = f"simulated events of {getattr(clips, 'name', type(clips).__name__)}"
 
     def item(self, index: int) -> tuple[Tensor, int]:
         """The events of a clip, as an array, and its label."""

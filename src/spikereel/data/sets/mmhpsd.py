@@ -23,8 +23,8 @@ from spikereel.errors import ConfigError, DataError
 
 TEST_SUBJECTS = (1, 2, 7)
 SLICES, SIDE = 4, 256
-SENSOR = (1280, 800)
-"""Height and width of the event camera as it is mounted, upright."""
+HEIGHT, WIDTH = 1280, 800
+"""Pixels of the event camera as it is mounted, upright."""
 CAMERA = Camera(fx=1679.3 / 1280, fy=1679.3 / 1280, cx=641 / 1280, cy=641 / 1280)
 """In shares of the padded square picture."""
 LONGEST_GAP, TEST_GAP = 3, 2
@@ -152,7 +152,7 @@ def frames_from_rows(rows: np.ndarray, start: float, stop: float) -> np.ndarray:
     whatever the polarity. The width grows by 240 on either side to a square, of which every fifth pixel is kept.
     Raises DataError for rows of another shape or beyond the sensor.
     """
-    height, width = SENSOR
+    height, width = HEIGHT, WIDTH
     if rows.ndim != 2 or rows.shape[1] != 5 or not stop > start:
         raise DataError(f"event rows are {list(rows.shape)} from {start} to {stop}: give [N, 5] and start before stop")
     v, u, times = height - 1 - rows[:, 0].astype(np.int64), width - 1 - rows[:, 1].astype(np.int64), rows[:, 2]

@@ -1,11 +1,12 @@
 """Procedural motion clips: the default data of classification, and with the mask of what moves, of segmentation."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
 from spikereel.config import unknown_key
-from spikereel.data.clips import SeededClips, Target
+from spikereel.data.clips import SeededClips, T_co
 from spikereel.data.made.scenes import CLASSES, MotionClips
 from spikereel.data.mask_clips import Colour
 from spikereel.data.transforms import normalise
@@ -13,7 +14,7 @@ from spikereel.data.transforms import normalise
 _MOVING = [label for label, name in enumerate(CLASSES) if name != "still"]
 
 
-class _Generated(SeededClips[Target]):
+class _Generated(SeededClips[T_co]):
     """`length` clips an epoch of a generator that has enough for all epochs; every epoch has clips of its own."""
 
     def __init__(self, clips: MotionClips, length: int, mean: tuple[float, ...], std: tuple[float, ...]):
@@ -32,12 +33,15 @@ class _Generated(SeededClips[Target]):
         return self.clips.fingerprint()
 
 
-class Normalised(_Generated[int]):
+class MotionVideos(_Generated[int]):
     """`length` normalised clips an epoch: items `(video float32 [T, C, H, W], label)`.
 
     clips: a generator of MotionClips, of as many clips as all epochs need. focus: classes that every second clip is of.
-    Raises ConfigError for a focus on an unknown class.
+    simulated: whether they are events. Raises ConfigError for a focus on an unknown class.
     """
+
+    # Of old, and part of the fingerprint of events that are simulated from them.
+    name = "Normalised"
 
     def __init__(
         self,
@@ -47,9 +51,10 @@ class Normalised(_Generated[int]):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         focus: Sequence[str] = (),
+        simulated: bool = False,
     ):
         super().__init__(clips, length, mean, std)
-        self.classes, self.simulated = clips.classes, clips.modality != "rgb"
+        self.classes, self.simulated = clips.classes, simulated
         if unknown := [name for name in focus if name not in clips.classes]:
             raise unknown_key(unknown[0], clips.classes, "class in data.focus")
         self.focus = [clips.classes.index(name) for name in focus]
@@ -77,10 +82,10 @@ class MotionMasks(_Generated[Tensor]):
     """
 
     classes = ("background", "moving")
+    palette: ClassVar[list[Colour]] = [(40, 44, 52), (255, 196, 0)]
 
     def __init__(self, clips: MotionClips, length: int, *, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__(clips, length, mean, std)
-        self.palette: list[Colour] = [(40, 44, 52), (255, 196, 0)]
 
     def item(self, index: int) -> tuple[Tensor, Tensor]:
         """A clip and its masks."""

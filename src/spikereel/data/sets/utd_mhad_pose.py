@@ -15,7 +15,7 @@ from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20
 from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.pose import Target, channels, check_points, target_of, window, windows
-from spikereel.data.sets.utd_mhad import depth_values, find_clips, read_clip
+from spikereel.data.sets.utd_mhad import depth_values, find_clips, read_depth_and_joints
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
 
@@ -108,7 +108,7 @@ class UTDMHADPose(SeededClips[Target]):
         """Pictures uint8 [N, S, S], joints [N, 20, 3] with y down, and the squares [N, 3] that the pictures show."""
         if number not in self._clips:
             path = self.samples[number][0]
-            depth, joints = read_clip(path)
+            depth, joints = read_depth_and_joints(path)
             placed = torch.from_numpy(joints * np.array([1, -1, 1], np.float32))
             pictures, squares = read_person(depth, self.reading.size, KINECT_DEPTH, path)
             check_points(KINECT_DEPTH.seen_in(squares).project(placed), path)
