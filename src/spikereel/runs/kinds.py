@@ -463,7 +463,7 @@ KINDS: dict[str, Kind] = {
     "jester": _videos(lambda spec, ask, reading: Jester(root_of(spec), reading, split=ask.split)),
     "utd_mhad": Kind(
         uses={
-            "classification": Use(build=_utd_mhad, reads=_SUBJECTS | {"trails"}, modalities=("depth",)),
+            "classification": Use(build=_utd_mhad, reads=_SUBJECTS | {"trails", "simulate"}, modalities=("depth",)),
             "pose": Use(
                 build=_utd_mhad_pose, reads=_SUBJECTS | {"stride", "flip", "smpl"}, modalities=("depth", "events")
             ),
