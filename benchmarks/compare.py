@@ -227,30 +227,13 @@ def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
     from spikereel.config import override
     from spikereel.runs.clips import build_dataset
     from spikereel.runs.evaluate import evaluate
-    from spikereel.runs.segmentation_data import build_segmentation_dataset
-    from spikereel.train.pose import build_pose_dataset, evaluate_pose
-    from spikereel.train.segmentation import evaluate_segmentation
 
-    if recipe.task == "pose":
-        dataset = build_pose_dataset(recipe.data, "val")
-        errors = evaluate_pose(model, dataset, recipe.data)
-        return {**errors.score.means(), "judged_on": errors.clips, "data_hash": errors.data_hash}, dataset
-    if recipe.task == "segmentation":
-        dataset = build_segmentation_dataset(recipe.data, "val")
-        labels = evaluate_segmentation(model, dataset, recipe.data).to_json()
-        kept = ("miou", "pixel_accuracy", "per_class", "data_hash")
-        return {**{name: labels[name] for name in kept}, "judged_on": labels["clips"]}, dataset
-    motion = recipe.data.kind == "motion"
-    judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if motion else []
+    fresh = recipe.data.kind == "motion" and recipe.task == "classification"
+    judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if fresh else []
     spec = override(recipe, judged).data
-    dataset = build_dataset(spec, "test" if motion else "val")
+    dataset = build_dataset(spec, "test" if fresh else "val", task=recipe.task)
     outcome = evaluate(model, dataset, spec)
-    return {
-        "top1": outcome.score.top1,
-        "per_class": outcome.score.per_class(),
-        "judged_on": outcome.score.clips,
-        "data_hash": outcome.passport.hash,
-    }, dataset
+    return {**outcome.figures, "judged_on": outcome.clips, "data_hash": outcome.passport.hash}, dataset
 
 
 def _budget(options: argparse.Namespace) -> list[str]:

@@ -213,7 +213,7 @@ def create_model(name: str, **config: Any) -> VideoModel:
 
 
 def architecture(name: str) -> Architecture:
-    """The named set of constants; ConfigError for an unknown name, with the nearest one."""
+    """The named set of constants. Raises ConfigError for an unknown name, with the nearest one."""
     if name not in ARCHITECTURES:
         raise unknown_key(name, ARCHITECTURES, "model")
     return ARCHITECTURES[name]

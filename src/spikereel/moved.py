@@ -63,12 +63,14 @@ MOVED = {
     "train.carry": "runs.carry",
     "train.clips": "runs.clips",
     "train.config": "runs.config",
-    "train.datasets": "runs.datasets",
+    "train.datasets": "runs.clips",
     "train.evaluate": "runs.evaluate",
-    "train.event_clips": "runs.event_clips",
-    "train.idle": "runs.idle",
+    "train.event_clips": "runs.kinds",
+    "train.idle": "runs.clips",
+    "train.pose": "runs.pose",
     "train.recipes": "runs.recipes",
-    "train.segmentation_data": "runs.segmentation_data",
+    "train.segmentation_data": "runs.clips",
+    "train.segmentation": "runs.segmentation",
     "train.splits": "runs.splits",
 }
 """Old module: new module, both below `spikereel`."""

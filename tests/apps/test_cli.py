@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from authors_files import authors_state
 from small import DATA, KINDS, cut_short, small_weights, video_file, video_folder
 
 from spikereel.apps.cli import main
 from spikereel.hub import create_model, list_models, weights_hash
-from spikereel.models.authors import authors_state
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "data", "list", "doctor")
 

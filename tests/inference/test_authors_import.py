@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from authors_files import authors_state
 from small import DATA, small_weights
 
 from spikereel.apps.cli import main
@@ -18,7 +19,6 @@ from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, create_model, load_model, save_model, weights_hash
 from spikereel.inference.authors import data_of, read_import, recalibrate
 from spikereel.layers.calibrate import calibrate
-from spikereel.models.authors import authors_state
 from spikereel.models.svformer import SVFormer, SVFormerConfig
 from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import DataSpec, data_spec_of

@@ -20,7 +20,8 @@ from spikereel.inference.predict import predict
 from spikereel.inference.segment import CHUNK, open_frames, segmenter_of
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.config import DataSpec
-from spikereel.runs.segmentation_data import build_segmentation_dataset, palette_of
+from spikereel.runs.clips import build_segmentation_dataset
+from spikereel.runs.kinds import palette_of
 from spikereel.show.segmentation import coloured, compare, draw_clips, overlay, write_mask
 from tests.masks import blocks, write_camvid, write_folder, write_pair
 

@@ -21,7 +21,8 @@ from spikereel.inference.track import Recording, one_euro, read_recording, run_p
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.config import DataSpec
 from spikereel.show.pose import overlay, strip
-from spikereel.train.pose import build_pose_dataset, start_at_mean
+from spikereel.runs.clips import build_pose_dataset
+from spikereel.runs.pose import start_at_mean
 from tests.people import write_clip
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from authors_files import authors_state
 from safetensors.torch import save_file
 from tiny import clip, tiny_config, tiny_model
 
 from spikereel.errors import WeightsError
 from spikereel.models.authors import (
-    authors_state,
     authors_weights,
     compare,
     fields_from_shapes,

@@ -9,7 +9,7 @@ from small import DATA, KINDS, cut_short, video_folder
 from spikereel.config import override
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.clips import build_dataset, build_loader, channels_of, data_passport
-from spikereel.runs.event_clips import EVENT_KINDS
+from spikereel.runs.kinds import KINDS as ROWS
 from spikereel.runs.recipes import get_recipe
 
 
@@ -159,14 +159,14 @@ def test_files_need_a_root():
         build_dataset(replace(DATA, kind="folder"), "train")
 
 
-def test_kinds_of_events_and_depth_are_options():
-    for kind in (*EVENT_KINDS, "utd_mhad"):
+def test_all_kinds_are_options():
+    for kind in ROWS:
         assert override(DATA, [f"kind={kind}"]).kind == kind
 
 
 def test_trails_are_for_videos_and_depth():
     for options in ({}, {"kind": "nmnist"}, {"simulate": 0.2}):
-        with pytest.raises(ConfigError, match=r"data\.(trails|simulate) is for videos"):
+        with pytest.raises(ConfigError, match=r"data\.(trails is not for data\.kind|simulate is for videos)"):
             build_dataset(replace(DATA, trails=0.3, **options), "test")
 
 
@@ -179,7 +179,6 @@ def test_several_clips_without_a_stride_say_the_way_out(tmp_path):
 @pytest.mark.parametrize(
     "assignment",
     [
-        "size=0",
         "size=-5",
         "workers=-1",
         "clips=0",
@@ -207,8 +206,11 @@ def test_values_out_of_range_are_named(assignment):
     assert "\n" not in str(caught.value)
 
 
-def test_masks_may_keep_the_size_of_their_frames():
-    assert override(DATA, ["kind=masks", "size=0"]).size == 0
+def test_masks_alone_keep_the_size_of_their_frames():
+    for kind in (kind for kind, row in ROWS.items() if not row.keeps_size):
+        (task, *_) = ROWS[kind].uses
+        with pytest.raises(ConfigError, match=r"^data\.size must be at least 1, got 0"):
+            build_dataset(override(DATA, [f"kind={kind}", "size=0"]), "train", task=task)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from spikereel.data.events.reading import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.clips import build_dataset, channels_of
-from spikereel.runs.event_clips import event_reading
+from spikereel.runs.readings import event_reading
 
 
 def test_event_files(tmp_path):

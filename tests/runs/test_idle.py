@@ -10,31 +10,24 @@ from small import DATA, KINDS, small_weights, video_folder
 
 from spikereel.apps.cli import main
 from spikereel.errors import SpikereelError
-from spikereel.runs.clips import build_dataset
-from spikereel.runs.config import MASK_KINDS, DataSpec
-from spikereel.runs.event_clips import EVENT_KINDS
-from spikereel.runs.idle import GENERATED, READ_BY, VIDEO_KINDS, idle_options, note_of
+from spikereel.runs.clips import idle_options, note_of, options_of
+from spikereel.runs.config import DataSpec
+from spikereel.runs.kinds import COMMON, REFUSED, Ask
+from spikereel.runs.kinds import KINDS as ROWS
 from spikereel.runs.recipes import RECIPES
-from spikereel.runs.segmentation_data import build_segmentation_dataset
-from spikereel.train.pose import build_pose_dataset
-
-TASKS = {"classification": build_dataset, "pose": build_pose_dataset, "segmentation": build_segmentation_dataset}
 
 CASES = [
-    *(("classification", kind, {}) for kind in sorted(VIDEO_KINDS | EVENT_KINDS)),
-    ("classification", "motion", {}),
+    *(
+        (task, kind, {"modality": row.uses[task].modalities[0]})
+        for kind, row in ROWS.items()
+        for task in ("classification", "pose", "segmentation")
+        if task in row.uses
+    ),
     ("classification", "motion", {"modality": "events"}),
     ("classification", "folder", {"simulate": 0.2}),
-    ("classification", "utd_mhad", {}),
     ("classification", "utd_mhad", {"protocol": "official"}),
-    ("classification", "shards", {}),
     ("classification", "shards", {"modality": "events"}),
-    ("pose", "figure", {"modality": "depth"}),
-    ("pose", "utd_mhad", {"modality": "depth"}),
     ("pose", "utd_mhad", {"modality": "depth", "protocol": "official"}),
-    ("pose", "mmhpsd", {"modality": "events"}),
-    *(("segmentation", kind, {}) for kind in sorted(MASK_KINDS)),
-    ("segmentation", "motion", {}),
 ]
 
 ELSEWHERE = {
@@ -42,6 +35,8 @@ ELSEWHERE = {
     *("stride", "whole", "antialias", "mean", "std"),  # by what shows files to weights of clips we make
     *("fold", "select_on_test", "sensor", "cache", "protocol"),  # once there are files; tests of splits are elsewhere
 }
+
+CHOICES = get_type_hints(DataSpec).keys() - COMMON - REFUSED.keys()
 
 TOGETHER = {"counts", "form", "by", "bin_us", "tau_us"}
 """Read by one reading, whatever its form; which of them matter is for its own tests."""
@@ -60,11 +55,15 @@ class Watched(DataSpec):
 def options_read(task, spec):
     """Names that are read on the way to all splits, in an empty folder at least up to the files."""
     watched = Watched(**{f.name: getattr(spec, f.name) for f in fields(DataSpec)})
-    Watched.seen = set()
+    seen = set()
     for split in ("train", "val", "test"):
         with suppress(SpikereelError):
-            TASKS[task](watched, split, **({"views": split == "test"} if task == "classification" else {}))
-    return Watched.seen & READ_BY.keys()
+            row = ROWS[spec.kind].uses
+            use = row.get(f"{task}.{spec.modality}") or row[task]
+            Watched.seen = set()
+            use.build(watched, Ask(split=split, views=split == "test"))
+        seen |= Watched.seen
+    return seen & CHOICES
 
 
 def folder_of(kind, root):
@@ -85,26 +84,20 @@ def test_idle_are_those_that_nothing_reads(tmp_path, task, kind, changes):
     # copying a spec to simulate events reads all of it, so its two parts are read apart
     read = options_read(task, replace(spec, simulate=None))
     if spec.simulate is not None:
-        read |= options_read(task, DataSpec(kind="events", root=str(tmp_path))) - {"sensor"}
+        read |= options_read("classification", DataSpec(kind="events", root=str(tmp_path))) - {"sensor"}
         # its clips are made plain
         read -= {"mean", "std"}
-    said = {name for name in READ_BY if READ_BY[name](spec, task)}
+    said = options_of(spec, task) & CHOICES
     assert read - said <= TOGETHER
     assert said - read <= ELSEWHERE
 
 
-def test_every_option_is_asked_for_or_known_by_all():
-    everywhere = {"kind", "split", "frames", "size", "workers", "modality", "trails", "simulate"}
-    assert READ_BY.keys() | everywhere == get_type_hints(DataSpec).keys()
-    assert set(get_args(get_type_hints(DataSpec)["kind"])) == {
-        *VIDEO_KINDS,
-        *EVENT_KINDS,
-        *MASK_KINDS,
-        *GENERATED,
-        "shards",
-        "utd_mhad",
-        "mmhpsd",
-    }
+def test_every_option_is_some_kinds_or_common():
+    reads = set().union(*(use.reads for row in ROWS.values() for use in row.uses.values()))
+    options = get_type_hints(DataSpec).keys()
+    assert reads | COMMON == options
+    assert REFUSED.keys() <= options
+    assert set(get_args(get_type_hints(DataSpec)["kind"])) == ROWS.keys()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -11,7 +11,9 @@ from spikereel.errors import ConfigError
 from spikereel.hub import ARCHITECTURES
 from spikereel.runs.config import DataSpec, OptimSpec, Recipe, data_spec_of
 from spikereel.runs.recipes import RECIPES, get_recipe
-from spikereel.train.run import build_model, metadata_of
+from spikereel.runs.clips import channels_of
+from spikereel.runs.model import build_model
+from spikereel.train.run import metadata_of
 
 EVERY = pytest.mark.parametrize("name", RECIPES)
 
@@ -45,8 +47,11 @@ def test_model_of_the_recipe_is_built_in_one_step(name):
     own = {"depths": (1, 1, 1, 1), "head_dim": 8} if svformer else {"depths": (1, 1)}
     small = dataclasses.replace(recipe.model, widths=(8, 16, 16, 24), start=None, **own)
     pose = recipe.task == "pose"
-    wanted = {"joints": 24} if pose else {"classes": ("a", "b"), "task": recipe.task}
-    model = build_model(small, recipe.data, **wanted)
+    wanted = {"joints": 24} if pose else {"num_classes": 2}
+    if recipe.task != "classification":
+        wanted["task"] = recipe.task
+    spec = recipe.data
+    model = build_model(small, frames=spec.frames, size=spec.size, in_channels=channels_of(spec), **wanted)
     assert model.task == recipe.task
     assert model.config.widths == (8, 16, 16, 24)
     if pose:

@@ -9,10 +9,10 @@ from tests.data.test_segmentation_sets import write_cityscapes, write_vspw
 
 from spikereel.data.mask_clips import IGNORE
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.clips import build_dataset, build_loader
-from spikereel.runs.config import MASK_KINDS, DataSpec
-from spikereel.runs.datasets import training_clips
-from spikereel.runs.segmentation_data import BUILD, build_segmentation_dataset, norm_clips, offsets_of
+from spikereel.runs.clips import build_dataset, build_loader, build_segmentation_dataset
+from spikereel.runs.config import DataSpec
+from spikereel.runs.readings import offsets_of
+from spikereel.runs.tasks import norm_clips
 from tests.masks import write_camvid, write_folder, write_pair
 
 SMALL = DataSpec(frames=2, size=24, workers=0, train_length=12, test_length=6)
@@ -44,7 +44,6 @@ def test_splits(tmp_path):
     assert numbers(masks, tmp_path / "m", lambda root: write_folder(root, videos=3)) == [10, 5, 15]
     with pytest.raises(ConfigError, match="of 3 videos none is left"):
         build_segmentation_dataset(replace(masks, fold=4), "val")
-    assert set(BUILD) == MASK_KINDS | {"motion"}
 
 
 def test_norms_see_frames_of_the_size_that_is_judged(tmp_path):
@@ -60,13 +59,13 @@ def test_norms_see_frames_of_the_size_that_is_judged(tmp_path):
         jitter=0.5,
         gamma=1.0,
     )
-    cropped, whole = build_segmentation_dataset(spec, "train"), training_clips("segmentation", spec)
+    cropped, whole = build_segmentation_dataset(spec, "train"), norm_clips("segmentation", spec)
     judged = build_segmentation_dataset(replace(spec, held_out="A"), "val")
     assert len(whole) == len(cropped) == len(judged) == 6
     for index in range(6):
         assert cropped[index][0].shape == (2, 3, 12, 16)
         assert torch.equal(whole[index][0], judged[index][0])
-    assert norm_clips(replace(spec, window=(8, 16)))[0][0].shape == (2, 3, 8, 16)
+    assert norm_clips("segmentation", replace(spec, window=(8, 16)))[0][0].shape == (2, 3, 8, 16)
 
 
 def test_folders_of_splits(tmp_path):
@@ -128,13 +127,13 @@ def test_motion_has_masks_of_its_own(modality, channels):
 
 
 def test_kinds_and_tasks_that_do_not_meet(tmp_path):
-    with pytest.raises(ConfigError, match=r"data.kind=figure has no masks; choose one of motion, camvid"):
+    with pytest.raises(ConfigError, match=r"data.kind=figure is not for task=segmentation; choose one of motion, camvid"):
         build_segmentation_dataset(replace(SMALL, kind="figure"), "train")
-    with pytest.raises(ConfigError, match=r"data.kind=camvid has masks .* task=segmentation"):
+    with pytest.raises(ConfigError, match=r"data.kind=camvid is not for task=classification; choose one of motion"):
         build_dataset(replace(SMALL, kind="camvid"), "train")
     with pytest.raises(ConfigError, match=r"data.kind=vspw needs data.root"):
         build_segmentation_dataset(replace(SMALL, kind="vspw"), "train")
-    with pytest.raises(ConfigError, match="camvid has rgb"):
+    with pytest.raises(ConfigError, match="camvid have rgb$"):
         build_segmentation_dataset(replace(SMALL, kind="camvid", modality="events"), "train")
-    with pytest.raises(ConfigError, match="motion has rgb, events and surface"):
+    with pytest.raises(ConfigError, match="motion have rgb, events, surface$"):
         build_segmentation_dataset(replace(SMALL, modality="depth"), "train")

@@ -11,9 +11,9 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.config import DataSpec
-from spikereel.runs.segmentation_data import build_segmentation_dataset
+from spikereel.runs.clips import build_segmentation_dataset
 from spikereel.tasks.segmentation import VideoConsistency
-from spikereel.train.segmentation import evaluate_segmentation
+from spikereel.runs.evaluate import evaluate
 from tests.masks import blocks, write_camvid, write_pair
 
 SPEC = DataSpec(kind="camvid", frames=2, size=32, workers=0)
@@ -38,7 +38,7 @@ def test_figures_are_those_of_the_clips_one_by_one(tmp_path):
     spec, model = replace(SPEC, root=str(tmp_path)), model_of()
     data = build_segmentation_dataset(spec, "test")
     seen = []
-    found = evaluate_segmentation(model, data, spec, batch=3, progress=lambda *x: seen.append(x))
+    found = evaluate(model, data, spec, batch=3, progress=lambda *x: seen.append(x))
     assert seen[-1] == (20, 20)
     confusion, consistency = torch.zeros(11, 11), VideoConsistency()
     for clip, masks in data:
@@ -62,11 +62,11 @@ def test_windows_and_mistakes(tmp_path):
     write_camvid(tmp_path)
     spec = replace(SPEC, root=str(tmp_path), held_out="A")
     data = build_segmentation_dataset(spec, "val")
-    whole, windows = (evaluate_segmentation(model_of(), data, replace(spec, window=w)).score for w in ((), (32, 16)))
+    whole, windows = (evaluate(model_of(), data, replace(spec, window=w)).score for w in ((), (32, 16)))
     assert whole.confusion.sum() == windows.confusion.sum()
     assert not torch.equal(whole.confusion, windows.confusion)
     assert whole.to_json()["vc8"] is None, "a frame a second is no video"
     with pytest.raises(DataError, match="the data has 11 classes, the model 3"):
-        evaluate_segmentation(model_of(3), data, spec)
+        evaluate(model_of(3), data, spec)
     with pytest.raises(ConfigError, match="window"):
-        evaluate_segmentation(model_of(), data, replace(spec, window=(3,)))
+        evaluate(model_of(), data, replace(spec, window=(3,)))

@@ -10,7 +10,8 @@ from spikereel.errors import ConfigError
 from spikereel.layers.observe import spike_operations
 from spikereel.runs.config import OptimSpec
 from spikereel.runs.recipes import RECIPES
-from spikereel.train.module import ClassificationModule
+from spikereel.runs.classification import ClassificationObjective
+from spikereel.train.module import TrainingModule
 from spikereel.train.run import train
 
 
@@ -53,7 +54,9 @@ def test_it_is_added_to_the_loss():
     videos, labels = clip().transpose(0, 1), torch.tensor([0, 1])
     losses = []
     for weight in (0.0, 2.0):
-        module = ClassificationModule(tiny_model(), OptimSpec(energy_weight=weight))
+        model = tiny_model()
+        objective = ClassificationObjective(OptimSpec(energy_weight=weight), classes=model.config.num_classes)
+        module = TrainingModule(model, objective)
         logged = {}
         module.log = lambda name, value, logged=logged, **_: logged.__setitem__(
             name, float(torch.as_tensor(value).detach())

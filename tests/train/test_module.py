@@ -10,9 +10,10 @@ from torch import nn
 
 from spikereel.errors import TrainingError
 from spikereel.hub import create_model
+from spikereel.runs.classification import ClassificationObjective
 from spikereel.runs.config import OptimSpec
 from spikereel.tasks.classification import classification_loss
-from spikereel.train.module import ClassificationModule, first_non_finite, warmup_decay
+from spikereel.train.module import TrainingModule, first_non_finite, warmup_decay
 from spikereel.train.run import train
 
 
@@ -31,9 +32,10 @@ class Steps:
     global_step, estimated_stepping_batches = 7, 10
 
 
-def module_of(**optim) -> ClassificationModule:
+def module_of(**optim) -> TrainingModule:
     torch.manual_seed(0)
-    module = ClassificationModule(create_model("spikevideoformer_ti", num_classes=10, **SMALL), OptimSpec(**optim))
+    model = create_model("spikevideoformer_ti", num_classes=10, **SMALL)
+    module = TrainingModule(model, ClassificationObjective(OptimSpec(**optim), classes=10))
     module.log = lambda *_args, **_kwargs: None
     return module
 

@@ -18,7 +18,9 @@ from spikereel.models.pose_head import JointPose
 from spikereel.runs.clips import build_loader
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
 from spikereel.tasks.pose import PoseScore
-from spikereel.train.pose import add_clips, build_pose_dataset, evaluate_pose, start_at_mean
+from spikereel.runs.clips import build_pose_dataset
+from spikereel.runs.evaluate import evaluate
+from spikereel.runs.pose import add_clips, start_at_mean
 from spikereel.train.run import train
 from tests.people import write_clip, write_stream
 
@@ -211,7 +213,7 @@ def test_errors_are_those_before_the_real_camera():
 def test_another_skeleton_is_named():
     model = create_model("spikevideoformer_ti", task="pose", joints=24, **SMALL)
     with pytest.raises(DataError, match=r"24 joints, .*kinect20.*smpl24"):
-        evaluate_pose(model, build_pose_dataset(FIGURE, "test"), FIGURE)
+        evaluate(model, build_pose_dataset(FIGURE, "test"), FIGURE)
 
 
 def test_data_without_poses():

@@ -20,7 +20,8 @@ from spikereel.hub import create_model, load_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import Recipe, data_spec_of
-from spikereel.train.run import KeepWeights, start_from, train
+from spikereel.runs.model import start_from
+from spikereel.train.run import KeepWeights, train
 
 
 class Losses(Callback):

@@ -14,11 +14,13 @@ from spikereel.hub import create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_loader
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
-from spikereel.runs.segmentation_data import build_segmentation_dataset, norm_clips
+from spikereel.runs.clips import build_segmentation_dataset
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore
-from spikereel.train.module import warmup_decay
-from spikereel.train.run import segmentation_parts, train
-from spikereel.train.segmentation import SegmentationModule, class_weights, evaluate_segmentation, segmentation_loss
+from spikereel.train.module import TrainingModule, warmup_decay
+from spikereel.runs.evaluate import evaluate
+from spikereel.runs.segmentation import SegmentationObjective, class_weights, segmentation_loss
+from spikereel.runs.tasks import norm_clips
+from spikereel.train.run import train, training_parts
 from tests.masks import write_folder
 
 SMALL = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
@@ -55,16 +57,16 @@ def lively(result, tmp_path_factory):
 
 
 def test_cutmix_mixes_training_and_not_what_is_judged(tmp_path):
-    module = segmentation_parts(recipe(tmp_path, optim=OptimSpec(batch=8, cutmix=1.0)))[2]
+    module = training_parts(recipe(tmp_path, optim=OptimSpec(batch=8, cutmix=1.0)))[2]
     torch.manual_seed(1)
     masks = torch.arange(4)[:, None, None, None].expand(4, 2, 16, 16).contiguous()
     batch = (torch.zeros(4, 2, 3, 16, 16), masks)
-    judged = module.eval().prepare(batch)[1]
+    judged = module.eval().objective.prepare(batch)[1]
     assert torch.equal(judged, masks.transpose(0, 1))
-    mixed = [len(module.train().prepare(batch)[1][:, 0].unique()) for _ in range(9)]
+    mixed = [len(module.train().objective.prepare(batch)[1][:, 0].unique()) for _ in range(9)]
     assert max(mixed) == 2
     with pytest.raises(ConfigError, match=r"optim\.mixup is not for task=segmentation; leave it at 0"):
-        segmentation_parts(recipe(tmp_path, optim=OptimSpec(batch=8, mixup=1.0)))
+        training_parts(recipe(tmp_path, optim=OptimSpec(batch=8, mixup=1.0)))
 
 
 def test_kept_norms_are_those_of_whole_frames(tmp_path):
@@ -148,7 +150,8 @@ def test_a_straight_fall_of_the_learning_rate():
 
 def test_the_head_learns_at_a_rate_of_its_own(tmp_path):
     model = create_model("spikevideoformer_ti", task="segmentation", num_classes=2, **SMALL)
-    module = SegmentationModule(model, OptimSpec(lr=1e-3, head_lr=10.0), SegmentationSpec(), classes=("a", "b"))
+    objective = SegmentationObjective(OptimSpec(lr=1e-3, head_lr=10.0), SegmentationSpec(), classes=("a", "b"))
+    module = TrainingModule(model, objective)
     module._trainer = type("Trainer", (), {"estimated_stepping_batches": 10})()
     groups = module.configure_optimizers()["optimizer"].param_groups
     rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
@@ -193,8 +196,8 @@ def test_weights_are_judged_as_by_hand(lively, tmp_path):
 
 def test_frames_may_be_seen_in_windows(lively):
     model, spec = load_model(lively), dataclasses.replace(MOTION, window=(16, 16))
-    outcome = evaluate_segmentation(model, build_segmentation_dataset(spec, "test"), spec, batch=6)
-    whole = evaluate_segmentation(model, build_segmentation_dataset(MOTION, "test"), MOTION, batch=6)
+    outcome = evaluate(model, build_segmentation_dataset(spec, "test"), spec, batch=6)
+    whole = evaluate(model, build_segmentation_dataset(MOTION, "test"), MOTION, batch=6)
     assert outcome.score.confusion.sum() == whole.score.confusion.sum() == 6 * 2 * 32 * 32
     assert not torch.equal(outcome.score.confusion, whole.score.confusion)
 
@@ -202,7 +205,7 @@ def test_frames_may_be_seen_in_windows(lively):
 def test_data_of_other_classes():
     model = create_model("spikevideoformer_ti", task="segmentation", num_classes=11, width=8, **SMALL)
     with pytest.raises(DataError, match="2 classes, the model 11"):
-        evaluate_segmentation(model, build_segmentation_dataset(MOTION, "test"), MOTION)
+        evaluate(model, build_segmentation_dataset(MOTION, "test"), MOTION)
 
 
 def test_energy_of_weights(result, tmp_path, capsys):
@@ -221,13 +224,13 @@ def test_weights_of_classes_start_class_maps(tmp_path, neuron):
     classes = create_model("spikevideoformer_ti", neuron=neuron, **SMALL)
     save_model(classes, tmp_path / "classes.safetensors")
     spec = recipe(tmp_path, neuron=neuron, start=str(tmp_path / "classes.safetensors"))
-    _, _, module = segmentation_parts(spec)
+    _, _, module = training_parts(spec)
     assert torch.equal(module.model.downsample2.encode_conv.weight, classes.downsample2.encode_conv.weight)
 
 
 def test_integer_neurons_are_options_of_a_recipe(tmp_path):
     spec = recipe(tmp_path, neuron="ilif", levels=6, top=3, ilif_decay=0.5, normalise=True, head="fpn", neck=4)
-    _, _, module = segmentation_parts(spec)
+    _, _, module = training_parts(spec)
     neuron = module.model.config.neuron
     assert (neuron.kind, neuron.levels, neuron.top, neuron.ilif_decay, neuron.normalise) == ("ilif", 6, 3, 0.5, True)
     assert (module.model.config.segmentation.head, module.model.config.segmentation.neck) == ("fpn", 4)
@@ -236,13 +239,13 @@ def test_integer_neurons_are_options_of_a_recipe(tmp_path):
 def test_a_network_learns_one_clip():
     """20 steps on two clips bring the loss far below that of the first guess."""
     torch.manual_seed(0)
-    train_set, _, module = segmentation_parts(recipe("nowhere"))
+    train_set, _, module = training_parts(recipe("nowhere"))
     videos, masks = (torch.stack(x) for x in zip(train_set[0], train_set[1], strict=True))
     optimiser = torch.optim.AdamW(module.model.parameters(), lr=1e-2)
     losses = []
     for _ in range(20):
-        clip, target = module.prepare((videos, masks))
-        loss, _ = module.loss(module.model.train()(clip)[0], target)
+        clip, target = module.objective.prepare((videos, masks))
+        loss, _ = module.objective.loss(module.model.train()(clip)[0], target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -4,23 +4,17 @@ Every energy, and every ratio to an opponent, is of one model alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from spikereel.config import unknown_key
-
-if TYPE_CHECKING:
-    from spikereel.energy.passport import LayerCost
+from spikereel.energy.layer import PARTS, LayerCost, Split
 
 HOROWITZ = "Horowitz, Computing's energy problem, ISSCC 2014, 45 nm 0.9 V"
 STEP = "STEP: A Unified Spiking Transformer Evaluation Platform, 2025"
 
 Operations = Literal["dense", "folded", "fused", "exact"]
-Split = dict[str, list[float]]
-"""Picojoules of each time step by part: mac, ac, attention, neurons, memory."""
-
-PARTS = ("mac", "ac", "attention", "neurons", "memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +53,10 @@ class CostModel:
         """A multiply-accumulate with an operand of so many bits; integer models only."""
         return self.multiply_pj * bits / self.word + self.add_pj
 
-    def snn_pj(self, layer: "LayerCost") -> Split:
+    def snn_pj(self, layer: LayerCost) -> Split:
         """The layer as it is, with the neurons that it drives."""
         steps = len(layer.rate)
-        parts: Split = {part: [0.0] * steps for part in PARTS}
+        parts = Split((part, [0.0] * steps) for part in PARTS)
         compute = "attention" if layer.kind == "attention" else "mac" if self.multiplies(layer) else "ac"
         if self.multiplies(layer):
             parts[compute] = [self.mac_pj * self.dense(layer) / steps] * steps
@@ -77,10 +71,10 @@ class CostModel:
             parts["memory"] = self._moved_pj(layer, values, 2 * layer.membranes * self.membrane)
         return parts
 
-    def ann_pj(self, layer: "LayerCost", bits: int | None = None) -> Split:
+    def ann_pj(self, layer: LayerCost, bits: int | None = None) -> Split:
         """The same layer of an ANN, all multiply-accumulates; `bits` of its activations, None for whole words."""
         steps = len(layer.rate)
-        parts: Split = {part: [0.0] * steps for part in PARTS}
+        parts = Split((part, [0.0] * steps) for part in PARTS)
         mac = self.mac_pj if bits is None else self.quantised_mac_pj(bits)
         macs = layer.inner_macs if self.operations == "exact" else layer.macs
         parts["attention" if layer.kind == "attention" else "mac"] = [mac * macs / steps] * steps
@@ -90,11 +84,16 @@ class CostModel:
             parts["memory"] = self._moved_pj(layer, (layer.inputs + written + layer.neurons) * width, 0.0)
         return parts
 
-    def multiplies(self, layer: "LayerCost") -> bool:
+    def clip_pj(self, layers: Iterable[LayerCost], *, ann: bool = False) -> Split:
+        """All layers of a clip; ann: of the same network as an ANN."""
+        splits = [self.ann_pj(x) if ann else self.snn_pj(x) for x in layers]
+        return Split((part, [sum(x) for x in zip(*(s[part] for s in splits), strict=True)]) for part in PARTS)
+
+    def multiplies(self, layer: LayerCost) -> bool:
         """Whether the layer counts as multiply-accumulates."""
         return layer.analog or (layer.operand == "real" and (self.operations == "exact" or not layer.merged))
 
-    def dense(self, layer: "LayerCost") -> float:
+    def dense(self, layer: LayerCost) -> float:
         """Operations of the clip at a firing rate of 1."""
         if self.operations == "exact":
             return layer.inner_macs
@@ -102,14 +101,14 @@ class CostModel:
             return layer.macs
         return layer.folded_macs if self.operations == "folded" else layer.fused_macs
 
-    def accumulations(self, layer: "LayerCost") -> list[float]:
+    def accumulations(self, layer: LayerCost) -> list[float]:
         """Of a layer on spikes, at each time step: as counted, or firing rate x dense."""
         if self.operations == "exact" and layer.synops is not None:
             return list(layer.synops)
         each = self.dense(layer) / len(layer.rate)
         return [rate * each for rate in layer.rate]
 
-    def _moved_pj(self, layer: "LayerCost", activations: float, membranes: float) -> list[float]:
+    def _moved_pj(self, layer: LayerCost, activations: float, membranes: float) -> list[float]:
         """Data movement: weights once a time step, activations and membranes as given for the clip, all in bits."""
         steps = len(layer.rate)
         weights = layer.weights * self.word
@@ -245,7 +244,7 @@ DEFAULT = ("paper", "executed", "folded", "memory", "int8")
 
 
 def cost_model(cost: "str | CostModel") -> CostModel:
-    """A row of `COSTS`, or the model itself; ConfigError for an unknown name, with the nearest one."""
+    """A row of `COSTS`, or the model itself. Raises ConfigError for an unknown name, with the nearest one."""
     if isinstance(cost, CostModel):
         return cost
     if cost not in COSTS:
@@ -254,7 +253,7 @@ def cost_model(cost: "str | CostModel") -> CostModel:
 
 
 def cost_models(names: str | None) -> Mapping[str, CostModel]:
-    """Those of a list with commas, in its order; None for the usual ones. ConfigError for an unknown name."""
+    """Those of a list with commas, in its order; None for the usual ones. Raises ConfigError for an unknown name."""
     chosen = DEFAULT if names is None else [x.strip() for x in names.split(",") if x.strip()]
     if not chosen:
         raise unknown_key(names or "", COSTS, "cost model")

@@ -14,22 +14,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from spikereel.energy.chains import chains, uncounted
+from spikereel.energy.contents import Contents, counts_of, one_sub_step, operand_of
 from spikereel.energy.costs import spike_bits
 from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
-from spikereel.energy.passport import LayerCost, Operand, Origin, Passport, code_hash
+from spikereel.energy.layer import wider
+from spikereel.energy.passport import Origin, Passport, code_hash
+from spikereel.energy.tally import Mean, Tally
 from spikereel.errors import DataError
 from spikereel.layers.attention import ProductAttention
-from spikereel.layers.conv import OnSpikes, RepConv, SepConv
-from spikereel.layers.neuron import Neuron, NeuronConfig, collected
+from spikereel.layers.conv import OnSpikes
+from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
 from spikereel.models.files import weights_hash
 from spikereel.models.metadata import Metadata
 from spikereel.models.svformer import ClipConv
 
 LAYOUT = "T B C H W"
-
-PREFIX = 1024
-"""Values looked at first: most real-valued tensors show themselves there."""
 
 
 def measure(
@@ -123,63 +124,6 @@ def _clip_shape(clip: Tensor, axes: list[str]) -> tuple[int, ...]:
     return (sizes.pop("T", 1), *(n for axis, n in sizes.items() if axis != "B"))
 
 
-class Look:
-    """What a tensor was seen to hold.
-
-    sums: spikes of each time step and place, over batch and channels, float64 [S, places]. rate: their mean, [S].
-    S is the number of time steps that were looked at: those of the clip, or one. Both are None for real values.
-    """
-
-    def __init__(self, operand: Operand, levels: int, sums: Tensor | None = None, rate: Tensor | None = None):
-        self.operand, self.levels, self.sums, self.rate = operand, levels, sums, rate
-
-
-class _Mean:
-    """The firing rate of each time step, averaged over clips and over the calls that saw the step."""
-
-    def __init__(self, steps: int):
-        self.sums = torch.zeros(steps, dtype=torch.float64)
-        self.samples = torch.zeros(steps, dtype=torch.float64)
-
-    def add(self, at: slice, rate: Tensor, batch: int) -> None:
-        self.sums[at] += rate * batch
-        self.samples[at] += batch
-
-    def value(self) -> Tensor:
-        return self.sums / self.samples.clamp_min(1)
-
-
-class _Tally:
-    """Running sums of one layer."""
-
-    def __init__(self, kind: str, steps: int):
-        self.kind = kind
-        self.macs = self.inner = self.folded = self.fused = self.inputs = self.intermediates = 0.0
-        self.neurons = self.membranes = self.spike_bits = 0.0
-        self.operand: Operand = "binary"
-        self.analog = self.merged = False
-        self.counted = self.at_once = True
-        self.weights = self.levels = self.calls = 0
-        self.rate = _Mean(steps)
-        self.synops = torch.zeros(steps, dtype=torch.float64)
-
-    def see(self, look: Look) -> None:
-        self.operand = wider(self.operand, look.operand)
-        self.levels = max(self.levels, look.levels)
-
-    def add(self, macs: float, inner: float, folds: tuple[float, float], inputs: float) -> None:
-        self.macs += macs
-        self.inner += inner
-        self.folded += macs * folds[0]
-        self.fused += macs * folds[1]
-        self.inputs += inputs
-
-    def spread(self) -> tuple[Tensor, Tensor]:
-        """Rate and operations of a layer that sees the whole clip in one call, its time hidden: all steps alike."""
-        steps = len(self.synops)
-        return self.rate.value().sum().expand(steps), (self.synops.sum() / steps).expand(steps)
-
-
 class Meter:
     """Forward hooks that count operations and look at operands."""
 
@@ -188,11 +132,11 @@ class Meter:
     def __init__(self, model: nn.Module, *, steps: int, axes: list[str]):
         self.model, self.steps, self.axes = model, steps, axes
         self.hooks: list[Any] = []
-        self.tallies: dict[str, _Tally] = {}
-        self.firing: dict[str, _Mean] = {}
+        self.tallies: dict[str, Tally] = {}
+        self.firing: dict[str, Mean] = {}
         self.updates: dict[str, float] = {}
         self.samples = 0
-        self.known: dict[int, tuple[weakref.ref, Look]] = {}
+        self.known: dict[int, tuple[weakref.ref, Contents]] = {}
         self.folds, self.merged = chains(model)
         self.ours = any(isinstance(m, Neuron) for m in model.modules())
         self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Tensor, float]] = {}
@@ -202,9 +146,9 @@ class Meter:
         self.batch = batch
         self.samples += batch
         self.chain: Tensor | None = None
-        self.last: _Tally | None = None
-        self.recent, self.unit = Look("binary", 1), 1.0
-        self.outputs: dict[nn.Module, tuple[Tensor, Look]] = {}
+        self.last: Tally | None = None
+        self.recent, self.unit = Contents("binary", 1), 1.0
+        self.outputs: dict[nn.Module, tuple[Tensor, Contents]] = {}
         self.fired: dict[str, int] = {}
         for tally in self.tallies.values():
             tally.calls = 0
@@ -229,7 +173,7 @@ class Meter:
         for hook in self.hooks:
             hook.remove()
 
-    def look(self, x: Tensor, module: nn.Module) -> Look:
+    def look(self, x: Tensor, module: nn.Module) -> Contents:
         """What a tensor holds; one that a neuron gave is looked at once."""
         found = self.known.get(_storage(x))
         if found is not None and (source := found[0]()) is not None and source.numel() == x.numel():
@@ -238,13 +182,13 @@ class Meter:
             return self._see_spikes(counts_of(x, module.neuron), module, module.neuron)
         return self._see(x, module)
 
-    def _see(self, x: Tensor, module: nn.Module) -> Look:
+    def _see(self, x: Tensor, module: nn.Module) -> Contents:
         operand, low, high = operand_of(x)
         if operand == "real":
-            return Look(operand, 0)
+            return Contents(operand, 0)
         stepped = self._over_time(x if low >= 0 else x.abs(), module)
         sums = stepped.sum(1, dtype=torch.promote_types(x.dtype, torch.float32)).double().cpu()
-        return Look(operand, max(high, -low, 1), sums, sums.sum(1) / stepped[0].numel())
+        return Contents(operand, max(high, -low, 1), sums, sums.sum(1) / stepped[0].numel())
 
     def _over_time(self, x: Tensor, module: nn.Module) -> Tensor:
         """[S, batch and channels, places]: S all time steps of the clip, or the one of this call."""
@@ -278,26 +222,26 @@ class Meter:
                 self.unit = module.config.unit
                 self._fire(name, look.rate, counts.numel(), spike_bits(look.levels))
             else:
-                look = Look("real", 0)
+                look = Contents("real", 0)
                 self._fire(name, _over_steps((out != 0).float()), out.numel(), None)
             if keep:
                 self.outputs[module] = counts, look
 
         return hook
 
-    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Look:
+    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Contents:
         return self._see_spikes(counts, module, module.config)
 
-    def _see_spikes(self, counts: Tensor, module: nn.Module, neuron: NeuronConfig) -> Look:
+    def _see_spikes(self, counts: Tensor, module: nn.Module, neuron: NeuronConfig) -> Contents:
         """As `_see`; counts that are replayed are binary, however large."""
         look = self._see(counts, module)
-        return Look("binary", look.levels, look.sums, look.rate) if neuron.replays else look
+        return Contents("binary", look.levels, look.sums, look.rate) if neuron.replays else look
 
     def _fire(self, name: str, rate: Tensor, outputs: int, bits: int | None) -> None:
         """Note what a neuron gave; bits of a spike, None for an artificial neuron."""
         at = self.fired.get(name, 0)
         self.fired[name] = at + 1
-        self.firing.setdefault(name, _Mean(self.steps)).add(self._slice(rate, at), rate, self.batch)
+        self.firing.setdefault(name, Mean(self.steps)).add(self._slice(rate, at), rate, self.batch)
         self.updates[name] = self.updates.get(name, 0.0) + outputs
         if self.last is not None:
             self.last.neurons += outputs
@@ -323,9 +267,9 @@ class Meter:
         """The time steps of a call: all, or the one whose turn it is."""
         return slice(None) if len(rate) == self.steps else slice(call % self.steps, call % self.steps + 1)
 
-    def tally(self, name: str, kind: str) -> _Tally:
+    def tally(self, name: str, kind: str) -> Tally:
         """The sums of a layer."""
-        return self.tallies.setdefault(name, _Tally(kind, self.steps))
+        return self.tallies.setdefault(name, Tally(kind, self.steps))
 
     def _weights(self, name: str):
         def hook(module: _ConvNd | nn.Linear, inputs: Any, output: Any) -> None:
@@ -351,7 +295,7 @@ class Meter:
 
         return hook
 
-    def _real(self, tally: _Tally, x: Tensor) -> None:
+    def _real(self, tally: Tally, x: Tensor) -> None:
         """A real operand has the rate of the spikes before it, which the papers count it at; 1 without any."""
         tally.analog, tally.counted = tally.analog or self.chain is None, False
         rate = self.chain
@@ -362,7 +306,7 @@ class Meter:
         tally.rate.add(at, rate[at], self.batch)
         tally.at_once = tally.at_once and looped and tally.calls == 0
 
-    def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
+    def operand(self, x: Tensor, module: nn.Module) -> tuple[Contents, int]:
         """What enters a weight layer, and how many times it counts: once, or a time step each for a mean over them."""
         look, x = self.look(x, module), one_sub_step(x, module)
         if self.steps == 1 or self.has_time(x) or self.chain is None or not (self.ours or look.operand == "real"):
@@ -375,9 +319,9 @@ class Meter:
         total = x.sum(dtype=torch.float64).cpu()
         steps = torch.ones(self.steps, dtype=torch.float64)
         source = self.recent
-        return Look(source.operand, source.levels, steps[:, None] * total, steps * total / x.numel()), self.steps
+        return Contents(source.operand, source.levels, steps[:, None] * total, steps * total / x.numel()), self.steps
 
-    def synops(self, look: Look, grid: Tensor | None) -> Tensor:
+    def synops(self, look: Contents, grid: Tensor | None) -> Tensor:
         """Units of spikes, each as often as outputs look at its place, of the time steps that were looked at."""
         assert look.sums is not None
         return look.sums.sum(1) if grid is None else look.sums @ grid
@@ -409,7 +353,7 @@ class Meter:
         return hook
 
     def _products(
-        self, name: str, module: ProductAttention, parts: list[tuple[Tensor, Look]], macs: float, matrices: int
+        self, name: str, module: ProductAttention, parts: list[tuple[Tensor, Contents]], macs: float, matrices: int
     ) -> None:
         (q, q_look), (k, k_look), (v, v_look) = parts
         always = torch.ones(self.steps, dtype=torch.float64)
@@ -449,93 +393,10 @@ class Meter:
             views=views,
             origin=origin,
             notes=(*notes, *uncounted(self.model)),
-            layers=tuple(self._cost(name, x) for name, x in self.tallies.items()),
+            layers=tuple(x.cost(name, n, exact=self.exact) for name, x in self.tallies.items()),
             firing={name: tuple(rate.value().tolist()) for name, rate in self.firing.items()},
             updates={name: x / n for name, x in self.updates.items()},
         )
-
-    def _cost(self, name: str, x: _Tally) -> LayerCost:
-        n = self.samples
-        once = x.at_once and x.calls == 1 and self.steps > 1
-        rate, synops = x.spread() if once else (x.rate.value(), x.synops)
-        return LayerCost(
-            name=name,
-            kind=x.kind,
-            macs=x.macs / n,
-            inner_macs=x.inner / n,
-            folded_macs=x.folded / n,
-            fused_macs=x.fused / n,
-            operand=x.operand,
-            rate=tuple(rate.tolist()),
-            analog=x.analog,
-            synops=tuple((synops / n).tolist()) if x.counted and self.exact else None,
-            merged=x.merged,
-            levels=0 if x.operand == "real" else max(x.levels, 1),
-            inputs=x.inputs / n,
-            weights=x.weights,
-            intermediates=x.intermediates / n,
-            neurons=x.neurons / n,
-            membranes=x.membranes / n,
-            spike_bits=x.spike_bits / n,
-        )
-
-
-def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:
-    """Spikes of each time step as whole numbers, sub-steps summed up, whatever a spike is worth."""
-    counts = collected(spikes, neuron)
-    return counts if neuron.unit == 1 else (counts / neuron.unit).round()
-
-
-def one_sub_step(x: Tensor, module: nn.Module) -> Tensor:
-    """The part of an operand that has the size of all time steps; all of it where nothing is replayed."""
-    return x[: len(x) // module.neuron.sub_steps] if isinstance(module, OnSpikes) else x
-
-
-def operand_of(x: Tensor) -> tuple[Operand, int, int]:
-    """What the values of a tensor are; the smallest and the largest, where they are whole."""
-    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
-    if not bool((start == start.round()).all()):
-        return "real", 0, 0
-    # only 0 and 1 are their own squares
-    if torch.equal(x * x, x):
-        return "binary", 0, 1
-    if not bool((x == x.round()).all()):
-        return "real", 0, 0
-    low, high = (int(v) for v in x.aminmax())
-    return "integer", low, high
-
-
-def wider(a: Operand, b: Operand) -> Operand:
-    """The operand that holds both."""
-    return max(a, b, key=("binary", "integer", "real").index)
-
-
-def chains(model: nn.Module) -> tuple[dict[nn.Module, tuple[float, float]], set[nn.Module]]:
-    """What folding makes of the executed operations of a layer: factors when RepConv is one dense 3x3, and when
-    SepConv's tail is one dense 7x7 as well; and the layers that no spike reaches, but their authors count so."""
-    folds, merged = {}, set()
-    for module in model.modules():
-        if isinstance(module, RepConv):
-            first, tail = module.body[0], module.body[2]
-            assert isinstance(first, nn.Conv2d)
-            assert isinstance(tail, nn.Sequential)
-            # the border makes the first 1x1 and its norm no larger, so all three run on the same pixels
-            folds |= {first: (9.0, 9.0), tail[0]: (0.0, 0.0), tail[1]: (0.0, 0.0)}
-            merged |= {tail[0], tail[1]}
-        elif isinstance(module, SepConv):
-            folds |= {module.dwconv: (1.0, 0.0), module.pwconv2: (1.0, float(module.dwconv.weight[0].numel()))}
-            merged.add(module.pwconv2)
-    return folds, merged
-
-
-def uncounted(model: nn.Module) -> tuple[str, ...]:
-    """A note that names modules with matrices of their own which no hook counts."""
-    seen = [
-        name
-        for name, m in model.named_modules()
-        if not isinstance(m, WEIGHT_LAYERS) and any(p.ndim > 1 for p in m.parameters(recurse=False))
-    ]
-    return (f"not counted, no convolution or linear layer: {', '.join(seen)}",) if seen else ()
 
 
 def _matrices(grouping: str, x: Tensor) -> int:

@@ -3,13 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from spikereel.energy.costs import CostModel, cost_model
+from spikereel.energy.layer import Counted, LayerCost, largest_spike
 from spikereel.errors import ConfigError
-
-if TYPE_CHECKING:
-    from spikereel.energy.passport import LayerCost, Passport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +26,7 @@ def equal_bits(steps: int, levels: int = 1) -> int:
     return max(1, math.ceil(math.log2(steps * levels + 1)))
 
 
-def opponents(passport: "Passport", cost: str | CostModel = "paper") -> list[Opponent]:
+def opponents(passport: Counted, cost: str | CostModel = "paper") -> list[Opponent]:
     """The ANN twin in words of the cost model; under an integer model also the one quantised to equal capacity.
 
     Both see as many frames as the spiking network. Quantised: weights of whole words, activations of `equal_bits`,
@@ -38,24 +35,24 @@ def opponents(passport: "Passport", cost: str | CostModel = "paper") -> list[Opp
     model = cost_model(cost)
     found = [("ANN twin", model.word, None)]
     if model.integer:
-        bits = min(equal_bits(passport.clip[0], passport.levels), model.word)
+        bits = min(equal_bits(passport.clip[0], largest_spike(passport.layers)), model.word)
         found.append(("ANN of equal capacity", bits, bits))
-    snn = passport.energy_mj(model)
-    energies = [sum(_pj(model, x, bits) for x in passport.layers) * 1e-9 for _, _, bits in found]
+    snn = model.clip_pj(passport.layers).total * 1e-9
+    energies = [sum(model.ann_pj(x, bits).total for x in passport.layers) * 1e-9 for _, _, bits in found]
     return [
         Opponent(name=name, bits=bits, energy_mj=mj, over_snn=mj / snn if snn else 0.0)
         for (name, bits, _), mj in zip(found, energies, strict=True)
     ]
 
 
-def effective_rate(layer: "LayerCost") -> float | None:
+def effective_rate(layer: LayerCost) -> float | None:
     """Exact operations as a share of the dense ones, borders left out of both; None where nothing was counted."""
     if layer.synops is None or not layer.inner_macs:
         return None
     return sum(layer.synops) / layer.inner_macs
 
 
-def rate_under(layer: "LayerCost", cost: str | CostModel) -> float | None:
+def rate_under(layer: LayerCost, cost: str | CostModel) -> float | None:
     """The firing rate that a cost model sees at a layer; None where it counts multiply-accumulates."""
     model = cost_model(cost)
     if model.multiplies(layer) or not model.dense(layer):
@@ -63,7 +60,7 @@ def rate_under(layer: "LayerCost", cost: str | CostModel) -> float | None:
     return sum(model.accumulations(layer)) / model.dense(layer)
 
 
-def break_even(layer: "LayerCost", cost: str | CostModel = "paper", bits: int | None = None) -> float | None:
+def break_even(layer: LayerCost, cost: str | CostModel = "paper", bits: int | None = None) -> float | None:
     """The firing rate at which the layer costs what that of the ANN does: below it spikes win, above it they lose.
 
     Neurons and data movement of the layer are included where the cost model has them, so it can be negative: no rate
@@ -75,10 +72,10 @@ def break_even(layer: "LayerCost", cost: str | CostModel = "paper", bits: int | 
         return None
     split = model.snn_pj(layer)
     fixed = sum(split["neurons"]) + sum(split["memory"])
-    return (_pj(model, layer, bits) - fixed) / (model.add_pj * model.dense(layer))
+    return (model.ann_pj(layer, bits).total - fixed) / (model.add_pj * model.dense(layer))
 
 
-def implied_rate(passport: "Passport", energy_mj: float, cost: str | CostModel = "paper") -> float:
+def implied_rate(passport: Counted, energy_mj: float, cost: str | CostModel = "paper") -> float:
     """The mean firing rate, the same in all weight layers on spikes, at which a clip would cost so much.
 
     Attention products are left out, as in the formula of the papers; layers that count as multiply-accumulates keep
@@ -95,12 +92,12 @@ def implied_rate(passport: "Passport", energy_mj: float, cost: str | CostModel =
     return (energy_mj - fixed) / slope
 
 
-def verdict(passport: "Passport", costs: Mapping[str, CostModel]) -> list[str]:
+def verdict(passport: Counted, costs: Mapping[str, CostModel]) -> list[str]:
     """One sentence a cost model: against whom spikes win, and in how many layers they do not."""
     return [f"{name}: {_verdict(passport, model)}" for name, model in costs.items()]
 
 
-def _verdict(passport: "Passport", model: CostModel) -> str:
+def _verdict(passport: Counted, model: CostModel) -> str:
     outcomes = [
         f"{'win' if x.over_snn > 1 else 'lose'} against the {x.name} of {x.bits} bits, which costs "
         f"{x.over_snn:.3g} times as much"
@@ -113,7 +110,3 @@ def _verdict(passport: "Passport", model: CostModel) -> str:
         f"spikes {' and '.join(outcomes)}; {lost} of {len(lines)} layers are above their break-even rate, and {real} "
         "after the first spikes are multiply-accumulates all the same"
     )
-
-
-def _pj(model: CostModel, layer: "LayerCost", bits: int | None) -> float:
-    return sum(sum(x) for x in model.ann_pj(layer, bits).values())

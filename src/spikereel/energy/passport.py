@@ -7,65 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spikereel import __version__
-from spikereel.energy.costs import DEFAULT, PARTS, CostModel, Split, cost_model, spike_bits
+from spikereel.energy.costs import DEFAULT, CostModel, cost_model, spike_bits
+from spikereel.energy.layer import LayerCost, Split, largest_spike
 from spikereel.energy.opponents import break_even, effective_rate, opponents
 from spikereel.errors import DataError
 
 SCHEMA = "spikereel.energy/1"
 """Name and version of the JSON; docs/energy.md describes it."""
 
-Operand = Literal["binary", "integer", "real"]
-
 DIGITS = 10
 """Significant digits in JSON."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerCost:
-    """One weight layer or attention product, per clip of one sample."""
-
-    name: str
-    kind: str
-    macs: float
-    """Dense multiply-accumulates, those on padding included, as FLOP counters give them."""
-    inner_macs: float
-    """Those without the ones on padding zeros."""
-    folded_macs: float
-    """Dense multiply-accumulates with every RepConv folded into one dense 3x3."""
-    fused_macs: float
-    """The same with SepConv's depthwise 7x7 and the 1x1 after it folded as well."""
-    operand: Operand
-    """What was observed at the input."""
-    rate: tuple[float, ...]
-    """Per time step: firing rate of the spikes that enter the chain this layer belongs to; 1 for an analog input."""
-    analog: bool
-    """No spikes come before this layer: it is a multiply-accumulate in every cost model."""
-    synops: tuple[float, ...] | None = None
-    """Exact synaptic operations of each time step; None for real operands, and where rates were only stated."""
-    merged: bool = False
-    """Inside a chain of linear layers that its authors count as one layer on spikes."""
-    levels: int = 1
-    """Most spikes of one place and time step that were observed: 1 for binary ones unless they replay counts, 0 for
-    real operands."""
-    inputs: float = 0.0
-    """Values of the operand, read once."""
-    weights: int = 0
-    intermediates: float = 0.0
-    """Attention: values of k^T v, written and read."""
-    neurons: float = 0.0
-    """Outputs of the neurons that come after this layer and before the next."""
-    membranes: float = 0.0
-    """Updates of membranes among them: all of them, or none for artificial neurons."""
-    spike_bits: float = 0.0
-    """Bits of the spikes among them."""
-
-    @property
-    def stage(self) -> str:
-        """First part of the name."""
-        return self.name.split(".")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +75,7 @@ class Passport:
     @property
     def levels(self) -> int:
         """Largest spike of any layer."""
-        return max((layer.levels for layer in self.layers if layer.operand != "real"), default=1)
+        return largest_spike(self.layers)
 
     @property
     def mean_rate(self) -> float:
@@ -132,17 +86,15 @@ class Passport:
 
     def per_frame_pj(self, cost: str | CostModel = "paper", *, ann: bool = False) -> Split:
         """Picojoules of every time step by part; ann: of the same network as an ANN."""
-        model = cost_model(cost)
-        splits = [model.ann_pj(x) if ann else model.snn_pj(x) for x in self.layers]
-        return {part: [sum(x) for x in zip(*(s[part] for s in splits), strict=True)] for part in PARTS}
+        return cost_model(cost).clip_pj(self.layers, ann=ann)
 
     def energy_mj(self, cost: str | CostModel = "paper") -> float:
         """Millijoules of the clip."""
-        return _total(self.per_frame_pj(cost))
+        return self.per_frame_pj(cost).total * 1e-9
 
     def ann_mj(self, cost: str | CostModel = "paper") -> float:
         """Millijoules of the clip in the same network as an ANN: the twin with ReLU, in the words of the cost model."""
-        return _total(self.per_frame_pj(cost, ann=True))
+        return self.per_frame_pj(cost, ann=True).total * 1e-9
 
     def energy_per_frame_mj(self, cost: str | CostModel = "paper", *, ann: bool = False) -> list[float]:
         """Millijoules of each time step."""
@@ -203,7 +155,7 @@ class Passport:
             "stages": {
                 stage: {
                     "gmac": sum(x.macs for x in layers) * 1e-9,
-                    "energy_mj": {name: sum(_pj(m, x) for x in layers) * 1e-9 for name, m in models.items()},
+                    "energy_mj": {name: sum(m.snn_pj(x).total for x in layers) * 1e-9 for name, m in models.items()},
                 }
                 for stage, layers in self.stages().items()
             },
@@ -220,14 +172,14 @@ class Passport:
             **dataclasses.asdict(layer),
             "stage": layer.stage,
             "effective_rate": effective_rate(layer),
-            "energy_mj": {name: _pj(x, layer) * 1e-9 for name, x in models.items()},
-            "ann_mj": {name: _pj(x, layer, ann=True) * 1e-9 for name, x in models.items()},
+            "energy_mj": {name: x.snn_pj(layer).total * 1e-9 for name, x in models.items()},
+            "ann_mj": {name: x.ann_pj(layer).total * 1e-9 for name, x in models.items()},
             "break_even_rate": {name: break_even(layer, x) for name, x in models.items()},
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Passport":
-        """What `to_json` gave; DataError for anything else."""
+        """What `to_json` gave. Raises DataError for anything else."""
         if content.get("schema") != SCHEMA:
             raise DataError(f"this is no passport of schema {SCHEMA}, but {content.get('schema')!r}; make it again")
         own = {f.name for f in dataclasses.fields(LayerCost)}
@@ -270,14 +222,6 @@ def read_passport(path: str | Path) -> Passport:
         return Passport.from_json(content)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def _pj(cost: CostModel, layer: LayerCost, *, ann: bool = False) -> float:
-    return sum(sum(x) for x in (cost.ann_pj(layer) if ann else cost.snn_pj(layer)).values())
-
-
-def _total(split: Split) -> float:
-    return sum(sum(x) for x in split.values()) * 1e-9
 
 
 def _tuple(x: Any) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from spikereel.energy.meter import Look, Meter, one_sub_step
+from spikereel.energy.contents import Contents, one_sub_step
+from spikereel.energy.meter import Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
 from spikereel.errors import ConfigError, DataError
 from spikereel.layers.neuron import Neuron
@@ -56,7 +57,7 @@ def estimate(
 
 
 def read_rates(path: str | Path) -> Rates:
-    """{name: rate} from a JSON file, also from the authors' logs and from a passport; DataError for anything else."""
+    """{name: rate} from a JSON file, the authors' logs or a passport. Raises DataError for anything else."""
     try:
         content = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
@@ -84,25 +85,25 @@ class _Stated(Meter):
     def __init__(self, model: nn.Module, *, steps: int, axes: list[str], rates: dict[str, list[float]]):
         super().__init__(model, steps=steps, axes=axes)
         self.stated = {name: torch.tensor(x, dtype=torch.float64) for name, x in rates.items()}
-        self.fresh: Look | None = None
+        self.fresh: Contents | None = None
 
-    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Look:
+    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Contents:
         levels = _levels(module)
         integer = levels > 1 and not module.config.replays
-        self.fresh = Look("integer" if integer else "binary", levels, rate=self.stated[name])
+        self.fresh = Contents("integer" if integer else "binary", levels, rate=self.stated[name])
         return self.fresh
 
-    def _see(self, x: Tensor, module: nn.Module) -> Look:
+    def _see(self, x: Tensor, module: nn.Module) -> Contents:
         # a copy of what the last neuron gave, unless a weight layer has been in between
-        return self.fresh or Look("real", 0)
+        return self.fresh or Contents("real", 0)
 
-    def operand(self, x: Tensor, module: nn.Module) -> tuple[Look, int]:
+    def operand(self, x: Tensor, module: nn.Module) -> tuple[Contents, int]:
         look, x = self.look(x, module), one_sub_step(x, module)
         averaged = look.rate is not None and self.steps > 1 and not self.has_time(x)
         self.fresh = None
         return look, self.steps if averaged else 1
 
-    def synops(self, look: Look, grid: Tensor | None) -> Tensor:
+    def synops(self, look: Contents, grid: Tensor | None) -> Tensor:
         return torch.zeros(self.steps, dtype=torch.float64)
 
     def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Tensor:

@@ -23,11 +23,6 @@ class Reference:
     gmac: float | None = None
     """Dense operations that the energy stands for, of an ANN: energy / 4.6 pJ."""
 
-    @property
-    def counted_mj(self) -> float | None:
-        """Energy of `gmac` at the multiply-accumulate of `paper`."""
-        return None if self.gmac is None else dense_mj(self.gmac)
-
 
 def dense_mj(gmac: float) -> float:
     """Millijoules of so many 10^9 multiply-accumulates under `paper`: what an ANN costs by its FLOPs."""

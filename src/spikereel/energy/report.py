@@ -69,7 +69,7 @@ def stages(passport: Passport, costs: Costs) -> Table:
     """Energy by the first part of the layers' names."""
     rows = []
     for stage, layers in passport.stages().items():
-        energies = [sum(sum(sum(v) for v in model.snn_pj(x).values()) for x in layers) for model in costs.values()]
+        energies = [sum(model.snn_pj(x).total for x in layers) for model in costs.values()]
         gmac = sum(x.macs for x in layers) * 1e-9
         rows.append((stage, str(len(layers)), number(gmac), *(number(x * 1e-9) for x in energies)))
     columns = ("stage", "layers", "GMAC", *(f"{cost}, mJ" for cost in costs))
@@ -88,7 +88,7 @@ def layers(passport: Passport, costs: Costs) -> Table:
             None if x.synops is None else sum(x.synops) * 1e-6,
         ]
         for model in costs.values():
-            figures += [sum(sum(v) for v in model.snn_pj(x).values()) * 1e-9, break_even(x, model)]
+            figures += [model.snn_pj(x).total * 1e-9, break_even(x, model)]
         rows.append((x.name, x.kind, x.operand, *("-" if v is None else number(v) for v in figures)))
     each = [f"{cost}{what}" for cost in costs for what in (", mJ", ", break-even")]
     columns = ("layer", "kind", "operand", "rate", "exact rate", "dense MMAC", "exact MSOP", *each)

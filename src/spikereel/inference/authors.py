@@ -17,6 +17,7 @@ from spikereel.models.authors import Comparison, authors_weights, fields_from_sh
 from spikereel.models.base import VideoModel
 from spikereel.runs.recipes import published_data
 
+
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     """A checkpoint read into a model; nothing is written yet."""

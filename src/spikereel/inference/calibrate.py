@@ -1,7 +1,7 @@
-"""Norms that take the statistics of given clips, and how the clips of weights are made."""
+"""Batch norms that take the statistics of training clips anew."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikereel.config import override
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import weights_hash
 from spikereel.inference.authors import save_weights
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.base import VideoModel
-from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.clips import build_loader
+from spikereel.runs.data import DataSpec
+from spikereel.runs.tasks import norm_clips
 
 BATCH = 8
 """Clips at a time in calibration; all batches are full, so that every clip counts the same."""
@@ -33,31 +34,6 @@ class Move:
     """Median standard deviation, new over old."""
 
 
-def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:
-    """How clips are made: as the weights say, changed by `data.key=value`; ConfigError where neither says.
-
-    Weights that do not say, such as those saved by hand, need data.kind; frames and size are then those of the model
-    where it has such.
-    """
-
-    @dataclass(frozen=True, kw_only=True)
-    class Options:
-        data: DataSpec
-
-    if model.metadata.preprocess:
-        spec = data_spec_of(model.metadata)
-    elif any(x.startswith("data.kind=") for x in assignments):
-        c, own = model.config, DataSpec()
-        spec = dataclasses.replace(
-            own, frames=getattr(c, "frames", own.frames), size=getattr(c, "image_size", own.size)
-        )
-    else:
-        raise ConfigError(
-            "these weights do not say how clips are made; give data.kind=motion, or data.kind and data.root"
-        )
-    return override(Options(data=spec), assignments).data
-
-
 def recalibrate(
     model: VideoModel, spec: DataSpec, clips: int, *, progress: Callable[[int, int], None] | None = None
 ) -> tuple[int, list[Move]]:
@@ -66,15 +42,10 @@ def recalibrate(
     clips: about so many, in full batches of 8 (or of all there are); at most one pass over the data. Metadata then say
     what was done; figures from before are kept apart, since they no longer hold.
     """
-    from spikereel.runs.clips import build_loader
-    from spikereel.runs.datasets import training_clips
-
     if clips < 2:
         raise ConfigError(f"--clips must be at least 2, got {clips}")
     before, digest = _statistics(model), weights_hash(model)
-    dataset = training_clips(
-        model.task, dataclasses.replace(spec, copies=1), classes=tuple(model.metadata.classes) or None
-    )
+    dataset = norm_clips(model.task, dataclasses.replace(spec, copies=1), classes=tuple(model.metadata.classes) or None)
     batch = min(BATCH, clips, len(dataset))
     batches = min(-(-clips // batch), len(dataset) // batch)
     loader = build_loader(dataset, spec, batch=batch, shuffle=True)

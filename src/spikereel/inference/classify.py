@@ -21,7 +21,6 @@ from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import data_spec_of
 
-
 ENERGY = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
 """What the JSON of a result says of a passport."""
 

@@ -30,9 +30,9 @@ from spikereel.inference.frames import (
     tensor_frames,
     video_frames,
 )
-from spikereel.runs.clips import depth_reading
 from spikereel.runs.config import DataSpec
-from spikereel.runs.event_clips import event_reading, sees_recordings, sensor_of
+from spikereel.runs.kinds import sees_recordings, sensor_of
+from spikereel.runs.readings import depth_reading, event_reading
 
 ARRAYS = ("tensor", "npy")
 """What `VideoInfo.codec` says of clips that are no video file."""

@@ -17,14 +17,12 @@ from spikereel.energy.report import latex, markdown
 from spikereel.errors import ConfigError
 from spikereel.files import write_json, write_text
 from spikereel.hub import ARCHITECTURES, architecture, create_model, load_model, weights_hash
-from spikereel.inference.authors import data_of
-from spikereel.inference.predict import predict
+from spikereel.inference.classify import classify
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
-from spikereel.runs.segmentation_data import build_segmentation_dataset
-from spikereel.train.pose import build_pose_dataset
+from spikereel.runs.data import data_of
 from spikereel.versions import provenance
 
 CLIPS = 10
@@ -124,7 +122,7 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
     path = source.data[0] if len(source.data) == 1 and "=" not in source.data[0] else None
     video = source.video or (path if path and not Path(path).is_dir() else None)
     if video is not None:
-        prediction = predict(model, video, views=source.views or 1)
+        prediction = classify(model, video, views=source.views or 1)
         return prediction.passport, f"firing rates measured on {video}"
     spec = data_of(model, [f"data.root={path}"] if path else source.data)
     if path and spec.kind == "motion":
@@ -145,8 +143,8 @@ def _of_frames(name: str, model: VideoModel, source: Source) -> tuple[Passport, 
             f"see `spikereel predict --task {model.task}`, which counts the energy of a clip of the video"
         )
     spec = data_of(model, source.data)
-    build = build_pose_dataset if model.task == "pose" else build_segmentation_dataset
-    return _measured(model, build(spec, "val"), source.views or 1, f"held-out {spec.kind}")
+    dataset = build_dataset(spec, "val", task=model.task)
+    return _measured(model, dataset, source.views or 1, f"held-out {spec.kind}")
 
 
 def _measured(model: VideoModel, dataset: Any, views: int, kind: str) -> tuple[Passport, str]:

@@ -118,7 +118,7 @@ def predict(
         if name not in TASKS[model.task].options:
             raise ConfigError(f"{name} means nothing for {model.task}, which these weights are for; leave it out")
     result = begin(model, source, given, progress)
-    return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-return-type]
+    return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-explicit-return]
 
 
 def begin(

@@ -21,7 +21,8 @@ from spikereel.inference.classify import ENERGY
 from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
-from spikereel.runs.segmentation_data import offset_seconds, offsets_of, palette_of
+from spikereel.runs.kinds import offset_seconds, palette_of
+from spikereel.runs.readings import offsets_of
 from spikereel.tasks.sliding import check_window, labels_at, segment
 
 CHUNK = 16
@@ -94,7 +95,9 @@ def segmenter_of(
             f"these weights see {model.config.in_channels} channels of {spec.modality}, and files have rgb"
         )
     if source.holds != "pictures" or source.channels != 3:
-        raise DataError(f"{source.name}: holds {source.holds}, {source.channels} channels; these weights see rgb pictures")
+        raise DataError(
+            f"{source.name}: holds {source.holds}, {source.channels} channels; these weights see rgb pictures"
+        )
     classes = tuple(model.metadata.classes) or tuple(map(str, range(model.config.num_classes)))
     if size is not None and size < 1:
         raise ConfigError(f"size is {size}: the short side has at least 1 pixel")
@@ -214,7 +217,9 @@ class Segments:
 
         write_segments(folder, name, self, video=video, progress=progress)
         kinds = "json, png" + (", mp4" if video else "")
-        said = f"{len(self.source)} frames of {self.path}; written: {folder / name} as {kinds}, and {folder / name}_masks"
+        said = (
+            f"{len(self.source)} frames of {self.path}; written: {folder / name} as {kinds}, and {folder / name}_masks"
+        )
         return [said, *self.segmenter.notes]
 
     def _add(self, labels: Tensor) -> None:
@@ -259,14 +264,13 @@ def segments(
     overlap: float | None = None,
     offsets: Sequence[int] | None = None,
 ) -> Segments:
-    """What `segmenter_of` sees in a video file, a `.npy` clip or a folder of numbered pictures; nothing is labelled yet.
+    """A video file, a `.npy` clip or a folder of numbered pictures, with how the weights see it; not labelled yet.
 
     Raises DataError for anything else, ConfigError as `segmenter_of`.
     """
     frames = open_frames(source, whole=True)
     return Segments(
-        source=frames,
-        segmenter=segmenter_of(model, frames, size=size, window=window, overlap=overlap, offsets=offsets),
+        source=frames, segmenter=segmenter_of(model, frames, size=size, window=window, overlap=overlap, offsets=offsets)
     )
 
 

@@ -18,13 +18,14 @@ from spikereel.data.pose import channels
 from spikereel.data.sets.mmhpsd import CAMERA as MMHPSD_CAMERA
 from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
 from spikereel.errors import ConfigError, DataError
-from spikereel.files import write_json
+from spikereel.files import write_json, write_whole
 from spikereel.hub import weights_hash
 from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
-from spikereel.models.files import write_whole
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.pose import smpl_of
+from spikereel.runs.readings import POSE_STRIDE, form_of
 from spikereel.tasks.pose import joints_of
 
 USUAL_FOCAL = 1.2
@@ -169,8 +170,6 @@ def track(
     camera: of the frames, pixels. smooth: one-euro filter. spec: how clips are made, as the weights say if None.
     Raises DataError for frames of a kind that the weights were not trained on, ConfigError for weights without poses.
     """
-    from spikereel.train.pose import STRIDE, smpl_of
-
     spec = spec or _spec_of(model)
     smpl, skeleton = smpl_of(model, spec), SMPL24 if spec.kind == "mmhpsd" else KINECT20
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
@@ -185,7 +184,7 @@ def track(
         notes.append(f"camera unknown: distances are for a focal length of {focal:.0f} pixels")
     pictures, squares = _pictures(recording, spec, box, camera)
     fps = recording.info.fps or USUAL_FPS
-    step = spec.stride or STRIDE
+    step = spec.stride or POSE_STRIDE
     around, where = torch.empty(len(pictures), len(skeleton.joints), 3), torch.empty(len(pictures), 3)
     model = model.eval()
     for phase in range(min(step, len(pictures))):
@@ -331,8 +330,6 @@ def _inside(depth: np.ndarray, square: tuple[int, int, int], name: str, box: Box
 
 def _clip(pictures: Tensor, own: Tensor, spec: DataSpec, step: int) -> Tensor:
     """The video [n, C, S, S] of the frames `own`, `step` apart: of events those since the frame before."""
-    from spikereel.train.pose import form_of
-
     if pictures.ndim == 4:
         return torch.stack([pictures[max(i - step + 1, 0) : i + 1].amax(0) for i in own.tolist()])
     return channels(pictures[torch.cat([own[:1], own])][:, None], form_of(spec))

@@ -6,6 +6,7 @@ Works on every device PyTorch has. The references are in `spikereel.ops.lif`; `t
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,35 +15,30 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _where_above_zero = torch.ops.aten.threshold_backward.grad_input
 
 
-def fused_lif(
-    x: Tensor,
-    v: Tensor,
-    decay: float | Tensor,
-    threshold: float,
-    reset_to: float | None,
-    decay_input: bool,
-    surrogate: str,
-    alpha: float,
-    v_rest: float = 0.0,
-) -> tuple[Tensor, Tensor]:
+class Constants(Protocol):
+    """`spikereel.ops.lif.Constants`, as far as it is needed here: the reset is a constant in the backward pass."""
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def reset(self) -> str: ...
+    @property
+    def v_reset(self) -> float: ...
+    @property
+    def decay_input(self) -> bool: ...
+    @property
+    def surrogate(self) -> str: ...
+    @property
+    def alpha(self) -> float: ...
+
+
+def fused_lif(x: Tensor, v: Tensor, decay: float | Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
     """Spikes [T, *d] and last membrane [*d] of x [T, *d] from membrane v [*d].
 
-    reset_to: the membrane after a spike, or None for soft reset. surrogate, alpha: a row of SURROGATES and its
-    sharpness. The reset is a constant in the backward pass. decay may be a 0-dim tensor that wants a gradient.
+    decay: 1 / tau; it may be a 0-dim tensor that wants a gradient. The surrogate is a row of SURROGATES.
     """
-    learnt = isinstance(decay, Tensor)
-    return _FusedLIF.apply(
-        x,
-        v,
-        decay if learnt else None,
-        0.0 if learnt else decay,
-        threshold,
-        reset_to,
-        decay_input,
-        surrogate,
-        alpha,
-        v_rest,
-    )
+    learnt, fixed = (decay, 0.0) if isinstance(decay, Tensor) else (None, decay)
+    return _FusedLIF.apply(x, v, learnt, fixed, constants)
 
 
 def fused_ilif(x: Tensor, v: Tensor, decay: float, top: int) -> tuple[Tensor, Tensor]:
@@ -52,48 +48,47 @@ def fused_ilif(x: Tensor, v: Tensor, decay: float, top: int) -> tuple[Tensor, Te
 
 class _FusedLIF(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, v, learnt, fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest):
+    def forward(ctx, x, v, learnt, fixed, constants):
         decay = fixed if learnt is None else learnt
         wanted = any(ctx.needs_input_grad)
         spikes = torch.empty_like(x)
         charged = torch.empty_like(x) if wanted else None
         first, buffer = v, torch.empty_like(x[0])
         for t in range(x.shape[0]):
-            h = _charge(x[t], v, decay, decay_input, v_rest, out=buffer if charged is None else charged[t])
-            torch.ge(h, threshold, out=spikes[t])
-            v = _reset(h, spikes[t], threshold, reset_to)
-        ctx.constants = (fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest)
+            h = _charge(x[t], v, decay, constants, out=buffer if charged is None else charged[t])
+            torch.ge(h, constants.threshold, out=spikes[t])
+            v = _reset(h, spikes[t], constants)
+        ctx.fixed, ctx.constants = fixed, constants
         ctx.save_for_backward(charged, *((x, first, learnt) if learnt is not None and wanted else ()))
         return spikes, v
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_v):  # ty: ignore[incompatible-method-override]
         charged, *saved = ctx.saved_tensors
-        fixed, threshold, reset_to, decay_input, surrogate, alpha, v_rest = ctx.constants
-        decay = saved[-1] if saved else fixed
-        through_spike = SURROGATES[surrogate]
+        c, decay = ctx.constants, saved[-1] if saved else ctx.fixed
+        through_spike = SURROGATES[c.surrogate]
         # where the time constant is learnt, dL/dh is needed once more before it becomes dL/dx
-        scale = decay if decay_input and not saved else 1.0
+        scale = decay if c.decay_input and not saved else 1.0
         grad_x = torch.empty_like(charged)
         below, direct = torch.empty_like(charged[0]), torch.empty_like(charged[0])
         # dL/dv at the end of a step, which becomes dL/dh of that step
         grad = grad_v.clone()
         for t in range(charged.shape[0] - 1, -1, -1):
-            torch.sub(threshold, charged[t], out=below)
-            if reset_to is not None:
+            torch.sub(c.threshold, charged[t], out=below)
+            if c.reset == "hard":
                 # dv/dh is 1 where the neuron was silent or resets softly, 0 where it was set back
                 _where_above_zero(grad, below, 0, grad_input=grad)
-            grad.add_(through_spike(below, alpha, grad_spikes[t], direct))
+            grad.add_(through_spike(below, c.alpha, grad_spikes[t], direct))
             torch.mul(grad, scale, out=grad_x[t])
             grad.mul_(1.0 - decay)
         grad_decay = None
         if saved:
             x, start, _ = saved
-            before = _membranes_before(charged, start, threshold, reset_to) - v_rest
-            grad_decay = (grad_x * ((x - before) if decay_input else -before)).sum()
-            if decay_input:
+            before = _membranes_before(charged, start, c) - c.v_reset
+            grad_decay = (grad_x * ((x - before) if c.decay_input else -before)).sum()
+            if c.decay_input:
                 grad_x *= decay
-        return grad_x, grad, grad_decay, *[None] * 7
+        return grad_x, grad, grad_decay, None, None
 
 
 class _FusedILIF(torch.autograd.Function):
@@ -140,23 +135,23 @@ SURROGATES: dict[str, Callable[[Tensor, float, Tensor, Tensor], Tensor]] = {
 even functions, so that distances from above and below are alike."""
 
 
-def _charge(x: Tensor, v: Tensor, decay, decay_input: bool, v_rest: float, out: Tensor) -> Tensor:
-    leak = v - v_rest if v_rest else v
-    if decay_input:
+def _charge(x: Tensor, v: Tensor, decay: float | Tensor, constants: Constants, out: Tensor) -> Tensor:
+    leak = v - constants.v_reset if constants.v_reset else v
+    if constants.decay_input:
         return torch.sub(x, leak, out=out).mul_(decay).add_(v)
     return torch.sub(v, leak * decay, out=out).add_(x)
 
 
-def _reset(h: Tensor, s: Tensor, threshold: float, reset_to: float | None) -> Tensor:
-    if reset_to is None:
-        return torch.sub(h, s, alpha=threshold)
-    if reset_to == 0.0:
+def _reset(h: Tensor, s: Tensor, constants: Constants) -> Tensor:
+    if constants.reset == "soft":
+        return torch.sub(h, s, alpha=constants.threshold)
+    if constants.v_reset == 0.0:
         return torch.addcmul(h, h, s, value=-1.0)
-    return torch.where(s > 0, reset_to, h)
+    return torch.where(s > 0, constants.v_reset, h)
 
 
-def _membranes_before(charged: Tensor, first: Tensor, threshold: float, reset_to: float | None) -> Tensor:
+def _membranes_before(charged: Tensor, first: Tensor, constants: Constants) -> Tensor:
     """v at the start of every step, from the charged membranes."""
     h = charged[:-1]
-    after = _reset(h, (h >= threshold).to(h.dtype), threshold, reset_to)
+    after = _reset(h, (h >= constants.threshold).to(h.dtype), constants)
     return torch.cat([first[None], after])

@@ -1,4 +1,8 @@
-"""Spike-driven attention over video: one module, and a table that says which tokens see each other."""
+"""Spike-driven attention over video: one module, and a table that says which tokens see each other.
+
+Source: Zou et al., "SpikeVideoFormer: An Efficient Spike-Driven Video Transformer with Hamming Attention and O(T)
+Complexity", ICML 2025, section 3, and its released code; `hierarchical` and `factorised` are not in that code.
+"""
 
 from typing import Literal, cast, get_args
 
@@ -30,17 +34,14 @@ SCHEMES: dict[str, tuple[tuple[Grouping, ...], ...]] = {
     "factorised": (("frame", "pixel"),),
     "causal": (("past",),),
 }
-"""Attention modules of a block, one after the other; the groupings inside one module run in parallel.
-
-Spec section 4.
-"""
+"""Attention modules of a block, one after the other; the groupings inside one module run in parallel."""
 
 STREAMING: tuple[str, ...] = ("spatial", "causal")
 """Schemes that can go on from a state, frame by frame, with the same result as the whole clip."""
 
 
 def schemes(name: str) -> tuple[tuple[Grouping, ...], ...]:
-    """Row of SCHEMES; ConfigError for a name that is not there."""
+    """Row of SCHEMES. Raises ConfigError for a name that is not there."""
     if name not in SCHEMES:
         raise ConfigError(f"attention {name!r} does not exist; choose one of {', '.join(get_args(Attention))}")
     return SCHEMES[name]
@@ -59,8 +60,8 @@ class ProductAttention(nn.Module):
 class SpikeAttention(ProductAttention):
     """head_lif; q, k, v = LIF(BN(RepConv x)); A of the token groupings, summed; attn_lif; projection.
 
-    Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1 (spec section 2.10).
-    Dot: A = q (k^T v) / 8, no norm, threshold 0.5 (2.8, 2.9).
+    Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1.
+    Dot: A = q (k^T v) / 8, no norm, threshold 0.5.
     With artificial neurons (ReLU) the product is q (k^T v) for either similarity: 2q - 1 means nothing for real values.
     The second grouping of a factorised module has its own q, k, v and norm, named with `_t`; the projection is shared.
     """

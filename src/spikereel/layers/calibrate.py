@@ -11,7 +11,7 @@ def calibrate(model: nn.Module, clips: Iterable[Tensor]) -> None:
     """Replace the running statistics of every batch norm by the mean over `clips` [T, B, C, H, W]; weights stay.
 
     Call it after loading weights without `attn_bn`, or to use a clip length or resolution other than the trained one:
-    the sum over tokens ties the norm after the attention to T H W (spec section 3, consequence 3).
+    the attention is a sum over T H W tokens, and so is what the norm after it sees.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     momenta, training = [m.momentum for m in norms], model.training

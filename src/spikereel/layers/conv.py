@@ -1,5 +1,8 @@
 """Convolutional parts: down-sampling, ConvBlock, and the re-parameterisable RepConv, under their published names.
 
+Source: the released code of SpikeVideoFormer (Zou et al., "SpikeVideoFormer: An Efficient Spike-Driven Video
+Transformer with Hamming Attention and O(T) Complexity", ICML 2025).
+
 `Conv1d` and `Conv2d` are those of PyTorch behind a neuron that may give binary sub-steps.
 """
 
@@ -44,7 +47,7 @@ class Conv2d(OnSpikes, nn.Conv2d):
 
 
 class Downsample(nn.Module):
-    """Neuron (unless the input is analog), convolution with bias, batch norm. Spec section 2.3."""
+    """Neuron (unless the input is analog), convolution with bias, batch norm."""
 
     def __init__(self, channels_in: int, channels: int, *, kernel: int, stride: int, neuron: NeuronConfig | None):
         super().__init__()
@@ -77,7 +80,7 @@ class SpikeConv(nn.Module):
 
 
 class SepConv(nn.Module):
-    """Neuron, 1x1, norm, neuron, depthwise 7x7, 1x1, norm. Spec section 2.4."""
+    """Neuron, 1x1, norm, neuron, depthwise 7x7, 1x1, norm."""
 
     def __init__(self, channels: int, neuron: NeuronConfig):
         super().__init__()
@@ -99,7 +102,7 @@ class SepConv(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """x + Sep(x), then x + Chan(x) with Chan two 3x3 convolutions of ratio 4. Spec section 2.4."""
+    """x + Sep(x), then x + Chan(x) with Chan two 3x3 convolutions of ratio 4."""
 
     def __init__(self, channels: int, neuron: NeuronConfig):
         super().__init__()
@@ -148,7 +151,7 @@ class NormAndPad(nn.Module):
     """Batch norm, then a border of one pixel holding what the norm makes of an input of zero.
 
     The border is beta - mean gamma / sqrt(var + eps) with the running statistics, in training after their update, and
-    with gamma and beta as constants in the backward pass: as published, so that training agrees too. Spec section 2.6.
+    with gamma and beta as constants in the backward pass: as published, so that training agrees too.
     """
 
     def __init__(self, channels: int):
@@ -170,7 +173,7 @@ class NormAndPad(nn.Module):
 class RepConv(nn.Module):
     """1x1, norm with border, depthwise 3x3, 1x1, norm: linear, so it folds to one dense 3x3 when not training.
 
-    Only the first 1x1 sees spikes when run as it stands. Spec section 2.6.
+    Only the first 1x1 sees spikes when run as it stands.
     """
 
     def __init__(self, dim: int, neuron: NeuronConfig):

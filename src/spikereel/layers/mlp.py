@@ -1,4 +1,4 @@
-"""The channel mixer of a Transformer block."""
+"""The channel mixer of a Transformer block, as in the released code of SpikeVideoFormer."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from spikereel.layers.neuron import Neuron, NeuronConfig
 
 
 class MLP(nn.Module):
-    """Neuron, linear D to r D, norm, neuron, linear back, norm; on every pixel alike. Spec section 2.5."""
+    """Neuron, linear D to r D, norm, neuron, linear back, norm; on every pixel alike."""
 
     def __init__(self, dim: int, ratio: float, neuron: NeuronConfig):
         super().__init__()

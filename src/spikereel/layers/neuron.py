@@ -17,7 +17,7 @@ Kind = Literal["lif", "plif", "if", "ilif", "relu"]
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronConfig:
-    """Constants of one neuron; the defaults are those of SpikeVideoFormer's released model (spec section 1.1)."""
+    """Constants of one neuron; the defaults are those of the released code of SpikeVideoFormer."""
 
     kind: Kind = "lif"
     """lif, plif (learnable time constant), if (no leak), ilif (integer spikes); relu makes the network an ANN."""

@@ -12,7 +12,7 @@ class ClipNorm(_BatchNorm):
 
     Feature t C + c belongs to channel c at step t, so weights and statistics are vectors of length `steps` C and fit
     clips of `steps` frames only. `steps=None` is the ordinary norm: C features, statistics over time as well.
-    Source: SVFormer's time-dependent batch norm (spec section 1.3).
+    Source: the time-dependent batch norm of SVFormer (arXiv 2406.15034), as in its released code.
     """
 
     def __init__(self, channels: int, steps: int | None):
@@ -20,7 +20,7 @@ class ClipNorm(_BatchNorm):
         self.channels, self.steps = channels, steps
 
     def forward(self, x: Tensor, first: int = 0) -> Tensor:  # ty: ignore[lost-keyword-for-regular-parameter]
-        """x: steps `first` to `first + T` of the clip. StateError past the last step."""
+        """x: steps `first` to `first + T` of the clip. Raises StateError past the last step."""
         t, b, c = x.shape[:3]
         if self.steps is None:
             return self._normalise(x.flatten(0, 1), slice(None)).unflatten(0, (t, b))

@@ -69,7 +69,7 @@ class State(dict):
 
     @classmethod
     def load(cls, path: str | Path) -> "State":
-        """Read a file written by `save`; StateError where it is anything else."""
+        """Read a file written by `save`. Raises StateError where it is anything else."""
         from safetensors import SafetensorError, safe_open
 
         try:

@@ -1,4 +1,4 @@
-"""Weights as the authors publish them: read safely, every key accounted for both ways, and written in their layout."""
+"""Weights as the authors publish them: read safely, every key accounted for both ways."""
 
 import pickle
 import struct
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.errors import WeightsError
-from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
@@ -146,17 +145,8 @@ def fields_from_shapes(config: Any, weights: Mapping[str, Tensor]) -> dict[str, 
     return {name: size for name, size in sizes.items() if size}
 
 
-def authors_state(model: VideoModel) -> dict[str, dict[str, Tensor]]:
-    """The weights in the layout of the authors' checkpoints, for `torch.save`: {"model_state": ...} or {"model": ...}.
-
-    The tensors are those of the model, moved to the CPU where they are elsewhere.
-    """
-    weights = {name: x.detach().cpu() for name, x in model.state_dict().items()}
-    return {"model_state" if model.family == "svformer" else "model": weights}
-
-
 def read_checkpoint(path: str | Path) -> Mapping:
-    """Content of a checkpoint file; WeightsError for one that is missing, broken or would run code.
+    """Content of a checkpoint file. Raises WeightsError for one that is missing, broken or would run code.
 
     Pickles are read with `weights_only=True`, so no code in them can run. Besides tensors and plain values they may
     hold an `argparse.Namespace`, in which training scripts keep their arguments.
@@ -216,7 +206,7 @@ def strip_prefixes(weights: dict[str, V]) -> dict[str, V]:
 
 
 def merge_heads(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One head in place of `head` and `head_kd`: their average, as in the published evaluation. Spec section 2.11."""
+    """One head in place of `head` and `head_kd`: their average, as in the released code when it evaluates."""
     weights = dict(weights)
     for part in ("weight", "bias"):
         one, two = (weights.get(f"{head}.{part}") for head in ("head", "head_kd"))

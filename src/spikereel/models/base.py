@@ -1,14 +1,18 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
+from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
+
+Task = Literal["classification", "pose", "segmentation"]
+"""What a model is for: what its output is."""
 
 
 class VideoModel(Pretrained, nn.Module):
@@ -29,13 +33,21 @@ class VideoModel(Pretrained, nn.Module):
         self.metadata = Metadata()
 
     @property
-    def task(self) -> str:
-        """What the output is: "classification", "pose" or "segmentation"."""
+    def task(self) -> Task:
+        """What the output is."""
         return getattr(self.config, "task", "classification")
 
     @property
     def can_stream(self) -> bool:
         """Whether a call may go on from the state of the call before."""
+        raise NotImplementedError
+
+    def features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the backbone makes of a video [T, B, C, H, W], and its state."""
+        raise NotImplementedError
+
+    def readout(self, features: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """The output that features lead to, and the state of what lies behind the backbone."""
         raise NotImplementedError
 
     def run_block(self, block: nn.Module, x: Tensor | list[Tensor], *rest: Any) -> tuple[Tensor, dict]:
@@ -45,7 +57,7 @@ class VideoModel(Pretrained, nn.Module):
         return block(x, *rest)
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
-        """StateError unless running sums [B, ...] of the head are those of as many clips as the video [T, B, ...]."""
+        """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
         if len(sums) != video.shape[1]:
             raise StateError(
                 f"the state is that of {len(sums)} clips a batch, the video has {video.shape[1]}; batch size and "
@@ -53,7 +65,7 @@ class VideoModel(Pretrained, nn.Module):
             )
 
     def check_video(self, video: Tensor) -> None:
-        """DataError for a video of the wrong shape or type, or with values that are not finite."""
+        """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
             raise DataError(

@@ -18,7 +18,7 @@ def to_binary(model: M) -> M:
     A count s of 0..D becomes s ones among D sub-steps, ones first; every weight layer works on binary operands, one
     sub-step after the other, and their sum is what the count would have given: equal but for the rounding of sums. Sums
     come before biases, norms and membranes, which go on once a time step; states of either run continue the other.
-    The copy is saved and loaded as any model. Source: SpikeYOLO (Luo et al. 2024); spec section 1.3.
+    The copy is saved and loaded as any model. Source: SpikeYOLO (Luo et al. 2024); docs/integer_lif.md.
     Raises ConfigError for a model without Integer-LIF, and for SVFormer, whose products of integers have no such form.
     """
     if not isinstance(model, SpikeVideoFormer):

@@ -10,6 +10,7 @@ from torch import nn
 
 from spikereel.config import build
 from spikereel.errors import ConfigError, WeightsError
+from spikereel.files import write_whole
 from spikereel.models.base import VideoModel
 from spikereel.models.metadata import Metadata
 from spikereel.models.spikevideoformer import SpikeVideoFormer
@@ -40,19 +41,8 @@ def write_weights(model: VideoModel, path: Path, metadata: Metadata | None = Non
     write_whole(path, content)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file and its folder; an interruption leaves no half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def read_weights(path: Path) -> VideoModel:
-    """The model of a file, in evaluation mode; WeightsError for one that is broken, foreign or does not fit itself."""
+    """The model of a file, in evaluation mode. Raises WeightsError for one that is broken, foreign or unfit."""
     header, tensors = _read(path)
     model = from_header(header, str(path))
     try:
@@ -78,7 +68,7 @@ def from_header(header: dict, where: str) -> VideoModel:
 
 
 def check_header(text: str, where: str) -> dict:
-    """A header from its JSON; WeightsError for one that is broken or of another format."""
+    """A header from its JSON. Raises WeightsError for one that is broken or of another format."""
     try:
         header = json.loads(text)
         whole = header["format"] != FORMAT or header.keys() >= {"config", "metadata"}

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
 
-Task = Literal["classification", "pose", "segmentation"]
 Body = Literal["joints", "smpl"]
 Regressor = Literal["iterative", "linear"]
 
@@ -80,7 +79,7 @@ class PoseHead(nn.Module):
     """Regressor from the features of every time step to a pose: `pose = head(features)`.
 
     Iterative: h = W2 (W1 [x, estimate]), estimate += W3 h, as in HMR (Kanazawa et al. 2018), VIBE and GLoT; there is
-    no non-linearity in it. Linear: estimate = W3 x, as in the paper's predecessor. Spec section 8.2.
+    no non-linearity in it. Linear: estimate = W3 x, as in the paper's predecessor.
     Both begin at `start`, an ordinary buffer: training puts the mean pose there.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from spikereel import __version__
 from spikereel.errors import WeightsError
+from spikereel.files import write_whole
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
@@ -77,7 +78,7 @@ class Pretrained:
 
 
 def read_folder(folder: Path) -> Any:
-    """The model of a folder that `save_pretrained` wrote; WeightsError where its two descriptions disagree."""
+    """The model of a folder that `save_pretrained` wrote. Raises WeightsError where its two descriptions disagree."""
     from spikereel.models.files import read_weights
 
     weights, config = folder / WEIGHTS, folder / CONFIG
@@ -142,7 +143,7 @@ def model_card(model: Any, where: str) -> str:
 
 
 def _write(model: Any, folder: Path, where: str) -> None:
-    from spikereel.models.files import header_of, write_weights, write_whole
+    from spikereel.models.files import header_of, write_weights
 
     if folder.exists() and not folder.is_dir():
         raise WeightsError(f"cannot save to {folder}: it is a file; give the name of a folder")

@@ -45,7 +45,7 @@ class SegmentationConfig:
 class MLPHead(nn.Module):
     """Each level to one width (neuron, 1x1, norm), enlarged to the finest, joined, mixed (neuron, 1x1, norm), classes.
 
-    Source: the all-MLP head of SegFormer (Xie et al. 2021) with a neuron before every weight; spec section 9.
+    Source: the all-MLP head of SegFormer (Xie et al. 2021) with a neuron before every weight.
     """
 
     taps = ("ConvBlock1_2", "ConvBlock2_2", "block3", "block4")
@@ -77,7 +77,7 @@ class FPNHead(nn.Module):
     """A pyramid (neuron, 1x1, norm; plus what is coarser; neuron, 3x3, norm), levels enlarged step by step, summed.
 
     Source: the segmentation network of Spike-driven Transformer V2, which sees the stem at half resolution too, after
-    Panoptic FPN (Kirillov et al. 2019); spec section 9. Its pyramid has biases in place of norms, from which fresh
+    Panoptic FPN (Kirillov et al. 2019). Its pyramid has biases in place of norms, from which fresh
     weights leave the neurons silent.
     """
 

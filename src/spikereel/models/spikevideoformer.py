@@ -1,6 +1,7 @@
 """SpikeVideoFormer: a convolutional stem and a spike-driven Transformer over space and time.
 
-Source: Zou et al., "SpikeVideoFormer", ICML 2025. The names of all blocks are those of the published weights.
+Source: Zou et al., "SpikeVideoFormer: An Efficient Spike-Driven Video Transformer with Hamming Attention and O(T)
+Complexity", ICML 2025, and its released code. The names of all blocks are those of the published weights.
 With `attention="spatial"` and `similarity="dot"` it is Meta-SpikeFormer (Spike-driven Transformer V2).
 """
 
@@ -19,12 +20,12 @@ from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
-from spikereel.models.base import VideoModel
-from spikereel.models.pose_head import Pose, PoseConfig, PoseHead, Task
+from spikereel.models.base import Task, VideoModel
+from spikereel.models.pose_head import Pose, PoseConfig, PoseHead
 from spikereel.models.segmentation_head import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
 
-STRIDE = 16
+PATCH = 16
 """Pixels of a frame along one side of the coarsest features."""
 
 
@@ -69,7 +70,7 @@ class SpikeVideoFormerConfig:
 
 
 class TransformerBlock(nn.Module):
-    """x + A(x) for each attention of the scheme, then x + MLP(x); no layer norm. Spec section 2.5."""
+    """x + A(x) for each attention of the scheme, then x + MLP(x); no layer norm."""
 
     def __init__(self, dim: int, config: SpikeVideoFormerConfig, drop_path: float):
         super().__init__()
@@ -225,7 +226,7 @@ class SpikeVideoFormer(VideoModel):
 
     def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:
         height, width = video.shape[3:]
-        padded = per_frame(lambda x: F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate"), video)
+        padded = per_frame(lambda x: F.pad(x, (0, -width % PATCH, 0, -height % PATCH), mode="replicate"), video)
         features, after = self.pyramid(padded, HEADS[self.config.segmentation.head].taps, state)
         maps, after["head"] = self.run_block(self.head, features, (state or {}).get("head"))
         return enlarged(maps, padded.shape[3:])[..., :height, :width], after

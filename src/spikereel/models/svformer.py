@@ -106,7 +106,7 @@ class PatchEmbed(nn.Module):
         return self.norm(per_frame(self.proj, x), first), after
 
 
-class MLP(nn.Module):
+class ClipMLP(nn.Module):
     """Neuron, C to r C, norm, neuron, back to C, norm; `layer` makes the maps: 1x1 convolutions or linear layers."""
 
     def __init__(self, dim: int, layer: type[nn.Module], config: SVFormerConfig):
@@ -131,7 +131,7 @@ class MLP(nn.Module):
 class LocalBlock(nn.Module):
     """x + norm(1x1, depthwise 5x5, 1x1), then x + MLP(x).
 
-    The three convolutions have no neuron in between, so only the first one sees spikes. Spec section 2.1.
+    The three convolutions have no neuron in between, so only the first one sees spikes.
     """
 
     def __init__(self, dim: int, config: SVFormerConfig, drop_path: float):
@@ -141,7 +141,7 @@ class LocalBlock(nn.Module):
         self.attn = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
         self.conv2 = nn.Conv2d(dim, dim, 1)
         self.norm2 = ClipNorm(dim, config.steps)
-        self.mlp = MLP(dim, nn.Conv2d, config)
+        self.mlp = ClipMLP(dim, nn.Conv2d, config)
         self.drop_path = DropPath(drop_path, over_time=config.drop_path_over_time)
 
     def forward(self, x: Tensor, state: dict | None = None, first: int = 0) -> tuple[Tensor, dict]:
@@ -157,7 +157,7 @@ class LocalBlock(nn.Module):
 
 
 class SelfAttention(ProductAttention):
-    """Spiking self-attention of the tokens of one frame: neuron(q (k^T v) / sqrt(d)), no softmax. Spec section 2.2."""
+    """Spiking self-attention of the tokens of one frame: neuron(q (k^T v) / sqrt(d)), no softmax."""
 
     product: Similarity = "dot"
 
@@ -195,7 +195,7 @@ class GlobalBlock(nn.Module):
     def __init__(self, dim: int, config: SVFormerConfig, drop_path: float):
         super().__init__()
         self.attn = SelfAttention(dim, config)
-        self.mlp = MLP(dim, nn.Linear, config)
+        self.mlp = ClipMLP(dim, nn.Linear, config)
         self.drop_path = DropPath(drop_path, over_time=config.drop_path_over_time)
 
     def forward(self, x: Tensor, state: dict | None = None, first: int = 0) -> tuple[Tensor, dict]:

@@ -17,7 +17,7 @@ from spikereel.errors import ConfigError
 Similarity = Literal["dot", "hamming"]
 
 DOT_SCALE = 0.125
-"""Scale of the dot-product form for every head width (SpikeVideoFormer section 2.8)."""
+"""Scale of the dot-product form for every head width, as in the released code of SpikeVideoFormer."""
 
 
 def attention_scale(similarity: Similarity, dim: int) -> float:
@@ -31,7 +31,7 @@ def hamming_similarity(q: Float[Tensor, "*b N d"], k: Float[Tensor, "*b M d"]) -
     """Fraction of equal bits, 1/2 + (2q - 1)(2k - 1)^T / (2d), for binary q and k.
 
     Proposition 3.1: for signs of Gaussian projections it is within delta of 1 - arccos(cosine) / pi with a probability
-    that grows with d. Source: SpikeVideoFormer section 3.
+    that grows with d. Source: SpikeVideoFormer (Zou et al., ICML 2025), section 3.
     """
     with _exact_products(q):
         q, k = _wide(q), _wide(k)

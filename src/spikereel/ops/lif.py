@@ -6,7 +6,7 @@ Time is the first axis of x. The membrane goes in and comes out, so any split of
 """
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,19 @@ from spikereel.ops.surrogate import DEFAULT_ALPHA, Surrogate, integer_spike, spi
 
 Reset = Literal["hard", "soft"]
 Backend = Literal["auto", "reference", "fused"]
+
+
+class Constants(NamedTuple):
+    """What a LIF neuron is besides its time constant, which may be learnt; see `lif`."""
+
+    threshold: float
+    reset: Reset
+    v_reset: float
+    decay_input: bool
+    surrogate: Surrogate
+    alpha: float
+    """Sharpness of the surrogate."""
+    detach_reset: bool
 
 
 def lif(
@@ -50,7 +63,8 @@ def lif(
     if not tau >= 1.0:
         raise ConfigError(f"tau must be at least 1 time step, got {tau}")
     decay = 0.0 if math.isinf(tau) else 1.0 / tau
-    return _integrate(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend)
+    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+    return _integrate(x, v, decay, constants, backend)
 
 
 def plif(
@@ -69,11 +83,11 @@ def plif(
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
 
-    w = 0 gives tau = 2. Source: Fang et al. 2021 (Incorporating Learnable Membrane Time Constant); SVFormer 1.2.
+    w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
+    Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
     """
-    return _integrate(
-        x, v, torch.sigmoid(w), threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, backend
-    )
+    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+    return _integrate(x, v, torch.sigmoid(w), constants, backend)
 
 
 def ilif(
@@ -103,7 +117,7 @@ def ilif(
         return torch.empty_like(x), torch.empty_like(charge)
     current = x.to(charge.dtype)
     if backend == "reference":
-        counts, charge = _ilif_reference(current, charge, decay, top)
+        counts, charge = ilif_reference(current, charge, decay, top)
     else:
         from spikereel.kernels.lif_torch import fused_ilif
 
@@ -112,63 +126,24 @@ def ilif(
     return (counts / levels if normalise else counts), charge
 
 
-def _integrate(
-    x: Tensor,
-    v: Tensor | None,
-    decay: float | Tensor,
-    threshold: float,
-    reset: Reset,
-    v_reset: float,
-    decay_input: bool,
-    surrogate: Surrogate,
-    alpha: float | None,
-    detach_reset: bool,
-    backend: Backend,
-) -> tuple[Tensor, Tensor]:
-    _check_choice("reset", reset, Reset)
-    _check_choice("surrogate", surrogate, Surrogate)
-    _check_choice("backend", backend, Backend)
-    start = _start(x, v, v_reset if reset == "hard" else 0.0)
-    if x.is_meta:
-        return torch.empty_like(x), torch.empty_like(start)
-    current = x.to(start.dtype)
-    if backend != "reference" and detach_reset:
-        from spikereel.kernels.lif_torch import fused_lif
-
-        spikes, v = fused_lif(
-            current,
-            start,
-            decay,
-            threshold,
-            v_reset if reset == "hard" else None,
-            decay_input,
-            surrogate,
-            DEFAULT_ALPHA[surrogate] if alpha is None else alpha,
-            v_reset,
-        )
-        return spikes.to(x.dtype), v
-    if backend == "fused":
-        raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
-    spikes, v = _reference(
-        current, start, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset
-    )
-    return spikes.to(x.dtype), v
-
-
-def _reference(x, v, decay, threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset):
-    """The equations of `lif`, step by step, differentiated by autograd."""
-    spikes = []
+def lif_reference(
+    x: Float[Tensor, "T *d"], v: Float[Tensor, "*d"], decay: float | Tensor, constants: Constants
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
+    """The equations of `lif`, step by step, differentiated by autograd; decay is 1 / tau."""
+    c, spikes = constants, []
     for current in x.unbind(0):
-        leak = v - v_reset
-        h = v + (current - leak) * decay if decay_input else v - leak * decay + current
-        s = spike(h - threshold, surrogate, alpha)
-        gate = s.detach() if detach_reset else s
-        v = (1.0 - gate) * h + gate * v_reset if reset == "hard" else h - gate * threshold
+        leak = v - c.v_reset
+        h = v + (current - leak) * decay if c.decay_input else v - leak * decay + current
+        s = spike(h - c.threshold, c.surrogate, c.alpha)
+        gate = s.detach() if c.detach_reset else s
+        v = (1.0 - gate) * h + gate * c.v_reset if c.reset == "hard" else h - gate * c.threshold
         spikes.append(s)
     return torch.stack(spikes), v
 
 
-def _ilif_reference(x, v, decay, top):
+def ilif_reference(
+    x: Float[Tensor, "T *d"], v: Float[Tensor, "*d"], decay: float, top: int
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """The equations of `ilif`, step by step, differentiated by autograd."""
     counts = []
     for current in x.unbind(0):
@@ -177,6 +152,40 @@ def _ilif_reference(x, v, decay, top):
         v = u - s.detach()
         counts.append(s)
     return torch.stack(counts), v
+
+
+def _constants(
+    threshold: float,
+    reset: Reset,
+    v_reset: float,
+    decay_input: bool,
+    surrogate: Surrogate,
+    alpha: float | None,
+    detach_reset: bool,
+) -> Constants:
+    _check_choice("reset", reset, Reset)
+    _check_choice("surrogate", surrogate, Surrogate)
+    alpha = DEFAULT_ALPHA[surrogate] if alpha is None else alpha
+    return Constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+
+
+def _integrate(
+    x: Tensor, v: Tensor | None, decay: float | Tensor, constants: Constants, backend: Backend
+) -> tuple[Tensor, Tensor]:
+    _check_choice("backend", backend, Backend)
+    start = _start(x, v, constants.v_reset if constants.reset == "hard" else 0.0)
+    if x.is_meta:
+        return torch.empty_like(x), torch.empty_like(start)
+    current = x.to(start.dtype)
+    if backend == "reference" or (backend == "auto" and not constants.detach_reset):
+        spikes, v = lif_reference(current, start, decay, constants)
+        return spikes.to(x.dtype), v
+    if not constants.detach_reset:
+        raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
+    from spikereel.kernels.lif_torch import fused_lif
+
+    spikes, v = fused_lif(current, start, decay, constants)
+    return spikes.to(x.dtype), v
 
 
 def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:

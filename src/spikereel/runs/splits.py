@@ -9,16 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikereel.data.clips import LabelledClips
-from spikereel.data.events.reading import EventReading
-from spikereel.data.events.source import Sensor
-from spikereel.data.sets.folder import Reading
-from spikereel.data.sets.shards import PackedClips
-from spikereel.data.shard_index import INDEX
 from spikereel.errors import ConfigError, DataError
-from spikereel.runs.config import DataSpec
-
-Split = Literal["train", "val", "test"]
-
+from spikereel.runs.data import DataSpec, Split
 
 HELD_OUT = 5
 """Without a val folder, every fifth file of a video folder or list is held out from training."""
@@ -26,8 +18,11 @@ HELD_OUT = 5
 CHOSEN_BY = 10
 """Of an official training list, every tenth video is held out to choose the best weights by."""
 
+OwnSplit = Literal["train", "test"]
+
 
 def root_of(spec: DataSpec) -> Path:
+    """Where the files are; ConfigError where `data.root` is not given."""
     if spec.root is None:
         raise ConfigError(f"data.kind={spec.kind} needs data.root=FOLDER, the place of the files")
     return Path(spec.root)
@@ -36,7 +31,7 @@ def root_of(spec: DataSpec) -> Path:
 def split_folder(root: Path, split: Split) -> Path | None:
     """The sub-folder of a split, where there is one for training, or where all are named for splits.
 
-    Errors: DataError for training on a folder that has only others.
+    Raises DataError for training on a folder that has only others.
     """
     names = _subfolders(root) if root.is_dir() else ()
     if not names or not ("train" in names or {"val", "test"}.issuperset(names)):
@@ -81,52 +76,42 @@ class Part(Dataset):
         return hashlib.sha256(f"{self.whole.fingerprint()} {self.kept}".encode()).hexdigest()
 
 
+def held_out(spec: DataSpec, split: Split) -> Callable[[int], bool]:
+    """Whether the file of a number is of `split`, where every fifth, from `data.fold` on, is held out from training."""
+    return lambda number: ((number - spec.fold) % HELD_OUT == 0) == (split == "val")
+
+
+def chosen_by(split: Split) -> Callable[[int], bool]:
+    """Whether the training file of a number is of `split`, where every tenth is there to choose by."""
+    return lambda number: (number % CHOSEN_BY == 0) == (split == "val")
+
+
+def own_split(spec: DataSpec, split: Split) -> OwnSplit:
+    """Of data with official training and test lists, the list that a split is taken from."""
+    return "test" if split == "test" or (split == "val" and spec.select_on_test) else "train"
+
+
 def part_of(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips:
     """All files for test; else the held-out fifth or the others."""
     if split == "test":
         return files
-    kept = [i for i in range(len(files)) if ((i - spec.fold) % HELD_OUT == 0) == (split == "val")]
-    return _some(files, kept, spec, split, f"every {HELD_OUT}th is held out; add videos, or choose another data.fold")
+    rule = f"every {HELD_OUT}th is held out; add videos, or choose another data.fold"
+    return _some(files, held_out(spec, split), spec, split, rule)
 
 
-def official(spec: DataSpec, split: Split, load: Callable[[Literal["train", "test"]], LabelledClips]) -> LabelledClips:
+def official(spec: DataSpec, split: Split, load: Callable[[OwnSplit], LabelledClips]) -> LabelledClips:
     """Data with official training and test lists; to choose by, part of the training list, or the test list."""
-    if split == "test" or (split == "val" and spec.select_on_test):
-        return load("test")
-    if spec.select_on_test:
-        return load("train")
-    files = load("train")
-    kept = [i for i in range(len(files)) if (i % CHOSEN_BY == 0) == (split == "val")]
-    return _some(
-        files,
-        kept,
-        spec,
-        split,
-        f"every {CHOSEN_BY}th is held out to choose by; add videos, or data.select_on_test=true",
-    )
+    own = own_split(spec, split)
+    files = load(own)
+    if own == "test" or spec.select_on_test:
+        return files
+    rule = f"every {CHOSEN_BY}th is held out to choose by; add videos, or data.select_on_test=true"
+    return _some(files, chosen_by(split), spec, split, rule)
 
 
-def _some(files: LabelledClips, kept: list[int], spec: DataSpec, split: Split, rule: str) -> Part:
+def _some(files: LabelledClips, keep: Callable[[int], bool], spec: DataSpec, split: Split, rule: str) -> Part:
     """These items; DataError for none, which says why that is."""
+    kept = [i for i in range(len(files)) if keep(i)]
     if not kept:
         raise DataError(f"{spec.root}: none of its {len(files)} clip(s) is left for the {split} split: {rule}")
     return Part(files, kept)
-
-
-def packed(
-    spec: DataSpec,
-    split: Split,
-    reading: Reading | EventReading,
-    classes: tuple[str, ...] | None,
-    sensor: Sensor | None = None,
-) -> LabelledClips:
-    """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
-    if spec.on_error == "skip":
-        raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
-    if spec.modality not in ("rgb", "events"):
-        raise ConfigError(f"data.modality is {spec.modality}: shards have rgb and events")
-    assert spec.root is not None
-    folder = split_folder(Path(spec.root), split)
-    if folder is not None and (folder / INDEX).is_file():
-        return PackedClips(folder, reading, classes=classes, sensor=sensor)
-    return part_of(PackedClips(spec.root, reading, classes=classes, sensor=sensor), spec, split)

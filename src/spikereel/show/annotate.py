@@ -168,7 +168,9 @@ class _Scene:
     def _energy(self, pen: "_Pen", step: int) -> None:
         left, right, total = _MARGIN + _NAME, self.width - _MARGIN - _VALUE, float(self.ann["paper"][-1])
         digits = max(0, 2 - int(np.floor(np.log10(self.energy["paper"][-1]))))
-        for i, (curve, name, colour) in enumerate(((self.energy, "this network", SNN_ON_BLACK), (self.ann, "ANN twin", ANN_ON_BLACK))):
+        for i, (curve, name, colour) in enumerate(
+            ((self.energy, "this network", SNN_ON_BLACK), (self.ann, "ANN twin", ANN_ON_BLACK))
+        ):
             spent = float(curve["paper"][step]) if step >= 0 else 0.0
             y = self.energy_top + 24 * i
             pen.write((_MARGIN, y + 14), name, 14, colour, _NAME - 8)

@@ -1,7 +1,6 @@
 """Tables of a judgement: figures of a task over a test set, with the hashes of weights and data."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,10 +9,6 @@ from rich.text import Text
 
 from spikereel.runs.evaluate import Evaluation
 from spikereel.show.tables import bar
-
-if TYPE_CHECKING:
-    from spikereel.train.pose import PoseEvaluation
-    from spikereel.train.segmentation import SegmentationEvaluation
 
 HASH = 12
 """Characters of a hash that are shown."""
@@ -54,11 +49,17 @@ def evaluation_table(evaluations: Sequence[Evaluation], weights_hash: str) -> Re
     return Group(*lines)
 
 
-def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableType:
+def outcome_table(outcomes: Sequence[Evaluation], weights_hash: str) -> RenderableType:
+    """The table of what `evaluate` found, by its task."""
+    of_frames = {"pose": pose_table, "segmentation": segmentation_table}.get(outcomes[0].task)
+    return evaluation_table(outcomes, weights_hash) if of_frames is None else of_frames(outcomes[0], weights_hash)
+
+
+def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     """Errors in millimetres over a test set, then by joint, with hashes."""
     means, joints = evaluation.score.means(), evaluation.score.per_joint()
     facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
-    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.data_hash[:HASH]}", "dim")
+    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold")
     for name in means:
@@ -70,7 +71,7 @@ def pose_table(evaluation: "PoseEvaluation", weights_hash: str) -> RenderableTyp
     return Group(facts, hashes, table)
 
 
-def segmentation_table(evaluation: "SegmentationEvaluation", weights_hash: str) -> RenderableType:
+def segmentation_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     """Figures over a test set, per cent, then the IoU of every class, with hashes."""
     figures = evaluation.to_json()
     names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady")

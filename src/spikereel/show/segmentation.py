@@ -17,12 +17,11 @@ from spikereel.data.mask_clips import IGNORE, Colour, SegmentationClips
 from spikereel.data.transforms import MEAN, STD
 from spikereel.data.video.write import write_video
 from spikereel.extras import need
-from spikereel.files import write_json
+from spikereel.files import write_json, write_whole
 from spikereel.inference.segment import Segments
 from spikereel.models.base import VideoModel
-from spikereel.models.files import write_whole
 from spikereel.runs.config import DataSpec
-from spikereel.runs.segmentation_data import palette_of
+from spikereel.runs.kinds import palette_of
 from spikereel.show.style import CORRECT, UNJUDGED, WRONG, save, unit
 from spikereel.tasks.segmentation import SegmentationScore
 from spikereel.tasks.sliding import segment
@@ -62,12 +61,7 @@ def write_mask(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
 
 
 def write_segments(
-    folder: Path,
-    name: str,
-    found: Segments,
-    *,
-    video: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    folder: Path, name: str, found: Segments, *, video: bool = True, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Label a source frame by frame and write, whole or not at all, into `folder`: <name>_masks/<number>.png,
     <name>.mp4 with the colours over the frames, <name>.png with the classes over time, and <name>.json.

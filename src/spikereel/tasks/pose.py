@@ -1,4 +1,4 @@
-"""Human pose: losses on rotations, joints and their projections; errors in millimetres. Spec section 8.3."""
+"""Human pose: losses on rotations, joints and their projections; errors in millimetres. See docs/pose.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,8 @@ from spikereel.models.pose_head import BodyPose, JointPose, Pose
 PCK_MM = 100.0
 """A joint nearer than this to where it should be, pelvis on pelvis, is correct."""
 
-_APART = 1e-6  # metres, so that the distance of a joint that is right has a gradient
+_APART = 1e-6
+"""Metres, so that the distance of a joint that is right has a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class PoseWeights:
 
 
 def joints_of(output: Pose, smpl: SMPL | None = None) -> Float[Tensor, "T B J 3"]:
-    """Joints of a pose around its translation; ConfigError for parameters of SMPL without the body model."""
+    """Joints of a pose around its translation. Raises ConfigError for parameters of SMPL without the body model."""
     if isinstance(output, JointPose):
         return output.joints
     if smpl is None:

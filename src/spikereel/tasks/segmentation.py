@@ -130,7 +130,7 @@ class SegmentationScore:
 
 
 def check_classes(data: Sequence[str], model: int) -> None:
-    """DataError where the data has other classes than the model's number of them."""
+    """Raises DataError where the data has other classes than the model's number of them."""
     if len(data) != model:
         raise DataError(f"the data has {len(data)} classes, the model {model}: {', '.join(data[:8])}")
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from spikereel.errors import ConfigError
 
 _AT_ONCE = 8
+"""Classes."""
 
 
 def segment(
@@ -20,7 +21,7 @@ def segment(
 
     window: height and width of the boxes the pictures are seen in, all of them at once if empty. Boxes overlap by the
     share `overlap` at least, cover everything, and their logits are averaged; a side shorter than the window is seen
-    whole. Errors: ConfigError for a window or an overlap out of range.
+    whole. Raises ConfigError for a window or an overlap out of range.
     """
     if not window:
         return model(video)[0]
@@ -41,7 +42,7 @@ def segment(
 
 
 def check_window(window: Sequence[int], overlap: float) -> None:
-    """ConfigError for a window that is neither empty nor height and width, or an overlap outside [0, 1)."""
+    """Raises ConfigError for a window that is neither empty nor height and width, or an overlap outside [0, 1)."""
     if (window and (len(window) != 2 or min(window) < 1)) or not 0.0 <= overlap < 1.0:
         raise ConfigError(f"window {list(window)}, overlap {overlap}: height and width in pixels, a share below 1")
 

@@ -9,68 +9,39 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from spikereel.data.transforms import mixup_cutmix
 from spikereel.errors import ConfigError, TrainingError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import firing_rates, spike_operations
 from spikereel.models.base import VideoModel
-from spikereel.runs.config import OptimSpec
-from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
+from spikereel.runs.objective import Objective
 
 SETTLING_STEPS = 100
 """Before that, running statistics still hold 0 and 1 (momentum 0.1), and layers that fire in training are silent."""
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a model on batches whose first part is videos [B, T, C, H, W]; what is asked of it is the task's."""
+    """Trains a model on batches whose first part is videos [B, T, C, H, W]; what is asked of it is the objective's."""
 
-    monitor: str
-    """The figure of validation that the best weights are chosen by."""
-    higher_is_better: bool
-    mixes: tuple[str, ...] = ()
-    """Of "mixup" and "cutmix", those that the task can do."""
-
-    def __init__(self, model: VideoModel, optim: OptimSpec, *, silent_epochs: int = 2):
+    def __init__(self, model: VideoModel, objective: Objective, *, silent_epochs: int = 2):
         super().__init__()
-        if optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
+        self.optim = objective.optim
+        if self.optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
             raise ConfigError("optim.energy_weight has no spikes to make fewer in an ANN; leave it at 0")
-        if wrong := [name for name in ("mixup", "cutmix") if getattr(optim, name) and name not in self.mixes]:
-            raise ConfigError(f"optim.{wrong[0]} is not for task={model.task}; leave it at 0")
-        self.model, self.optim, self.silent_epochs = model, optim, silent_epochs
+        self.model, self.objective, self.silent_epochs = model, objective, silent_epochs
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
-
-    def prepare(self, batch: Any) -> tuple[Tensor, Any]:
-        """The clip [T, B, C, H, W] of a training batch, and what its output is held against."""
-        raise NotImplementedError
 
     def clip_of(self, batch: Any) -> Tensor:
         """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
         videos = batch[0].to(self.device)
         return videos.flatten(0, -5).transpose(0, 1)
 
-    def loss(self, output: Any, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of an output, and figures to show."""
-        raise NotImplementedError
-
-    def begin_score(self) -> None:
-        """Forget all that was judged."""
-        raise NotImplementedError
-
-    def judge(self, batch: Any) -> None:
-        """Count a batch of validation."""
-        raise NotImplementedError
-
-    def figures(self) -> dict[str, float]:
-        """What validation found, with `monitor` among it."""
-        raise NotImplementedError
-
     def training_step(self, batch: Any, _index: int) -> Tensor:
-        clip, target = self.prepare(batch)
+        clip, target = self.objective.prepare(batch)
         self._clip = clip
         with spike_operations(self.model) if self.optim.energy_weight else nullcontext() as spent:
             output, _ = self.model(clip)
-        loss, figures = self.loss(output, target)
+        loss, figures = self.objective.loss(output, target)
         if spent is not None:
             figures = {**figures, "operations": spent.share}
             loss = loss + self.optim.energy_weight * spent.share
@@ -96,17 +67,17 @@ class TrainingModule(pl.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        self.begin_score()
+        self.objective.begin_score()
         self._observer = firing_rates(self.model)
         self.rates = self._observer.__enter__()
 
     def validation_step(self, batch: Any, _index: int) -> None:
-        self.judge(batch)
+        self.objective.judge(self.model, batch)
 
     def on_validation_epoch_end(self) -> None:
         self._observer.__exit__(None, None, None)
         means = self.rates.means()
-        figures = self.figures() | {"firing": sum(means.values()) / len(means)}
+        figures = self.objective.figures() | {"firing": sum(means.values()) / len(means)}
         self.log_dict(figures, prog_bar=True, sync_dist=True)
         if self.trainer.sanity_checking:
             return
@@ -141,45 +112,6 @@ class TrainingModule(pl.LightningModule):
             optimizer, lambda step: warmup_decay(step, total, o.warmup, o.min_lr / o.lr, o.schedule)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class ClassificationModule(TrainingModule):
-    """Batches are `(videos [B, T, C, H, W], labels [B])`."""
-
-    monitor, higher_is_better, mixes = "val_top1", True, ("mixup", "cutmix")
-
-    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        videos, labels = batch
-        if videos.ndim == 6:
-            # several augmented copies of each clip
-            labels = labels.repeat_interleave(videos.shape[1])
-            videos = videos.flatten(0, 1)
-        o = self.optim
-        if o.mixup or o.cutmix:
-            videos, labels = mixup_cutmix(
-                videos,
-                labels,
-                classes=self.model.config.num_classes,
-                mixup=o.mixup,
-                cutmix=o.cutmix,
-                smoothing=o.smoothing,
-            )
-        return videos.transpose(0, 1), labels
-
-    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        hit = output.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
-        loss = classification_loss(output, target, smoothing=self.optim.smoothing)
-        return loss, {"accuracy": 100.0 * hit.float().mean()}
-
-    def begin_score(self) -> None:
-        self.score = ClassificationScore(self.model.config.num_classes)
-
-    def judge(self, batch: tuple[Tensor, Tensor]) -> None:
-        videos, labels = batch
-        self.score.add(view_scores(self.model, videos), labels)
-
-    def figures(self) -> dict[str, float]:
-        return {"val_top1": self.score.top1}
 
 
 def warmup_decay(

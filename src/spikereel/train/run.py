@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,29 +19,24 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from rich.progress import Progress
 from torch import nn
 
-from spikereel.data.pose import PoseClips
-from spikereel.errors import ConfigError, WeightsError
-from spikereel.hub import Metadata, architecture, create_model, load_model, save_model
+from spikereel.data.clips import Clips
+from spikereel.errors import ConfigError
+from spikereel.hub import Metadata, save_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.authors import read_checkpoint
-from spikereel.models.base import VideoModel
-from spikereel.models.pose_head import Task
 from spikereel.runs.clips import (
     DataPassport,
     EpochOrder,
-    LabelledClips,
     build_dataset,
     build_loader,
     channels_of,
     data_passport,
+    skipped_files,
 )
-from spikereel.runs.config import DataSpec, ModelSpec, Recipe
-from spikereel.train.module import ClassificationModule, TrainingModule
-from spikereel.train.pose import PoseModule, build_pose_dataset, smpl_of, start_at_mean
-from spikereel.train.segmentation import SegmentationModule, class_weights
-
-if TYPE_CHECKING:
-    from spikereel.data.mask_clips import SegmentationClips
+from spikereel.runs.config import Recipe
+from spikereel.runs.model import build_model
+from spikereel.runs.tasks import TASKS, norm_clips
+from spikereel.train.module import TrainingModule
 
 HINTS = (
     r"Checkpoint directory .* exists and is not empty",
@@ -92,7 +87,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     if run.threads:
         torch.set_num_threads(run.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
-    train_set, val_set, module = PARTS[recipe.task](recipe)
+    train_set, val_set, module = training_parts(recipe)
     model = module.model
     model.checkpointing = run.checkpointing
     folder = Path(run.out) / recipe.name
@@ -123,19 +118,13 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         folder=folder,
         best=folder / "best.safetensors",
         last=folder / "last.safetensors",
-        monitor=module.monitor,
+        monitor=module.objective.monitor,
         value=keep.best,
         history=module.history,
         passport=keep.passport,
         seconds=time.monotonic() - started,
-        skipped=_skipped(train_set, val_set),
+        skipped=skipped_files(train_set, val_set),
     )
-
-
-def _skipped(*datasets: Any) -> tuple[tuple[str, str], ...]:
-    """(file, reason) of all that were left out, once each."""
-    pairs = (pair for dataset in datasets for pair in getattr(dataset, "skipped", ()))
-    return tuple(dict.fromkeys((str(path), reason) for path, reason in pairs))
 
 
 @contextmanager
@@ -149,101 +138,18 @@ def _looking_at_files(recipe: Recipe) -> Generator[Callable[[int, int], None] | 
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def classification_parts(recipe: Recipe) -> tuple[LabelledClips, LabelledClips, TrainingModule]:
+def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
     """Training clips, held-out clips, and the model with what is asked of it."""
+    spec, task = recipe.data, TASKS[recipe.task]
     with _looking_at_files(recipe) as progress:
-        train_set = build_dataset(recipe.data, "train", seed=recipe.run.seed, progress=progress)
-        classes = tuple(train_set.classes)
-        val_set = build_dataset(recipe.data, "val", classes=classes, progress=progress)
-    model = build_model(recipe.model, recipe.data, classes=classes)
-    return train_set, val_set, ClassificationModule(model, recipe.optim, silent_epochs=recipe.run.silent_epochs)
-
-
-def pose_parts(recipe: Recipe) -> tuple[PoseClips, PoseClips, TrainingModule]:
-    """As `classification_parts`, for poses; the regressor begins at the mean pose of the training clips."""
-    train_set, val_set = (build_pose_dataset(recipe.data, split, seed=recipe.run.seed) for split in ("train", "val"))
-    model = build_model(recipe.model, recipe.data, joints=len(train_set.skeleton.joints))
-    start_at_mean(model, train_set)
-    module = PoseModule(
-        model,
-        recipe.optim,
-        recipe.pose,
-        skeleton=train_set.skeleton,
-        camera=train_set.camera,
-        smpl=smpl_of(model, recipe.data),
-        silent_epochs=recipe.run.silent_epochs,
+        ask: dict[str, Any] = {"task": recipe.task, "seed": recipe.run.seed, "progress": progress}
+        train_set = build_dataset(spec, "train", **ask)
+        val_set = build_dataset(spec, "val", classes=tuple(train_set.classes) or None, **ask)
+    model = build_model(
+        recipe.model, frames=spec.frames, size=spec.size, in_channels=channels_of(spec), **task.model_fields(train_set)
     )
-    return train_set, val_set, module
-
-
-def segmentation_parts(recipe: Recipe) -> tuple["SegmentationClips", "SegmentationClips", TrainingModule]:
-    """As `classification_parts`, for class maps."""
-    from spikereel.runs.segmentation_data import build_segmentation_dataset
-
-    spec = recipe.data
-    train_set, val_set = (build_segmentation_dataset(spec, split, seed=recipe.run.seed) for split in ("train", "val"))
-    classes = tuple(train_set.classes)
-    module = SegmentationModule(
-        build_model(recipe.model, spec, classes=classes, task="segmentation"),
-        recipe.optim,
-        recipe.segmentation,
-        classes=classes,
-        weights=class_weights(train_set, recipe.segmentation.balance),
-        silent_epochs=recipe.run.silent_epochs,
-    )
-    return train_set, val_set, module
-
-
-PARTS: dict[str, Callable[[Recipe], tuple[Any, Any, TrainingModule]]] = {
-    "classification": classification_parts,
-    "pose": pose_parts,
-    "segmentation": segmentation_parts,
-}
-
-
-def build_model(
-    spec: ModelSpec,
-    data: DataSpec,
-    *,
-    classes: tuple[str, ...] = (),
-    joints: int | None = None,
-    task: Task = "classification",
-) -> VideoModel:
-    """The model of a recipe, made for its clips, from fresh weights or from `spec.start`; with `joints` for pose."""
-    changes = {
-        f.name: getattr(spec, f.name)
-        for f in dataclasses.fields(spec)
-        if f.name not in ("name", "start") and getattr(spec, f.name) is not None
-    }
-    # weights of SVFormer are tied to the shape of the clips
-    tied = {"frames": data.frames, "image_size": data.size}
-    known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
-    changes |= {name: value for name, value in tied.items() if name in known}
-    if joints is not None:
-        changes |= {"task": "pose", "joints": joints}
-    else:
-        changes |= {"num_classes": len(classes)} | ({} if task == "classification" else {"task": task})
-    model = create_model(spec.name, in_channels=channels_of(data), **changes)
-    if spec.start is not None:
-        start_from(model, spec.start)
-    return model
-
-
-def start_from(model: VideoModel, source: str) -> list[str]:
-    """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
-
-    Raises WeightsError where anything else differs.
-    """
-    have, own = load_model(source).state_dict(), model.state_dict()
-    fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
-    fresh = sorted((own.keys() | have.keys()) - fits.keys())
-    if any(not name.startswith(("head.", "lif.")) for name in fresh):
-        raise WeightsError(
-            f"{source} cannot start this model: {len(fresh)} entries differ, first {fresh[0]}; "
-            "choose the same architecture, attention and similarity"
-        )
-    model.load_state_dict(own | fits)
-    return fresh
+    objective = task.objective(recipe, model, train_set)
+    return train_set, val_set, TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
 
 
 def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
@@ -259,13 +165,7 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        data: "LabelledClips | PoseClips | SegmentationClips",
-        order: EpochOrder | None = None,
-    ):
+    def __init__(self, recipe: Recipe, folder: Path, data: Clips, order: EpochOrder | None = None):
         self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
         self.best: float | None = None
         self.passport = data_passport(data)
@@ -280,16 +180,16 @@ class KeepWeights(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        value = float(trainer.callback_metrics[pl_module.monitor])
+        value = float(trainer.callback_metrics[pl_module.objective.monitor])
         figures = {
-            pl_module.monitor: value,
+            pl_module.objective.monitor: value,
             "steps": trainer.global_step,
             "data_passport": dataclasses.asdict(self.passport),
         }
-        classes = tuple(getattr(self.data, "classes", ()))
+        classes = tuple(self.data.classes)
         metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
         save_model(pl_module.model, self.folder / "last.safetensors", metadata)
-        better = operator.ge if pl_module.higher_is_better else operator.le
+        better = operator.ge if pl_module.objective.higher_is_better else operator.le
         if self.best is None or better(value, self.best):
             self.best = value
             save_model(pl_module.model, self.folder / "best.safetensors", metadata)
@@ -317,10 +217,8 @@ class PreciseNorms(Callback):
 
     def __init__(self, recipe: Recipe, data: Any):
         batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
-        if recipe.task == "segmentation":
-            from spikereel.runs.segmentation_data import norm_clips
-
-            data = cast(Any, norm_clips(recipe.data, seed=seed))
+        if TASKS[recipe.task].plain:
+            data = norm_clips(recipe.task, recipe.data, seed=seed)
         # of its own, since that of training is in the middle of its epoch
         spec = dataclasses.replace(recipe.data, workers=0)
         self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)

@@ -1,25 +1,20 @@
 """Training and judging segmentation: the loss of labelled pixels, weights of classes, and mIoU."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.transforms import cutmix_masks
-from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
-from spikereel.runs.clips import DataPassport, build_loader, data_passport
-from spikereel.runs.config import DataSpec, OptimSpec, SegmentationSpec
+from spikereel.runs.config import OptimSpec, SegmentationSpec
+from spikereel.runs.data import DataSpec
+from spikereel.runs.objective import Objective
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
 from spikereel.tasks.sliding import segment
-from spikereel.train.module import TrainingModule
-
-if TYPE_CHECKING:
-    from spikereel.data.mask_clips import SegmentationClips
 
 FREQUENCIES_OF = 64
 """Training clips that the frequencies of classes are taken of, spread over all."""
@@ -31,7 +26,7 @@ def segmentation_loss(
     """Cross entropy of the last frame, plus `all_frames` times that of all frames; pixels without a label do not count.
 
     logits [T, B, K, H, W], masks int64 [T, B, H, W]; weights: [K], of each class. A term without a labelled pixel is 0.
-    Source: the loss of CFFM's clips (Sun et al. 2022), 0.5 for the frames together; spec section 9.
+    Source: the loss of CFFM's clips (Sun et al. 2022), 0.5 for the frames together.
     """
     labelled = (masks != IGNORE).flatten(2).any(2)
     if not all_frames:
@@ -56,7 +51,7 @@ def segmentation_loss(
     return of_last + all_frames * losses.sum() / counted.sum()
 
 
-def class_weights(data: "SegmentationClips", power: float) -> Tensor | None:
+def class_weights(data: SegmentationClips, power: float) -> Tensor | None:
     """(median frequency / frequency) ** power of each class over training clips; None for a power of 0.
 
     A class that these clips do not show has the weight 1. Source: median frequency balancing (Eigen and Fergus 2015).
@@ -74,22 +69,20 @@ def class_weights(data: "SegmentationClips", power: float) -> Tensor | None:
     return weights
 
 
-class SegmentationModule(TrainingModule):
+class SegmentationObjective(Objective):
     """Batches are `(videos [B, T, C, H, W], masks [B, T, H, W])`; all frames with a mask are judged."""
 
-    higher_is_better, mixes = True, ("cutmix",)
+    mixes = ("cutmix",)
 
     def __init__(
         self,
-        model: VideoModel,
         optim: OptimSpec,
         segmentation: SegmentationSpec,
         *,
         classes: tuple[str, ...],
         weights: Tensor | None = None,
-        silent_epochs: int = 2,
     ):
-        super().__init__(model, optim, silent_epochs=silent_epochs)
+        super().__init__("segmentation", optim)
         self.segmentation, self.classes, self.monitor = segmentation, classes, f"val_{segmentation.best}"
         self.register_buffer("weights", weights, persistent=False)
 
@@ -114,58 +107,32 @@ class SegmentationModule(TrainingModule):
     def begin_score(self) -> None:
         self.score = SegmentationScore(self.classes)
 
-    def judge(self, batch: tuple[Tensor, Tensor]) -> None:
+    def judge(self, model: VideoModel, batch: tuple[Tensor, Tensor]) -> None:
         clip, masks = self.prepare(batch)
-        self.score.add(self.model(clip)[0].argmax(2), masks)
+        self.score.add(model(clip)[0].argmax(2), masks)
 
     def figures(self) -> dict[str, float]:
         return {"val_miou": self.score.miou, "val_pixel_accuracy": self.score.pixel_accuracy}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentationEvaluation:
-    """Outcome of `evaluate_segmentation`."""
+class SegmentationJudge:
+    """Labels at the size of the frames, whole or in windows; raises DataError for other classes than the model's."""
 
-    score: SegmentationScore
-    clips: int
-    rates: FiringRates
-    passport: DataPassport
+    views = 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain types; per cent. `per_class` is the IoU of each class."""
+    def __init__(self, model: VideoModel, dataset: SegmentationClips, spec: DataSpec):
+        check_classes(dataset.classes, model.config.num_classes)
+        self.model, self.dataset, self.spec, self.done = model, dataset, spec, 0
+        self.score = SegmentationScore(tuple(dataset.classes))
+
+    def add(self, videos: Tensor, target: Tensor) -> None:
+        """Count the next clips of the data set."""
+        logits = segment(self.model, videos.transpose(0, 1), window=self.spec.window, overlap=self.spec.overlap)
+        for found, truth in zip(logits.argmax(2).cpu().unbind(1), target, strict=True):
+            self.score.add_clip(found, truth, self.dataset.video_of(self.done))
+            self.done += 1
+
+    def figures(self) -> dict[str, Any]:
+        """Per cent; `per_class` is the IoU of each class."""
         figures = self.score.to_json()
-        return {
-            **figures,
-            "per_class": figures["per_class_iou"],
-            "clips": self.clips,
-            "data_hash": self.passport.hash,
-            "data_passport": asdict(self.passport),
-            "firing": self.rates.means(),
-        }
-
-
-def evaluate_segmentation(
-    model: VideoModel,
-    dataset: "SegmentationClips",
-    spec: DataSpec,
-    *,
-    batch: int = 16,
-    device: str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
-) -> SegmentationEvaluation:
-    """Figures of a model on a dataset of `build_segmentation_dataset`, at the size of its frames; whole or in windows.
-
-    Raises DataError where the classes of the data are not as many as those of the model.
-    """
-    check_classes(dataset.classes, model.config.num_classes)
-    model = model.to(device).eval()
-    score, done = SegmentationScore(tuple(dataset.classes)), 0
-    with torch.inference_mode(), firing_rates(model) as rates:
-        for videos, masks in build_loader(cast(Any, dataset), spec, batch=batch, shuffle=False):
-            logits = segment(model, videos.to(device).transpose(0, 1), window=spec.window, overlap=spec.overlap)
-            for found, truth in zip(logits.argmax(2).cpu().unbind(1), masks, strict=True):
-                score.add_clip(found, truth, dataset.video_of(done))
-                done += 1
-            if progress is not None:
-                progress(done, len(dataset))
-    return SegmentationEvaluation(score=score, clips=done, rates=rates, passport=data_passport(dataset))
+        return {**figures, "per_class": figures["per_class_iou"]}

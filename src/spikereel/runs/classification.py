@@ -1,0 +1,77 @@
+"""Training and judging classification: labels, their mixtures, and views of a video."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from spikereel.data.transforms import mixup_cutmix
+from spikereel.errors import DataError
+from spikereel.models.base import VideoModel
+from spikereel.runs.config import OptimSpec
+from spikereel.runs.data import DataSpec
+from spikereel.runs.objective import Objective
+from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
+
+
+class ClassificationObjective(Objective):
+    """Batches are `(videos [B, T, C, H, W], labels [B])`."""
+
+    monitor, mixes = "val_top1", ("mixup", "cutmix")
+
+    def __init__(self, optim: OptimSpec, *, classes: int):
+        super().__init__("classification", optim)
+        self.classes = classes
+
+    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        videos, labels = batch
+        if videos.ndim == 6:
+            # several augmented copies of each clip
+            labels = labels.repeat_interleave(videos.shape[1])
+            videos = videos.flatten(0, 1)
+        o = self.optim
+        if o.mixup or o.cutmix:
+            videos, labels = mixup_cutmix(
+                videos, labels, classes=self.classes, mixup=o.mixup, cutmix=o.cutmix, smoothing=o.smoothing
+            )
+        return videos.transpose(0, 1), labels
+
+    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        hit = output.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
+        loss = classification_loss(output, target, smoothing=self.optim.smoothing)
+        return loss, {"accuracy": 100.0 * hit.float().mean()}
+
+    def begin_score(self) -> None:
+        self.score = ClassificationScore(self.classes)
+
+    def judge(self, model: VideoModel, batch: tuple[Tensor, Tensor]) -> None:
+        videos, labels = batch
+        self.score.add(view_scores(model, videos), labels)
+
+    def figures(self) -> dict[str, float]:
+        return {"val_top1": self.score.top1}
+
+
+class ClassificationJudge:
+    """Scores of all views of a clip are averaged."""
+
+    def __init__(self, model: VideoModel, classes: Sequence[str], spec: DataSpec):
+        count = model.config.num_classes
+        if len(classes) != count:
+            raise DataError(f"the data has {len(classes)} classes, the model {count}: {', '.join(classes[:8])}")
+        self.model, self.average, self.classes = model, spec.average, tuple(classes)
+        self.score, self.views = ClassificationScore(count), 1
+
+    def add(self, videos: Tensor, target: Tensor) -> None:
+        """Count a batch; target: labels int64 [B]."""
+        self.views = videos.shape[1] if videos.ndim == 6 else 1
+        self.score.add(view_scores(self.model, videos, self.average), target)
+
+    def figures(self) -> dict[str, Any]:
+        """Per cent."""
+        return {
+            "top1": self.score.top1,
+            "top5": self.score.top5,
+            "per_class": dict(zip(self.classes, self.score.per_class(), strict=True)),
+            "confusion": self.score.confusion.tolist(),
+        }

@@ -1,0 +1,264 @@
+"""Where clips come from and how they are cut: all `data.*` options, in groups.
+
+Which kind of data reads which option is said by its row in `spikereel.runs.kinds`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from typing import Literal, get_args
+
+from spikereel.config import build, override
+from spikereel.data.video.timeline import MOST_FRAMES
+from spikereel.errors import ConfigError
+from spikereel.models.base import VideoModel
+from spikereel.models.metadata import Metadata
+
+KindName = Literal[
+    "motion",
+    "folder",
+    "list",
+    "ut_interaction",
+    "ucf101",
+    "hmdb51",
+    "ntu60",
+    "ntu120",
+    "kinetics400",
+    "kinetics600",
+    "something_v2",
+    "jester",
+    "utd_mhad",
+    "events",
+    "dvs128_gesture",
+    "dvs128_objects",
+    "nmnist",
+    "cifar10_dvs",
+    "hardvs",
+    "figure",
+    "mmhpsd",
+    "camvid",
+    "cityscapes",
+    "vspw",
+    "masks",
+    "shards",
+]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Files, and which of them."""
+
+    kind: KindName = "motion"
+    root: str | None = None
+    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. shards: their
+    folder or URL. figure: the folder of motion files (BVH), or none for motions of our own."""
+    split: Split = "test"
+    """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
+    fold: int = 1
+    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
+    utd_mhad: the subject (1 to 8); folders and lists of files, nmnist as a list: every 5th file from here on."""
+    protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
+    """ntu60, ntu120: what the test has and training has not; ntu60 knows no setups and ntu120 no views. utd_mhad:
+    official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8; any other leaves out the subject `fold`."""
+    select_on_test: bool = False
+    """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
+    all training videos; otherwise every 10th training video is held out to choose by."""
+    held_out: str = "0001TP"
+    """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """A broken file stops the run, or is left out and reported."""
+    cache: str | None = None
+    """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
+    still has `size` pixels; augmentation then sees these. dvs128_gesture: the cut gestures."""
+    workers: int = 1
+    """Processes that prepare clips; 0 does it in the main one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Which frames of a file make a clip, and what is seen of them."""
+
+    frames: int = 8
+    stride: int | None = None
+    """Frames between samples in time; None spreads the samples over the whole video."""
+    size: int = 64
+    """Side of the square that the model sees, in pixels; of masks 0 keeps the size of the frames."""
+    modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
+    """motion: colour frames, ON and OFF events, or their time surface. shards: rgb for videos, events for event files.
+    Pose: depth (figure, utd_mhad), grey (figure, mmhpsd), or events, which the figure's grey and the depth of utd_mhad
+    are turned into."""
+    depth_motion: bool = False
+    """utd_mhad, figure: beside the picture, what came closer (or brighter) and the reverse since the frame before (3
+    channels, not 1)."""
+    trails: float = 0.0
+    """Videos and utd_mhad actions: seconds; beside the picture, which of videos is grey then, where it is brighter (or
+    closer) and darker than the mean of its past with this time constant, over all frames of the video (3 channels)."""
+    time_warp: float = 0.0
+    """Training on videos: up to this share faster at one end of the clip and slower at the other, and up to a tenth of
+    it left out at either end."""
+    smpl: str | None = None
+    """model.body=smpl: the file of the body model, your own copy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Values of pixels, and random changes of them in training."""
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    """Normalisation of pixel values in [0, 1], one value or one a channel; with neither, `mean=[] std=[]`, each channel
+    of each frame has its own: light and white balance go."""
+    antialias: bool = True
+    """Files: smooth before shrinking; the papers' code does not."""
+    whole: bool = False
+    """Videos: all of the frame, squeezed into the square, and not its central box; training boxes are of the frame's
+    shape, more or less."""
+    crop_area: tuple[float, float] = (0.5, 1.0)
+    """Training on files: share of the frame that a random crop keeps."""
+    flip: bool = False
+    """Training on files: mirror half of the clips; not where left and right are classes."""
+    randaugment: str | None = None
+    """Training on files: a policy such as "m5-n2-mstd0.25"."""
+    jitter: float = 0.0
+    """Training on files: brightness, contrast and saturation vary by up to this share."""
+    gamma: float = 0.0
+    """Training on masks: pixel values to a power between 1 / (1 + gamma) and 1 + gamma, as by other light."""
+    erasing: float = 0.0
+    """Training on files: share of the clips that lose a random box to noise."""
+    copies: int = 1
+    """Training on files: clips made of each decoded one, with draws of their own."""
+    shift: int = 0
+    """Training on event files and depth: move clips by up to so many pixels of the sensor."""
+    rotate: float = 0.0
+    zoom: float = 0.0
+    """Training on event files and depth: turn by up to so many degrees, scale by up to 1 + zoom either way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventOptions:
+    """How events become frames, and random changes of them in training."""
+
+    counts: Literal["count", "binary"] = "count"
+    """Event files: how many events fell on a pixel in a time bin, or whether any did."""
+    form: Literal["frames", "voxels", "surface"] = "frames"
+    """Event files: events in each bin, shared between two bins, or how recent the last one of each pixel is."""
+    by: Literal["time", "count"] = "time"
+    """Event files, form=frames: bins of equal time or of equal numbers of events."""
+    bin_us: int | None = None
+    """Event files, form=frames by=time: bins of so many microseconds, `frames` of them: a random part of a recording in
+    training, else its middle; a shorter one ends in empty bins. None cuts the whole recording into `frames` bins."""
+    tau_us: float = 50_000.0
+    """Event files, form=surface: time constant in microseconds."""
+    drop: float = 0.0
+    """Training on event files: leave out a random share of the events, up to this."""
+    polarity_flip: float = 0.0
+    """Training on event files: probability of ON and OFF exchanged."""
+    jitter_us: float = 0.0
+    """Training on event files: standard deviation of the noise on times, in microseconds."""
+    sensor: tuple[int, ...] = ()
+    """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
+    simulate: float | None = None
+    """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """How often a video is seen when it is judged."""
+
+    clips: int = 1
+    crops: Literal[1, 3] = 1
+    """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""
+    average: Literal["logits", "softmax"] = "logits"
+    """Evaluation: what is averaged over the views."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Clips that are made, not read."""
+
+    train_length: int = 8000
+    test_length: int = 1000
+    """motion, figure: clips an epoch, and clips to judge on."""
+    seed: int = 0
+    """motion, figure: training clips have this seed, validation seed + 1, test seed + 2."""
+    focus: tuple[str, ...] = ()
+    """motion: classes that every second training clip is of, to learn what comes late."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """Frames with the class of every pixel."""
+
+    offsets: tuple[int, ...] = ()
+    """Masks: where the frames of a clip are, from the labelled one at 0, such as (-9, -6, -3, 0); none are `frames` of
+    them up to 0, `stride` apart (1; cityscapes, vspw: 3). There `size` is the short side of the frames."""
+    offset_unit: Literal["frames", "numbers"] = "frames"
+    """Masks: offsets count the frames that are there, or the numbers in their names."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Training on masks: frames grow by a factor in this range."""
+    crop: tuple[int, ...] = ()
+    """Training on masks: height and width of the random box that is cut out after that; none is the whole frame's."""
+    window: tuple[int, ...] = ()
+    overlap: float = 0.5
+    """Judging masks: height and width of windows that slide over the frames and overlap by this share; none sees whole
+    frames."""
+
+
+LEAST = {"size": 0, "stride": 1, "clips": 1, "copies": 1, "train_length": 1, "test_length": 1, "workers": 0, "seed": 0}
+
+
+# the bases stand in reverse: fields are listed from the last one on
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(Masks, Made, Views, EventOptions, Pixels, Sampling, Where):
+    """Where clips come from and how they are cut."""
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"data.{name} must be at least {least}, got {value}")
+        if not 1 <= self.frames <= MOST_FRAMES:
+            raise ConfigError(f"data.frames must be 1 to {MOST_FRAMES}, got {self.frames}")
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise ConfigError(
+                f"data.crop_area must be two shares above 0 and up to 1, the smaller first, got {list(self.crop_area)}"
+            )
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (0, 1, 3):
+                raise ConfigError(f"data.{name} must be one value, three or none, got {list(getattr(self, name))}")
+        if not all(isfinite(value) for value in self.mean):
+            raise ConfigError(f"data.mean must be finite, got {list(self.mean)}")
+        if not all(0 < value < inf for value in self.std):
+            raise ConfigError(f"data.std must be above 0, got {list(self.std)}")
+
+
+def data_spec_of(metadata: Metadata) -> DataSpec:
+    """How the clips of a trained model are made; ConfigError where its file does not say."""
+    if not metadata.preprocess:
+        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
+    return build(DataSpec, metadata.preprocess)
+
+
+def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:
+    """How clips are made: as the weights say, changed by `data.key=value`; ConfigError where neither says.
+
+    Weights that do not say, such as those saved by hand, need data.kind; frames and size are then those of the model
+    where it has such.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        data: DataSpec
+
+    if model.metadata.preprocess:
+        spec = data_spec_of(model.metadata)
+    elif any(x.startswith("data.kind=") for x in assignments):
+        c, own = model.config, DataSpec()
+        spec = replace(own, frames=getattr(c, "frames", own.frames), size=getattr(c, "image_size", own.size))
+    else:
+        raise ConfigError(
+            "these weights do not say how clips are made; give data.kind=motion, or data.kind and data.root"
+        )
+    return override(Options(data=spec), assignments).data

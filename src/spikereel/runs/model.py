@@ -1,0 +1,107 @@
+"""The model of a run: a listed architecture, what to change of it, and the weights it starts from."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spikereel.errors import WeightsError
+from spikereel.hub import architecture, create_model, load_model
+from spikereel.layers.attention import Attention
+from spikereel.layers.neuron import Backend, Kind
+from spikereel.models.base import VideoModel
+from spikereel.models.pose_head import Body, Regressor
+from spikereel.models.segmentation_head import SegmentationHead
+from spikereel.ops.hamming import Similarity
+from spikereel.ops.lif import Reset
+from spikereel.ops.surrogate import Surrogate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A listed architecture, and what to change of it: every option of `create_model` that the data does not settle.
+
+    None keeps the architecture's own value.
+    """
+
+    name: str = "spikevideoformer_ti"
+    start: str | None = None
+    """Weights to start from: a safetensors file or a listed name; parts of another shape (the head) start fresh."""
+    attention: Attention | None = None
+    similarity: Similarity | None = None
+    widths: tuple[int, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    heads: int | None = None
+    head_dim: int | None = None
+    """svformer."""
+    mlp_ratio: float | None = None
+    residual_gain: float | None = None
+    """spikevideoformer: initial weight of the last norm of every residual branch."""
+    time_norm: bool | None = None
+    """svformer, with the two below."""
+    local_path: bool | None = None
+    drop_path_over_time: bool | None = None
+    head: Literal["conv", "mean"] | SegmentationHead | None = None
+    """svformer: conv or mean; task=segmentation: mlp or fpn."""
+    drop_path: float | None = None
+    neuron: Kind | None = None
+    threshold: float | None = None
+    tau: float | None = None
+    reset: Reset | None = None
+    v_reset: float | None = None
+    decay_input: bool | None = None
+    detach_reset: bool | None = None
+    surrogate: Surrogate | None = None
+    alpha: float | None = None
+    """Sharpness of the surrogate."""
+    backend: Backend | None = None
+    """How neurons are computed: fused, or by the plain reference."""
+    levels: int | None = None
+    """neuron=ilif, with the four below: levels D."""
+    top: int | None = None
+    ilif_decay: float | None = None
+    normalise: bool | None = None
+    replay: bool | None = None
+    body: Body | None = None
+    """task=pose, with the four below: joints, or the parameters of SMPL; the skeleton is that of the data."""
+    regressor: Regressor | None = None
+    iterations: int | None = None
+    hidden: int | None = None
+    dropout: float | None = None
+    width: int | None = None
+    """task=segmentation: channels of the head."""
+    neck: int | None = None
+    """task=segmentation, head=fpn: channels of the pyramid."""
+
+
+def build_model(spec: ModelSpec, *, frames: int, size: int, **settled: Any) -> VideoModel:
+    """The model of a recipe, from fresh weights or from `spec.start`.
+
+    frames, size: of its clips, which weights of SVFormer are tied to. settled: what the data settles, as
+    `create_model` takes it: in_channels, task, num_classes, joints.
+    """
+    own = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name not in ("name", "start")}
+    changes = {name: value for name, value in own.items() if value is not None}
+    known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
+    tied = {"frames": frames, "image_size": size}
+    changes |= {name: value for name, value in tied.items() if name in known}
+    model = create_model(spec.name, **changes, **settled)
+    if spec.start is not None:
+        start_from(model, spec.start)
+    return model
+
+
+def start_from(model: VideoModel, source: str) -> list[str]:
+    """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
+
+    Raises WeightsError where anything else differs.
+    """
+    have, own = load_model(source).state_dict(), model.state_dict()
+    fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
+    fresh = sorted((own.keys() | have.keys()) - fits.keys())
+    if any(not name.startswith(("head.", "lif.")) for name in fresh):
+        raise WeightsError(
+            f"{source} cannot start this model: {len(fresh)} entries differ, first {fresh[0]}; "
+            "choose the same architecture, attention and similarity"
+        )
+    model.load_state_dict(own | fits)
+    return fresh
