@@ -10,8 +10,9 @@ import av
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from spikereel.data.sets.folder import SUFFIXES, Reading, VideoFiles
+from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.transforms import TrainTransform
+from spikereel.data.video.clip import SUFFIXES, Reading
 from spikereel.data.video.read import sample_indices
 from spikereel.errors import DataError
 

@@ -26,16 +26,16 @@ MOVED = {
     "data.cache": "data.video.cache",
     "data.camvid": "data.sets.camvid",
     "data.cityscapes": "data.sets.cityscapes",
-    "data.containers": "data.video.containers",
+    "data.containers": "data.video.containers data.video.matroska",
     "data.events.cifar10_dvs": "data.sets.cifar10_dvs",
     "data.events.digits": "data.sets.nmnist",
-    "data.events.files": "data.events.reading",
+    "data.events.files": "data.events.reading data.sets.events data.clips",
     "data.events.gesture": "data.sets.dvs128_gesture",
     "data.events.hardvs": "data.sets.hardvs",
     "data.events.objects": "data.sets.dvs128_objects",
     "data.figure": "data.made.people",
     "data.figure_clips": "data.sets.figure",
-    "data.folder": "data.sets.folder",
+    "data.folder": "data.sets.folder data.sets.list data.video.clip data.text",
     "data.hmdb51": "data.sets.hmdb51",
     "data.jpegs": "data.video.jpegs",
     "data.kinetics": "data.sets.kinetics",
@@ -51,7 +51,7 @@ MOVED = {
     "data.shapes": "data.made.shapes",
     "data.streams": "data.video.streams",
     "data.timeline": "data.video.timeline",
-    "data.twentybn": "data.sets.something_v2",
+    "data.twentybn": "data.sets.something_v2 data.sets.jester",
     "data.ucf101": "data.sets.ucf101",
     "data.ut_interaction": "data.sets.ut_interaction",
     "data.utd_mhad": "data.sets.utd_mhad",
@@ -73,11 +73,11 @@ MOVED = {
     "train.segmentation": "runs.segmentation",
     "train.splits": "runs.splits",
 }
-"""Old module: new module, both below `spikereel`."""
+"""Old module: new module, or all those that its names are in now; below `spikereel`."""
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds a module at its old address; the module is the very same object as at the new one."""
+    """Finds a module at its old address: the very same object as at the new one, or names of several new ones."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -87,6 +87,11 @@ class MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if package == "spikereel" and name in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module of the new address in place."""
+        """Put the module of the new address in place, or fill one with the names of several."""
         old = module.__name__.partition(".")[2]
-        sys.modules[module.__name__] = import_module(f"spikereel.{MOVED[old]}")
+        places = [import_module(f"spikereel.{place}") for place in MOVED[old].split()]
+        if len(places) == 1:
+            sys.modules[module.__name__] = places[0]
+            return
+        for place in places:
+            vars(module).update({name: value for name, value in vars(place).items() if not name.startswith("_")})

@@ -7,7 +7,8 @@ import torch
 from spikereel.body.camera import STANDARD
 from spikereel.body.rotations import forward_kinematics, matrix_from_axis_angle
 from spikereel.body.skeletons import KINECT20, SMPL24
-from spikereel.data.pose import Warp, Warping, channels, check_points, target_of, window, windows
+from spikereel.data.pose import channels, check_points, target_of, window, windows
+from spikereel.data.warp import Warp, Warping
 from spikereel.errors import ConfigError, DataError
 
 WARPS = [

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from spikereel.data.sets.folder import Reading, read_clip
 from spikereel.data.trails import bent, past, trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
+from spikereel.data.video.clip import Reading, read_clip
 from spikereel.data.video.read import read_frames
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError

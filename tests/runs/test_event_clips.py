@@ -7,8 +7,8 @@ import pytest
 import torch
 from small import DATA, KINDS, video_folder
 
+from spikereel.data.clips import folder_samples
 from spikereel.data.events.augment import EventAugment
-from spikereel.data.events.reading import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.clips import build_dataset, channels_of
@@ -97,7 +97,7 @@ def test_shards_of_recordings(tmp_path):
         t = np.arange(50) * 1000
         events = {"t": t, "x": t % 34, "y": np.full(50, i), "p": t % 2, "width": 34, "height": 34}
         np.savez(tmp_path / "in" / kind / "0.npz", **events)
-    names, samples = folder_samples(tmp_path / "in", None)
+    names, samples = folder_samples(tmp_path / "in", None, suffixes={".npz"})
     pack(samples, names, tmp_path / "out")
     spec = replace(DATA, kind="shards", modality="events", root=str(tmp_path / "out"), bin_us=20_000)
     clips = build_dataset(spec, "test")

@@ -9,10 +9,10 @@ import pytest
 from spikereel.config import build, known_keys, override
 from spikereel.errors import ConfigError
 from spikereel.hub import ARCHITECTURES
-from spikereel.runs.config import DataSpec, OptimSpec, Recipe, data_spec_of
-from spikereel.runs.recipes import RECIPES, get_recipe
 from spikereel.runs.clips import channels_of
+from spikereel.runs.config import DataSpec, OptimSpec, Recipe, data_spec_of
 from spikereel.runs.model import build_model
+from spikereel.runs.recipes import RECIPES, get_recipe
 from spikereel.train.run import metadata_of
 
 EVERY = pytest.mark.parametrize("name", RECIPES)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.data.test_segmentation_sets import write_cityscapes, write_vspw
 
 from spikereel.data.mask_clips import IGNORE
 from spikereel.errors import ConfigError, DataError
@@ -13,6 +12,7 @@ from spikereel.runs.clips import build_dataset, build_loader, build_segmentation
 from spikereel.runs.config import DataSpec
 from spikereel.runs.readings import offsets_of
 from spikereel.runs.tasks import norm_clips
+from tests.data.sets.test_segmentation_sets import write_cityscapes, write_vspw
 from tests.masks import write_camvid, write_folder, write_pair
 
 SMALL = DataSpec(frames=2, size=24, workers=0, train_length=12, test_length=6)
@@ -127,13 +127,13 @@ def test_motion_has_masks_of_its_own(modality, channels):
 
 
 def test_kinds_and_tasks_that_do_not_meet(tmp_path):
-    with pytest.raises(ConfigError, match=r"data.kind=figure is not for task=segmentation; choose one of motion, camvid"):
+    with pytest.raises(ConfigError, match=r"data.kind=figure is not for task=segmentation; choose one of motion"):
         build_segmentation_dataset(replace(SMALL, kind="figure"), "train")
     with pytest.raises(ConfigError, match=r"data.kind=camvid is not for task=classification; choose one of motion"):
         build_dataset(replace(SMALL, kind="camvid"), "train")
     with pytest.raises(ConfigError, match=r"data.kind=vspw needs data.root"):
         build_segmentation_dataset(replace(SMALL, kind="vspw"), "train")
-    with pytest.raises(ConfigError, match="camvid have rgb$"):
+    with pytest.raises(ConfigError, match=r"camvid have rgb$"):
         build_segmentation_dataset(replace(SMALL, kind="camvid", modality="events"), "train")
-    with pytest.raises(ConfigError, match="motion have rgb, events, surface$"):
+    with pytest.raises(ConfigError, match=r"motion have rgb, events, surface$"):
         build_segmentation_dataset(replace(SMALL, modality="depth"), "train")

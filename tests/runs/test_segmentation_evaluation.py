@@ -10,10 +10,10 @@ from spikereel.data.mask_clips import IGNORE
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model
 from spikereel.layers.calibrate import calibrate
-from spikereel.runs.config import DataSpec
 from spikereel.runs.clips import build_segmentation_dataset
-from spikereel.tasks.segmentation import VideoConsistency
+from spikereel.runs.config import DataSpec
 from spikereel.runs.evaluate import evaluate
+from spikereel.tasks.segmentation import VideoConsistency
 from tests.masks import blocks, write_camvid, write_pair
 
 SPEC = DataSpec(kind="camvid", frames=2, size=32, workers=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small import DATA, KINDS, video_file, video_folder
 
-from spikereel.data.events.reading import folder_samples
+from spikereel.data.clips import folder_samples
 from spikereel.data.shards import pack
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.clips import build_dataset, channels_of, data_passport
@@ -53,7 +53,7 @@ def test_official_lists_hold_out_training_videos_to_choose_by(tmp_path):
     spec = ucf101(tmp_path)
     train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
     assert (train.kept, val.kept, len(test)) == ([1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [0, 10], 2)
-    assert torch.equal(val[1][0], build_dataset(spec, "val").whole[10][0])
+    assert torch.equal(val[1][0], build_dataset(spec, "val").clips[10][0])
     assert train.classes == KINDS
     first = train[0][0]
     train.set_epoch(1)
@@ -114,7 +114,7 @@ def test_everything_published_for_svformer_goes_into_a_training_clip(tmp_path):
     clips = build_dataset(spec, "train")
     assert clips[0][0].shape == (2, 4, 3, 32, 32)
     assert not torch.equal(*clips[0][0])
-    transform = clips.whole.reading.transform
+    transform = clips.clips.reading.transform
     assert (transform.randaugment, transform.erasing, transform.antialias) == ("m5-n2-mstd0.25", 0.25, False)
     assert (transform.scale, transform.flip, transform.mean, transform.std) == ((0.08, 1.0), True, (0.45,), (0.225,))
     assert build_dataset(spec, "test", views=True)[0][0].shape == (15, 4, 3, 32, 32)

@@ -26,9 +26,9 @@ from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import EventInfo, info
 from spikereel.data.events.source import OtherSensor, Sensor
 from spikereel.data.npz import NO_HEADER
-from spikereel.data.sets.folder import SUFFIXES as VIDEOS
 from spikereel.data.sets.kinetics import clip_names
-from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_clip
+from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_depth_and_joints
+from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.read import VideoInfo, probe
 from spikereel.errors import DataError, SpikereelError
 
@@ -54,7 +54,7 @@ def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | Ev
     """
     path = Path(path)
     if _is_depth(path):
-        return depth_info(read_clip(path)[0])
+        return depth_info(read_depth_and_joints(path)[0])
     if not _is_recording(path):
         return probe(path)
     try:

@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from spikereel.data.augment import color_jitter, gamma_jitter
-from spikereel.data.events.reading import fingerprint
-from spikereel.data.masked import VOID, LabelledClip
+from spikereel.data.clips import Clips, SeededClips, fingerprint
+from spikereel.data.masked import MaskedClip
 from spikereel.data.pictures import read_mask, read_picture
-from spikereel.data.pose import generator_of, within
 from spikereel.data.transforms import Statistic, normalise, statistics_of
 from spikereel.errors import ConfigError, DataError
 
-IGNORE = VOID
+IGNORE = 255
 """Label of pixels that are neither trained on nor judged."""
 
 MOST_CACHED = 2**30
@@ -33,28 +31,19 @@ CROP_TRIES = 10
 Colour = tuple[int, int, int]
 
 
-class SegmentationClips(Protocol):
-    """What training and evaluation ask of a dataset of masks; items are `(clip float32 [T, C, H, W], masks int64
-    [T, H, W])`, and a frame without a label has IGNORE everywhere."""
+class SegmentationClips(Clips[Tensor], Protocol):
+    """What training and evaluation ask of a data set of masks as well; items are `(clip float32 [T, C, H, W], masks
+    int64 [T, H, W])`, and a frame without a label has IGNORE everywhere."""
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
-    def palette(self) -> list[Colour]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]: ...
+    def palette(self) -> list[Colour]:
+        """A colour for each class."""
+        ...
 
     def video_of(self, index: int) -> str | None:
         """The video in which the labelled frames of clip `index` come right after those of the clip before it; None
         where labelled frames are too far apart to judge consistency."""
         ...
-
-    def set_epoch(self, epoch: int) -> None: ...
-
-    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,19 +135,21 @@ class MaskReading:
             )
 
 
-class MaskClips(Dataset):
+class MaskClips(SeededClips[Tensor]):
     """Clips of recordings, one for every frame with a mask: items as of `SegmentationClips`.
 
     The frames of a clip lie before (or after) the labelled one by `reading.offsets`; where the recording has begun
     later, its first frame is repeated, and in numbers the latest frame that is not after the wanted one is taken.
-    Training items are random, seeded by (seed, epoch, index), whatever the worker or the order. Decoded frames stay in
-    memory, at the largest size they are needed at, where that takes less than MOST_CACHED.
+    Training items are random, see `SeededClips`. Decoded frames stay in memory, at the largest size they are needed at,
+    where that takes less than MOST_CACHED.
     Errors: DataError for a mask of another size than its frame, with an unknown label or missing, and for a clip in
     which nothing is labelled.
     """
 
     def __init__(self, root: Path, videos: Sequence[MaskedVideo], labels: LabelSet, reading: MaskReading):
+        super().__init__(reading.seed)
         self.root, self.videos, self.labels, self.reading = root, list(videos), labels, reading
+        self.classes, self.palette = labels.classes, labels.palette
         self.anchors = [
             (number, position)
             for number, video in enumerate(self.videos)
@@ -170,8 +161,6 @@ class MaskClips(Dataset):
         self._kept: dict[Path, Tensor] = {}
         self._sizes: dict[Path, tuple[int, ...]] = {}
         self._caching: bool | None = None
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     @staticmethod
     def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -185,22 +174,14 @@ class MaskClips(Dataset):
             raise ConfigError(f"{self.root}: of {len(self.videos)} videos none is left for this split; add some")
         return MaskClips(self.root, kept, self.labels, self.reading)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.labels.classes
-
-    @property
-    def palette(self) -> list[Colour]:
-        return self.labels.palette
-
     def __len__(self) -> int:
         return len(self.anchors)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def item(self, index: int) -> tuple[Tensor, Tensor]:
+        """A clip and its masks."""
         how = self.reading
-        index = within(index, len(self))
         video, positions = self.frames_of(index)
-        seed = int(generator_of(how.seed, int(self._epoch), index).integers(2**62)) if how.train else 0
+        seed = int(self.random(index).integers(2**62)) if how.train else 0
         judged = len(positions) - 1 - how.offsets[::-1].index(0)
         clip = self._clip(video, positions, range(len(positions)) if how.train else [judged])
         return prepared(clip, how, torch.Generator().manual_seed(seed), video.frames[positions[judged]])
@@ -215,22 +196,18 @@ class MaskClips(Dataset):
         video = self.videos[self.anchors[index][0]]
         return video.name if video.dense else None
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random changes that are made from now on."""
-        self._epoch.fill_(epoch)
-
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, role) of all frames and masks."""
         items = [(x, "frame") for video in self.videos for x in video.frames]
         items += [(x, "mask") for video in self.videos for x in video.masks if x is not None]
         return fingerprint(self.root, items)
 
-    def _clip(self, video: MaskedVideo, positions: list[int], labelled: Iterable[int]) -> LabelledClip:
+    def _clip(self, video: MaskedVideo, positions: list[int], labelled: Iterable[int]) -> MaskedClip:
         pairs = [self._frame(video, p, i in labelled) for i, p in enumerate(positions)]
         if len({frame.shape for frame, _ in pairs}) > 1:
             raise DataError(f"{video.frames[positions[0]]}: has another size than the next frames of {video.name}")
         frames, masks = zip(*pairs, strict=True)
-        return LabelledClip(video=torch.stack(frames), mask=torch.stack(masks))
+        return MaskedClip(video=torch.stack(frames), mask=torch.stack(masks))
 
     def _frame(self, video: MaskedVideo, position: int, labelled: bool) -> tuple[Tensor, Tensor]:
         """uint8 [3, H, W] and [H, W] at the size that is kept."""
@@ -239,7 +216,7 @@ class MaskClips(Dataset):
         if frame is None:
             whole = read_picture(path)
             self._sizes[path] = whole.shape[1:]
-            frame = self._shrunk(LabelledClip(video=whole[None])).video[0]
+            frame = self._shrunk(MaskedClip(video=whole[None])).video[0]
             self._keep(path, frame)
         if not labelled or mask_path is None:
             return frame, frame.new_full(frame.shape[1:], IGNORE)
@@ -251,11 +228,11 @@ class MaskClips(Dataset):
                     f"{mask_path}: is {whole.shape[1]} x {whole.shape[0]}, its frame {path.name} "
                     f"{size[1]} x {size[0]}; make the mask of the frame's size"
                 )
-            mask = cast(Tensor, self._shrunk(LabelledClip(video=whole[None, None], mask=whole[None])).mask)[0]
+            mask = cast(Tensor, self._shrunk(MaskedClip(video=whole[None, None], mask=whole[None])).mask)[0]
             self._keep(mask_path, mask)
         return frame, mask
 
-    def _shrunk(self, clip: LabelledClip) -> LabelledClip:
+    def _shrunk(self, clip: MaskedClip) -> MaskedClip:
         """At the largest size that a clip is made from, never enlarged."""
         how, short = self.reading, min(clip.size)
         largest = round(how.size * max(how.scale[1], 1.0)) if how.train else how.size
@@ -269,9 +246,7 @@ class MaskClips(Dataset):
             self._kept[path] = pixels
 
 
-def prepared(
-    clip: LabelledClip, how: MaskReading, generator: torch.Generator, path: Path | str
-) -> tuple[Tensor, Tensor]:
+def prepared(clip: MaskedClip, how: MaskReading, generator: torch.Generator, path: Path | str) -> tuple[Tensor, Tensor]:
     """A uint8 clip [T, 3, H, W] with its mask, as the network gets it; at random where that is for training.
 
     Errors: DataError where no frame has a labelled pixel, with the name `path`.
@@ -310,12 +285,8 @@ def pad_batch(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def random_box(
-    clip: LabelledClip,
-    base: tuple[int, int],
-    scale: tuple[float, float],
-    crop: Sequence[int],
-    generator: torch.Generator,
-) -> LabelledClip:
+    clip: MaskedClip, base: tuple[int, int], scale: tuple[float, float], crop: Sequence[int], generator: torch.Generator
+) -> MaskedClip:
     """One random box of all frames, at most `crop` (height, width) large, of frames that are `base` large times a
     factor uniform in `scale`; a box without labelled pixels is drawn again, CROP_TRIES times at most.
     """
@@ -377,7 +348,7 @@ def bit_palette(count: int) -> list[Colour]:
     return [(level(i, 0), level(i, 1), level(i, 2)) for i in range(1, count + 1)]
 
 
-def _arrays(clip: LabelledClip, statistics: tuple[Statistic, Statistic]) -> tuple[Tensor, Tensor]:
+def _arrays(clip: MaskedClip, statistics: tuple[Statistic, Statistic]) -> tuple[Tensor, Tensor]:
     return normalise(clip.video, *statistics), cast(Tensor, clip.mask).long()
 
 

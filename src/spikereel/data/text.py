@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from spikereel.errors import DataError
+from spikereel.errors import ConfigError, DataError
 
 
 def read_text(path: Path, hint: str) -> str:
@@ -45,3 +46,35 @@ def read_rows(path: Path, hint: str, *, delimiter: str = ",") -> list[tuple[int,
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: {error}; {hint}") from error
+
+
+def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
+    """(line number, stripped line) of every line that is not blank; `form` says in the errors what the file should be.
+
+    Errors: DataError for a file that is missing, not UTF-8 text, or blank.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such list; give {form}")
+    text = read_text(path, f"give {form}")
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: lists no files; give {form}")
+    return lines
+
+
+def require_choice(what: str, value: str, choices: Collection[str]) -> None:
+    """ConfigError unless the value is one of the choices."""
+    if value not in choices:
+        raise ConfigError(f"{what} is {value!r}: choose {' or '.join(map(repr, choices))}")
+
+
+def find_list(root: Path, name: str, prefix: str, form: str) -> Path:
+    """A list in a folder or in labels/ below it, with or without a prefix; `form` says in the error which lists.
+
+    Raises DataError where there is none.
+    """
+    for folder in (root, root / "labels"):
+        for path in (folder / name, folder / f"{prefix}{name}"):
+            if path.is_file():
+                return path
+    raise DataError(f"{root}: no {name} in it or in labels/; unpack {form} there")

@@ -6,15 +6,21 @@ together and give float32. Interpolation is bilinear, with antialiasing unless t
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikereel.data.augment import color_jitter, random_erasing, read_policy, require_pillow, sample_operations
-from spikereel.data.masked import LabelledClip
+from spikereel.data.augment import (
+    apply_operations,
+    color_jitter,
+    random_erasing,
+    read_policy,
+    require_pillow,
+    sample_operations,
+)
 from spikereel.errors import ConfigError
 
 # The papers normalise every channel alike: (x - 0.45) / 0.225.
@@ -30,14 +36,24 @@ def to_float(video: Tensor) -> Tensor:
     return video.float().div_(255) if video.dtype == torch.uint8 else video.float()
 
 
+def resize(video: Tensor, height: int, width: int, *, antialias: bool = True) -> Tensor:
+    """Every frame at another size: [T, C, H, W] -> [T, C, height, width]; uint8 clips are rounded to uint8."""
+    if video.shape[-2:] == (height, width):
+        return video
+    # In uint8 interpolate is many times as fast, but only for RGB and with antialiasing.
+    whole = video.dtype == torch.uint8
+    own = whole and antialias and video.shape[1] == 3
+    resized = F.interpolate(
+        video if own else video.float(), (height, width), mode="bilinear", align_corners=False, antialias=antialias
+    )
+    return resized.round().clamp(0, 255).to(torch.uint8) if whole and not own else resized
+
+
 def resize_short_side(video: Tensor, size: int, *, antialias: bool = True) -> Tensor:
     """The short side becomes `size`, the long one floor(long / short * size): [T, C, H, W] -> [T, C, H', W']."""
-    return _short_side(LabelledClip(video=video), size, antialias).video
-
-
-def center_crop(video: Tensor, size: int) -> Tensor:
-    """The middle square: [T, C, H, W] -> [T, C, size, size]. Errors: ConfigError if the clip is smaller."""
-    return _middle(LabelledClip(video=video), size).video
+    height, width = video.shape[-2:]
+    short = min(height, width)
+    return resize(video, height * size // short, width * size // short, antialias=antialias)
 
 
 def three_crops(video: Tensor, size: int) -> Tensor:
@@ -70,7 +86,7 @@ def random_resized_crop(
     boxes do not fit, it is the largest central one with a ratio in range.
     """
     box = _random_box(video.shape[-2], video.shape[-1], scale, ratio, generator)
-    return LabelledClip(video=video).crop(*box).resize(size, size, antialias=antialias).video
+    return resize(_cut(video, box), size, size, antialias=antialias)
 
 
 def horizontal_flip(video: Tensor) -> Tensor:
@@ -79,6 +95,8 @@ def horizontal_flip(video: Tensor) -> Tensor:
 
 
 Statistic = float | Sequence[float] | Tensor
+Box = tuple[int, int, int, int]
+"""Top, left, height, width."""
 
 
 def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
@@ -139,9 +157,7 @@ class TrainTransform:
     randaugment: str | None = None  # a policy such as "m5-n2-mstd0.25", see `augment.read_policy`
     erasing: float = 0.0  # probability that a rectangle becomes noise, see `augment.random_erasing`
     antialias: bool = True  # smooth before sampling down; the published SVFormer does not
-
     jitter: float = 0.0  # strength of `augment.color_jitter`
-    pairs: tuple[tuple[int, int], ...] = ()  # joints that a mirror exchanges, such as left and right hand
     whole: bool = False  # `ratio` is that of the box to the frame's own, as evaluation then squeezes the whole frame
 
     def __post_init__(self):
@@ -159,7 +175,20 @@ class TrainTransform:
             require_pillow()
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.labelled(LabelledClip(video=video), generator).video
+        _require_clip(video)
+        if self.randaugment is not None:
+            video = apply_operations(video, sample_operations(read_policy(self.randaugment), generator))
+        if self.jitter:
+            video = color_jitter(video, self.jitter, generator=generator)
+        normalised = self._normalised_first
+        if normalised:
+            video = normalise(video, self.mean, self.std)
+        video = resize(_cut(video, self._box(video, generator)), self.size, self.size, antialias=self.antialias)
+        if self._mirrored(generator):
+            video = horizontal_flip(video)
+        if self.erasing:
+            video = random_erasing(video, probability=self.erasing, generator=generator)
+        return video if normalised else normalise(video, self.mean, self.std)
 
     def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
         """The same but for `normalise`, frame after frame of one clip: uint8 [1, 3, H, W] -> [1, 3, size, size].
@@ -171,12 +200,11 @@ class TrainTransform:
         drawn: list[tuple[tuple[int, int, int, int], bool]] = []
 
         def cut(frame: Tensor) -> Tensor:
-            clip = LabelledClip(video=frame)
             if not drawn:
-                drawn.append((self._box(clip, generator), self._mirrored(generator)))
+                drawn.append((self._box(frame, generator), self._mirrored(generator)))
             box, mirrored = drawn[0]
-            clip = clip.crop(*box).resize(self.size, self.size)
-            return horizontal_flip(clip.video) if mirrored else clip.video
+            small = resize(_cut(frame, box), self.size, self.size)
+            return horizontal_flip(small) if mirrored else small
 
         return cut
 
@@ -184,26 +212,8 @@ class TrainTransform:
         """What is left after `by_frame`: uint8 [T, 3, size, size] -> float32."""
         return normalise(video, self.mean, self.std)
 
-    def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
-        """The same for a clip with a mask or joints, which follow its geometry; `pairs` of joints swap in a mirror."""
-        normalised = self._normalised_first
-        if self.randaugment is not None:
-            clip = clip.augment(sample_operations(read_policy(self.randaugment), generator))
-        if self.jitter:
-            clip = replace(clip, video=color_jitter(clip.video, self.jitter, generator=generator))
-        if normalised:
-            clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
-        clip = clip.crop(*self._box(clip, generator))
-        clip = clip.resize(self.size, self.size, antialias=self.antialias)
-        if self._mirrored(generator):
-            clip = clip.flip(self.pairs)
-        video = clip.video
-        if self.erasing:
-            video = random_erasing(video, probability=self.erasing, generator=generator)
-        return replace(clip, video=video if normalised else normalise(video, self.mean, self.std))
-
-    def _box(self, clip: LabelledClip, generator: torch.Generator | None) -> tuple[int, int, int, int]:
-        height, width = clip.size
+    def _box(self, video: Tensor, generator: torch.Generator | None) -> Box:
+        height, width = video.shape[-2:]
         shape = width / height if self.whole else 1.0
         return _random_box(height, width, self.scale, (self.ratio[0] * shape, self.ratio[1] * shape), generator)
 
@@ -240,12 +250,15 @@ class EvalTransform:
             raise ConfigError(f"crops is {self.crops}: of the whole frame there is one, give crops=1 or whole=False")
 
     def __call__(self, video: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if self.crops == 1:
-            return self.labelled(LabelledClip(video=video)).video
+        _require_clip(video)
         if not self.antialias:
             video = normalise(video, self.mean, self.std)
-        crops = three_crops(resize_short_side(video, self.size, antialias=self.antialias), self.size)
-        return normalise(crops, self.mean, self.std) if self.antialias else crops
+        if self.whole:
+            video = resize(video, self.size, self.size, antialias=self.antialias)
+        else:
+            video = resize_short_side(video, self.size, antialias=self.antialias)
+            video = three_crops(video, self.size) if self.crops == 3 else _middle(video, self.size)
+        return normalise(video, self.mean, self.std) if self.antialias else video
 
     def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
         """The short side of every frame made `size`, with `whole` both: uint8 [1, 3, H, W] -> [1, 3, H', W'].
@@ -255,24 +268,12 @@ class EvalTransform:
         if not self.antialias:
             return None
         if self.whole:
-            return lambda frame: LabelledClip(video=frame).resize(self.size, self.size).video
+            return lambda frame: resize(frame, self.size, self.size)
         return lambda frame: resize_short_side(frame, self.size)
 
     def finish(self, video: Tensor) -> Tensor:
         """What is left after `by_frame`: crops, and normalising to float32."""
         return self(video)
-
-    def labelled(self, clip: LabelledClip, generator: torch.Generator | None = None) -> LabelledClip:
-        """The same for a clip with a mask or joints, which follow its geometry. Errors: ConfigError for three crops."""
-        if self.crops != 1:
-            raise ConfigError("a clip with labels is seen in one crop: give crops=1")
-        if not self.antialias:
-            clip = replace(clip, video=normalise(clip.video, self.mean, self.std))
-        if self.whole:
-            clip = clip.resize(self.size, self.size, antialias=self.antialias)
-        else:
-            clip = _middle(_short_side(clip, self.size, self.antialias), self.size)
-        return replace(clip, video=normalise(clip.video, self.mean, self.std)) if self.antialias else clip
 
 
 def mixup_cutmix(
@@ -352,8 +353,8 @@ def _with_box(batch: Tensor, rows: range, columns: range) -> Tensor:
 
 def _random_box(
     height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator | None
-) -> tuple[int, int, int, int]:
-    """(top, left, height, width), see `random_resized_crop`."""
+) -> Box:
+    """See `random_resized_crop`."""
     for _ in range(10):
         share, shape, down, right = torch.rand(4, generator=generator).tolist()
         area = height * width * (scale[0] + share * (scale[1] - scale[0]))
@@ -366,15 +367,15 @@ def _random_box(
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def _short_side(clip: LabelledClip, size: int, antialias: bool) -> LabelledClip:
-    height, width = clip.size
-    short = min(height, width)
-    return clip.resize(height * size // short, width * size // short, antialias=antialias)
+def _cut(video: Tensor, box: Box) -> Tensor:
+    top, left, height, width = box
+    return video[..., top : top + height, left : left + width]
 
 
-def _middle(clip: LabelledClip, size: int) -> LabelledClip:
-    height, width = _at_least(clip.video, size)
-    return clip.crop((height - size) // 2, (width - size) // 2, size, size)
+def _middle(video: Tensor, size: int) -> Tensor:
+    """The middle square: [T, C, H, W] -> [T, C, size, size]."""
+    height, width = _at_least(video, size)
+    return _cut(video, ((height - size) // 2, (width - size) // 2, size, size))
 
 
 def _at_least(video: Tensor, size: int) -> tuple[int, int]:
@@ -382,3 +383,8 @@ def _at_least(video: Tensor, size: int) -> tuple[int, int]:
     if min(height, width) < size:
         raise ConfigError(f"cannot cut {size}x{size} out of {height}x{width}: resize the clip first")
     return height, width
+
+
+def _require_clip(video: Tensor) -> None:
+    if video.ndim != 4:
+        raise ConfigError(f"video is {list(video.shape)}: make it [frames, channels, height, width]")

@@ -14,11 +14,11 @@ from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
 from spikereel.data.sets.dvs128_objects import WINDOW_US
-from spikereel.data.sets.folder import SUFFIXES as VIDEOS
-from spikereel.data.sets.folder import USUAL_FPS
 from spikereel.data.sets.utd_mhad import depth_clip, depth_info, picture, read_depth
 from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
+from spikereel.data.video.clip import SUFFIXES as VIDEOS
+from spikereel.data.video.clip import USUAL_FPS
 from spikereel.data.video.read import VideoInfo, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import (

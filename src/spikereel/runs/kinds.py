@@ -20,12 +20,12 @@ from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.sets.hmdb51 import HMDB51
-from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.kinetics import Kinetics
 from spikereel.data.sets.list import VideoList
-from spikereel.data.sets.motion import MotionMasks, MotionVideos
+from spikereel.data.sets.motion import MotionMasks, Normalised
 from spikereel.data.sets.ntu import NTU60, NTU120
 from spikereel.data.sets.shards import PackedClips
+from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.something_v2 import SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
 from spikereel.data.sets.ut_interaction import UTInteraction
@@ -320,14 +320,12 @@ def _dvs128_objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     return DVS128Objects(root_of(spec), reading, part=part, classes=ask.classes, on_error=spec.on_error)
 
 
-def _motion(spec: DataSpec, ask: Ask) -> MotionVideos:
+def _motion(spec: DataSpec, ask: Ask) -> Normalised:
     train = ask.split == "train"
     length = spec.train_length if train else spec.test_length
     clips = _scenes(spec, 2**31 if train else length, spec.seed + SPLITS.index(ask.split), targets=False)
     mean, std = _statistics(spec)
-    return MotionVideos(
-        clips, length, mean=mean, std=std, focus=spec.focus if train else (), simulated=spec.modality != "rgb"
-    )
+    return Normalised(clips, length, mean=mean, std=std, focus=spec.focus if train else ())
 
 
 def _motion_masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
@@ -363,7 +361,7 @@ def _utd_mhad_pose(spec: DataSpec, ask: Ask) -> PoseClips:
         return UTDMHADPose(root, reading, subjects=_subjects(spec, ask.split))
     own = own_split(spec, ask.split)
     # windows of a recording stay together, so that recordings are what is held out
-    keep = None if own == "test" or spec.select_on_test else splits.chosen_by(ask.split)
+    keep = splits.everything if own == "test" or spec.select_on_test else splits.chosen_by(ask.split)
     return UTDMHADPose(root, reading, subjects=utd_mhad.OFFICIAL[own], keep=keep)
 
 
@@ -413,14 +411,14 @@ def _masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
     root, reading = root_of(spec), readings.mask_reading(spec, ask.split, ask.seed)
     folder = splits.split_folder(root, ask.split)
     if folder is not None:
-        own = folder / masks.CLASSES
-        return masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.CLASSES)
+        own = folder / masks.LIST
+        return masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.LIST)
     clips = masks.MaskFolder(root, reading)
     return clips if ask.split == "test" else clips.part(splits.held_out(spec, ask.split))
 
 
 def _own_labels(spec: DataSpec) -> Any:
-    path = Path(spec.root or ".", masks.CLASSES)
+    path = Path(spec.root or ".", masks.LIST)
     return masks.read_classes(path) if spec.root and path.is_file() else None
 
 

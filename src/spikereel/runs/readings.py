@@ -4,19 +4,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.reading import EventReading
 from spikereel.data.mask_clips import MaskReading
-from spikereel.data.pose import Warping
 from spikereel.data.sets.figure import FigureReading
-from spikereel.data.sets.folder import Reading
 from spikereel.data.sets.mmhpsd import StreamReading
 from spikereel.data.sets.utd_mhad import DepthReading
 from spikereel.data.sets.utd_mhad_pose import WindowReading
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
+from spikereel.data.video.clip import Reading
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError
 from spikereel.runs.data import SPLITS, DataSpec, Split
 
@@ -34,7 +34,7 @@ def video_reading(
 ) -> Reading:
     """How video files become clips; views: all `spec.clips` x `spec.crops` of them, else the middle one."""
     train = split == "train"
-    pixels = {"mean": spec.mean, "std": spec.std, "antialias": spec.antialias, "whole": spec.whole}
+    pixels: dict[str, Any] = {"mean": spec.mean, "std": spec.std, "antialias": spec.antialias, "whole": spec.whole}
     if train:
         transform = TrainTransform(
             size=spec.size,

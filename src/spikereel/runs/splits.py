@@ -1,14 +1,10 @@
 """Which clips are for training, for choosing by and for test, where a dataset does not say."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-from torch.utils.data import Dataset
-
-from spikereel.data.clips import LabelledClips
+from spikereel.data.clips import LabelledClips, Part
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.data import DataSpec, Split
 
@@ -53,29 +49,6 @@ def _subfolders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
 
 
-class Part(Dataset):
-    """Some items of a dataset, under their own numbers there."""
-
-    def __init__(self, whole: LabelledClips, kept: Sequence[int]):
-        self.whole, self.kept, self.classes = whole, list(kept), tuple(whole.classes)
-        self.skipped, self.missing = getattr(whole, "skipped", ()), getattr(whole, "missing", ())
-        self.simulated = getattr(whole, "simulated", False)
-
-    def __len__(self) -> int:
-        return len(self.kept)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.whole[self.kept[index]]
-
-    def set_epoch(self, epoch: int) -> None:
-        """As that of the dataset."""
-        self.whole.set_epoch(epoch)
-
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the dataset's fingerprint and the numbers of the items."""
-        return hashlib.sha256(f"{self.whole.fingerprint()} {self.kept}".encode()).hexdigest()
-
-
 def held_out(spec: DataSpec, split: Split) -> Callable[[int], bool]:
     """Whether the file of a number is of `split`, where every fifth, from `data.fold` on, is held out from training."""
     return lambda number: ((number - spec.fold) % HELD_OUT == 0) == (split == "val")
@@ -84,6 +57,11 @@ def held_out(spec: DataSpec, split: Split) -> Callable[[int], bool]:
 def chosen_by(split: Split) -> Callable[[int], bool]:
     """Whether the training file of a number is of `split`, where every tenth is there to choose by."""
     return lambda number: (number % CHOSEN_BY == 0) == (split == "val")
+
+
+def everything(number: int) -> bool:
+    """No file is left out."""
+    return True
 
 
 def own_split(spec: DataSpec, split: Split) -> OwnSplit:

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.readers import read_events
-from spikereel.data.events.reading import EventFolder, EventReading, pad_clips
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
+from spikereel.data.sets.events import EventFolder, pad_clips
 from spikereel.errors import ConfigError, DataError
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from spikereel.data.made.shapes import KEYPOINTS, SHAPES, Look, Pose, background, draw, keypoints, paint
+from spikereel.data.made.shapes import KEYPOINTS, SHAPES, Pose, ShapeLook, background, draw, keypoints, paint
 
 
-def _look(shape: str) -> Look:
-    return Look(shape, bright=np.ones(3, np.float32), dark=np.zeros(3, np.float32), frequency=4.0, phase=1.0)
+def _look(shape: str) -> ShapeLook:
+    return ShapeLook(shape, bright=np.ones(3, np.float32), dark=np.zeros(3, np.float32), frequency=4.0, phase=1.0)
 
 
 def _pose(x: float = 32.0, y: float = 32.0, angle: float = 0.0, radius: float = 20.0) -> Pose:
@@ -51,7 +51,7 @@ def test_growing_angle_is_clockwise_on_the_screen():
 
 
 def test_front_is_brighter():
-    flat = Look("disc", np.ones(3, np.float32), np.zeros(3, np.float32), frequency=0.0, phase=0.0)
+    flat = ShapeLook("disc", np.ones(3, np.float32), np.zeros(3, np.float32), frequency=0.0, phase=0.0)
     _, texture = draw(flat, _pose(), height=64, width=64)
     assert texture[0, 32, 42] > texture[0, 32, 22] + 0.2
 

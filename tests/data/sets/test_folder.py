@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spikereel.data.sets.folder import Reading, VideoFolder, VideoList, scan
+from spikereel.data.sets.folder import VideoFolder, scan
+from spikereel.data.sets.list import VideoList
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.video.clip import Reading
 from spikereel.data.video.read import read_frames
 from spikereel.errors import ConfigError, DataError
 
@@ -117,7 +119,7 @@ def test_set_epoch_reaches_persistent_workers(folder):
 def test_copies_are_independent_draws_of_the_same_frames(folder, monkeypatch, copies):
     reads = []
     monkeypatch.setattr(
-        "spikereel.data.sets.folder.read_frames",
+        "spikereel.data.video.clip.read_frames",
         lambda *arguments, **named: reads.append(arguments) or read_frames(*arguments, **named),
     )
     data = _train_set(folder, copies=copies)

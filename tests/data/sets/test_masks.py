@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from spikereel.data.mask_clips import IGNORE, MaskReading, bit_palette, chosen, prepared, split_at_gaps
-from spikereel.data.masked import LabelledClip
+from spikereel.data.masked import MaskedClip
 from spikereel.data.sets.masks import MaskFolder, read_classes
 from spikereel.errors import ConfigError, DataError
 from tests.masks import blocks, write_folder, write_pair
@@ -139,7 +139,7 @@ def test_crops_look_for_labels():
     mask = torch.full((1, 64, 64), IGNORE, dtype=torch.uint8)
     mask[:, :20, :20] = 1
     how = MaskReading(offsets=(0,), train=True, crop=(32, 32))
-    clip = LabelledClip(video=torch.zeros(1, 3, 64, 64, dtype=torch.uint8), mask=mask)
+    clip = MaskedClip(video=torch.zeros(1, 3, 64, 64, dtype=torch.uint8), mask=mask)
     found = [bool((prepared(clip, how, torch.Generator().manual_seed(i), "x")[1] != IGNORE).any()) for i in range(30)]
     assert all(found)
 

@@ -82,9 +82,9 @@ def test_training_gaps_and_warps(tmp_path):
 
 
 def _flipped(data, epoch):
-    from spikereel.data.pose import generator_of
+    from spikereel.data.clips import random_of
 
-    rng = generator_of(0, epoch, 0)
+    rng = random_of(0, epoch, 0)
     rng.integers(1, 4)
     return data.reading.warping.draw(rng).flip
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from spikereel.data.sets.folder import Reading
 from spikereel.data.sets.ut_interaction import CLASSES, UTInteraction
 from spikereel.data.transforms import EvalTransform
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError, DataError
 
 READING = Reading(frames=4, transform=EvalTransform(size=32))

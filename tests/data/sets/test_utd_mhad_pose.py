@@ -10,8 +10,8 @@ import torch
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20
 from spikereel.data.made.people import draw_motion, render
-from spikereel.data.pose import Warping
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose, WindowReading, read_person
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
 from tests.people import write_clip
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from spikereel.data.video.containers import matroska_break, missing_bytes
+from spikereel.data.video.containers import missing_bytes
+from spikereel.data.video.matroska import matroska_break
 from spikereel.data.video.read import probe, read_frames
 from spikereel.errors import DataError
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from spikereel.data.sets.folder import Reading, VideoFolder
+from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video import read as video
+from spikereel.data.video.clip import Reading
 from spikereel.data.video.read import glance, probe, read_frames, timeline
 
 

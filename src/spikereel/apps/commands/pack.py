@@ -50,13 +50,14 @@ def _pack(options: argparse.Namespace) -> None:
 
 def sources(source: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """Classes, and (path, label) of every video and event file of a folder, or of what a list names."""
+    from spikereel.data.clips import folder_samples
     from spikereel.data.events.readers import SUFFIXES as EVENTS
-    from spikereel.data.events.reading import folder_samples
-    from spikereel.data.sets.folder import SUFFIXES as VIDEOS
-    from spikereel.data.sets.folder import Reading, VideoList
+    from spikereel.data.sets.list import VideoList
     from spikereel.data.transforms import EvalTransform
+    from spikereel.data.video.clip import SUFFIXES as VIDEOS
+    from spikereel.data.video.clip import Reading
 
     if source.is_file():
         listed = VideoList(source, Reading(frames=1, transform=EvalTransform()))
-        return listed.classes, listed.samples
+        return tuple(listed.classes), listed.samples
     return folder_samples(source, None, suffixes=VIDEOS | EVENTS)

@@ -1,27 +1,18 @@
-"""Datasets of event recordings: how events become items, and folders with a subfolder per class."""
+"""How event recordings become clips."""
 
-import hashlib
-import os
-from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
-from os import PathLike
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
-from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor
-from spikereel.errors import ConfigError, DataError
+from spikereel.errors import ConfigError
 
 _SPREADS = 4  # standard deviations beyond which next to nothing jitters
 
@@ -110,158 +101,3 @@ class EventReading:
         spare = max(last - first + 1 - window_us, 0)
         start = first + (spare // 2 if generator is None else int(generator.integers(spare + 1)))
         return start, start + window_us
-
-
-def pad_clips(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch of clips of various lengths, for `DataLoader(collate_fn=pad_clips)`.
-
-    Items `(video [T, C, H, W], label)` -> (videos [B, T, C, H, W] for the longest T, zeros after the end of each;
-    mask bool [B, T], True where a clip has frames; labels int64 [B]).
-    """
-    videos = [video for video, _ in items]
-    lengths = torch.tensor([len(video) for video in videos])
-    mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    return pad_sequence(videos, batch_first=True), mask, torch.tensor([label for _, label in items])
-
-
-class EventItems(Dataset):
-    """The base of datasets of events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says, and an int.
-
-    With `reading.train` an item is random, seeded by (seed, epoch, index): the same whatever the worker or the order.
-    Call `set_epoch` before each epoch; it reaches workers that are already running.
-    """
-
-    classes: tuple[str, ...]
-    labels: list[int]  # of all items
-
-    def __init__(self, reading: EventReading):
-        self.reading = reading
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random windows and augmentations of the items that are read from now on."""
-        self._epoch.fill_(epoch)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)}")
-        index %= len(self)
-        generator = None
-        if self.reading.train:
-            generator = np.random.default_rng(np.random.SeedSequence([self.reading.seed, int(self._epoch), index]))
-        return self.reading(self.events(index), generator), self.labels[index]
-
-    def events(self, index: int) -> Events:
-        """The events of an item, before anything random."""
-        raise NotImplementedError
-
-
-class EventFiles(EventItems):
-    """Labelled event files, `samples` of (path, label); see `EventItems`.
-
-    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
-    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
-    (path, reason). Errors: DataError for no good file.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[tuple[Path, int]],
-        reading: EventReading,
-        *,
-        classes: Sequence[str],
-        root: Path,
-        sensor: Sensor | None = None,
-        on_error: Literal["raise", "skip"] = "raise",
-    ):
-        super().__init__(reading)
-        self.root, self.sensor, self.classes = root, sensor, tuple(classes)
-        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor)
-        good = set(paths)
-        self.samples = [(path, label) for path, label in samples if path in good]
-        self.labels = [label for _, label in self.samples]
-
-    def events(self, index: int) -> Events:
-        """All events of one file. Errors: DataError as `read_events`."""
-        return read_events(self.samples[index][0], sensor=self.sensor)
-
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
-        return fingerprint(self.root, [(path, label) for path, label in self.samples])
-
-
-class EventFolder(EventFiles):
-    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
-
-    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
-    given classes.
-    """
-
-    def __init__(
-        self,
-        root: str | PathLike,
-        reading: EventReading,
-        *,
-        classes: Sequence[str] | None = None,
-        sensor: Sensor | None = None,
-        on_error: Literal["raise", "skip"] = "raise",
-    ):
-        names, samples = folder_samples(Path(root), classes)
-        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
-
-
-def good_files(
-    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None
-) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
-
-    Errors: ConfigError for another `on_error`; DataError where none is good.
-    """
-    if on_error not in ("raise", "skip"):
-        raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
-    if on_error == "raise":
-        return list(paths), []
-    good, bad = [], []
-    for path in paths:
-        try:
-            read_events(path, sensor=sensor)
-            good.append(path)
-        except DataError as error:
-            bad.append((path, str(error)))
-    if bad and not good:
-        raise DataError(f"{bad[0][0].parent}: none of {len(bad)} files is good; first: {bad[0][1]}")
-    return good, bad
-
-
-def fingerprint(root: Path, items: Sequence[tuple]) -> str:
-    """sha256 (hex) of the sorted lines (path relative to the root, bytes, then the rest of each item)."""
-    lines = sorted(
-        "\t".join(map(str, (Path(os.path.relpath(path, root)).as_posix(), path.stat().st_size, *rest))) + "\n"
-        for path, *rest in items
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def folder_samples(
-    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str] = SUFFIXES
-) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """The names of the classes, and (path, label) of every file; errors as `EventFolder`."""
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give one with a subfolder per class")
-    found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not found:
-        raise DataError(f"{root}: has no subfolders; put the recordings of each class into one named for it")
-    names, samples = tuple(found if classes is None else classes), []
-    for name in found:
-        if name not in names:
-            raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and not p.is_dir())
-        if not files:
-            raise DataError(f"{root / name}: class without files ({' '.join(sorted(suffixes))}); add some or remove it")
-        samples += [(path, names.index(name)) for path in files]
-    return names, samples

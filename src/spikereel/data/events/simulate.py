@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from spikereel.data.clips import LabelledClips
+from spikereel.data.clips import LabelledClips, WrappedClips, random_of
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
@@ -148,43 +147,34 @@ def simulated_clip(
     return reading(events, generator if reading.train else None)
 
 
-class SimulatedEvents(Dataset):
+class SimulatedEvents(WrappedClips[int]):
     """The clips of any dataset as simulated events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says.
 
     `clips` gives float videos in [0, 1], [T', C, H, W] with frames `frame_us` apart, or several views of a video
-    [views, T', C, H, W], which come out as [views, T, 2, H, W]. All noise is seeded by (reading.seed, epoch, index);
-    where `reading.train` is not set, the epoch is 0.
+    [views, T', C, H, W], which come out as [views, T, 2, H, W]. All noise is random, see
+    `SeededClips`; where `reading.train` is not set, the same in all epochs.
     """
-
-    simulated = True
 
     def __init__(
         self, clips: LabelledClips, reading: EventReading, simulator: EventSimulator, *, frame_us: int = FRAME_US
     ):
-        self.clips, self.reading, self.simulator, self.frame_us = clips, reading, simulator, frame_us
-        self.classes = tuple(clips.classes)
+        super().__init__(clips, reading.seed)
+        self.reading, self.simulator, self.frame_us, self.simulated = reading, simulator, frame_us, True
         self.name = f"simulated events of {type(clips).__name__}"
-        self.skipped = getattr(clips, "skipped", [])
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the clips, the noise and the augmentations of the items that are read from now on."""
-        self._epoch.fill_(epoch)
-        self.clips.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def item(self, index: int) -> tuple[Tensor, int]:
+        """The events of a clip, as an array, and its label."""
         video, label = self.clips[index]
-        epoch = int(self._epoch) if self.reading.train else 0
-        generator = np.random.default_rng(np.random.SeedSequence([self.reading.seed, epoch, index % len(self)]))
+        generator = self.random(index)
         views = [
             simulated_clip(view, self.reading, self.simulator, generator, frame_us=self.frame_us)
             for view in (video if video.ndim == 5 else video[None])
         ]
         return torch.stack(views) if video.ndim == 5 else views[0], label
+
+    def random(self, index: int) -> np.random.Generator:
+        """The noise of an item; outside training it is the same in all epochs."""
+        return random_of(self.seed, self.epoch if self.reading.train else 0, index)
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the clips' fingerprint and the simulator: the data hash of a run."""

@@ -133,7 +133,7 @@ def read_motions(folder: Path) -> list[np.ndarray]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class PersonLook:
     """How a figure is lit and what is behind it, in a grey picture."""
 
     light: tuple[float, float, float]
@@ -143,7 +143,7 @@ class Look:
     """float32 [S, S] in [0, 1]."""
 
 
-def draw_look(rng: np.random.Generator, size: int) -> Look:
+def draw_look(rng: np.random.Generator, size: int) -> PersonLook:
     """A random light, and a background of a few soft blobs that is darker or lighter than the figure."""
     light = rng.normal(size=3) * (1.0, 1.0, 0.3) + (0.0, -0.6, -1.5)
     albedo = rng.uniform(0.55, 1.0)
@@ -152,7 +152,7 @@ def draw_look(rng: np.random.Generator, size: int) -> Look:
     for _ in range(4):
         x, y, width, weight = rng.random(), rng.random(), rng.uniform(0.1, 0.4), rng.normal(0, 0.12)
         background += weight * np.exp(-((grid - x) ** 2 + (grid[:, None] - y) ** 2) / width**2)
-    return Look(light=tuple(light / np.linalg.norm(light)), albedo=albedo, background=background.clip(0, 1))
+    return PersonLook(light=tuple(light / np.linalg.norm(light)), albedo=albedo, background=background.clip(0, 1))
 
 
 def render(
@@ -194,7 +194,7 @@ def render(
     return depth, normals
 
 
-def shade(depth: np.ndarray, normals: np.ndarray, look: Look) -> np.ndarray:
+def shade(depth: np.ndarray, normals: np.ndarray, look: PersonLook) -> np.ndarray:
     """A grey picture float32 [T, S, S] in [0, 1]: light from one side and a little from everywhere."""
     lit = np.maximum(normals @ np.array(look.light, dtype=np.float32), 0)
     figure = np.float32(look.albedo) * (0.25 + 0.75 * lit)

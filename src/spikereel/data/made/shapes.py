@@ -15,7 +15,7 @@ KEYPOINTS = np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0], [0.0, -0.5]], dtype=n
 
 
 @dataclass(frozen=True)
-class Look:
+class ShapeLook:
     """What a shape looks like, apart from where it is."""
 
     shape: str  # key of SHAPES
@@ -83,10 +83,10 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def random_look(rng: np.random.Generator) -> Look:
+def random_look(rng: np.random.Generator) -> ShapeLook:
     """A shape of any kind, striped with a bright and a dark colour so that it shows on every background."""
     colours = rng.random((2, 3), dtype=np.float32)
-    return Look(
+    return ShapeLook(
         shape=tuple(SHAPES)[rng.integers(len(SHAPES))],
         bright=0.65 + 0.35 * colours[0],
         dark=0.3 * colours[1],
@@ -101,7 +101,7 @@ def _offset(centre: np.ndarray, size: int) -> np.ndarray:
     return ((gap + size / 2) % size - size / 2).astype(np.float32)
 
 
-def draw(look: Look, pose: Pose, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(look: ShapeLook, pose: Pose, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Cover and texture of one shape: two float32 [T, H, W] in [0, 1].
 
     Cover is 1 inside the shape, 0 outside, with an edge one pixel wide. Texture mixes dark (0) and bright (1): stripes
@@ -125,7 +125,7 @@ def draw(look: Look, pose: Pose, *, height: int, width: int) -> tuple[np.ndarray
     return cover, np.clip(texture, 0, 1, out=texture)
 
 
-def paint(canvas: np.ndarray, look: Look, cover: np.ndarray, texture: np.ndarray) -> np.ndarray:
+def paint(canvas: np.ndarray, look: ShapeLook, cover: np.ndarray, texture: np.ndarray) -> np.ndarray:
     """The canvas [3, H, W] or [T, 3, H, W] with the shape [T, H, W] over it: float32 [T, 3, H, W]."""
     ink = texture[:, None] * (look.bright - look.dark)[:, None, None]
     ink += look.dark[:, None, None]

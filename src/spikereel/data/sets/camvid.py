@@ -15,7 +15,7 @@ from spikereel.errors import ConfigError, DataError
 RATE = 30.0
 """Frames a second that the numbers in names count."""
 
-HELD_OUT = "0001TP"
+HELD_OUT_SEQUENCE = "0001TP"
 """The sequence of the training frames that is kept for validation: 62 of 367, at dusk where the others are by day."""
 
 MARGIN = 150
@@ -40,11 +40,11 @@ _COLOURS = {
     "pedestrian": (64, 64, 0),
     "bicyclist": (0, 128, 192),
 }
-VOID = len(_COLOURS)
+_UNLABELLED = len(_COLOURS)
 LABELS = LabelSet(
     classes=tuple(_COLOURS),
     palette=list(_COLOURS.values()),
-    values={**{i: i for i in range(VOID)}, VOID: IGNORE, IGNORE: IGNORE},
+    values={**{i: i for i in range(_UNLABELLED)}, _UNLABELLED: IGNORE, IGNORE: IGNORE},
 )
 
 Found = list[tuple[int, Path, Path]]
@@ -70,7 +70,7 @@ class CamVid(MaskClips):
         reading: MaskReading,
         *,
         split: Literal["train", "val", "test"],
-        held_out: str = HELD_OUT,
+        held_out: str = HELD_OUT_SEQUENCE,
     ):
         root = Path(root)
         if split == "test" or (split == "val" and not held_out):

@@ -5,7 +5,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.events.reading import EventFiles, EventReading, folder_samples
+from spikereel.data.clips import folder_samples
+from spikereel.data.events.readers import SUFFIXES
+from spikereel.data.events.reading import EventReading
+from spikereel.data.sets.events import EventFiles
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -36,7 +39,8 @@ class CIFAR10DVS(EventFiles):
         if split not in ("train", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
         root = Path(root)
-        numbered = sorted((label, _number(path), path) for path, label in folder_samples(root, CLASSES)[1])
+        _, found = folder_samples(root, CLASSES, suffixes=SUFFIXES)
+        numbered = sorted((label, _number(path), path) for path, label in found)
         samples = [(path, label) for label, number, path in numbered if (number >= FIRST_TEST) == (split == "test")]
         there = {CLASSES[label] for _, label in samples}
         if not there or (split == "train" and len(there) < len(CLASSES)):

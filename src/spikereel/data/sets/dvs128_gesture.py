@@ -11,10 +11,12 @@ from typing import Literal
 
 import numpy as np
 
+from spikereel.data.clips import fingerprint
 from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.readers import read_events
-from spikereel.data.events.reading import EventItems, EventReading, fingerprint, good_files
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
+from spikereel.data.sets.events import EventItems, good_files
 from spikereel.data.text import read_text
 from spikereel.errors import ConfigError, DataError
 

@@ -7,9 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from spikereel.data.clips import fingerprint
 from spikereel.data.events.readers import SUFFIXES, read_events
-from spikereel.data.events.reading import EventItems, EventReading, fingerprint, good_files
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
+from spikereel.data.sets.events import EventItems, good_files
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("Caixa", "Caneca", "Cubo", "Estilete", "Lapiseira", "Tesoura")

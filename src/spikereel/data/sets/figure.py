@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from spikereel.body.camera import STANDARD
 from spikereel.body.skeletons import KINECT20
+from spikereel.data.clips import SeededClips
 from spikereel.data.made.people import draw_look, draw_motion, read_motions, render, shade
-from spikereel.data.pose import Target, channels, generator_of, target_of, within
+from spikereel.data.pose import Target, channels, target_of
 from spikereel.data.sets.utd_mhad import depth_values
 from spikereel.errors import ConfigError
 
@@ -40,34 +40,29 @@ class FigureReading:
             raise ConfigError(f"{self}: frames, stride and size are at least 1, seed not below 0")
 
 
-class FigureClips(Dataset):
+class FigureClips(SeededClips[Target]):
     """`length` clips of a figure, every one of another person: items `(video float32 [T, C, S, S], Target)`.
 
-    It walks, gestures or squats, or does what the motion files of the folder `motions` (BVH) say. An item is random,
-    seeded by (seed, epoch, index), whatever the worker or the order; the skeleton is KINECT20.
+    It walks, gestures or squats, or does what the motion files of the folder `motions` (BVH) say. Every item is random,
+    see `SeededClips`; the skeleton is KINECT20.
     """
 
     skeleton, camera = KINECT20, STANDARD
 
     def __init__(self, length: int, reading: FigureReading, *, motions: str | PathLike | None = None):
+        super().__init__(reading.seed)
         if length < 1:
             raise ConfigError(f"a data set of {length} clips has nothing in it; at least 1")
         self.length, self.reading, self.folder = length, reading, motions
         self.simulated = reading.form == "events"
         self._motions = None if motions is None else read_motions(Path(motions))
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the clips that are made from now on."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
-        how = self.reading
-        rng = generator_of(how.seed, int(self._epoch), within(index, self.length))
+    def item(self, index: int) -> tuple[Tensor, Target]:
+        """A clip, made from nothing but numbers."""
+        how, rng = self.reading, self.random(index)
         joints = self._draw(rng)
         # everybody stands on the ground, before a camera that shows most of the person
         feet = joints[:, [KINECT20.joints.index("left_foot"), KINECT20.joints.index("right_foot")], 1]

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from spikereel.data.events.readers import SUFFIXES
-from spikereel.data.events.reading import EventFiles, EventReading
-from spikereel.data.sets.folder import read_lines
+from spikereel.data.events.reading import EventReading
+from spikereel.data.sets.events import EventFiles
+from spikereel.data.text import read_lines
 from spikereel.errors import ConfigError, DataError
 
 SENSOR = (346, 260)

@@ -4,8 +4,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.sets.folder import Reading, VideoFiles, read_lines
+from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.sets.ucf101 import find_folders, require_split
+from spikereel.data.text import read_lines
+from spikereel.data.video.clip import Reading
 from spikereel.errors import DataError
 
 _FORM = "the official lists of HMDB51"

@@ -5,8 +5,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.sets.folder import Reading, VideoFiles, require_choice, videos_by_name
-from spikereel.data.text import read_rows
+from spikereel.data.sets.folder import VideoFiles, videos_by_name
+from spikereel.data.text import read_rows, require_choice
+from spikereel.data.video.clip import Reading
 from spikereel.errors import DataError
 
 SPLITS = ("train", "val", "test")

@@ -9,7 +9,7 @@ from spikereel.data.pictures import PICTURES
 from spikereel.data.text import read_text
 from spikereel.errors import DataError
 
-CLASSES = "classes.txt"
+CLASS_LIST = "classes.txt"
 
 
 class MaskFolder(MaskClips):
@@ -28,7 +28,7 @@ class MaskFolder(MaskClips):
         folders = sorted(p for p in (root / "frames").glob("*") if p.is_dir())
         if not folders:
             raise DataError(f"{root / 'frames'}: no folder of a video in it; put frames in frames/<video>/")
-        labels = read_classes(Path(classes) if classes is not None else root / CLASSES)
+        labels = read_classes(Path(classes) if classes is not None else root / CLASS_LIST)
         videos = [masked_video(folder, root / "masks" / folder.name, folder.name) for folder in folders]
         super().__init__(root, videos, labels, reading)
 

@@ -11,20 +11,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from spikereel.body.camera import Camera
 from spikereel.body.rotations import matrix_from_axis_angle
 from spikereel.body.skeletons import SMPL24
-from spikereel.data.events.reading import fingerprint
+from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
-from spikereel.data.pose import Target, Warping, check_joints, check_points, generator_of, target_of, within
+from spikereel.data.pose import Target, check_joints, check_points, target_of
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
 
 TEST_SUBJECTS = (1, 2, 7)
 SLICES, SIDE = 4, 256
-SENSOR = (1280, 800)
-"""Height and width of the event camera as it is mounted, upright."""
+HEIGHT, WIDTH = 1280, 800
+"""Pixels of the event camera as it is mounted, upright."""
 CAMERA = Camera(fx=1679.3 / 1280, fy=1679.3 / 1280, cx=641 / 1280, cy=641 / 1280)
 """In shares of the padded square picture."""
 LONGEST_GAP, TEST_GAP = 3, 2
@@ -52,7 +52,7 @@ class StreamReading:
             raise ConfigError(f"{self}: frames is at least 1, size a divisor of {SIDE}, seed not below 0")
 
 
-class MMHPSD(Dataset):
+class MMHPSD(SeededClips[Target]):
     """Clips of some subjects: items `(video float32 [T, C, S, S], Target)`, the pose at the end of every interval.
 
     events: C = 4 slices of each interval of the stream, 0 or 1; those of intervals that are skipped are merged by OR.
@@ -69,6 +69,7 @@ class MMHPSD(Dataset):
     skeleton, camera = SMPL24, CAMERA
 
     def __init__(self, root: str | PathLike, reading: StreamReading, *, subjects: Collection[int] | None = None):
+        super().__init__(reading.seed)
         self.root, self.reading = Path(root), reading
         self.streams = [(p, n) for p, n in find_streams(self.root) if subjects is None or n in subjects]
         if not self.streams:
@@ -91,20 +92,14 @@ class MMHPSD(Dataset):
             self.clips += [(i, start) for start in range(0, intervals - span + 1, step)]
         if not self.clips:
             raise DataError(f"{root}: no stream is long enough for clips of {t} frames; lower data.frames")
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random gaps and changes of the items that are read from now on."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
-        index, how = within(index, len(self)), self.reading
+    def item(self, index: int) -> tuple[Tensor, Target]:
+        """A clip and its target."""
+        how, rng = self.reading, self.random(index)
         stream, start = self.clips[index]
-        rng = generator_of(how.seed, int(self._epoch), index)
         most = (len(self._poses[stream]) - 1 - start) // how.frames
         gap = int(rng.integers(1, min(LONGEST_GAP, most) + 1)) if how.train else TEST_GAP
         ends = start + gap * (1 + np.arange(how.frames))
@@ -157,7 +152,7 @@ def frames_from_rows(rows: np.ndarray, start: float, stop: float) -> np.ndarray:
     whatever the polarity. The width grows by 240 on either side to a square, of which every fifth pixel is kept.
     Raises DataError for rows of another shape or beyond the sensor.
     """
-    height, width = SENSOR
+    height, width = HEIGHT, WIDTH
     if rows.ndim != 2 or rows.shape[1] != 5 or not stop > start:
         raise DataError(f"event rows are {list(rows.shape)} from {start} to {stop}: give [N, 5] and start before stop")
     v, u, times = height - 1 - rows[:, 0].astype(np.int64), width - 1 - rows[:, 1].astype(np.int64), rows[:, 2]

@@ -1,49 +1,93 @@
-"""Procedural motion clips with the mask of what moves: the default data of segmentation."""
+"""Procedural motion clips: the default data of classification, and with the mask of what moves, of segmentation."""
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from spikereel.data.made.scenes import CLASSES as MOTIONS
-from spikereel.data.made.scenes import MotionClips
+from spikereel.config import unknown_key
+from spikereel.data.clips import SeededClips, T_co
+from spikereel.data.made.scenes import CLASSES, MotionClips
 from spikereel.data.mask_clips import Colour
-from spikereel.data.pose import within
 from spikereel.data.transforms import normalise
 
-_MOVING = [label for label, name in enumerate(MOTIONS) if name != "still"]
+_MOVING = [label for label, name in enumerate(CLASSES) if name != "still"]
 
 
-class MotionMasks(Dataset):
-    """`length` clips an epoch of a shape that moves among shapes at rest that look like it: items `(clip float32
-    [T, C, H, W], masks int64 [T, H, W])`, 1 where it is.
+class _Generated(SeededClips[T_co]):
+    """`length` clips an epoch of a generator that has enough for all epochs; every epoch has clips of its own."""
 
-    clips: a generator of MotionClips with `targets=True`, of as many clips as all epochs need; "still" ones, in which
-    no eye can tell the shape, are left out. Every epoch has clips of its own if that is asked for by `set_epoch`.
-    """
-
-    classes = ("background", "moving")
-    palette: list[Colour] = [(40, 44, 52), (255, 196, 0)]  # noqa: RUF012
-
-    def __init__(self, clips: MotionClips, length: int, *, mean: tuple[float, ...], std: tuple[float, ...]):
+    def __init__(self, clips: MotionClips, length: int, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__(clips.seed)
         self.clips, self.length, self.mean, self.std = clips, length, mean, std
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        number = int(self._epoch) * self.length + within(index, self.length)
-        times, motion = divmod(number, len(_MOVING))
-        video, _, targets = self.clips[len(MOTIONS) * times + _MOVING[motion]]
-        return normalise(video, self.mean, self.std), targets["mask"].long()
-
-    def video_of(self, index: int) -> str:
-        return str(index)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the clips that are made from now on."""
-        self._epoch.fill_(epoch)
+    def number(self, index: int) -> int:
+        """The number of an item among those of all epochs."""
+        return self.epoch * self.length + index
 
     def fingerprint(self) -> str:
         """Hash of the generator's options."""
         return self.clips.fingerprint()
+
+
+class Normalised(_Generated[int]):
+    """`length` normalised clips an epoch: items `(video float32 [T, C, H, W], label)`.
+
+    clips: a generator of MotionClips, of as many clips as all epochs need. focus: classes that every second clip is of.
+    Raises ConfigError for a focus on an unknown class.
+    """
+
+    def __init__(
+        self,
+        clips: MotionClips,
+        length: int,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        focus: Sequence[str] = (),
+    ):
+        super().__init__(clips, length, mean, std)
+        self.classes, self.simulated = clips.classes, clips.modality != "rgb"
+        if unknown := [name for name in focus if name not in clips.classes]:
+            raise unknown_key(unknown[0], clips.classes, "class in data.focus")
+        self.focus = [clips.classes.index(name) for name in focus]
+
+    def item(self, index: int) -> tuple[Tensor, int]:
+        """A clip and its label."""
+        video, label = self.clips[self._clip(self.number(index))]
+        return normalise(video, self.mean, self.std), label
+
+    def _clip(self, number: int) -> int:
+        """Which clip of the generator, whose clip i is of class i modulo their number, is the one of this number."""
+        if not self.focus:
+            return number
+        half, odd = divmod(number, 2)
+        label = self.focus[half % len(self.focus)] if odd else half % len(self.classes)
+        return number * len(self.classes) + label
+
+
+class MotionMasks(_Generated[Tensor]):
+    """`length` clips an epoch of a shape that moves among shapes at rest that look like it: items `(clip float32
+    [T, C, H, W], masks int64 [T, H, W])`, 1 where it is.
+
+    clips: a generator of MotionClips with `targets=True`, of as many clips as all epochs need; "still" ones, in which
+    no eye can tell the shape, are left out.
+    """
+
+    classes = ("background", "moving")
+
+    def __init__(self, clips: MotionClips, length: int, *, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__(clips, length, mean, std)
+        self.palette: list[Colour] = [(40, 44, 52), (255, 196, 0)]
+
+    def item(self, index: int) -> tuple[Tensor, Tensor]:
+        """A clip and its masks."""
+        times, motion = divmod(self.number(index), len(_MOVING))
+        video, _, targets = self.clips[len(CLASSES) * times + _MOVING[motion]]
+        return normalise(video, self.mean, self.std), targets["mask"].long()
+
+    def video_of(self, index: int) -> str:
+        """A video of its own for every clip."""
+        return str(index)

@@ -4,8 +4,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.events.reading import EventFiles, EventReading, folder_samples
-from spikereel.data.sets.folder import read_lines
+from spikereel.data.clips import folder_samples
+from spikereel.data.events.readers import SUFFIXES
+from spikereel.data.events.reading import EventReading
+from spikereel.data.sets.events import EventFiles
+from spikereel.data.text import read_lines
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = tuple("0123456789")
@@ -37,7 +40,7 @@ class NMNIST(EventFiles):
             raise ConfigError(
                 f"split is {split!r}: 'train' and 'test' are for folders Train/ and Test/, None for a list; see {root}"
             )
-        samples = _listed(root) if split is None else folder_samples(root / _FOLDERS[split], CLASSES)[1]
+        samples = _listed(root) if split is None else _digits(root / _FOLDERS[split])
         folder = root if root.is_dir() else root.parent
         super().__init__(samples, reading, classes=CLASSES, root=folder, on_error=on_error)
 
@@ -47,12 +50,17 @@ def has_folders(root: str | PathLike) -> bool:
     return any((Path(root) / name).is_dir() for name in _FOLDERS.values())
 
 
+def _digits(root: Path) -> list[tuple[Path, int]]:
+    """(path, digit) of every recording in a folder with a subfolder for each digit."""
+    return folder_samples(root, CLASSES, suffixes=SUFFIXES)[1]
+
+
 def _listed(root: Path) -> list[tuple[Path, int]]:
     """(path, digit) of every line of one list, or of the lists of a folder."""
     if not root.is_dir():
         return [_required(root, number, sample) for number, sample in _lines(root)]
     if any((root / digit).is_dir() for digit in CLASSES):
-        return folder_samples(root, CLASSES)[1]
+        return _digits(root)
     samples = []
     for path in sorted(root.glob("*.txt")):
         lines = _lines(path)

@@ -6,7 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.sets.folder import Reading, VideoFiles, require_choice
+from spikereel.data.sets.folder import VideoFiles
+from spikereel.data.text import require_choice
+from spikereel.data.video.clip import Reading
 from spikereel.errors import DataError
 
 TRAINING_SUBJECTS = frozenset({1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38})

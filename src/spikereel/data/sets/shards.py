@@ -5,21 +5,19 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from spikereel.data.clips import SeededClips
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.source import Sensor
-from spikereel.data.sets.folder import Reading, generator_of, read_clip
 from spikereel.data.shards import Shards
+from spikereel.data.video.clip import Reading, read_clip
 from spikereel.errors import DataError
 
 
-class PackedClips(Dataset):
+class PackedClips(SeededClips[int]):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
     `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
@@ -35,6 +33,7 @@ class PackedClips(Dataset):
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
     ):
+        super().__init__(reading.seed)
         self.shards, self.reading, self.sensor = Shards(source), reading, sensor
         self.classes = self.shards.classes
         if classes is not None and tuple(classes) != self.classes:
@@ -48,23 +47,18 @@ class PackedClips(Dataset):
             for name, offset, size, label in shard["samples"]
         ]
         self._require_sort()
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random clips of the items that are read from now on."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def item(self, index: int) -> tuple[Tensor, int]:
+        """The clip of a packed file and its label."""
         place, name, offset, size, label = self.members[index]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, name)
             path.write_bytes(self.shards.read(place, offset, offset + size))
             try:
-                return self._clip(path, index % len(self)), label
+                return self._clip(path, index), label
             except DataError as error:
                 raise DataError(f"{place}: {str(error).removeprefix(folder + '/')}") from error
 
@@ -73,11 +67,10 @@ class PackedClips(Dataset):
         return self.shards.fingerprint()
 
     def _clip(self, path: Path, index: int) -> Tensor:
-        seeds = (self.reading.seed, int(self._epoch), index)
         if isinstance(self.reading, Reading):
-            return read_clip(path, self.reading, generator_of(seeds) if self.reading.train else None)
-        generator = np.random.default_rng(np.random.SeedSequence(seeds)) if self.reading.train else None
-        return self.reading(read_events(path, sensor=self.sensor), generator)
+            return read_clip(path, self.reading, self.torch_random(index) if self.reading.train else None)
+        events = read_events(path, sensor=self.sensor)
+        return self.reading(events, self.random(index) if self.reading.train else None)
 
     def _require_sort(self) -> None:
         events = isinstance(self.reading, EventReading)

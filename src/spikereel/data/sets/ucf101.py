@@ -4,7 +4,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.sets.folder import Reading, VideoFiles, read_lines, require_choice
+from spikereel.data.sets.folder import VideoFiles
+from spikereel.data.text import read_lines, require_choice
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError, DataError
 
 _FORM = "the official lists of UCF101"

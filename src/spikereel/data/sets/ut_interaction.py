@@ -5,7 +5,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.sets.folder import Reading, VideoFiles, require_choice
+from spikereel.data.sets.folder import VideoFiles
+from spikereel.data.text import require_choice
+from spikereel.data.video.clip import Reading
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
-from spikereel.data.events.reading import fingerprint
+from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
 from spikereel.data.pose import check_joints
 from spikereel.data.trails import bent, on_off, past
@@ -87,58 +86,49 @@ class DepthReading:
             raise ConfigError(f"a history of {self.history} s is one of motion; give motion=True as well")
 
 
-class UTDMHAD(Dataset):
+class UTDMHAD(SeededClips[int]):
     """Depth clips of some subjects: items `(video, label)`, float32 [T, 1, size, size], or 3 channels with motion.
 
-    `root` holds aA_sS_tT.npz (see `read_clip`), or the official folders Depth/ and Skeleton/. A clip shows the square
-    around the person in all its frames; the values are those of `picture`. `subjects=None` takes all that are there.
-    With `reading.train` an item is random, seeded by (seed, epoch, index), whatever the worker or the order. A video is
-    decoded once and kept in memory, frames x size x size bytes, with a history three times that.
+    `root` holds aA_sS_tT.npz (see `read_depth_and_joints`), or the official folders Depth/ and Skeleton/. A clip shows
+    the square around the person in all its frames; the values are those of `picture`. `subjects=None` takes all that
+    are there.
+    With `reading.train` an item is random, see `SeededClips`. A video is decoded once and kept in memory, frames x size
+    x size bytes, with a history three times that.
     Errors: DataError for a folder without clips of those subjects, and a broken file when it is reached.
     """
 
     classes = CLASSES
 
     def __init__(self, root: str | PathLike, reading: DepthReading, *, subjects: Collection[int] | None = None):
+        super().__init__(reading.seed)
         self.root, self.reading = Path(root), reading
         self.samples = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
         if not self.samples:
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.labels = [label for _, label in self.samples]
         self._pictures: dict[int, Tensor] = {}
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random changes of the items that are read from now on."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        index %= len(self)
+    def item(self, index: int) -> tuple[Tensor, int]:
+        """A clip and its label."""
         if index not in self._pictures:
-            self._pictures[index] = _pictures(read_clip(self.samples[index][0])[0], self.reading)
-        generator = self._generator(index) if self.reading.train else None
+            self._pictures[index] = _pictures(read_depth_and_joints(self.samples[index][0])[0], self.reading)
+        generator = self.random(index) if self.reading.train else None
         return _clip(self._pictures[index], self.reading, generator)[0], self.labels[index]
 
     def depth(self, index: int) -> np.ndarray:
         """All frames of a clip: uint16 [T, 120, 160], millimetres, background 0."""
-        return read_clip(self.samples[index][0])[0]
+        return read_depth_and_joints(self.samples[index][0])[0]
 
     def joints(self, index: int) -> np.ndarray:
         """float32 [T, 20, 3], metres in the frame of the camera (x right, y up, z away), at the frames of `depth`."""
-        return read_clip(self.samples[index][0])[1]
+        return read_depth_and_joints(self.samples[index][0])[1]
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all clips: the data hash of a run."""
         return fingerprint(self.root, self.samples)
-
-    def _generator(self, index: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([self.reading.seed, int(self._epoch), index]))
 
 
 def find_clips(root: Path) -> list[tuple[Path, int, int]]:
@@ -160,7 +150,7 @@ def is_clip_name(stem: str) -> bool:
     return _NAME.fullmatch(stem) is not None
 
 
-def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_depth_and_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Depth, uint16 [T, 120, 160] mm with background 0, and joints, float32 [T, 20, 3] metres.
 
     From an NPZ file with `depth` and `joints`; or from Depth/aA_sS_tT_depth.mat, `d_depth` [240, 320, T] of which every
@@ -186,7 +176,7 @@ def read_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_depth(path: Path) -> np.ndarray:
     """Depth alone, uint16 [T, H, W] mm with background 0: from an NPZ file with `depth`, an NPY file, or .mat as in
-    `read_clip`. Errors: as `read_clip`.
+    `read_depth_and_joints`. Errors: as `read_depth_and_joints`.
     """
     if path.suffix.lower() == ".mat":
         depth = _mat(path, "d_depth")[::2, ::2].transpose(2, 0, 1)

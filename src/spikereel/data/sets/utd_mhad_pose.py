@@ -10,23 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20
-from spikereel.data.events.reading import fingerprint
-from spikereel.data.pose import (
-    Target,
-    Warping,
-    channels,
-    check_points,
-    generator_of,
-    target_of,
-    window,
-    windows,
-    within,
-)
-from spikereel.data.sets.utd_mhad import depth_values, find_clips, read_clip
+from spikereel.data.clips import SeededClips, fingerprint
+from spikereel.data.pose import Target, channels, check_points, target_of, window, windows
+from spikereel.data.sets.utd_mhad import depth_values, find_clips, read_depth_and_joints
+from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
 
 KINECT_DEPTH = Camera(fx=142.815, fy=142.815, cx=80.5, cy=60.5)
@@ -53,7 +43,7 @@ class WindowReading:
             raise ConfigError(f"{self}: frames, stride and size are at least 1, seed not below 0")
 
 
-class UTDMHADPose(Dataset):
+class UTDMHADPose(SeededClips[Target]):
     """Windows of the depth videos of some subjects: items `(video float32 [T, C, S, S], Target)`.
 
     `root` as for `UTDMHAD`. Every frame is cut to the person (`read_person`). The target's translation is that in front
@@ -72,6 +62,7 @@ class UTDMHADPose(Dataset):
         subjects: Collection[int] | None = None,
         keep: Callable[[int], bool] = lambda number: True,
     ):
+        super().__init__(reading.seed)
         self.root, self.reading, self.simulated = Path(root), reading, reading.form == "events"
         found = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
         found = [recording for number, recording in enumerate(found) if keep(number)]
@@ -88,21 +79,15 @@ class UTDMHADPose(Dataset):
                 for start in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
             ]
         )
-        # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the random windows and changes of the items that are read from now on."""
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
-        index, how = within(index, len(self)), self.reading
+    def item(self, index: int) -> tuple[Tensor, Target]:
+        """A window and its target."""
+        how, rng = self.reading, self.random(index)
         clip, start = self.windows[index]
         pictures, joints, squares = self._clip(clip)
-        rng = generator_of(how.seed, int(self._epoch), index)
         if how.train:
             start = int(rng.integers(max(len(pictures) - (how.frames - 1) * how.stride, 1)))
         numbers = window(len(pictures), start, how.frames, how.stride)
@@ -123,7 +108,7 @@ class UTDMHADPose(Dataset):
         """Pictures uint8 [N, S, S], joints [N, 20, 3] with y down, and the squares [N, 3] that the pictures show."""
         if number not in self._clips:
             path = self.samples[number][0]
-            depth, joints = read_clip(path)
+            depth, joints = read_depth_and_joints(path)
             placed = torch.from_numpy(joints * np.array([1, -1, 1], np.float32))
             pictures, squares = read_person(depth, self.reading.size, KINECT_DEPTH, path)
             check_points(KINECT_DEPTH.seen_in(squares).project(placed), path)

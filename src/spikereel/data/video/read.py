@@ -26,7 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.video.containers import matroska_break
+from spikereel.data.video.matroska import matroska_break
 from spikereel.data.video.orientation import Orientation, orientation
 from spikereel.data.video.streams import opened, packets
 from spikereel.data.video.timeline import Timeline

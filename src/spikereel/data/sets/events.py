@@ -1,0 +1,133 @@
+"""Data sets of event recordings: any list of labelled files, and folders with a subfolder per class."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from spikereel.data.clips import SeededClips, fingerprint, folder_samples
+from spikereel.data.events.readers import SUFFIXES, read_events
+from spikereel.data.events.reading import EventReading
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor
+from spikereel.errors import ConfigError, DataError
+
+
+def pad_clips(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of clips of various lengths, for `DataLoader(collate_fn=pad_clips)`.
+
+    Items `(video [T, C, H, W], label)` -> (videos [B, T, C, H, W] for the longest T, zeros after the end of each;
+    mask bool [B, T], True where a clip has frames; labels int64 [B]).
+    """
+    videos = [video for video, _ in items]
+    lengths = torch.tensor([len(video) for video in videos])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
+    return pad_sequence(videos, batch_first=True), mask, torch.tensor([label for _, label in items])
+
+
+class EventItems(SeededClips[int]):
+    """The base of data sets of events: items `(video, label)`, float32 [T, 2, H, W] as `reading` says, and an int.
+
+    With `reading.train` an item is random, see `SeededClips`.
+    """
+
+    labels: list[int]
+    """Of all items."""
+
+    def __init__(self, reading: EventReading):
+        super().__init__(reading.seed)
+        self.reading = reading
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def item(self, index: int) -> tuple[Tensor, int]:
+        """The events of an item, as an array."""
+        generator = self.random(index) if self.reading.train else None
+        return self.reading(self.events(index), generator), self.labels[index]
+
+    def events(self, index: int) -> Events:
+        """The events of an item, before anything random."""
+        raise NotImplementedError
+
+
+class EventFiles(EventItems):
+    """Labelled event files, `samples` of (path, label); see `EventItems`.
+
+    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
+    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
+    (path, reason). Errors: DataError for no good file.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[tuple[Path, int]],
+        reading: EventReading,
+        *,
+        classes: Sequence[str],
+        root: Path,
+        sensor: Sensor | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ):
+        super().__init__(reading)
+        self.root, self.sensor, self.classes = root, sensor, tuple(classes)
+        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor)
+        good = set(paths)
+        self.samples = [(path, label) for path, label in samples if path in good]
+        self.labels = [label for _, label in self.samples]
+
+    def events(self, index: int) -> Events:
+        """All events of one file. Errors: DataError as `read_events`."""
+        return read_events(self.samples[index][0], sensor=self.sensor)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
+        return fingerprint(self.root, self.samples)
+
+
+class EventFolder(EventFiles):
+    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
+
+    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
+    given. Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
+    given classes.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike,
+        reading: EventReading,
+        *,
+        classes: Sequence[str] | None = None,
+        sensor: Sensor | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ):
+        names, samples = folder_samples(Path(root), classes, suffixes=SUFFIXES)
+        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+
+
+def good_files(
+    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None
+) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
+
+    Errors: ConfigError for another `on_error`; DataError where none is good.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")
+    if on_error == "raise":
+        return list(paths), []
+    good, bad = [], []
+    for path in paths:
+        try:
+            read_events(path, sensor=sensor)
+            good.append(path)
+        except DataError as error:
+            bad.append((path, str(error)))
+    if bad and not good:
+        raise DataError(f"{bad[0][0].parent}: none of {len(bad)} files is good; first: {bad[0][1]}")
+    return good, bad
