@@ -9,7 +9,6 @@ import torch
 import spikereel
 from spikereel.apps.cli import main
 from spikereel.runs.kinds import KINDS
-from spikereel.runs.config import MASK_KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -8,9 +8,9 @@ from tiny import clip, tiny_model, tiny_svformer
 from spikereel.energy import measure
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import spike_operations
+from spikereel.runs.classification import ClassificationObjective
 from spikereel.runs.config import OptimSpec
 from spikereel.runs.recipes import RECIPES
-from spikereel.runs.classification import ClassificationObjective
 from spikereel.train.module import TrainingModule
 from spikereel.train.run import train
 

@@ -15,12 +15,11 @@ from spikereel.data.sets.figure import FigureClips, FigureReading
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model
 from spikereel.models.pose_head import JointPose
-from spikereel.runs.clips import build_loader
+from spikereel.runs.clips import build_loader, build_pose_dataset
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, PoseSpec, Recipe, RunSpec
-from spikereel.tasks.pose import PoseScore
-from spikereel.runs.clips import build_pose_dataset
 from spikereel.runs.evaluate import evaluate
 from spikereel.runs.pose import add_clips, start_at_mean
+from spikereel.tasks.pose import PoseScore
 from spikereel.train.run import train
 from tests.people import write_clip, write_stream
 

@@ -12,14 +12,13 @@ from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import create_model, load_model, save_model
 from spikereel.layers.calibrate import calibrate
-from spikereel.runs.clips import build_loader
+from spikereel.runs.clips import build_loader, build_segmentation_dataset
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec, SegmentationSpec
-from spikereel.runs.clips import build_segmentation_dataset
-from spikereel.tasks.segmentation import IGNORE, SegmentationScore
-from spikereel.train.module import TrainingModule, warmup_decay
 from spikereel.runs.evaluate import evaluate
 from spikereel.runs.segmentation import SegmentationObjective, class_weights, segmentation_loss
 from spikereel.runs.tasks import norm_clips
+from spikereel.tasks.segmentation import IGNORE, SegmentationScore
+from spikereel.train.module import TrainingModule, warmup_decay
 from spikereel.train.run import train, training_parts
 from tests.masks import write_folder
 
