@@ -1,10 +1,18 @@
-"""Optional parts of the installation."""
+"""Optional parts of the installation: which packages each of them is, and one line for those that are missing."""
 
 from importlib.util import find_spec
 
 from spikereel.errors import ConfigError
 
-EXTRAS = {"train": ("pytorch_lightning", "tensorboard"), "draw": ("matplotlib", "PIL"), "hub": ("huggingface_hub",)}
+EXTRAS = {
+    "train": ("pytorch_lightning", "tensorboard"),
+    "draw": ("matplotlib", "PIL"),
+    "events": ("h5py", "lz4", "zstandard"),
+    "mat": ("scipy",),
+    "hub": ("huggingface_hub",),
+    "energy": ("pynvml",),
+}
+"""Extra of the package: its modules, as they are imported."""
 
 
 def missing(extra: str) -> list[str]:
@@ -13,6 +21,17 @@ def missing(extra: str) -> list[str]:
 
 
 def need(extra: str) -> None:
-    """ConfigError that names the extra where any of it is missing."""
+    """Raises ConfigError, which names the extra, where any of it is missing."""
     if absent := missing(extra):
-        raise ConfigError(f"{', '.join(absent)} not installed; run: pip install 'spikereel[{extra}]'")
+        raise ConfigError(lacking(", ".join(absent), extra))
+
+
+def extra_of(module: str | None) -> str | None:
+    """The extra that a module comes with; None for a module of no extra."""
+    package = (module or "").partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if package in modules), None)
+
+
+def lacking(modules: str, extra: str) -> str:
+    """What to say, in one line, where modules of an extra are missing."""
+    return f"{modules} not installed; run pip install spikereel[{extra}]"

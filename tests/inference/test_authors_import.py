@@ -17,11 +17,13 @@ from small import DATA, small_weights
 from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import Metadata, create_model, load_model, save_model, weights_hash
-from spikereel.inference.authors import data_of, read_import, recalibrate
+from spikereel.inference.authors import read_import
+from spikereel.inference.calibrate import recalibrate
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.svformer import SVFormer, SVFormerConfig
 from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.data import data_of
 from spikereel.runs.recipes import dvs128_gesture_svformer
 
 CONFIG = SVFormerConfig(num_classes=3, frames=4, image_size=32, widths=(8, 16, 32, 32), head_dim=8)

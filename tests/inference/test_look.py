@@ -71,7 +71,7 @@ def test_a_recording_is_seen_as_in_the_data_set(digit, tmp_path):
     found = predict(model_of(DIGITS), digit)
     assert found.passport.clip == (3, 2, 34, 34)
     assert found.notes == ()
-    annotate(tmp_path / "out.mp4", found, found.shown)
+    annotate(tmp_path / "out.mp4", found, found.frames)
     assert probe(tmp_path / "out.mp4").frames == 3
 
 
@@ -123,7 +123,7 @@ def test_depth_is_seen_as_in_the_data_set(action, tmp_path):
     np.save(tmp_path / "depth.npy", np.load(action)["depth"])
     assert torch.equal(look(tmp_path / "depth.npy", DEPTH, 3).views[0], seen.views[0])
     found = predict(model_of(DEPTH), action)
-    annotate(tmp_path / "out.mp4", found, found.shown)
+    annotate(tmp_path / "out.mp4", found, found.frames)
     assert probe(tmp_path / "out.mp4").frames == 12
 
 

@@ -14,7 +14,8 @@ from spikereel.data.made.scenes import MotionClips, events_from
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, create_model, weights_hash
-from spikereel.inference.look import EVENT_THRESHOLD, read_clip
+from spikereel.inference.frames import read_clip
+from spikereel.inference.look import EVENT_THRESHOLD
 from spikereel.inference.predict import predict
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import DataSpec
@@ -146,7 +147,7 @@ def test_events_have_the_threshold_of_training():
 def test_an_event_before_the_clip_is_used_where_the_video_has_it():
     model = make_model({"modality": "events", "stride": 2})
     seen = []
-    hook = model.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
+    hook = model.downsample1_1.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
     clip = MotionClips(5, frames=16, height=32, width=32)[0][0]
     result = predict(model, clip)
     hook.remove()

@@ -16,8 +16,9 @@ from spikereel.data.video.read import probe
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, create_model, save_model
+from spikereel.inference.frames import open_frames
 from spikereel.inference.predict import predict
-from spikereel.inference.segment import CHUNK, open_frames, segmenter_of
+from spikereel.inference.segment import CHUNK, Segments, segmenter_of
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_segmentation_dataset
 from spikereel.runs.config import DataSpec
@@ -69,8 +70,8 @@ def test_every_frame_has_the_clip_of_evaluation(model, tmp_path):
     spec = dataclasses.replace(SPEC, root=str(tmp_path), frames=3, stride=7)
     data = build_segmentation_dataset(spec, "test")
     source = open_frames(tmp_path / "frames" / "v0")
-    segmenter = segmenter_of(model, source, offsets=(-14, -7, 0))
-    for (position, picture, labels), i in zip(segmenter.labels(source), range(len(data)), strict=True):
+    found = Segments(source=source, segmenter=segmenter_of(model, source, offsets=(-14, -7, 0)))
+    for (position, picture, labels), i in zip(found.labelled(), range(len(data)), strict=True):
         assert position == i
         assert picture.shape == (3, 36, 48)
         if i in (0, 8, CHUNK, CHUNK + 4):
@@ -102,7 +103,7 @@ def test_real_frames(real_data, tmp_path, capsys):
 def test_frames_before_and_after(model, video):
     source = open_frames(video)
     segmenter = segmenter_of(model, source, offsets=(-9, 0, CHUNK))
-    found = [position for position, _, _ in segmenter.labels(source)]
+    found = [position for position, _, _ in Segments(source=source, segmenter=segmenter).labelled()]
     assert found == list(range(CHUNK + 3))
 
 
@@ -226,8 +227,8 @@ def test_mistakes_are_one_line_and_leave_nothing(weights, tmp_path, change, mess
 
 
 def test_other_tasks(model, video):
-    with pytest.raises(ConfigError, match="use `spikereel predict --task segmentation`"):
-        predict(model, video)
+    with pytest.raises(ConfigError, match="views means nothing for segmentation"):
+        predict(model, video, views=2)
     source = open_frames(video)
     with pytest.raises(ConfigError, match="for classification; give weights of a recipe of task segmentation"):
         segmenter_of(create_model("spikevideoformer_ti", num_classes=4), source)

@@ -16,8 +16,9 @@ from spikereel.data.video.read import probe
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata, create_model, load_model, save_model
+from spikereel.inference.frames import open_frames, tensor_frames
 from spikereel.inference.predict import predict
-from spikereel.inference.track import Recording, one_euro, read_recording, run_pose, track
+from spikereel.inference.track import one_euro, run_pose, track
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_pose_dataset
 from spikereel.runs.config import DataSpec
@@ -94,7 +95,7 @@ def test_networks_that_stream_do(attention):
 
 
 def test_a_track_of_every_frame(model, clip):
-    recording = read_recording(clip)
+    recording = open_frames(clip)
     found = track(model, recording)
     assert found.joints.shape == (11, 20, 3)
     assert np.isfinite(found.joints).all()
@@ -110,7 +111,7 @@ def test_a_track_of_every_frame(model, clip):
 
 
 def test_a_box_and_a_camera_of_ones_own(model, clip):
-    recording = read_recording(clip)
+    recording = open_frames(clip)
     free = track(model, recording)
     left, top = free.box[:, :2].min(0) - 1
     right, bottom = (free.box[:, :2] + free.box[:, 2:]).max(0) + 1
@@ -131,14 +132,14 @@ def test_grey_pictures_of_an_unknown_camera(tmp_path):
     spec = dataclasses.replace(DEPTH, modality="grey")
     frames = torch.randint(0, 255, (5, 3, 48, 64), dtype=torch.uint8)
     write_video(tmp_path / "a.mp4", frames, 10)
-    recording = read_recording(tmp_path / "a.mp4")
+    recording = open_frames(tmp_path / "a.mp4")
     found = track(model_of(spec), recording)
     assert found.joints.shape == (5, 20, 3)
     assert found.fps == 10
     np.testing.assert_array_equal(found.box, np.tile([0, -8, 64], (5, 1)))
     assert "camera unknown" in found.notes[0]
     np.save(tmp_path / "a.npy", frames.permute(0, 2, 3, 1).numpy())
-    assert track(model_of(spec), read_recording(tmp_path / "a.npy")).joints.shape == (5, 20, 3)
+    assert track(model_of(spec), open_frames(tmp_path / "a.npy")).joints.shape == (5, 20, 3)
 
 
 def test_an_event_recording(tmp_path):
@@ -151,9 +152,9 @@ def test_an_event_recording(tmp_path):
     t[0], t[-1] = 0, 400_000
     events = {"t": t, "x": x.astype(np.uint16), "y": y.astype(np.uint16), "p": p}
     np.savez(tmp_path / "a.npz", **events, width=width, height=width)
-    recording = read_recording(tmp_path / "a.npz")
-    assert recording.fps == pytest.approx(30)
-    assert recording.events.shape == (12, 2, 32, 32)
+    recording = open_frames(tmp_path / "a.npz")
+    assert recording.info.fps == pytest.approx(30)
+    assert recording.read(range(12)).shape == (12, 2, 32, 32)
     model = model_of(spec)
     seen = []
     model.register_forward_pre_hook(lambda _model, inputs: seen.append(inputs[0]))
@@ -180,14 +181,14 @@ def test_one_euro_by_hand():
 
 
 def test_smoothing_is_an_option(model, clip):
-    recording = read_recording(clip)
+    recording = open_frames(clip)
     plain, smooth = track(model, recording), track(model, recording, smooth=True)
     shake = [np.abs(np.diff(x.joints, n=2, axis=0)).mean() for x in (plain, smooth)]
     assert shake[1] < shake[0]
 
 
 def test_results_come_back(model, clip, tmp_path):
-    found = track(model, read_recording(clip))
+    found = track(model, open_frames(clip))
     found.write_npz(tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as saved:
         np.testing.assert_array_equal(saved["joints"], found.joints)
@@ -203,9 +204,9 @@ def test_results_come_back(model, clip, tmp_path):
 def test_drawings(model, clip, tmp_path):
     from PIL import Image
 
-    recording = read_recording(clip)
+    recording = open_frames(clip)
     found = track(model, recording)
-    overlay(tmp_path / "x.mp4", found, recording.shown)
+    overlay(tmp_path / "x.mp4", found, recording.pictures())
     info = probe(tmp_path / "x.mp4")
     assert (info.frames, info.width, info.height) == (11, 640, 480)
     strip(tmp_path / "x.png", found, found.joints)
@@ -227,8 +228,8 @@ def test_energy_of_a_pose(weights, clip, capsys):
     assert main(["energy", str(weights)]) == 0
     assert "4 held-out figure clips" in " ".join(capsys.readouterr().out.split())
     assert "leave --video out" in refused(capsys, "energy", weights, "--video", clip)
-    with pytest.raises(ConfigError, match="--task pose"):
-        predict(load_model(weights), clip)
+    with pytest.raises(ConfigError, match="views means nothing for pose"):
+        predict(load_model(weights), clip, views=2)
 
 
 def refused(capsys, *arguments):
@@ -261,10 +262,10 @@ def test_mistakes_are_one_line(weights, clip, tmp_path, capsys):
 
 def test_a_network_without_poses(clip):
     with pytest.raises(ConfigError, match="for classification"):
-        track(create_model("spikevideoformer_ti", **SMALL), read_recording(clip))
+        track(create_model("spikevideoformer_ti", **SMALL), open_frames(clip))
 
 
 def test_a_recording_of_another_kind(model):
-    recording = Recording(name="x", fps=30.0, depth=None, shown=torch.zeros(3, 3, 32, 32, dtype=torch.uint8))
+    recording = tensor_frames("x", torch.zeros(3, 3, 32, 32, dtype=torch.uint8))
     with pytest.raises(DataError, match="depth"):
         track(model, recording)

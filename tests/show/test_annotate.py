@@ -12,8 +12,12 @@ from spikereel.data.video.read import VideoInfo, probe, read_frames
 from spikereel.data.video.write import write_video
 from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
-from spikereel.inference.predict import Prediction
-from spikereel.show.annotate import ANN, PANEL, SNN, _film, _Scene, _shown_size, annotate, to_pictures
+from spikereel.inference.classify import Prediction
+from spikereel.inference.frames import tensor_frames, to_pictures, video_frames
+from spikereel.show.annotate import _Film, _Scene, _shown_size, annotate
+from spikereel.show.style import ANN_ON_BLACK as ANN
+from spikereel.show.style import PANEL
+from spikereel.show.style import SNN_ON_BLACK as SNN
 
 
 def prediction(steps: int = 4, *, streams: bool = True, clips: int = 1, blocks: int = 3, **fields) -> Prediction:
@@ -78,20 +82,22 @@ def test_arrays(tmp_path: Path, dtype: str):
 
 
 def test_long_videos_are_thinned_and_keep_their_duration():
-    film = _film(clip(600, 3, 4, 4), 50.0)
+    film = _Film.of(tensor_frames("clip", clip(600, 3, 4, 4)), 50.0)
     assert len(film.numbers) == 240
     assert film.numbers[0] == 0
     assert film.numbers[-1] == 599
     assert film.fps == pytest.approx(20)
-    assert film.total == 600
-    assert _film(clip(2400, 3, 2, 2), 25.0).fps == 10
+    assert len(film.frames) == 600
+    assert _Film.of(tensor_frames("clip", clip(2400, 3, 2, 2)), 25.0).fps == 10
 
 
-def test_chunks_of_frames_are_those_of_the_file(tmp_path: Path):
+def test_chunks_of_frames_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_video(tmp_path / "in.mp4", clip(7, 3, 24, 32), 25)
-    film = _film(str(tmp_path / "in.mp4"), None)
-    expected = read_frames(tmp_path / "in.mp4", range(7)).permute(0, 2, 3, 1).numpy()
-    assert np.array_equal(np.stack(list(film.pictures())), expected)
+    frames = video_frames(str(tmp_path / "in.mp4"))
+    expected = read_frames(tmp_path / "in.mp4", range(7))
+    assert torch.equal(torch.stack(list(frames.pictures())), expected)
+    monkeypatch.setattr("spikereel.inference.frames.AT_ONCE", 2 * 3 * 24 * 32)
+    assert torch.equal(torch.stack(list(frames)), expected)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from passports import layer
 
 from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
+from spikereel.inference.frames import to_pictures
 from spikereel.layers.observe import FiringRates
 from spikereel.runs.clips import DataPassport
 from spikereel.runs.evaluate import Evaluation
-from spikereel.show.annotate import to_pictures
-from spikereel.show.picture import BAD, GOOD, _figure, demo_picture
+from spikereel.show.picture import _figure, demo_picture
+from spikereel.show.style import BAD, GOOD
 from spikereel.tasks.classification import ClassificationScore
 
 SAMPLE = torch.randint(0, 256, (8, 3, 24, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
@@ -35,6 +36,9 @@ def evaluation(classes: int) -> Evaluation:
     score.add(torch.nn.functional.one_hot(labels * (labels % 3 > 0), classes).float(), labels)
     names = tuple(f"class_{i} of $many$" for i in range(classes))
     return Evaluation(
+        task="classification",
+        figures={},
+        clips=score.clips,
         score=score,
         classes=names,
         views=1,

@@ -10,22 +10,15 @@ from rich.console import Console
 from spikereel.data.video.read import VideoInfo
 from spikereel.energy import COSTS, Passport
 from spikereel.hub import create_model, list_models
-from spikereel.inference.authors import Move, read_import
-from spikereel.inference.predict import Prediction
+from spikereel.inference.authors import read_import
+from spikereel.inference.calibrate import Move
+from spikereel.inference.classify import Prediction
 from spikereel.layers.observe import FiringRates
 from spikereel.runs.clips import DataPassport
 from spikereel.runs.evaluate import Evaluation
-from spikereel.show.tables import (
-    bar,
-    by_block,
-    energy_table,
-    evaluation_table,
-    firing_table,
-    import_table,
-    models_table,
-    moves_table,
-    top5_table,
-)
+from spikereel.show.evaluation import evaluation_table
+from spikereel.show.models import import_table, models_table, moves_table
+from spikereel.show.tables import bar, by_block, energy_table, firing_table, top5_table
 from spikereel.tasks.classification import ClassificationScore
 
 LAYERS = (
@@ -60,6 +53,9 @@ def evaluation() -> Evaluation:
     score = ClassificationScore(3)
     score.add(torch.eye(3)[[0, 0, 1, 0]], torch.tensor([0, 0, 1, 1]))
     return Evaluation(
+        task="classification",
+        figures={},
+        clips=score.clips,
         score=score,
         classes=("[red]left", "right", "up"),
         views=3,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from spikereel import __version__
-from spikereel.apps.commands import data, energy, predict, training, weights
+from spikereel.apps.commands import calibrate, data, demo, doctor, energy, evaluate, import_, list_, predict, train
 from spikereel.errors import SpikereelError
+from spikereel.extras import extra_of, lacking
 
 EPILOG = """examples:
   spikereel demo                                        train, judge, predict and draw on procedural clips
@@ -39,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpikereelError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name)
+        if error.name is None or extra is None:
+            raise
+        print(f"error: {lacking(error.name, extra)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -67,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (training, predict, energy, weights, data):
+    for module in (demo, train, evaluate, predict, energy, import_, calibrate, list_, doctor, data):
         module.add(commands)
     return parser
 

@@ -14,15 +14,16 @@ from spikereel.data.made.scenes import MotionClips
 from spikereel.extras import need
 from spikereel.files import writable, write_json
 from spikereel.hub import load_model, weights_hash
-from spikereel.inference.predict import Prediction, predict
+from spikereel.inference.classify import Prediction, classify
 from spikereel.models.base import VideoModel
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import DataSpec, Recipe, data_spec_of
 from spikereel.runs.evaluate import Evaluation, evaluate
 from spikereel.runs.recipes import get_recipe
-from spikereel.show.annotate import annotate, require_draw
+from spikereel.show.annotate import annotate
+from spikereel.show.evaluation import evaluation_table
 from spikereel.show.picture import demo_picture
-from spikereel.show.tables import energy_table, evaluation_table, firing_table, top5_table
+from spikereel.show.tables import energy_table, firing_table, top5_table
 from spikereel.versions import provenance
 
 SCHEMES = {"joint Hamming": ("motion", "motion"), "spatial only": ("motion_spatial", "motion_spatial")}
@@ -49,7 +50,7 @@ def demo(
     accuracy is then what a minute of training gives. Returns the content of the report.
     """
     need("train")
-    require_draw()
+    need("draw")
     writable(out / "report.json")
     console = console or Console()
     started = time.monotonic()
@@ -138,11 +139,11 @@ def _generated(model: VideoModel, spec: DataSpec) -> tuple[torch.Tensor, str, Pr
     clips = MotionClips(index + 1, seed=FRESH_SEED + 5, frames=spec.frames, height=spec.size, width=spec.size)
     video, label = clips[index]
     sample = (video * 255).round().to(torch.uint8)
-    return sample, clips.classes[label], predict(model, sample, views=1)
+    return sample, clips.classes[label], classify(model, sample, views=1)
 
 
 def _classify(model: VideoModel, video: str, out: Path, console: Console) -> Prediction:
-    prediction = predict(model, video, views=1)
+    prediction = classify(model, video, views=1)
     console.rule(prediction.path)
     console.print(top5_table(prediction))
     annotate(out / f"{Path(video).stem}.mp4", prediction, video)

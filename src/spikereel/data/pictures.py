@@ -29,13 +29,19 @@ def read_mask(path: Path) -> np.ndarray:
     return mask[..., :3] if mask.ndim == 3 else mask
 
 
-def _array(path: Path, mode: str | None) -> np.ndarray:
+def read_grey(path: Path, side: int) -> np.ndarray:
+    """A picture as grey float32 [side, side] in [0, 1]. Raises DataError as `read_picture`."""
+    return _array(path, "L", (side, side)).astype(np.float32) / 255
+
+
+def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return np.array(picture if mode is None else picture.convert(mode))
+            converted = picture if mode is None else picture.convert(mode)
+            return np.array(converted if size is None else converted.resize(size))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; copy it there, or leave out what belongs to it") from None
     except UnidentifiedImageError:

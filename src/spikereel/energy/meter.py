@@ -6,7 +6,8 @@ batch and channels once, which gives firing rates and exact counts at the same t
 
 import hashlib
 import weakref
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -53,28 +54,67 @@ def measure(
     clips = [clips] if isinstance(clips, Tensor) else list(clips)
     if not clips:
         raise DataError("energy needs at least one clip to measure firing rates on")
-    axes = layout.split()
-    shapes = {_clip_shape(x, axes) for x in clips}
+    shapes = {_clip_shape(x, layout.split()) for x in clips}
     if len(shapes) != 1:
         raise DataError(f"energy needs clips of one shape, got {sorted(shapes)}")
-    (shape,) = shapes
-    shape = (steps or shape[0], *shape[1:])
-    meter = Meter(model, steps=shape[0], axes=axes)
-    training, seed = model.training, torch.initial_seed()
+    with metering(model, layout=layout, steps=steps) as run:
+        for clip in clips:
+            model(clip)
+    return run.passport(views=views, notes=notes)
+
+
+@contextmanager
+def metering(model: nn.Module, *, layout: str = LAYOUT, steps: int | None = None) -> Generator["Run", None, None]:
+    """Counts what a model does inside the block, in evaluation mode and without gradients.
+
+    with metering(model) as run:
+        logits, state = model(video)
+    passport = run.passport()
+
+    Every call of the model is a clip, and all clips have one shape; whoever calls parts of the model says
+    `run.begin(clip)` before. layout, steps: as in `measure`. Raises DataError for clips of unequal shape.
+    """
+    run, training = Run(model, layout.split(), steps), model.training
+    hook = model.register_forward_pre_hook(lambda _model, inputs: run.begin(inputs[0]))
     model.eval()
     try:
-        with meter, torch.no_grad():
-            for clip in clips:
-                meter.begin(clip.shape[axes.index("B")])
-                model(clip)
+        with torch.no_grad():
+            yield run
     finally:
+        hook.remove()
+        if run.meter is not None:
+            run.meter.__exit__()
         model.train(training)
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    name = getattr(model, "metadata", Metadata()).name or type(model).__name__
-    origin = Origin(model=name, weights=weights_hash(model), data=digest.hexdigest(), code=code_hash(), seed=seed)
-    return meter.passport(shape, views=views, origin=origin, notes=notes)
+
+
+class Run:
+    """Clips that go through a model while it is metered."""
+
+    def __init__(self, model: nn.Module, axes: list[str], steps: int | None):
+        self.model, self.axes, self.steps, self.seed = model, axes, steps, torch.initial_seed()
+        self.meter: Meter | None = None
+        self.shape: tuple[int, ...] = ()
+        self.digest = hashlib.sha256()
+
+    def begin(self, clip: Tensor) -> None:
+        """A clip comes next."""
+        shape = _clip_shape(clip, self.axes)
+        if self.meter is None:
+            self.shape = (self.steps or shape[0], *shape[1:])
+            self.meter = Meter(self.model, steps=self.shape[0], axes=self.axes).__enter__()
+        elif (self.steps or shape[0], *shape[1:]) != self.shape:
+            raise DataError(f"energy needs clips of one shape, got {sorted({shape, self.shape})}")
+        self.meter.begin(clip.shape[self.axes.index("B")])
+        self.digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
+    def passport(self, *, views: int = 1, notes: tuple[str, ...] = ()) -> Passport:
+        """What was counted, per clip. Raises DataError where no clip was."""
+        if self.meter is None:
+            raise DataError("energy needs at least one clip to measure firing rates on")
+        name = getattr(self.model, "metadata", Metadata()).name or type(self.model).__name__
+        weights, data = weights_hash(self.model), self.digest.hexdigest()
+        origin = Origin(model=name, weights=weights, data=data, code=code_hash(), seed=self.seed)
+        return self.meter.passport(self.shape, views=views, origin=origin, notes=notes)
 
 
 def _clip_shape(clip: Tensor, axes: list[str]) -> tuple[int, ...]:

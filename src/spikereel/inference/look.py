@@ -1,6 +1,6 @@
-"""What a network of classes sees of a file or clip, by what it was trained on: videos, recordings of events, depth."""
+"""What a network for classes sees of a file or clip. Training decides: videos, event recordings, or depth."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,16 +13,24 @@ from spikereel.data.events.readers import read_events
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
-from spikereel.data.sets.dvs128_objects import WINDOW_US
 from spikereel.data.sets.utd_mhad import depth_clip, depth_info, picture, read_depth
 from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.clip import USUAL_FPS
-from spikereel.data.video.read import VideoInfo, glance, read_frames, sample_indices
+from spikereel.data.video.read import VideoInfo, sample_indices
 from spikereel.errors import ConfigError, DataError
+from spikereel.inference.frames import (
+    Frames,
+    array_frames,
+    drawn_frames,
+    info_of,
+    read_clip,
+    tensor_frames,
+    video_frames,
+)
 from spikereel.runs.config import DataSpec
-from spikereel.runs.kinds import sees_recordings, sensor_of
+from spikereel.runs.kinds import KINDS, sees_recordings, sensor_of
 from spikereel.runs.readings import depth_reading, event_reading
 
 ARRAYS = ("tensor", "npy")
@@ -47,11 +55,11 @@ class Look:
     """Numbers of the frames or bins; those of several clips follow each other."""
     views: list[Tensor]
     """Clips times crops in space, each float32 [T, 1, C, size, size], ready for the model."""
+    frames: Frames
+    """The source, to be drawn: its frames, the time bins of a recording, or depth as pictures."""
     clips: int = 1
     """Clips in time."""
     notes: tuple[str, ...] = ()
-    shown: Tensor | None = None
-    """Of a source that is no video, all its frames or bins to draw: float [T, C, H, W]."""
 
 
 def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, views: int | None = None) -> Look:
@@ -59,7 +67,7 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
     if clips < 1:
         raise ConfigError(f"views is {clips}: it must be at least 1")
-    if spec.kind == "utd_mhad":
+    if KINDS[spec.kind].films_depth:
         return _depth(source, spec, clips)
     made = isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 2
     if sees_recordings(spec) or (made and spec.simulate is not None):
@@ -79,6 +87,7 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     return Look(
         name=video.name,
         info=video.info,
+        frames=video,
         clips=clips,
         notes=(note,) if simulated else (),
         indices=tuple(i for indices in chosen for i in indices[-spec.frames :]),
@@ -97,8 +106,8 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     if path.suffix.lower() in VIDEOS:
         raise DataError(f"{path}: is a video, and these weights see recordings of events; give one of those")
     reading = event_reading(spec, train=False, seed=0)
-    if spec.kind == "dvs128_objects":
-        reading = replace(reading, window_us=WINDOW_US)
+    if KINDS[spec.kind].window_us:
+        reading = replace(reading, window_us=KINDS[spec.kind].window_us)
     events = read_events(path, sensor=sensor_of(spec))
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us
@@ -117,9 +126,9 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     return Look(
         name=str(path),
         info=info,
+        frames=_bins(str(path), videos[0]),
         indices=tuple(range(bins)) * clips,
         clips=clips,
-        shown=videos[0],
         views=[video[:, None] for video in videos],
     )
 
@@ -133,8 +142,17 @@ def _frames_of_events(name: str, clip: Tensor, spec: DataSpec) -> Look:
         )
     clip = clip.float()
     return Look(
-        name=name, info=_info(clip.shape, "npy"), indices=tuple(range(len(clip))), views=[clip[:, None]], shown=clip
+        name=name,
+        info=info_of(clip.shape, "npy"),
+        frames=_bins(name, clip),
+        indices=tuple(range(len(clip))),
+        views=[clip[:, None]],
     )
+
+
+def _bins(name: str, clip: Tensor) -> Frames:
+    """Time bins to draw: slower than life, for the eye."""
+    return drawn_frames(name, clip, info_of(clip.shape, "events"), "events")
 
 
 def _depth(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
@@ -146,133 +164,50 @@ def _depth(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
         raise ConfigError(f"views is {clips}, but these weights see whole videos; give views=1")
     depth = read_depth(Path(source))
     video, chosen = depth_clip(depth, depth_reading(spec, train=False, seed=0))
-    shown = picture(depth, spec.size)[:, None]
-    return Look(name=fspath(source), info=depth_info(depth), indices=chosen, views=[video[:, None]], shown=shown)
+    pictures = picture(depth, spec.size)[:, None]
+    frames = drawn_frames(fspath(source), pictures, info_of(pictures.shape, "depth", depth_info(depth).fps), "depth")
+    return Look(name=fspath(source), info=depth_info(depth), indices=chosen, views=[video[:, None]], frames=frames)
 
 
-def read_clip(path: str | PathLike) -> np.ndarray:
-    """A clip from a `.npy` file: uint8 [T, H, W, 3] or float [T, C, H, W] with values in [0, 1], not yet in memory.
-
-    Raises DataError for anything else, in one line that names the file.
-    """
-    name = fspath(path)
-    if not Path(name).is_file():
-        raise DataError(f"{name}: no such file; check the path")
-    try:
-        clip = np.load(name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{name}: is not a whole .npy file ({_first_line(error)})") from None
-    if not isinstance(clip, np.ndarray):
-        raise DataError(f"{name}: is an archive of arrays; save one array with numpy.save")
-    layout = {"u": "[T, H, W, 3]", "f": "[T, C, H, W]"}.get(clip.dtype.kind)
-    if layout is None or (clip.dtype.kind == "u" and clip.dtype != np.uint8):
-        raise DataError(f"{name}: holds {clip.dtype}; give uint8 [T, H, W, 3] or float [T, C, H, W] in [0, 1]")
-    if clip.ndim != 4 or not clip.size:
-        raise DataError(f"{name}: has shape {list(clip.shape)}; give {clip.dtype} {layout} with at least one frame")
-    if clip.dtype == np.uint8 and clip.shape[-1] != 3:
-        raise DataError(f"{name}: has {clip.shape[-1]} channels in shape {list(clip.shape)}; give uint8 [T, H, W, 3]")
-    return clip
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """Frames by number, from wherever."""
-
-    name: str
-    info: VideoInfo
-    channels: int
-    read: Callable[[Sequence[int]], Tensor]
-    """uint8 or float [T, C, H, W]."""
-    read_each: Callable[[Sequence[int], Callable[[Tensor], Tensor]], Tensor] | None = None
-    """The same with something done to every frame alone, for sources whose frames may not lie in memory together."""
-
-
-def _open(source: str | PathLike | Tensor) -> _Source:
+def _open(source: str | PathLike | Tensor) -> Frames:
+    """Pictures, or frames made of something else, in a tensor, a .npy file or a video."""
     if isinstance(source, Tensor):
-        clip = source.detach().cpu()
-        if clip.ndim != 4 or not clip.numel():
-            raise DataError(f"clip: has shape {list(clip.shape)}; give [T, C, H, W] with at least one frame")
-        if clip.is_floating_point():
-            _check_values("clip", clip)
-        elif clip.dtype != torch.uint8:
-            raise DataError(f"clip: holds {clip.dtype}; give uint8, or float in [0, 1]")
-        return _frames("clip", clip, "tensor")
+        return tensor_frames("clip", source)
     name = fspath(source)
-    if Path(name).suffix.lower() == ".npy":
-        return _array(name, read_clip(name))
-    info, known = glance(name)
-    return _Source(
-        name=name,
-        info=info,
-        channels=3,
-        read=lambda indices: read_frames(name, known.at_equal_times(indices), known),
-        read_each=lambda indices, each: read_frames(name, known.at_equal_times(indices), known, each=each),
-    )
+    return array_frames(name, read_clip(name)) if Path(name).suffix.lower() == ".npy" else video_frames(name)
 
 
-def _array(name: str, clip: np.ndarray) -> _Source:
-    if clip.dtype == np.uint8:
-        shape = tuple(clip.shape[i] for i in (0, 3, 1, 2))
-        return _Source(
-            name=name,
-            info=_info(shape, "npy"),
-            channels=3,
-            read=lambda indices: torch.from_numpy(clip[list(indices)]).permute(0, 3, 1, 2),
-        )
-    frames = torch.from_numpy(np.array(clip, dtype=np.float32))
-    _check_values(name, frames)
-    return _frames(name, frames, "npy")
-
-
-def _frames(name: str, clip: Tensor, codec: str) -> _Source:
-    info = _info(clip.shape, codec)
-    return _Source(name=name, info=info, channels=clip.shape[1], read=lambda indices: clip[list(indices)])
-
-
-def _info(shape: Sequence[int], codec: str) -> VideoInfo:
-    return VideoInfo(frames=shape[0], fps=0.0, width=shape[3], height=shape[2], codec=codec, seconds=0.0)
-
-
-def _check_values(name: str, clip: Tensor) -> None:
-    if not torch.isfinite(clip).all():
-        raise DataError(f"{name}: holds NaN or infinite values; check how it was made")
-    low, high = float(clip.min()), float(clip.max())
-    # interpolation may overshoot by the last bits
-    if low < -1e-3 or high > 1.001:
-        raise DataError(f"{name}: values go from {low:.4g} to {high:.4g}; give pixels in [0, 1], not normalised ones")
-
-
-def _plain(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _plain(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
     """The crops of one clip, each float32 [T, C, size, size]."""
     mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else (0.0, 1.0)
-    return _crops(video.read(indices), spec, crops, mean, std)
+    return _crops(video.sample(indices), spec, crops, mean, std)
 
 
-def _trailed(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
-    """The crops with trails of what moved; of arrays, which do not say how fast they are, at 25 frames a second."""
+def _trailed(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+    """The crops with trails of what moved. Arrays do not say how fast they are, and count as 25 frames a second."""
     see = EvalTransform(
         size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias, whole=spec.whole
     )
     each, constant = see.by_frame(), spec.trails * (video.info.fps or USUAL_FPS)
     assert each is not None
     numbers = trail_frames(indices, constant)
-    small = video.read_each(numbers, each) if video.read_each else each(video.read(numbers))
+    small = video.sample(numbers, each)
     clip = see.finish(with_trails(small, [i - numbers[0] for i in indices], constant))
     return clip if crops > 1 else clip[None]
 
 
-def _drawn(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _drawn(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
     """The crops as procedural events: what changed since the frame before, or its time surface."""
-    for view in _crops(video.read([_before(indices), *indices]), spec, crops, 0.0, 1.0):
+    for view in _crops(video.sample([_before(indices), *indices]), spec, crops, 0.0, 1.0):
         events = events_from(view.numpy(), threshold=EVENT_THRESHOLD)
         yield torch.from_numpy(time_surface(events) if spec.modality == "surface" else events)
 
 
-def _simulated(video: _Source, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _simulated(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
     """The crops as the events between their frames, by the simulator that training used."""
     assert spec.simulate is not None
     reading, simulator = event_reading(spec, train=False, seed=0), EventSimulator(threshold=spec.simulate)
-    for view in _crops(video.read(indices), spec, crops, 0.0, 1.0):
+    for view in _crops(video.sample(indices), spec, crops, 0.0, 1.0):
         yield simulated_clip(view, reading, simulator, np.random.default_rng(0))
 
 
@@ -288,7 +223,3 @@ def _before(indices: list[int]) -> int:
     """The frame that the first one is compared with: as far back as the second is ahead, where the video has it."""
     step = indices[1] - indices[0] if len(indices) > 1 else 1
     return max(indices[0] - step, 0)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -17,12 +17,14 @@ from spikereel.energy.report import latex, markdown
 from spikereel.errors import ConfigError
 from spikereel.files import write_json, write_text
 from spikereel.hub import ARCHITECTURES, architecture, create_model, load_model, weights_hash
-from spikereel.inference.authors import data_of
-from spikereel.inference.predict import predict
+from spikereel.inference.classify import classify
 from spikereel.layers.calibrate import calibrate
 from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
+from spikereel.runs.data import data_of
+from spikereel.runs.kinds import use_of
+from spikereel.runs.tasks import TASKS
 from spikereel.versions import provenance
 
 CLIPS = 10
@@ -67,7 +69,7 @@ def energy_of(name: str, source: Source | None = None) -> tuple[Passport, str]:
     model = load_model(name)
     if source.frames is not None or source.size is not None:
         raise ConfigError("trained weights are measured at the frames and size they were trained for; leave both out")
-    return _trained(name, model, source) if model.task == "classification" else _of_frames(name, model, source)
+    return _trained(name, model, source) if TASKS[model.task].views else _of_frames(name, model, source)
 
 
 def implied_rates(name: str, energy_mj: float, source: Source) -> dict[str, float]:
@@ -122,16 +124,17 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
     path = source.data[0] if len(source.data) == 1 and "=" not in source.data[0] else None
     video = source.video or (path if path and not Path(path).is_dir() else None)
     if video is not None:
-        prediction = predict(model, video, views=source.views or 1)
+        prediction = classify(model, video, views=source.views or 1)
         return prediction.passport, f"firing rates measured on {video}"
     spec = data_of(model, [f"data.root={path}"] if path else source.data)
-    if path and spec.kind == "motion":
+    made = "root" not in use_of(spec, model.task).reads
+    if path and made:
         raise ConfigError(
             f"{name} was trained on procedural clips, which lie in no folder; give a video of {path}, or "
             f"--data data.kind=folder data.root={path}"
         )
     dataset = build_dataset(spec, spec.split)
-    kind = "fresh procedural" if spec.kind == "motion" else spec.kind
+    kind = "fresh procedural" if made else spec.kind
     return _measured(model, dataset, source.views or spec.clips * spec.crops, kind)
 
 

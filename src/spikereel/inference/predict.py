@@ -1,170 +1,132 @@
-"""One video, one answer: classes, firing rates and energy of a trained model on a file."""
+"""`spikereel.predict`: a trained model on a file, for each task; what differs between tasks is a row of `TASKS`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from typing import Any
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from spikereel.data.video.read import VideoInfo
-from spikereel.energy import Passport, measure
+from spikereel.body.camera import Camera
 from spikereel.errors import ConfigError
-from spikereel.hub import Metadata, weights_hash
-from spikereel.inference.look import look
-from spikereel.layers.state import State
+from spikereel.hub import load_model
+from spikereel.inference.classify import Prediction, classify
+from spikereel.inference.segment import Segments, label, segments
+from spikereel.inference.track import Box, Track, track_file
 from spikereel.models.base import VideoModel
-from spikereel.runs.config import data_spec_of
+
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a model says of one video, and what saying it cost."""
-
-    path: str
-    """The file; "clip" for a tensor."""
-    model: str
-    weights: str
-    """sha256 of the weights."""
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    """Softmax of the logits, averaged over the views before it."""
-    passport: Passport
-    """Firing rates and energy of this very clip; with several views, of a mean one."""
-    indices: tuple[int, ...]
-    """Numbers of the frames that were seen; those of several clips follow each other."""
-    clips: int
-    """Clips in time."""
-    views: int
-    """Clips times crops in space."""
-    info: VideoInfo
-    running: tuple[tuple[float, ...], ...] | None
-    """Probabilities after each time step, where the model streams; the last are `probabilities`."""
-    notes: tuple[str, ...]
-    shown: Tensor | None = None
-    """Of a recording or a depth video, the pictures to draw, numbered as `indices` are: float [T, C, H, W]."""
+class Result(Protocol):
+    """What a model says of a file: it prints, draws, and turns into JSON."""
 
     @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.top5[0][0]
-
-    @property
-    def top5(self) -> list[tuple[str, float]]:
-        """The most probable classes, at most five, best first."""
-        return _best(self.classes, self.probabilities)
-
-    @property
-    def firing(self) -> dict[str, float]:
-        """{neuron: firing rate, mean over time}."""
-        return {name: sum(rates) / len(rates) for name, rates in self.passport.firing.items()}
+    def path(self) -> str:
+        """The file; "clip" for a tensor."""
+        ...
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
-        passport = self.passport.to_json()
-        energy = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
-        return {
-            "model": self.model,
-            "weights": self.weights,
-            "path": self.path,
-            "frames": list(self.indices),
-            "clips": self.clips,
-            "views": self.views,
-            "video": {
-                "frames": self.info.frames,
-                "fps": self.info.fps,
-                "width": self.info.width,
-                "height": self.info.height,
-                "codec": self.info.codec,
-                "seconds": self.info.seconds,
-            },
-            "top5": [{"class": name, "probability": p} for name, p in self.top5],
-            "running": None
-            if self.running is None
-            else [{"class": name, "probability": p} for name, p in (_best(self.classes, x)[0] for x in self.running)],
-            "energy": {key: passport[key] for key in energy},
-            "firing": self.firing,
-            "notes": list(self.notes),
-        }
+        ...
+
+    def draw(self, path: str | PathLike) -> None:
+        """Write an mp4 of the source with the answer in it."""
+        ...
+
+    def tables(self) -> list[Any]:
+        """What a terminal shows, for `rich`."""
+        ...
+
+    def write(self, folder: Path, name: str, *, video: bool = True, progress: Progress | None = None) -> list[str]:
+        """Write all there is into a folder, each file whole or not at all; lines that say what was written."""
+        ...
 
 
-def predict(model: VideoModel, source: str | PathLike | Tensor, *, views: int | None = None) -> Prediction:
-    """The classes of one video, with firing rates and energy measured on it.
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """How a model of one task sees a file."""
 
-    source: a video file; for weights trained on recordings of events or on depth such a file; a `.npy` file, uint8
-    [T, H, W, 3] or float [T, C, H, W] in [0, 1]; or a tensor, uint8 [T, 3, H, W] or float as in the file. Frames are
-    chosen, resized and normalised as for training, which the weights know; a model trained on simulated events sees
-    colour frames as the ON and OFF events between them.
-    views: clips in time, each seen through its central crop; None takes the views the model is evaluated with.
+    begin: Callable[..., Any]
+    """(model, source, **options) -> a result, which `write` may have to finish."""
+    finish: Callable[[Any, Progress | None], Result] = lambda result, _progress: result
+    """A result with all of its parts."""
+    options: tuple[str, ...]
+    """Options of `predict` that mean something here."""
+    follows: bool = False
+    """Whether `begin` takes `progress`."""
+    doing: str
+    """What the progress bar says."""
+
+
+TASKS = {
+    "classification": Task(begin=classify, options=("views",), doing="classifying"),
+    "pose": Task(begin=track_file, options=("box", "camera", "smooth", "smpl"), follows=True, doing="tracking"),
+    "segmentation": Task(
+        begin=segments, finish=label, options=("size", "window", "overlap", "offsets"), doing="labelling"
+    ),
+}
+
+
+def predict(
+    model: VideoModel | str | PathLike,
+    source: str | PathLike | Tensor,
+    *,
+    views: int | None = None,
+    box: Box | None = None,
+    camera: Camera | None = None,
+    smooth: bool = False,
+    smpl: str | None = None,
+    size: int | None = None,
+    window: Sequence[int] | None = None,
+    overlap: float | None = None,
+    offsets: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> Prediction | Track | Segments:
+    """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
+
+    result = spikereel.predict("spikevideoformer_ti.motion", "clip.mp4")
+    print(result); result.draw("annotated.mp4"); result.to_json()
+
+    model: weights by name or path, or a model. source: a video, an event recording, depth, a `.npy` clip, or a folder
+    of pictures, whichever the weights were trained on; for classes also a tensor [T, C, H, W].
+    Classes: `views` clips in time are averaged; None takes those the model is evaluated with.
+    Pose: `box` is left, top, width and height of the person in pixels, `camera` that of the frames, `smooth` a one-euro
+    filter, `smpl` the file of the body model.
+    Segmentation: `size` is the short side that the network sees, `window` the height and width of windows that slide
+    over the frames and overlap by the share `overlap`, `offsets` the frames of a clip from the labelled one at 0.
+    progress: called with frames done and frames in all.
 
     Raises DataError, in one line, for a file that is not a good one of its kind; ConfigError for weights that do not
-    say how clips were made, and for several clips of a model that sees the whole video at once.
+    say how clips were made, and for an option of another task.
     """
-    metadata = model.metadata
-    if model.task != "classification":
-        raise ConfigError(
-            f"these weights are for {model.task}, not for classes; use `spikereel predict --task {model.task}`"
-        )
-    seen = look(source, data_spec_of(metadata), model.config.in_channels, views=views)
-    device = next(model.parameters()).device
-    clips = [view.to(device) for view in seen.views]
-    passport, logits = _measured(model, clips)
-    return Prediction(
-        path=seen.name,
-        model=metadata.name,
-        weights=weights_hash(model),
-        passport=passport,
-        info=seen.info,
-        classes=_classes_of(metadata, model.config.num_classes),
-        probabilities=_softmax(logits),
-        indices=seen.indices,
-        clips=seen.clips,
-        views=len(clips),
-        running=_running(model, clips) if model.can_stream else None,
-        notes=seen.notes,
-        shown=seen.shown,
-    )
+    model = load_model(fspath(model)) if isinstance(model, str | PathLike) else model
+    options = {
+        "views": views,
+        "box": box,
+        "camera": camera,
+        "smooth": smooth or None,
+        "smpl": smpl,
+        "size": size,
+        "window": window,
+        "overlap": overlap,
+        "offsets": offsets,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in TASKS[model.task].options:
+            raise ConfigError(f"{name} means nothing for {model.task}, which these weights are for; leave it out")
+    result = begin(model, source, given, progress)
+    return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-explicit-return]
 
 
-def _measured(model: nn.Module, views: list[Tensor]) -> tuple[Passport, Tensor]:
-    """Passport, and logits [classes] averaged over the views, out of the same runs."""
-    logits: list[Tensor] = []
-    hook = model.register_forward_hook(lambda _module, _inputs, output: logits.append(output[0]))
-    try:
-        passport = measure(model, views)
-    finally:
-        hook.remove()
-    return passport, torch.cat(logits).mean(0)
-
-
-def _running(model: nn.Module, views: list[Tensor]) -> tuple[tuple[float, ...], ...]:
-    """Probabilities after each frame, run one at a time with the state of the frame before."""
-    training, rows = model.training, []
-    model.eval()
-    try:
-        with torch.no_grad():
-            for view in views:
-                state, row = State(), []
-                for frame in view:
-                    logits, state = model(frame[None], state)
-                    row.append(logits)
-                rows.append(torch.cat(row))
-    finally:
-        model.train(training)
-    return tuple(_softmax(logits) for logits in torch.stack(rows).mean(0))
-
-
-def _softmax(logits: Tensor) -> tuple[float, ...]:
-    return tuple(logits.double().softmax(0).tolist())
-
-
-def _best(classes: Sequence[str], probabilities: Sequence[float]) -> list[tuple[str, float]]:
-    return sorted(zip(classes, probabilities, strict=True), key=lambda pair: -pair[1])[:5]
-
-
-def _classes_of(metadata: Metadata, count: int) -> tuple[str, ...]:
-    classes = metadata.classes or tuple(f"class {i}" for i in range(count))
-    if len(classes) != count:
-        raise ConfigError(f"these weights name {len(classes)} classes, the model has {count}; save them again")
-    return classes
+def begin(
+    model: VideoModel, source: str | PathLike | Tensor, options: dict[str, Any], progress: Progress | None = None
+) -> Any:
+    """The result of a file as far as it goes before anything is written; see `Task.begin`."""
+    task = TASKS[model.task]
+    if isinstance(source, Tensor) and "views" not in task.options:
+        raise ConfigError(f"clip: is a tensor; give the file for {model.task}")
+    following = {"progress": progress} if task.follows else {}
+    return task.begin(model, source, **options, **following)

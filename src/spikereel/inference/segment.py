@@ -1,9 +1,9 @@
 """What every pixel of a video is: labels frame by frame, however long and of whatever size it is."""
 
-import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,57 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikereel.data.mask_clips import Colour, chosen, number_of, short_side
+from spikereel.data.mask_clips import Colour, chosen, short_side
 from spikereel.data.masked import LabelledClip
-from spikereel.data.pictures import PICTURES, read_picture
 from spikereel.data.transforms import normalise
-from spikereel.data.video.read import probe, read_frames, timeline
-from spikereel.energy import Passport, measure
+from spikereel.energy import Passport, measure, metering
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import weights_hash
+from spikereel.inference.classify import ENERGY
+from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import offset_seconds, palette_of
 from spikereel.runs.readings import offsets_of
 from spikereel.tasks.sliding import check_window, labels_at, segment
 
-USUAL_FPS = 30.0
-"""Of recordings that do not say."""
-
 CHUNK = 16
 """Frames that are decoded at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameSource:
-    """Frames by number, decoded when they are asked for."""
-
-    name: str
-    fps: float | None
-    numbers: Sequence[int]
-    """What the names of the frames, or the video, count them by."""
-    size: tuple[int, int]
-    """Height and width in pixels."""
-    read: Callable[[Sequence[int]], Tensor]
-    """Positions -> uint8 [N, 3, H, W]."""
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-
-def open_frames(source: str | PathLike) -> FrameSource:
-    """A video file, or a folder of numbered pictures. Errors: DataError for anything else, and a folder without any."""
-    path = Path(source)
-    if path.is_dir():
-        return _folder(path)
-    info, known = probe(path), timeline(path)
-    return FrameSource(
-        name=fspath(source),
-        fps=info.fps or None,
-        numbers=range(info.frames),
-        size=(info.height, info.width),
-        read=lambda positions: read_frames(path, positions, known),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +44,25 @@ class Segmenter:
     """What the numbers of the frames say, where the source does not."""
     notes: tuple[str, ...] = ()
 
-    def labels(self, source: FrameSource) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(position, picture uint8 [3, H, W], labels uint8 [H, W]) of every frame, in order."""
-        frames, now = _Frames(source, self.seen, self.offsets), self.offsets.index(0)
-        for position in range(len(source)):
-            clip = torch.stack([frames.seen(p) for p in self._positions(source, position)])
-            with torch.inference_mode():
-                logits = segment(
-                    self.model, clip[:, None].to(self._device), window=self.spec.window, overlap=self.spec.overlap
-                )
-                labels = labels_at(logits[now, 0].float(), source.size).cpu()
-            yield position, frames.shown(position), labels
+    def labels_of(self, clip: Tensor, size: tuple[int, int]) -> Tensor:
+        """Labels uint8 [H, W], H and W those of `size`, of the frame at offset 0 of a clip [T, 1, C, h, w]."""
+        with torch.inference_mode():
+            logits = segment(self.model, clip, window=self.spec.window, overlap=self.spec.overlap)
+            return labels_at(logits[self.offsets.index(0), 0].float(), size).cpu()
+
+    def metered(self, clip: Tensor, size: tuple[int, int]) -> tuple[Tensor, Passport]:
+        """`labels_of`, and the energy of the clip as a whole; in windows that is a run of its own."""
+        if self.spec.window:
+            return self.labels_of(clip, size), measure(self.model, clip)
+        with metering(self.model) as run:
+            labels = self.labels_of(clip, size)
+        return labels, run.passport()
+
+    def clip(self, near: "_Near", position: int) -> Tensor:
+        """The clip [T, 1, C, h, w] of a frame, as the network gets it."""
+        unit = "numbers" if self.by_number else "frames"
+        positions = chosen(near.frames.numbers, position, self.offsets, unit)
+        return torch.stack([near.seen(p) for p in positions])[:, None].to(next(self.model.parameters()).device)
 
     def seen(self, pictures: Tensor) -> Tensor:
         """uint8 [N, 3, H, W] as the network gets them."""
@@ -98,23 +71,10 @@ class Segmenter:
             clip = clip.resize(*short_side(clip.size, self.spec.size))
         return normalise(clip.video, self.spec.mean, self.spec.std)
 
-    def passport(self, source: FrameSource) -> Passport:
-        """Energy of the clip in the middle of a source."""
-        positions = self._positions(source, len(source) // 2)
-        clip = torch.cat([self.seen(source.read([p])) for p in positions])
-        return measure(self.model, clip[:, None].to(self._device))
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    def _positions(self, source: FrameSource, position: int) -> list[int]:
-        return chosen(source.numbers, position, self.offsets, "numbers" if self.by_number else "frames")
-
 
 def segmenter_of(
     model: VideoModel,
-    source: FrameSource,
+    source: Frames,
     *,
     size: int | None = None,
     window: Sequence[int] | None = None,
@@ -125,7 +85,7 @@ def segmenter_of(
 
     offsets: in frames of the source; those of training keep their distance in time where the source says how fast it
     is, and numbered pictures of data whose offsets are numbers keep to their numbers.
-    Errors: ConfigError for weights of another task, and for what does not go together.
+    Raises ConfigError for weights of another task, and for what does not go together; DataError for other frames.
     """
     if model.task != "segmentation":
         raise ConfigError(f"these weights are for {model.task}; give weights of a recipe of task segmentation")
@@ -133,6 +93,10 @@ def segmenter_of(
     if model.config.in_channels != 3:
         raise ConfigError(
             f"these weights see {model.config.in_channels} channels of {spec.modality}, and files have rgb"
+        )
+    if source.holds != "pictures" or source.channels != 3:
+        raise DataError(
+            f"{source.name}: holds {source.holds}, {source.channels} channels; these weights see rgb pictures"
         )
     classes = tuple(model.metadata.classes) or tuple(map(str, range(model.config.num_classes)))
     if size is not None and size < 1:
@@ -148,8 +112,8 @@ def segmenter_of(
             raise ConfigError(f"offsets are {list(offsets)}: make them ascend, and have the frame itself, 0")
     else:
         own, unit = offsets_of(spec), offset_seconds(spec)
-        if unit and source.fps and not by_number:
-            own = tuple(round(offset * unit * source.fps) for offset in own)
+        if unit and source.info.fps and not by_number:
+            own = tuple(round(offset * unit * source.info.fps) for offset in own)
         elif unit and not by_number and len(own) > 1:
             notes.append(f"{source.name} does not say how fast it is: frames of a clip are {list(own)} frames apart")
     return Segmenter(
@@ -164,26 +128,101 @@ def segmenter_of(
     )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Segments:
-    """What was found in a recording, frame by frame, and in sum."""
+    """What was found in a recording, frame by frame, and in sum; empty until `labelled` has gone by."""
 
-    source: FrameSource
+    source: Frames
     segmenter: Segmenter
-    passport: Passport
     shares: list[list[float]] = field(default_factory=list)
     """Of the pixels of each frame, per class."""
     kept: list[float] = field(default_factory=list)
     """Share of pixels whose class is that of the frame before, from the second frame on."""
+    _masks: list[bytes] = field(default_factory=list)
+    _passport: Passport | None = None
     _last: Tensor | None = None
+
+    def __repr__(self) -> str:
+        if not self.shares:
+            return f"Segments({self.path}: nothing labelled yet)"
+        means = np.array(self.shares).mean(0)
+        first = int(means.argmax())
+        name = self.segmenter.classes[first]
+        return f"Segments({self.path}: {len(self.shares)} frames, most of it {name}, {100 * means[first]:.1f} %)"
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+
+        return Group(*self.tables())
+
+    @property
+    def path(self) -> str:
+        """The file or folder."""
+        return self.source.name
 
     @property
     def fps(self) -> float:
         """Frames a second; USUAL_FPS where the recording does not say."""
-        return self.source.fps or self.segmenter.fps or USUAL_FPS
+        return self.source.info.fps or self.segmenter.fps or USUAL_FPS
 
-    def add(self, labels: Tensor) -> None:
-        """Count the next frame."""
+    @property
+    def passport(self) -> Passport:
+        """Energy of the clip in the middle."""
+        if self._passport is None:
+            raise ConfigError(f"{self.path}: its middle is not labelled yet; go through `labelled` first")
+        return self._passport
+
+    def labelled(self, *, keep: bool = False) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(position, picture uint8 [3, H, W], labels uint8 [H, W]) of every frame, in order, counted as they go by.
+
+        keep: hold the labels, packed, for `labels` and `draw`; without it memory does not grow with the length.
+        """
+        how, frames = self.segmenter, self.source
+        near = _Near(frames, how.seen, how.offsets)
+        for position in range(len(frames)):
+            clip = how.clip(near, position)
+            if position == len(frames) // 2:
+                labels, self._passport = how.metered(clip, frames.size)
+            else:
+                labels = how.labels_of(clip, frames.size)
+            self._add(labels)
+            if keep:
+                self._masks.append(zlib.compress(labels.contiguous().numpy().tobytes(), 1))
+            yield position, near.shown(position), labels
+
+    def labels(self, position: int) -> Tensor:
+        """Labels uint8 [H, W] of a frame; ConfigError where they were not kept."""
+        if len(self._masks) <= position:
+            raise ConfigError(f"{self.path}: labels of frame {position} were not kept; use spikereel.predict")
+        values = np.frombuffer(bytearray(zlib.decompress(self._masks[position])), np.uint8)
+        return torch.from_numpy(values.reshape(self.source.size))
+
+    def draw(self, path: str | PathLike) -> None:
+        """Write an mp4 of the source under the colours of its classes, or a .png of the classes over time."""
+        from spikereel.show.segmentation import draw_segments
+
+        draw_segments(path, self)
+
+    def tables(self) -> list[Any]:
+        """What a terminal shows."""
+        from spikereel.show.tables import energy_table, shares_table
+
+        return [shares_table(self), energy_table(self.passport, brief=True)]
+
+    def write(
+        self, folder: Path, name: str, *, video: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> list[str]:
+        """Label the source and write what `write_segments` writes; lines that say so."""
+        from spikereel.show.segmentation import write_segments
+
+        write_segments(folder, name, self, video=video, progress=progress)
+        kinds = "json, png" + (", mp4" if video else "")
+        said = (
+            f"{len(self.source)} frames of {self.path}; written: {folder / name} as {kinds}, and {folder / name}_masks"
+        )
+        return [said, *self.segmenter.notes]
+
+    def _add(self, labels: Tensor) -> None:
         counts = torch.bincount(labels.flatten().long(), minlength=len(self.segmenter.classes))
         self.shares.append((counts / labels.numel()).tolist())
         if self._last is not None:
@@ -194,7 +233,6 @@ class Segments:
         """Plain types, for `json.dump`; shares in per cent."""
         how, shares = self.segmenter, 100.0 * np.array(self.shares)
         passport = self.passport.to_json()
-        energy = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
         return {
             "path": self.source.name,
             "task": "segmentation",
@@ -212,16 +250,43 @@ class Segments:
             "share": dict(zip(how.classes, shares.mean(0).round(3).tolist(), strict=True)),
             "timeline": shares.round(2).tolist(),
             "same_as_frame_before": 100.0 * float(np.mean(self.kept)) if self.kept else None,
-            "energy": {key: passport[key] for key in energy},
+            "energy": {key: passport[key] for key in ENERGY},
             "notes": list(how.notes),
         }
 
 
-class _Frames:
-    """The frames of a source around the one at hand, as they are shown and as they are seen."""
+def segments(
+    model: VideoModel,
+    source: str | PathLike,
+    *,
+    size: int | None = None,
+    window: Sequence[int] | None = None,
+    overlap: float | None = None,
+    offsets: Sequence[int] | None = None,
+) -> Segments:
+    """A video file, a `.npy` clip or a folder of numbered pictures, with how the weights see it; not labelled yet.
 
-    def __init__(self, source: FrameSource, see: Callable[[Tensor], Tensor], offsets: Sequence[int]):
-        self.source, self.see = source, see
+    Raises DataError for anything else, ConfigError as `segmenter_of`.
+    """
+    frames = open_frames(source, whole=True)
+    return Segments(
+        source=frames, segmenter=segmenter_of(model, frames, size=size, window=window, overlap=overlap, offsets=offsets)
+    )
+
+
+def label(found: Segments, progress: Callable[[int, int], None] | None = None) -> Segments:
+    """Segments with all frames labelled, and the labels kept."""
+    for position, _, _ in found.labelled(keep=True):
+        if progress is not None:
+            progress(position + 1, len(found.source))
+    return found
+
+
+class _Near:
+    """The frames around the one at hand, as they are shown and as they are seen."""
+
+    def __init__(self, frames: Frames, see: Callable[[Tensor], Tensor], offsets: Sequence[int]):
+        self.frames, self.see = frames, see
         self._shown: dict[int, Tensor] = {}
         self._seen: dict[int, Tensor] = {}
         ahead = max(offsets[-1], 0) + CHUNK
@@ -235,12 +300,12 @@ class _Frames:
 
     def _from(self, wanted: dict[int, Tensor], position: int) -> Tensor:
         if position not in wanted:
-            positions = range(position, min(position + CHUNK, len(self.source)))
-            pictures = self.source.read(positions)
-            for (store, reach), frames in zip(self._stores, (pictures, self.see(pictures)), strict=True):
+            positions = range(position, min(position + CHUNK, len(self.frames)))
+            pictures = self.frames.shown(positions)
+            for (store, reach), own in zip(self._stores, (pictures, self.see(pictures)), strict=True):
                 for old in [p for p in store if p < position - reach]:
                     del store[old]
-                store.update(zip(positions, frames, strict=True))
+                store.update(zip(positions, own, strict=True))
         return wanted[position]
 
 
@@ -248,31 +313,3 @@ def _pace(numbers: Sequence[int], spec: DataSpec) -> float | None:
     """Frames a second of numbered pictures, where it is known what their numbers count."""
     unit = offset_seconds(spec)
     return 1 / (unit * float(np.median(np.diff(numbers)))) if unit and len(numbers) > 1 else None
-
-
-def _folder(path: Path) -> FrameSource:
-    pictures = sorted((number_of(p), p) for p in path.iterdir() if p.suffix.lower() in PICTURES)
-    if not pictures:
-        raise DataError(f"{path}: is a folder without frames .jpg or .png; give a video, or a folder that has some")
-    numbers, paths = zip(*pictures, strict=True)
-    recordings = sorted({re.sub(r"\d+$", "", p.stem) for p in paths})
-    if len(recordings) > 1:
-        raise DataError(
-            f"{path}: holds frames of several recordings, {recordings[0]}... and {recordings[1]}...; "
-            "give each a folder of its own"
-        )
-    first = read_picture(paths[0])
-
-    def read(positions: Sequence[int]) -> Tensor:
-        frames = [read_picture(paths[p]) for p in positions]
-        for p, frame in zip(positions, frames, strict=True):
-            if frame.shape != first.shape:
-                raise DataError(
-                    f"{paths[p]}: is {frame.shape[2]} x {frame.shape[1]}, the frames before it "
-                    f"{first.shape[2]} x {first.shape[1]}; make them of one size"
-                )
-        return torch.stack(frames)
-
-    return FrameSource(
-        name=str(path), fps=None, numbers=list(numbers), size=(first.shape[1], first.shape[2]), read=read
-    )

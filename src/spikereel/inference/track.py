@@ -1,8 +1,8 @@
 """Where the joints of a person are in every frame of a recording, however long."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from os import PathLike, fspath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,36 +12,29 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.body.bvh import motion_of, write_bvh
-from spikereel.body.camera import STANDARD, Camera
-from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
-from spikereel.data.events.readers import SUFFIXES, read_events
-from spikereel.data.events.recording import Events
-from spikereel.data.npz import load_arrays
+from spikereel.body.camera import Camera
+from spikereel.body.skeletons import KINECT20, Skeleton
 from spikereel.data.pose import channels
-from spikereel.data.sets.mmhpsd import CAMERA as MMHPSD_CAMERA
 from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
-from spikereel.data.video.read import probe, read_frames
 from spikereel.errors import ConfigError, DataError
-from spikereel.files import write_whole
+from spikereel.files import write_json, write_whole
 from spikereel.hub import weights_hash
-from spikereel.inference.look import read_clip
+from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.kinds import KINDS
 from spikereel.runs.pose import smpl_of
-from spikereel.runs.readings import POSE_STRIDE as STRIDE
-from spikereel.runs.readings import form_of
+from spikereel.runs.readings import POSE_STRIDE, form_of
 from spikereel.tasks.pose import joints_of
 
-USUAL_FPS = 30.0
-"""Of recordings that do not say, and of the clips that all pose recipes train on."""
 USUAL_FOCAL = 1.2
 """Focal length of an unknown camera, in longer sides of its picture."""
 
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Track:
     """The joints of one person over a recording."""
 
@@ -60,6 +53,14 @@ class Track:
     camera: Camera
     """Of the frames, pixels."""
     notes: tuple[str, ...] = ()
+    frames: Frames | None = None
+    """What `draw` draws."""
+
+    def __repr__(self) -> str:
+        return f"Track({self.path}: {self.skeleton.name} in {len(self.joints)} frames, {self.fps:g} a second)"
+
+    def __rich__(self) -> str:
+        return repr(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
@@ -82,6 +83,33 @@ class Track:
             "notes": list(self.notes),
         }
 
+    def draw(self, path: str | PathLike) -> None:
+        """Write an mp4 of the source with the skeleton over it, or a .png of the skeleton in three dimensions."""
+        from spikereel.show.pose import overlay, strip
+
+        if Path(path).suffix.lower() == ".png":
+            strip(path, self)
+            return
+        if self.frames is None:
+            raise ConfigError("this track has no frames to draw over; make it with spikereel.predict")
+        overlay(path, self, self.frames.pictures())
+
+    def tables(self) -> list[Any]:
+        """What a terminal shows: nothing, the files say it all."""
+        return []
+
+    def write(
+        self, folder: Path, name: str, *, video: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> list[str]:
+        """Write <name>.json, .npz and .bvh, <name>.mp4 and .png as `draw`; lines that say so."""
+        write_json(folder / f"{name}.json", self.to_json())
+        self.write_npz(folder / f"{name}.npz")
+        self.write_bvh(folder / f"{name}.bvh")
+        for suffix in ("mp4", "png") if video else ():
+            self.draw(folder / f"{name}.{suffix}")
+        kinds = "json, npz, bvh" + (", mp4 and png" if video else "")
+        return [f"{len(self.joints)} frames of {self.path}; written: {folder / name} as {kinds}", *self.notes]
+
     def write_npz(self, path: Path) -> None:
         """Arrays joints [N, J, 3] metres, points [N, J, 2] pixels, names, parents and fps."""
         from io import BytesIO
@@ -103,56 +131,29 @@ class Track:
         write_bvh(path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """Frames of one person: depth, pictures, or events."""
+def track_file(
+    model: VideoModel,
+    source: str | PathLike,
+    *,
+    box: Box | None = None,
+    camera: Camera | None = None,
+    smooth: bool = False,
+    smpl: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Track:
+    """`track` on a video, a folder of pictures, depth or an event recording; see `open_frames`.
 
-    name: str
-    fps: float
-    depth: np.ndarray | None
-    """uint16 [N, H, W] millimetres, 0 where nobody is; None for pictures."""
-    shown: Tensor
-    """uint8 [N, 3, H, W]."""
-    events: Tensor | None = None
-    """bool [N, 2, H, W]: where ON and OFF events fell in the time of a frame; None for the others."""
-
-    @property
-    def kind(self) -> str:
-        return "events" if self.events is not None else "pictures" if self.depth is None else "depth"
-
-
-def read_recording(source: str | PathLike) -> Recording:
-    """A recording from a video file; a .npz with `depth`, or a .npy: uint16 depth [N, H, W] in mm, background 0, or
-    uint8 [N, H, W, 3]; an event file, of which a frame is a thirtieth of a second.
-
-    Raises DataError for anything else, and for a frame of depth that shows nobody.
+    smpl: the file of the body model, where the weights give parameters of SMPL and do not say where it is.
     """
-    name = fspath(source)
-    path = Path(name)
-    if path.suffix.lower() in SUFFIXES - {".npz", ".npy"}:
-        return _of_events(read_events(path), name)
-    if path.suffix.lower() in (".npz", ".npy"):
-        if not path.is_file():
-            raise DataError(f"{name}: no such file; check the path")
-        arrays = load_arrays(path, "give depth, uint16 [N, H, W] in mm")
-        if {"t", "x", "y", "p"} <= arrays.keys():
-            return _of_events(read_events(path), name)
-        depth = arrays.get("depth", arrays.get(""))
-        if depth is None or depth.dtype != np.uint16:
-            if path.suffix.lower() == ".npz":
-                raise DataError(f"{name}: has no `depth` of uint16 [N, H, W]; found {', '.join(arrays)}")
-            frames = torch.from_numpy(np.array(read_clip(name)))
-            if frames.dtype != torch.uint8:
-                raise DataError(f"{name}: holds {frames.dtype}; give uint16 depth [N, H, W] or uint8 [N, H, W, 3]")
-            return Recording(name=name, fps=USUAL_FPS, depth=None, shown=frames.permute(0, 3, 1, 2))
-        return Recording(name=name, fps=USUAL_FPS, depth=depth, shown=_depth_shown(depth, name))
-    info = probe(name)
-    return Recording(name=name, fps=info.fps or USUAL_FPS, depth=None, shown=read_frames(name, range(info.frames)))
+    spec = _spec_of(model)
+    spec = replace(spec, smpl=smpl or spec.smpl)
+    frames = open_frames(source, whole=True)
+    return track(model, frames, box=box, camera=camera, smooth=smooth, spec=spec, progress=progress)
 
 
 def track(
     model: VideoModel,
-    recording: Recording,
+    recording: Frames,
     *,
     box: Box | None = None,
     camera: Camera | None = None,
@@ -169,22 +170,21 @@ def track(
     camera: of the frames, pixels. smooth: one-euro filter. spec: how clips are made, as the weights say if None.
     Raises DataError for frames of a kind that the weights were not trained on, ConfigError for weights without poses.
     """
-    if model.task != "pose":
-        raise ConfigError(f"these weights are for {model.task}; train a recipe of task pose and give its weights")
-    spec = spec or data_spec_of(model.metadata)
-    smpl, skeleton = smpl_of(model, spec), SMPL24 if spec.kind == "mmhpsd" else KINECT20
+    spec = spec or _spec_of(model)
+    row = KINDS[spec.kind]
+    smpl, skeleton, seen = smpl_of(model, spec), row.skeleton or KINECT20, row.camera
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
-    seen = MMHPSD_CAMERA if spec.kind == "mmhpsd" else STANDARD
     notes: list[str] = []
-    height, width = recording.shown.shape[2:]
-    if camera is None and recording.depth is not None and (height, width) == (120, 160):
+    height, width = recording.size
+    if camera is None and recording.holds == "depth" and (height, width) == (120, 160):
         camera = KINECT_DEPTH
     if camera is None:
         focal = USUAL_FOCAL * max(height, width)
         camera = Camera(fx=focal, fy=focal, cx=width / 2, cy=height / 2)
         notes.append(f"camera unknown: distances are for a focal length of {focal:.0f} pixels")
     pictures, squares = _pictures(recording, spec, box, camera)
-    step = spec.stride or STRIDE
+    fps = recording.info.fps or USUAL_FPS
+    step = spec.stride or POSE_STRIDE
     around, where = torch.empty(len(pictures), len(skeleton.joints), 3), torch.empty(len(pictures), 3)
     model = model.eval()
     for phase in range(min(step, len(pictures))):
@@ -197,7 +197,7 @@ def track(
     points = seen.project(around + where[:, None]) * squares[:, None, 2:] + squares[:, None, :2]
     joints = around + camera.locate(around, points)[:, None]
     if smooth:
-        joints = one_euro(joints, recording.fps)
+        joints = one_euro(joints, fps)
         points = camera.project(joints)
     return Track(
         path=recording.name,
@@ -206,11 +206,19 @@ def track(
         skeleton=skeleton,
         joints=joints.numpy(),
         points=points.numpy(),
-        fps=recording.fps,
+        fps=fps,
         box=squares.numpy(),
         camera=camera,
         notes=tuple(notes),
+        frames=recording,
     )
+
+
+def _spec_of(model: VideoModel) -> DataSpec:
+    """How clips of a pose model are made; ConfigError for a model of another task."""
+    if model.task != "pose":
+        raise ConfigError(f"these weights are for {model.task}; train a recipe of task pose and give its weights")
+    return data_spec_of(model.metadata)
 
 
 def run_pose(model: VideoModel, video: Tensor, frames: int, *, overlap: float = 0.5) -> Any:
@@ -261,44 +269,66 @@ def one_euro(x: Tensor, fps: float, *, cutoff: float = 1.0, beta: float = 0.7, s
     return torch.stack(out)
 
 
-def _pictures(recording: Recording, spec: DataSpec, box: Box | None, camera: Camera) -> tuple[Tensor, Tensor]:
+def _pictures(recording: Frames, spec: DataSpec, box: Box | None, camera: Camera) -> tuple[Tensor, Tensor]:
     """What the network's pictures are made of, float32 [N, S, S] in [0, 1] or events [N, 2, S, S], 0 or 1, and the
     squares [N, 3] that they show."""
-    height, width = recording.shown.shape[2:]
-    deep = spec.modality == "depth" or spec.kind == "utd_mhad"
+    height, width = recording.size
+    row = KINDS[spec.kind]
+    deep = spec.modality == "depth" or row.films_depth
     wanted = ["depth"] if deep else ["pictures", *(["events"] if spec.modality == "events" else [])]
-    if recording.kind not in wanted:
+    if recording.holds not in wanted:
         raise DataError(
-            f"{recording.name}: holds {recording.kind}, these weights see {' or '.join(wanted)}; "
+            f"{recording.name}: holds {recording.holds}, these weights see {' or '.join(wanted)}; "
             "depth is a .npz or .npy of uint16 [N, H, W] in mm"
         )
-    if spec.kind == "mmhpsd" and spec.modality == "events":
-        raise DataError(f"{recording.name}: these weights see event frames of MMHPSD; train with data.modality=grey")
-    if box is None:
-        left, top, side = _whole_square(height, width)
-    else:
-        left, top, w, h = box
-        if not (w > 0 and h > 0 and left + w > 0 and top + h > 0 and left < width and top < height):
-            raise ConfigError(f"box {box} lies outside the frame of {width} x {height}; left, top, width, height")
-        side = round(max(w, h))
-        left, top = round(left + (w - side) / 2), round(top + (h - side) / 2)
-    if recording.depth is not None:
-        inside = np.zeros_like(recording.depth)
-        rows, columns = slice(max(top, 0), top + side), slice(max(left, 0), left + side)
-        inside[:, rows, columns] = recording.depth[:, rows, columns]
-        outside = np.flatnonzero(~inside.any(axis=(1, 2)))
-        if len(outside):
-            raise DataError(f"{recording.name}: nobody is inside the box {box} in frame {outside[0]}; give another")
-        return read_person(inside, spec.size, camera, recording.name)
-    squares = torch.tensor([[left, top, side]], dtype=torch.float32).expand(len(recording.shown), 3)
+    if spec.modality == "events" and row.event_channels > 2:
+        raise DataError(
+            f"{recording.name}: these weights see event frames of {spec.kind}; train with data.modality=grey"
+        )
+    left, top, side = _square(box, height, width)
+    if recording.holds == "depth":
+        depth = recording.read(range(len(recording)))[:, 0].numpy()
+        if box is not None:
+            depth = _inside(depth, (left, top, side), recording.name, box)
+        return read_person(depth, spec.size, camera, recording.name)
     border = (-left, left + side - width, -top, top + side - height)
-    if recording.events is not None:
-        return F.adaptive_max_pool2d(F.pad(recording.events.float(), border), spec.size), squares
+    small = torch.cat([_small(recording, part, border, spec.size) for part in recording.chunks()])
+    return small, torch.tensor([[left, top, side]], dtype=torch.float32).expand(len(recording), 3)
+
+
+def _small(recording: Frames, part: Sequence[int], border: tuple[int, int, int, int], size: int) -> Tensor:
+    """Some frames as small squares: grey float32 [n, size, size] in [0, 1], or events [n, 2, size, size]."""
+    if recording.holds == "events":
+        return F.adaptive_max_pool2d(F.pad(recording.read(part).float(), border), size)
     weights = torch.tensor([0.299, 0.587, 0.114])
-    grey = torch.einsum("nchw,c->nhw", recording.shown.float() / 255, weights)
+    grey = torch.einsum("nchw,c->nhw", recording.shown(part).float() / 255, weights)
     cut = F.pad(grey, border)
-    small = F.interpolate(cut[:, None], (spec.size, spec.size), mode="bilinear", antialias=True, align_corners=False)
-    return small[:, 0].clamp(0, 1), squares
+    small = F.interpolate(cut[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return small[:, 0].clamp(0, 1)
+
+
+def _square(box: Box | None, height: int, width: int) -> tuple[int, int, int]:
+    """Left, top and side of the square around a box, or around the whole frame."""
+    if box is None:
+        side = max(height, width)
+        return (width - side) // 2, (height - side) // 2, side
+    left, top, w, h = box
+    if not (w > 0 and h > 0 and left + w > 0 and top + h > 0 and left < width and top < height):
+        raise ConfigError(f"box {box} lies outside the frame of {width} x {height}; left, top, width, height")
+    side = round(max(w, h))
+    return round(left + (w - side) / 2), round(top + (h - side) / 2), side
+
+
+def _inside(depth: np.ndarray, square: tuple[int, int, int], name: str, box: Box) -> np.ndarray:
+    """Depth with nothing outside a square; DataError for a frame that is empty then."""
+    left, top, side = square
+    inside = np.zeros_like(depth)
+    rows, columns = slice(max(top, 0), top + side), slice(max(left, 0), left + side)
+    inside[:, rows, columns] = depth[:, rows, columns]
+    outside = np.flatnonzero(~inside.any(axis=(1, 2)))
+    if len(outside):
+        raise DataError(f"{name}: nobody is inside the box {box} in frame {outside[0]}; give another")
+    return inside
 
 
 def _clip(pictures: Tensor, own: Tensor, spec: DataSpec, step: int) -> Tensor:
@@ -306,34 +336,3 @@ def _clip(pictures: Tensor, own: Tensor, spec: DataSpec, step: int) -> Tensor:
     if pictures.ndim == 4:
         return torch.stack([pictures[max(i - step + 1, 0) : i + 1].amax(0) for i in own.tolist()])
     return channels(pictures[torch.cat([own[:1], own])][:, None], form_of(spec))
-
-
-def _of_events(events: Events, name: str) -> Recording:
-    """Frames of equal times, as near to a thirtieth of a second as the duration allows."""
-    seconds = max(int(events.t[-1] - events.t[0]), 1) / 1e6
-    total = max(round(seconds * USUAL_FPS), 1)
-    frame = np.minimum((events.t - events.t[0]) / 1e6 / seconds * total, total - 1).astype(np.int64)
-    fell = torch.zeros(total, 2, events.height, events.width, dtype=torch.bool)
-    fell[frame, 1 - events.p.astype(np.int64), events.y.astype(np.int64), events.x.astype(np.int64)] = True
-    on, off = fell.unbind(1)
-    level = 90 + 150 * on.to(torch.uint8) - 90 * (off & ~on).to(torch.uint8)
-    shown = level[:, None].expand(-1, 3, -1, -1)
-    return Recording(name=name, fps=total / seconds, depth=None, shown=shown, events=fell)
-
-
-def _whole_square(height: int, width: int) -> tuple[int, int, int]:
-    side = max(height, width)
-    return (width - side) // 2, (height - side) // 2, side
-
-
-def _depth_shown(depth: np.ndarray, name: str) -> Tensor:
-    """Depth as grey pictures uint8 [N, 3, H, W], closer is brighter."""
-    if depth.ndim != 3 or not depth.size:
-        raise DataError(f"{name}: depth is {list(depth.shape)}; give [N, H, W] with at least one frame")
-    empty = np.flatnonzero(~depth.any(axis=(1, 2)))
-    if len(empty):
-        raise DataError(f"{name}: frame {empty[0]} shows nobody, its depth is 0 everywhere; cut that frame off")
-    person = depth > 0
-    near, far = np.percentile(depth[person], (1, 99))
-    level = 230 - 150 * ((depth - near) / max(far - near, 1)).clip(0, 1)
-    return torch.from_numpy(np.where(person, level, 16).astype(np.uint8))[:, None].expand(-1, 3, -1, -1)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
+from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
 
@@ -39,6 +40,14 @@ class VideoModel(Pretrained, nn.Module):
     @property
     def can_stream(self) -> bool:
         """Whether a call may go on from the state of the call before."""
+        raise NotImplementedError
+
+    def features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the backbone makes of a video [T, B, C, H, W], and its state."""
+        raise NotImplementedError
+
+    def readout(self, features: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """The output that features lead to, and the state of what lies behind the backbone."""
         raise NotImplementedError
 
     def run_block(self, block: nn.Module, x: Tensor | list[Tensor], *rest: Any) -> tuple[Tensor, dict]:

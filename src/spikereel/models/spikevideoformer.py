@@ -155,11 +155,30 @@ class SpikeVideoFormer(VideoModel):
         a whole clip at once, and raise StateError.
         Raises DataError for a video of the wrong shape or with values that are not finite.
         """
-        self._check(video, state)
         if self.config.task == "segmentation":
+            self._check(video, state)
             return self._class_maps(video, state)
-        previous = state or {}
         features, after = self.features(video, state)
+        output, own = self.readout(features, state)
+        after.update(own)
+        return output, after
+
+    def features(
+        self, video: Float[Tensor, "T B C H W"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T B D h w"], State]:
+        """Real-valued features of the backbone at 1/16 of the resolution, before the last neuron.
+
+        Raises DataError and StateError as the model itself.
+        """
+        self._check(video, state)
+        (x,), after = self.pyramid(video, ("block4",), state)
+        return x, after
+
+    def readout(
+        self, features: Float[Tensor, "T B D h w"], state: State | None = None
+    ) -> tuple[Float[Tensor, "B classes"] | Pose, State]:
+        """The output that features lead to, and the state of what lies behind the backbone."""
+        previous, after = state or {}, State()
         pooled = features.flatten(3).mean(3)
         spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
         spikes = collected(spikes, self.config.neuron)
@@ -167,13 +186,6 @@ class SpikeVideoFormer(VideoModel):
             return self.head(spikes), after
         mean, after["head"] = _mean_so_far(spikes, previous.get("head"))
         return self.head(mean), after
-
-    def features(
-        self, video: Float[Tensor, "T B C H W"], state: State | None = None
-    ) -> tuple[Float[Tensor, "T B D h w"], State]:
-        """Real-valued features of the backbone at 1/16 of the resolution, before the last neuron."""
-        (x,), after = self.pyramid(video, ("block4",), state)
-        return x, after
 
     def pyramid(
         self, video: Float[Tensor, "T B C H W"], taps: tuple[str, ...], state: State | None = None

@@ -265,9 +265,17 @@ class SVFormer(VideoModel):
         `State()`: the conv head then takes the frames to come for empty ones, and the last part gives the logits of
         the clip. Raises DataError for a wrong shape or values that are not finite, StateError past the last frame.
         """
-        first = self._check(video, state)
-        previous = state or {}
         features, after = self.features(video, state)
+        output, own = self.readout(features, state)
+        after.update(own)
+        return output, after
+
+    def readout(
+        self, features: Float[Tensor, "T B D h w"], state: State | None = None
+    ) -> tuple[Float[Tensor, "B classes"], State]:
+        """The logits that features lead to, and the state of what lies behind the backbone."""
+        previous, after = state or State(), State()
+        first = _frames_seen(previous)
         if self.config.head == "conv":
             spikes, after["lif_bf_head"] = self.lif_bf_head(features, previous.get("lif_bf_head"))
             x, after["dwconv_bf_head"] = self.dwconv_bf_head(spikes, previous.get("dwconv_bf_head"), first)
@@ -276,16 +284,20 @@ class SVFormer(VideoModel):
             sums = features.flatten(3).mean(3).sum(0, dtype=torch.promote_types(features.dtype, torch.float32))
             sums = sums + previous["head"]["sums"] if "head" in previous else sums
             after["head"] = {"sums": sums}
-            pooled = (sums / (first + len(video))).to(features.dtype)
-        after["clip"] = {"frames": torch.full((), first + len(video), dtype=torch.int64, device=video.device)}
+            pooled = (sums / (first + len(features))).to(features.dtype)
+        after["clip"] = {"frames": torch.full((), first + len(features), dtype=torch.int64, device=features.device)}
         return self.head(pooled), after
 
     def features(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None
     ) -> tuple[Float[Tensor, "T B D h w"], State]:
-        """Real-valued features at 1/32 of the resolution before the head: local path first, then the global one."""
+        """Real-valued features at 1/32 of the resolution before the head: local path first, then the global one.
+
+        Raises DataError and StateError as the model itself.
+        """
+        first = self._check(video, state)
         previous, after, x = state or State(), State(), video
-        first, local = _frames_seen(previous), []
+        local = []
         for i in range(1, 5):
             name = f"patch_embed{i}"
             x, after[name] = self.run_block(self.get_submodule(name), x, previous.get(name), first)

@@ -3,13 +3,15 @@
 Which kind of data reads which option is said by its row in `spikereel.runs.kinds`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Literal, get_args
 
-from spikereel.config import build
+from spikereel.config import build, override
 from spikereel.data.video.timeline import MOST_FRAMES
 from spikereel.errors import ConfigError
+from spikereel.models.base import VideoModel
 from spikereel.models.metadata import Metadata
 
 KindName = Literal[
@@ -237,3 +239,26 @@ def data_spec_of(metadata: Metadata) -> DataSpec:
     if not metadata.preprocess:
         raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
     return build(DataSpec, metadata.preprocess)
+
+
+def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:
+    """How clips are made: as the weights say, changed by `data.key=value`; ConfigError where neither says.
+
+    Weights that do not say, such as those saved by hand, need data.kind; frames and size are then those of the model
+    where it has such.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        data: DataSpec
+
+    if model.metadata.preprocess:
+        spec = data_spec_of(model.metadata)
+    elif any(x.startswith("data.kind=") for x in assignments):
+        c, own = model.config, DataSpec()
+        spec = replace(own, frames=getattr(c, "frames", own.frames), size=getattr(c, "image_size", own.size))
+    else:
+        raise ConfigError(
+            "these weights do not say how clips are made; give data.kind=motion, or data.kind and data.root"
+        )
+    return override(Options(data=spec), assignments).data

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
 from spikereel.data.events.source import Sensor
 from spikereel.data.made.scenes import MotionClips
@@ -15,7 +16,7 @@ from spikereel.data.mask_clips import Colour, SegmentationClips, bit_palette
 from spikereel.data.pose import PoseClips
 from spikereel.data.sets import camvid, cifar10_dvs, cityscapes, hardvs, masks, mmhpsd, nmnist, utd_mhad, vspw
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
-from spikereel.data.sets.dvs128_objects import DVS128Objects
+from spikereel.data.sets.dvs128_objects import WINDOW_US, DVS128Objects
 from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.folder import VideoFolder
@@ -83,7 +84,13 @@ class Kind:
     """Width and height, for files that may not state it."""
     keeps_size: bool = False
     """Whether clips may have the size of the frames, `data.size=0`."""
+    films_depth: bool = False
+    """Whether its pictures are depth, and its events simulated from that."""
     skeleton: Skeleton | None = None
+    camera: Camera = STANDARD
+    """Of poses: the camera that sees what the network sees."""
+    window_us: int | None = None
+    """Microseconds of a recording that make a clip; None takes it whole."""
     step_seconds: Callable[[DataSpec], float] | None = None
     """What one step of an offset means; None where that is not known."""
     labels: Callable[[DataSpec], Any] | None = None
@@ -469,11 +476,12 @@ KINDS: dict[str, Kind] = {
             ),
         },
         depth=True,
+        films_depth=True,
         skeleton=KINECT20,
     ),
     "events": _recordings(_events, "fold", "sensor"),
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
-    "dvs128_objects": _recordings(_dvs128_objects),
+    "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
     "nmnist": _recordings(_nmnist, "fold", "select_on_test"),
     "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
@@ -497,6 +505,7 @@ KINDS: dict[str, Kind] = {
         depth=True,
         event_channels=mmhpsd.SLICES,
         skeleton=SMPL24,
+        camera=mmhpsd.CAMERA,
     ),
     "camvid": _masked_kind(
         _camvid,

@@ -1,21 +1,21 @@
 """A video with what the network made of it drawn in: label, firing rates of every block, energy so far."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikereel.data.video.read import glance, read_frames
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError
-from spikereel.inference.look import read_clip
-from spikereel.inference.predict import Prediction
+from spikereel.extras import need
+from spikereel.inference.classify import Prediction
+from spikereel.inference.frames import Frames, drawn_frames, info_of, open_frames, to_pictures
+from spikereel.show.style import ANN_ON_BLACK, BACK, FAINT, HEAT, PANEL, SNN_ON_BLACK, TEXT, Colour
 from spikereel.show.tables import by_block
 
 MOST_FRAMES = 240
@@ -23,11 +23,7 @@ SLOWEST_FPS = 10.0
 CLIP_FPS = 8.0
 """Of clips that do not say how fast they are."""
 
-Colour = tuple[int, int, int]
-BACK, PANEL, LINE = (16, 18, 24), (30, 33, 42), (58, 63, 76)
-TEXT, MUTED = (238, 240, 246), (160, 167, 182)
-SNN, ANN = (64, 214, 164), (247, 160, 72)
-_HEAT = np.array([(34, 16, 78), (104, 24, 128), (188, 54, 92), (243, 124, 40), (252, 214, 90), (255, 250, 200)])
+_LEVELS = np.array(HEAT)
 
 # Pixels. The canvas is never narrower than its text needs, and never larger than a browser shows well.
 _MARGIN, _HEADER, _ROW, _NAME, _VALUE = 16, 84, 16, 116, 92
@@ -35,84 +31,53 @@ _LEAST_WIDTH, _MOST_WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 640, 960, 360, 720
 
 
 def annotate(
-    path: str | PathLike, prediction: Prediction, frames: str | PathLike | Tensor, *, fps: float | None = None
+    path: str | PathLike, prediction: Prediction, frames: str | PathLike | Tensor | Frames, *, fps: float | None = None
 ) -> None:
     """Write an mp4 of the video with label, firing rates per block and energy so far, as the frames go by.
 
-    frames: the file that was predicted, or a tensor [T, C, H, W], uint8 or float in [0, 1]; two channels are drawn as
-    ON and OFF events. fps: frames a second, where the source does not say. Of a long video 240 frames are shown.
+    frames: those of the prediction, the file that was predicted, or a tensor [T, C, H, W], uint8 or float in [0, 1];
+    two channels are drawn as ON and OFF events. fps: frames a second, where the source does not say. Of a long video
+    240 frames are shown.
     Energies are counted up to the time step that has been seen; the bar is the reading "paper".
 
     Raises ConfigError without the extra "draw", and for a prediction of several clips; else as `write_video`.
     """
-    require_draw()
+    need("draw")
     if prediction.clips > 1:
         raise ConfigError(f"this prediction is of {prediction.clips} clips; annotate one: predict(..., views=1)")
-    film = _film(frames, fps)
-    scene = _Scene(prediction, film.height, film.width)
-    video = torch.empty(len(film.numbers), scene.height, scene.width, 3, dtype=torch.uint8)
-    for i, (number, picture) in enumerate(zip(film.numbers, film.pictures(), strict=True)):
-        video[i] = torch.from_numpy(scene.draw(picture, number, film.total))
-    write_video(path, video, film.fps)
+    film = _Film.of(_frames(frames), fps)
+    scene, total = _Scene(prediction, *film.frames.size), len(film.frames)
 
+    def drawn() -> Iterator[Tensor]:
+        for number, picture in zip(film.numbers, film.frames.pictures(film.numbers), strict=True):
+            yield torch.from_numpy(scene.draw(picture.permute(1, 2, 0).numpy(), number, total)).permute(2, 0, 1)
 
-def require_draw() -> None:
-    """ConfigError unless matplotlib and Pillow can be imported."""
-    try:
-        import matplotlib  # noqa: F401
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f"drawing needs {error.name}; run pip install spikereel[draw]") from None
-
-
-def to_pictures(clip: Tensor) -> Tensor:
-    """uint8 [T, 3, H, W] of a clip [T, C, H, W], uint8 or float in [0, 1]; events become light (ON) and dark (OFF)."""
-    if clip.ndim != 4 or clip.shape[1] not in (1, 2, 3):
-        raise ConfigError(f"frames have shape {list(clip.shape)}; give [T, C, H, W] with 3 channels, or 2 of events")
-    if clip.shape[1] == 2:
-        clip = (clip > 0).float()
-        clip = 0.5 + 0.5 * (clip[:, :1] - clip[:, 1:])
-    if clip.dtype != torch.uint8:
-        clip = (clip.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return clip.expand(-1, 3, -1, -1)
+    write_video(path, drawn(), film.fps)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Film:
-    """The frames to show."""
+    """Which frames are shown, and how fast."""
 
+    frames: Frames
     numbers: list[int]
-    total: int
     fps: float
-    height: int
-    width: int
-    read: Callable[[list[int]], Tensor]
 
-    def pictures(self) -> Iterator[np.ndarray]:
-        """uint8 [H, W, 3] of each number, held in memory a quarter of a gigabyte at a time."""
-        chunk = max(1, 2**28 // (3 * self.height * self.width))
-        for start in range(0, len(self.numbers), chunk):
-            yield from self.read(self.numbers[start : start + chunk]).permute(0, 2, 3, 1).numpy()
-
-
-def _film(frames: str | PathLike | Tensor, fps: float | None) -> _Film:
-    if isinstance(frames, Tensor):
-        pictures = to_pictures(frames)
-        return _film_of(len(pictures), fps or CLIP_FPS, *pictures.shape[2:], lambda i: pictures[i])
-    name = fspath(frames)
-    if Path(name).suffix.lower() == ".npy":
-        clip = torch.from_numpy(np.array(read_clip(name)))
-        return _film(clip.permute(0, 3, 1, 2) if clip.dtype == torch.uint8 else clip, fps)
-    info, known = glance(name)
-    rate = fps or info.fps or CLIP_FPS
-    return _film_of(info.frames, rate, info.height, info.width, lambda numbers: read_frames(name, numbers, known))
+    @classmethod
+    def of(cls, frames: Frames, fps: float | None) -> "_Film":
+        """The whole source, or frames spread over it, in its true duration unless that would make a slide show."""
+        total, rate = len(frames), fps or frames.info.fps or CLIP_FPS
+        numbers = torch.linspace(0, total - 1, min(total, MOST_FRAMES)).round().long().tolist()
+        rate = max(rate * len(numbers) / total, min(rate, SLOWEST_FPS))
+        return cls(frames=frames, numbers=numbers, fps=rate)
 
 
-def _film_of(total: int, fps: float, height: int, width: int, read: Callable[[list[int]], Tensor]) -> _Film:
-    numbers = torch.linspace(0, total - 1, min(total, MOST_FRAMES)).round().long().tolist()
-    # the true duration, unless that would make a slide show of a long video
-    rate = max(fps * len(numbers) / total, min(fps, SLOWEST_FPS))
-    return _Film(numbers=numbers, total=total, fps=rate, height=height, width=width, read=read)
+def _frames(source: str | PathLike | Tensor | Frames) -> Frames:
+    if isinstance(source, Frames):
+        return source
+    if isinstance(source, Tensor):
+        return drawn_frames("clip", to_pictures(source), info_of(source.shape, "tensor"))
+    return open_frames(source)
 
 
 class _Scene:
@@ -158,11 +123,11 @@ class _Scene:
         label, probability, kind = self._answer(step)
         percent = "" if probability is None else f"{100 * probability:.0f} %"
         middle = right - pen.width(percent, 30) - _MARGIN
-        pen.write((_MARGIN, 22), kind, 13, MUTED, right - _MARGIN - pen.width(place, 13) - 12)
-        pen.write((right, 22), place, 13, MUTED, anchor="rs")
+        pen.write((_MARGIN, 22), kind, 13, FAINT, right - _MARGIN - pen.width(place, 13) - 12)
+        pen.write((right, 22), place, 13, FAINT, anchor="rs")
         pen.write((_MARGIN, 56), label, 30, TEXT, middle - _MARGIN)
-        pen.write((right, 56), percent, 30, SNN, anchor="rs")
-        pen.bar((_MARGIN, 66, right, 74), probability or 0.0, SNN)
+        pen.write((right, 56), percent, 30, SNN_ON_BLACK, anchor="rs")
+        pen.bar((_MARGIN, 66, right, 74), probability or 0.0, SNN_ON_BLACK)
 
     def _answer(self, step: int) -> tuple[str, float | None, str]:
         p = self.prediction
@@ -176,7 +141,7 @@ class _Scene:
     def _strip(self, pen: "_Pen", step: int) -> None:
         left, right, top = _MARGIN + _NAME, self.width - _MARGIN - _VALUE, self.strip_top
         title = f"firing rate per block, time step {step + 1} of {self.steps}"
-        pen.write((_MARGIN, top - 12), title, 13, MUTED, self.width - 2 * _MARGIN - 210)
+        pen.write((_MARGIN, top - 12), title, 13, FAINT, self.width - 2 * _MARGIN - 210)
         self._legend(pen, top - 21)
         edges = np.linspace(left, right, self.steps + 1).round().astype(int).tolist()
         gap = int(edges[1] - edges[0] > 4)
@@ -187,7 +152,7 @@ class _Scene:
                 colour = _heat(self.rates[i, t] / self.top) if t <= step else PANEL
                 pen.box((edges[t], y + 1, max(edges[t + 1] - gap, edges[t] + 1), y + _ROW - 1), colour)
             if step >= 0:
-                pen.write((right + 10, y + 12), f"{100 * self.rates[i, step]:.1f} %", 13, MUTED)
+                pen.write((right + 10, y + 12), f"{100 * self.rates[i, step]:.1f} %", 13, FAINT)
         if step >= 0:
             pen.frame((edges[step] - 1, top - 1, edges[step + 1], top + len(self.names) * _ROW), TEXT)
 
@@ -195,15 +160,17 @@ class _Scene:
         right = self.width - _MARGIN
         high = f"{100 * self.top:g} %"
         end = right - pen.width(high, 13) - 6
-        pen.write((right, y + 9), high, 13, MUTED, anchor="rs")
+        pen.write((right, y + 9), high, 13, FAINT, anchor="rs")
         for x in range(120):
             pen.box((end - 120 + x, y, end - 119 + x, y + 10), _heat(x / 119))
-        pen.write((end - 126, y + 9), "0", 13, MUTED, anchor="rs")
+        pen.write((end - 126, y + 9), "0", 13, FAINT, anchor="rs")
 
     def _energy(self, pen: "_Pen", step: int) -> None:
         left, right, total = _MARGIN + _NAME, self.width - _MARGIN - _VALUE, float(self.ann["paper"][-1])
         digits = max(0, 2 - int(np.floor(np.log10(self.energy["paper"][-1]))))
-        for i, (curve, name, colour) in enumerate(((self.energy, "this network", SNN), (self.ann, "ANN twin", ANN))):
+        for i, (curve, name, colour) in enumerate(
+            ((self.energy, "this network", SNN_ON_BLACK), (self.ann, "ANN twin", ANN_ON_BLACK))
+        ):
             spent = float(curve["paper"][step]) if step >= 0 else 0.0
             y = self.energy_top + 24 * i
             pen.write((_MARGIN, y + 14), name, 14, colour, _NAME - 8)
@@ -215,7 +182,7 @@ class _Scene:
             text += f"; ANN / network: {paper} as the papers count, {executed} as it runs"
         pen.write((_MARGIN, y), text, 13, TEXT, self.width - 2 * _MARGIN)
         how = "4.6 pJ a MAC, 0.9 pJ an AC; counted, not measured; the bar is the papers' count"
-        pen.write((_MARGIN, y + 18), how, 12, MUTED, self.width - 2 * _MARGIN)
+        pen.write((_MARGIN, y + 18), how, 12, FAINT, self.width - 2 * _MARGIN)
 
 
 class _Pen:
@@ -260,9 +227,9 @@ def _font(size: int) -> Any:
 
 def _heat(share: float) -> Colour:
     """Dark violet at 0, light yellow at 1."""
-    at = min(max(float(share), 0.0), 1.0) * (len(_HEAT) - 1)
-    low = min(int(at), len(_HEAT) - 2)
-    return tuple(int(x) for x in (_HEAT[low] + (at - low) * (_HEAT[low + 1] - _HEAT[low])).round())  # type: ignore
+    at = min(max(float(share), 0.0), 1.0) * (len(_LEVELS) - 1)
+    low = min(int(at), len(_LEVELS) - 2)
+    return tuple(int(x) for x in (_LEVELS[low] + (at - low) * (_LEVELS[low + 1] - _LEVELS[low])).round())  # type: ignore
 
 
 def _round_up(rate: float) -> float:

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
-from spikereel.show.annotate import require_draw, to_pictures
+from spikereel.extras import need
+from spikereel.inference.frames import to_pictures
+from spikereel.show.style import ANN, BAD, GOOD, GRID, INK, MUTED, SERIES, SNN, SNN_LIGHT
 from spikereel.show.tables import by_block
 
 if TYPE_CHECKING:
     from spikereel.runs.evaluate import Evaluation
-
-INK, MUTED, GRID = "#1d2330", "#667085", "#e4e7ec"
-SNN, SNN_LIGHT, ANN, GOOD, BAD = "#1f9e77", "#7fcdb4", "#e8862e", "#1f7a4d", "#c0362c"
-_SERIES = (SNN, "#8fa3bf", "#b7a3d0", "#d8b77a", "#9fb8a0")
 
 # Per cent of every cell up to here, names up to there; more classes are drawn without.
 _MOST_NUMBERS, _MOST_NAMES, _MOST_FRAMES = 12, 30, 8
@@ -41,7 +39,7 @@ def demo_picture(
     matrix is that of the first. passport: cost of the first. history: rows with "step" and "val_top1", drawn if given.
     Raises ConfigError without the extra "draw", for a name that does not end in .png, and without evaluations.
     """
-    require_draw()
+    need("draw")
     from matplotlib import rc_context
 
     path = Path(fspath(path))
@@ -139,7 +137,7 @@ def _accuracies(axes: Any, evaluations: "Mapping[str, Evaluation]") -> None:
     clips = {x.score.clips for x in evaluations.values()}
     _title(axes, "Top-1, %" + (f" of {clips.pop()} clips" if len(clips) == 1 else ""), 0.45)
     height = min(0.62, 0.2 * len(names))
-    axes.barh(range(len(names)), values, height=height, color=[_SERIES[i % len(_SERIES)] for i in range(len(names))])
+    axes.barh(range(len(names)), values, height=height, color=[SERIES[i % len(SERIES)] for i in range(len(names))])
     for i, value in enumerate(values):
         axes.text(value + 2, i, f"{value:.1f}", va="center", fontweight="bold" if i == 0 else "normal", fontsize=15)
     axes.axvline(chance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))

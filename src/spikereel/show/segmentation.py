@@ -16,18 +16,18 @@ from torch import Tensor
 from spikereel.data.mask_clips import IGNORE, Colour, SegmentationClips
 from spikereel.data.transforms import MEAN, STD
 from spikereel.data.video.write import write_video
+from spikereel.extras import need
 from spikereel.files import write_json, write_whole
-from spikereel.inference.segment import FrameSource, Segmenter, Segments
+from spikereel.inference.segment import Segments
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec
 from spikereel.runs.kinds import palette_of
-from spikereel.show.annotate import require_draw
+from spikereel.show.style import CORRECT, UNJUDGED, WRONG, save, unit
 from spikereel.tasks.segmentation import SegmentationScore
 from spikereel.tasks.sliding import segment
 
 OPACITY = 0.55
 """Of the colours over the frames."""
-RIGHT, WRONG, UNJUDGED = (235, 238, 240), (214, 39, 40), (150, 150, 150)
 _MOST_NAMED = 20
 _DPI = 90
 
@@ -50,7 +50,7 @@ def overlay(picture: Tensor, labels: Tensor, palette: Sequence[Colour]) -> Tenso
 
 def write_mask(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
     """Write labels uint8 [H, W] as a palette PNG: the value of a pixel is its class."""
-    require_draw()
+    need("draw")
     from PIL import Image
 
     picture = Image.fromarray(labels.contiguous().numpy())
@@ -61,21 +61,15 @@ def write_mask(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
 
 
 def write_segments(
-    folder: Path,
-    name: str,
-    source: FrameSource,
-    segmenter: Segmenter,
-    *,
-    video: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> Segments:
+    folder: Path, name: str, found: Segments, *, video: bool = True, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Label a source frame by frame and write, whole or not at all, into `folder`: <name>_masks/<number>.png,
     <name>.mp4 with the colours over the frames, <name>.png with the classes over time, and <name>.json.
 
     Memory does not grow with the length. Raises ConfigError without the extra "draw"; else as what is read.
     """
-    require_draw()
-    found = Segments(source=source, segmenter=segmenter, passport=segmenter.passport(source))
+    need("draw")
+    source, palette = found.source, found.segmenter.palette
     folder.mkdir(parents=True, exist_ok=True)
     masks = folder / f"{name}_masks"
 
@@ -83,12 +77,11 @@ def write_segments(
         unfinished = Path(hidden, "masks")
 
         def drawn() -> Iterator[Tensor]:
-            for position, picture, labels in segmenter.labels(source):
-                write_mask(unfinished / f"{source.numbers[position]:06d}.png", labels, segmenter.palette)
-                found.add(labels)
+            for position, picture, labels in found.labelled():
+                write_mask(unfinished / f"{source.numbers[position]:06d}.png", labels, palette)
                 if progress is not None:
                     progress(position + 1, len(source))
-                yield overlay(picture, labels, segmenter.palette)
+                yield overlay(picture, labels, palette)
 
         if video:
             write_video(folder / f"{name}.mp4", drawn(), found.fps)
@@ -99,12 +92,24 @@ def write_segments(
         unfinished.rename(masks)
     write_timeline(folder / f"{name}.png", found)
     write_json(folder / f"{name}.json", found.to_json() | {"masks": str(masks)})
-    return found
+
+
+def draw_segments(path: str | PathLike, found: Segments) -> None:
+    """Write an mp4 of a labelled source under the colours of its classes; of a name in .png the classes over time.
+
+    Raises ConfigError without the extra "draw", and for labels that were not kept.
+    """
+    need("draw")
+    if Path(path).suffix.lower() == ".png":
+        write_timeline(path, found)
+        return
+    pairs = enumerate(found.source.pictures())
+    write_video(path, (overlay(x, found.labels(i), found.segmenter.palette) for i, x in pairs), found.fps)
 
 
 def write_timeline(path: str | PathLike, found: Segments) -> None:
     """Write a PNG of the share of every class over time, the largest classes by name."""
-    require_draw()
+    need("draw")
     from matplotlib.figure import Figure
 
     how, shares = found.segmenter, 100.0 * np.array(found.shares)
@@ -117,13 +122,13 @@ def write_timeline(path: str | PathLike, found: Segments) -> None:
     for rank, i in enumerate(order):
         above = below + np.append(shares[:, i], shares[-1, i])
         name = f"{how.classes[i]}, {shares[:, i].mean():.1f} %" if rank < _MOST_NAMED else None
-        axes.fill_between(times, below, above, step="post", color=_unit(how.palette[i]), linewidth=0, label=name)
+        axes.fill_between(times, below, above, step="post", color=unit(how.palette[i]), linewidth=0, label=name)
         below = above
     axes.set(xlim=(0, times[-1]), ylim=(0, 100), xlabel="seconds", ylabel="share of pixels, %")
     axes.set_title(f"{Path(found.source.name).name}: classes over time", loc="left")
     handles, names = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
-    _save(figure, path)
+    save(figure, path, dpi=_DPI)
 
 
 def draw_clips(
@@ -158,7 +163,7 @@ def compare(
     """Write a PNG with a row for each `(title, frame uint8 [3, H, W], truth [H, W], prediction [H, W])`: the frame, the
     truth and the prediction over it, and the errors in red. Raises ConfigError without the extra "draw".
     """
-    require_draw()
+    need("draw")
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -168,7 +173,7 @@ def compare(
     shown: set[int] = set()
     for axes, (title, frame, truth, labels) in zip(panels, rows, strict=True):
         known = truth != IGNORE
-        errors = torch.tensor([WRONG, RIGHT, UNJUDGED])[torch.where(known, (truth == labels).long(), 2)]
+        errors = torch.tensor([WRONG, CORRECT, UNJUDGED])[torch.where(known, (truth == labels).long(), 2)]
         accuracy = 100.0 * float((truth == labels)[known].float().mean())
         pictures = (frame, overlay(frame, truth, palette), overlay(frame, labels, palette), errors.permute(2, 0, 1))
         titles = (title, "truth", "prediction", f"errors: {accuracy:.1f} % of pixels right")
@@ -177,9 +182,9 @@ def compare(
             panel.set_title(name, fontsize=9, loc="left")
             panel.axis("off")
         shown |= set(truth[known].tolist()) | set(labels.flatten().tolist())
-    patches = [Patch(color=_unit(palette[i]), label=classes[i]) for i in sorted(shown)][:_MOST_NAMED]
+    patches = [Patch(color=unit(palette[i]), label=classes[i]) for i in sorted(shown)][:_MOST_NAMED]
     figure.legend(handles=patches, loc="outside lower center", ncols=11, frameon=False, fontsize=9)
-    _save(figure, path)
+    save(figure, path, dpi=_DPI)
 
 
 def _picture(frame: Tensor, spec: DataSpec) -> Tensor:
@@ -193,17 +198,3 @@ def _picture(frame: Tensor, spec: DataSpec) -> Tensor:
     else:
         frame = frame.mean(0, keepdim=True).expand(3, -1, -1)
     return (255 * frame.clamp(0, 1)).round().to(torch.uint8)
-
-
-def _unit(colour: Colour) -> tuple[float, float, float]:
-    red, green, blue = colour
-    return red / 255, green / 255, blue / 255
-
-
-def _save(figure: Any, path: str | PathLike) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    content = BytesIO()
-    figure.savefig(content, dpi=_DPI, format="png")
-    write_whole(Path(path), content.getvalue())

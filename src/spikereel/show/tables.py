@@ -1,12 +1,11 @@
-"""What the command line shows, as Rich renderables; nothing here prints."""
+"""Tables of a result: classes, firing rates, energy, shares of pixels. Nothing here prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -15,18 +14,10 @@ from spikereel.energy import report
 from spikereel.energy.costs import COSTS, DEFAULT, CostModel
 from spikereel.energy.opponents import verdict
 from spikereel.energy.passport import Passport
-from spikereel.hub import ANN as TWIN
-from spikereel.hub import ModelInfo
-from spikereel.inference.predict import Prediction
-from spikereel.models.authors import first_few
-
-if TYPE_CHECKING:
-    from spikereel.inference.authors import Imported, Move
-    from spikereel.inference.segment import Segments
-    from spikereel.runs.evaluate import Evaluation
+from spikereel.inference.classify import Prediction
+from spikereel.inference.segment import Segments
 
 Rates = Tensor | Sequence[float] | float
-HASH = 12
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -50,6 +41,17 @@ def by_block(firing: Mapping[str, Rates]) -> dict[str, dict[str, list[float]]]:
         values = torch.as_tensor(rates, dtype=torch.float64).flatten().tolist()
         blocks.setdefault(head, {})[".".join(rest) or head] = values
     return blocks
+
+
+def prediction_tables(prediction: Prediction) -> list[RenderableType]:
+    """All that a terminal shows of a prediction."""
+    return [
+        Rule(prediction.path),
+        top5_table(prediction),
+        firing_table(prediction.firing),
+        energy_table(prediction.passport, brief=True),
+        *(Text(note, "dim") for note in prediction.notes),
+    ]
 
 
 def top5_table(prediction: Prediction) -> RenderableType:
@@ -143,7 +145,7 @@ def energy_table(
     return Group(*lines)
 
 
-def shares_table(found: "Segments") -> Table:
+def shares_table(found: Segments) -> Table:
     """The classes of a recording by their share of its pixels; those of no pixel are left out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=found.source.name, title_justify="left")
     table.add_column("class")
@@ -165,177 +167,3 @@ def _rich(table: report.Table) -> Table:
     for row in table.rows:
         shown.add_row(*map(Text, row))
     return shown
-
-
-def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
-    """The outcome of `list_models`: sizes and schemes, published figures, and where weights can be had.
-
-    The twins with ReLU are one line: they differ from their models in nothing that is shown here.
-    """
-    twins = [name for name in models if name.endswith(TWIN)]
-    shown = {name: info for name, info in models.items() if name not in twins}
-    table = _narrow()
-    table.add_column("model", no_wrap=True)
-    table.add_column("task", overflow="fold", min_width=8)
-    for name in ("M\nparam.", "GMAC\na clip"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("clip\nT x H x W", "attention", "weights"):
-        table.add_column(name, no_wrap=name.startswith("clip"), overflow="fold", min_width=9)
-    for name, info in shown.items():
-        t, _, h, w = info.clip
-        weights = Text("\n".join(full.removeprefix(name) for full in info.weights) or "-", "green")
-        table.add_row(
-            Text(name, "bold"),
-            info.task,
-            f"{info.parameters * 1e-6:.1f}",
-            f"{float(f'{info.macs * 1e-9:.3g}'):,g}",
-            f"{t}x{h}x{w}",
-            f"{info.attention}, {info.similarity}",
-            weights,
-        )
-    lines: list[RenderableType] = [table]
-    if twins:
-        lines.append(
-            Text(f"\nEvery one has a twin, NAME{TWIN}: the same network with ReLU in place of spiking neurons.")
-        )
-    sources = sorted({info.source for info in shown.values()})
-    return Group(*lines, *_published(shown), *_obtain(shown), Text("\nsources: " + "; ".join(sources), "dim"))
-
-
-def _published(models: Mapping[str, ModelInfo]) -> Iterator[RenderableType]:
-    table = _narrow()
-    table.add_column("\npublished", no_wrap=True)
-    for name, ratio in (("figure", 6), ("protocol", 5), ("source", 6)):
-        table.add_column(name, ratio=ratio)
-    for name, info in models.items():
-        for i, x in enumerate(info.published):
-            table.add_row(Text("" if i else name, "bold"), Text(x.figure), Text(x.protocol), Text(x.source, "dim"))
-    if table.row_count:
-        yield table
-
-
-def _obtain(models: Mapping[str, ModelInfo]) -> Iterator[RenderableType]:
-    """Models in groups that say the same but for their names."""
-    groups: dict[str, list[str]] = {}
-    for name, info in models.items():
-        groups.setdefault(info.obtain.replace(f"--as {name}", "--as NAME"), []).append(name)
-    table = _narrow()
-    table.add_column("\nmore weights", no_wrap=True)
-    table.add_column("where", ratio=1)
-    for where, names in groups.items():
-        table.add_row(Text(_together(names), "bold"), Text(where if names[1:] else where.replace("NAME", names[0])))
-    yield table
-
-
-def _together(names: Sequence[str]) -> str:
-    """ "a_s, _m, b": what names share with the one before is said once."""
-    stems = [name.rpartition("_")[0] for name in names]
-    shared = [bool(stem) and stem == before for stem, before in zip(stems, ["", *stems], strict=False)]
-    return ", ".join(name.removeprefix(stem) if s else name for name, stem, s in zip(names, stems, shared, strict=True))
-
-
-def _narrow() -> Table:
-    """A table that leaves the width of a terminal to its content."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-
-
-def import_table(imported: "Imported") -> RenderableType:
-    """Entries of a checkpoint by how they met those of the model, and the fields that its shapes decided."""
-    found, table = imported.found, Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("entries", no_wrap=True)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    table.add_row("matched", Text(str(len(found.matched)), "bold green"), "")
-    for kind, names in found.problems().items():
-        table.add_row(kind, Text(str(len(names)), "bold yellow"), Text(first_few(names), "dim"))
-    c = imported.model.config
-    fields = {x: getattr(c, x) for x in ("num_classes", "in_channels", "frames", "image_size") if hasattr(c, x)}
-    facts = ", ".join(f"{key} {value}" for key, value in fields.items())
-    return Group(Text(f"{imported.source} as {imported.name}: {facts}"), table)
-
-
-def moves_table(moves: "Sequence[Move]", most: int = 5) -> RenderableType:
-    """Batch norms whose statistics moved farthest in calibration, and the median of all."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("batch norm", overflow="fold")
-    for name in ("mean moved, in std", "std x"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for x in moves[:most]:
-        table.add_row(Text(x.name), f"{x.mean:.3g}", f"{x.scale:.3g}")
-    means, scales = ([getattr(x, field) for x in moves] for field in ("mean", "scale"))
-    table.add_row(f"median of {len(moves)}", f"{median(means):.3g}", f"{median(scales):.3g}", style="bold")
-    return table
-
-
-def evaluation_table(evaluations: "Sequence[Evaluation]", weights_hash: str) -> RenderableType:
-    """Accuracy on a test set under each protocol of views, then by class for the first, with hashes.
-
-    evaluations: those of one model on the same clips, such as in 15 views and in one.
-    """
-    evaluation = evaluations[0]
-    score = evaluation.score
-    figures = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("views a clip", "averaged", "clips", "top-1", "top-5"):
-        figures.add_column(name, justify="right", no_wrap=True)
-    for x in evaluations:
-        figures.add_row(
-            str(x.views),
-            x.average if x.views > 1 else "-",
-            str(x.score.clips),
-            Text(f"{x.score.top1:.2f} %", "bold green"),
-            f"{x.score.top5:.2f} %",
-        )
-    facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("class", overflow="fold")
-    for name in ("clips", "correct"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    counts = score.confusion.sum(1).tolist()
-    for name, count, share in zip(evaluation.classes, counts, score.per_class(), strict=True):
-        shown = Text("no clips", "dim") if share is None else Text(f"{share:.1f} %")
-        table.add_row(Text(name), str(count), shown, Text(bar((share or 0.0) / 100, 20), "cyan"))
-    lines: list[RenderableType] = [facts, table]
-    if evaluation.skipped:
-        path, reason = evaluation.skipped[0]
-        lines.append(Text(f"{len(evaluation.skipped)} file(s) left out; first {path}: {reason}", "yellow"))
-    return Group(*lines)
-
-
-def outcome_table(outcomes: "Sequence[Evaluation]", weights_hash: str) -> RenderableType:
-    """The table of what `evaluate` found, by its task."""
-    of_frames = {"pose": pose_table, "segmentation": segmentation_table}.get(outcomes[0].task)
-    return evaluation_table(outcomes, weights_hash) if of_frames is None else of_frames(outcomes[0], weights_hash)
-
-
-def pose_table(evaluation: "Evaluation", weights_hash: str) -> RenderableType:
-    """Errors in millimetres over a test set, then by joint, with hashes."""
-    means, joints = evaluation.score.means(), evaluation.score.per_joint()
-    facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
-    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
-    for name in means:
-        unit = {"pck": "%", "acceleration": "mm/frame²"}.get(name, "mm")
-        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
-    table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
-    for joint in evaluation.score.skeleton.joints:
-        table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
-    return Group(facts, hashes, table)
-
-
-def segmentation_table(evaluation: "Evaluation", weights_hash: str) -> RenderableType:
-    """Figures over a test set, per cent, then the IoU of every class, with hashes."""
-    figures = evaluation.to_json()
-    names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady")
-    facts = Text(f"{evaluation.clips} clips, {figures['frames']} labelled frames", "bold")
-    hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
-    table.add_column("%", justify="right", no_wrap=True)
-    for name in names:
-        if figures[name] is not None:
-            table.add_row(Text(name, "bold green"), Text(f"{figures[name]:.1f}", "bold green"))
-    for name, iou in figures["per_class"].items():
-        table.add_row(name, "-" if iou is None else f"{iou:.1f}")
-    return Group(facts, hashes, table)

@@ -27,3 +27,9 @@ def new_console() -> Any:
 def one_or_all(results: Sequence[Any]) -> Any:
     """What --json gets of one input, or of several."""
     return results[0] if len(results) == 1 else list(results)
+
+
+def note(console: Any, text: str | None) -> None:
+    """Print what is worth a look, if anything is."""
+    if text:
+        console.print(f"note: {text}", style="yellow", markup=False)
