@@ -46,6 +46,7 @@ NAMES_OF_TASKS = {
     "runs/kinds.py": "which kind is for which task",
     "runs/recipes.py": "recipes",
     "runs/config.py": "the task of a recipe that names none",
+    "runs/clips.py": "the task where none is named, and a function of each other one",
     "hub.py": "the parts of a configuration that are called as their task",
     "apps/commands/predict.py": "choices of a flag, before anything heavy is imported",
     "inference/predict.py": "how a model of each task sees a file",
