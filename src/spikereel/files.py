@@ -54,17 +54,6 @@ def write_text(path: str | Path, text: str) -> None:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place") from None
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file and its folder; an interruption leaves no half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def writable(path: str | Path | None) -> None:
     """Raises ConfigError where no file of that name can be made; asked before any work is done."""
     if path is None:

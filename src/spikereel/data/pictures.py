@@ -18,6 +18,11 @@ def read_picture(path: Path) -> Tensor:
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
+def read_grey(path: Path, side: int) -> np.ndarray:
+    """A picture in grey, squeezed to a square: uint8 [side, side]. Raises as `read_picture`."""
+    return _array(path, "L", (side, side))
+
+
 def read_mask(path: Path) -> np.ndarray:
     """A mask as it is stored: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
@@ -29,13 +34,14 @@ def read_mask(path: Path) -> np.ndarray:
     return mask[..., :3] if mask.ndim == 3 else mask
 
 
-def _array(path: Path, mode: str | None) -> np.ndarray:
+def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return np.array(picture if mode is None else picture.convert(mode))
+            converted = picture if mode is None else picture.convert(mode)
+            return np.array(converted if size is None else converted.resize(size))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; copy it there, or leave out what belongs to it") from None
     except UnidentifiedImageError:

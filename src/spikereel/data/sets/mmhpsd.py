@@ -17,6 +17,7 @@ from spikereel.body.rotations import matrix_from_axis_angle
 from spikereel.body.skeletons import SMPL24
 from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
+from spikereel.data.pictures import read_grey
 from spikereel.data.pose import Target, check_joints, check_points, target_of
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
@@ -221,13 +222,7 @@ def _pose(path: Path) -> dict[str, np.ndarray]:
 
 def _grey(path: Path) -> np.ndarray:
     """A grey picture, float32 [256, 256] in [0, 1]."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            grey = np.asarray(picture.convert("L").resize((SIDE, SIDE)), dtype=np.float32) / 255
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: is not a whole picture ({error}); copy it again") from None
+    grey = read_grey(path, SIDE).astype(np.float32) / 255
     if not grey.any():
         raise DataError(f"{path}: is an empty frame, black everywhere; copy it again or leave the stream out")
     return grey
