@@ -23,7 +23,7 @@ MOVED = {
     "apps.tables": "show.tables",
     "apps.track": "inference.track",
     "data.cache": "data.video.cache",
-    "data.camvid": "data.sets.camvid",
+    "data.camvid": "data.sets.camvid HELD_OUT=HELD_OUT_SEQUENCE",
     "data.cityscapes": "data.sets.cityscapes",
     "data.containers": "data.video.containers data.video.matroska",
     "data.events.cifar10_dvs": "data.sets.cifar10_dvs",
@@ -32,14 +32,14 @@ MOVED = {
     "data.events.gesture": "data.sets.dvs128_gesture",
     "data.events.hardvs": "data.sets.hardvs",
     "data.events.objects": "data.sets.dvs128_objects",
-    "data.figure": "data.made.people",
+    "data.figure": "data.made.people Look=PersonLook",
     "data.figure_clips": "data.sets.figure",
     "data.folder": "data.sets.folder data.sets.list data.video.clip data.text",
     "data.hmdb51": "data.sets.hmdb51",
     "data.jpegs": "data.video.jpegs",
     "data.kinetics": "data.sets.kinetics",
-    "data.labelled": "data.masked",
-    "data.mask_folder": "data.sets.masks",
+    "data.labelled": "data.masked LabelledClip=MaskedClip",
+    "data.mask_folder": "data.sets.masks CLASSES=CLASS_LIST",
     "data.mmhpsd": "data.sets.mmhpsd",
     "data.motion": "data.made.scenes",
     "data.motion_masks": "data.sets.motion",
@@ -47,13 +47,13 @@ MOVED = {
     "data.orientation": "data.video.orientation",
     "data.packed": "data.sets.shards",
     "data.segmentation": "data.mask_clips",
-    "data.shapes": "data.made.shapes",
+    "data.shapes": "data.made.shapes Look=ShapeLook",
     "data.streams": "data.video.streams",
     "data.timeline": "data.video.timeline",
     "data.twentybn": "data.sets.something_v2 data.sets.jester",
     "data.ucf101": "data.sets.ucf101",
     "data.ut_interaction": "data.sets.ut_interaction",
-    "data.utd_mhad": "data.sets.utd_mhad",
+    "data.utd_mhad": "data.sets.utd_mhad read_clip=read_depth_and_joints",
     "data.utd_mhad_pose": "data.sets.utd_mhad_pose",
     "data.vspw": "data.sets.vspw",
     "data.write": "data.video.write",
@@ -72,7 +72,8 @@ MOVED = {
     "train.segmentation": "runs.segmentation",
     "train.splits": "runs.splits",
 }
-"""Old module: new module, or all those that its names are in now; below `spikereel`."""
+"""Old module: the new one, or all those that its names are in now, then old=new for names that changed. All modules are
+below `spikereel`."""
 
 
 class MovedModules:
@@ -90,9 +91,15 @@ class MovedModules:
     def exec_module(self, module: ModuleType) -> None:
         """Put the module of the new address in place, or fill one with the names of several."""
         old = module.__name__.partition(".")[2]
-        places = [import_module(f"spikereel.{place}") for place in MOVED[old].split()]
+        places = MOVED[old].split()
         if len(places) == 1:
-            sys.modules[module.__name__] = places[0]
+            sys.modules[module.__name__] = import_module(f"spikereel.{places[0]}")
             return
+        found = vars(module)
         for place in places:
-            vars(module).update({name: value for name, value in vars(place).items() if not name.startswith("_")})
+            if "=" in place:
+                name, now = place.split("=")
+                found[name] = found[now]
+            else:
+                new = vars(import_module(f"spikereel.{place}"))
+                found.update({name: value for name, value in new.items() if not name.startswith("_")})

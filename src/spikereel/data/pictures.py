@@ -18,6 +18,11 @@ def read_picture(path: Path) -> Tensor:
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
+def read_grey(path: Path, side: int) -> np.ndarray:
+    """A picture in grey, squeezed to a square: uint8 [side, side]. Raises as `read_picture`."""
+    return _array(path, "L", (side, side))
+
+
 def read_mask(path: Path) -> np.ndarray:
     """A mask as it is stored: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
@@ -27,11 +32,6 @@ def read_mask(path: Path) -> np.ndarray:
         raise DataError(f"{path}: masks are PNG files; other formats change labels")
     mask = _array(path, None)
     return mask[..., :3] if mask.ndim == 3 else mask
-
-
-def read_grey(path: Path, side: int) -> np.ndarray:
-    """A picture as grey float32 [side, side] in [0, 1]. Raises DataError as `read_picture`."""
-    return _array(path, "L", (side, side)).astype(np.float32) / 255
 
 
 def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from spikereel.data.sets.folder import VideoFolder, scan
 from spikereel.data.sets.list import VideoList
@@ -102,17 +101,6 @@ def test_two_items_of_one_file_differ_in_training(folder):
     (folder / "list.txt").write_text("run/a.mp4 0\nrun/a.mp4 0\n")
     data = VideoList(folder / "list.txt", _reading(stride=1, train=True, transform=TrainTransform(size=16)))
     assert not torch.equal(data[0][0], data[1][0])
-
-
-def test_set_epoch_reaches_persistent_workers(folder):
-    data = _train_set(folder)
-    loader = DataLoader(data, batch_size=3, num_workers=1, persistent_workers=True)
-    batches = []
-    for epoch in (0, 1, 0):
-        data.set_epoch(epoch)
-        batches.append(next(iter(loader))[0])
-    assert torch.equal(batches[0], batches[2])
-    assert not torch.equal(batches[0], batches[1])
 
 
 @pytest.mark.parametrize("copies", [2, 3])

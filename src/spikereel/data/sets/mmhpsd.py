@@ -222,7 +222,7 @@ def _pose(path: Path) -> dict[str, np.ndarray]:
 
 def _grey(path: Path) -> np.ndarray:
     """A grey picture, float32 [256, 256] in [0, 1]."""
-    grey = read_grey(path, SIDE)
+    grey = read_grey(path, SIDE).astype(np.float32) / 255
     if not grey.any():
         raise DataError(f"{path}: is an empty frame, black everywhere; copy it again or leave the stream out")
     return grey
