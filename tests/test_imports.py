@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "files": set(),
     "extras": set(),
     "versions": set(),
-    "body": set(),
+    "body": {"files"},
     "kernels": set(),
     "ops": {"kernels"},
     "layers": {"ops"},

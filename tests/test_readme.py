@@ -1,5 +1,6 @@
 """What the README shows is there: commands, recipes, make targets, and code that runs."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 import spikereel
 from spikereel.apps.cli import main
+from spikereel.moved import MOVED
 from spikereel.runs.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -43,12 +45,18 @@ def test_models_are_listed():
 
 
 def test_first_example_runs(capsys):
-    code = _blocks("python")[0].replace('"spikevideoformer_s"', '"spikevideoformer_ti"')
+    code = _blocks("python")[0]
+    for large, small in (
+        ('"spikevideoformer_s"', '"spikevideoformer_ti"'),
+        ("(4, 1, 3, 224, 224)", "(2, 1, 3, 32, 32)"),
+    ):
+        assert large in code
+        code = code.replace(large, small)
     torch.manual_seed(0)
-    names = {"video": torch.rand(2, 1, 3, 32, 32), "next_frames": torch.rand(1, 1, 3, 32, 32)}
+    names = {}
     exec(code, names)
     assert names["logits"].shape == (1, 400)
-    assert int(names["state"]["head"]["frames"]) == 3
+    assert int(names["state"]["head"]["frames"]) == 4
     assert "as an ANN" in capsys.readouterr().out
 
 
@@ -64,3 +72,29 @@ def test_the_index_of_data_has_every_page():
 def test_pictures_are_there():
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / picture).stat().st_size > 10_000
+
+
+def test_links_of_all_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "src/spikereel/weights/README.md"]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, part = target.partition("#")
+            if path.startswith(("http:", "https:")):
+                continue
+            place = page.parent / path if path else page
+            assert place.exists(), f"{page.name}: {target}"
+            assert not part or part in _headings(place), f"{page.name}: {target}"
+
+
+def test_names_that_pages_give_are_there_and_at_their_new_addresses():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for name in set(re.findall(r"(?<![\w.])spikereel(?:\.[A-Za-z_]\w*)+", page.read_text())):
+            moved = [f"spikereel.{new}" for old, new in MOVED.items() if f"{name}.".startswith(f"spikereel.{old}.")]
+            assert not moved, f"{page.name}: {name} has moved to {moved}"
+            pkgutil.resolve_name(name)
+
+
+def _headings(page: Path) -> set[str]:
+    """The anchors of a page: small letters, dashes for spaces, no punctuation."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

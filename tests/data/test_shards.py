@@ -123,7 +123,7 @@ def test_packing_goes_on_where_it_stopped(files, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         pack(files, ("a", "b"), out, shard_bytes=500, progress=stop)
-    (out / "shard-000090.part").write_bytes(b"half")
+    (out / ".shard-000090.tar.0123abcd.part").write_bytes(b"half")
     with pytest.raises(DataError, match="cannot be read"):
         Shards(out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
@@ -171,7 +171,7 @@ def test_a_shard_of_the_right_size_that_is_damaged_is_packed_anew(files, packed,
 def test_packing_that_stopped_while_it_wrote_its_plan_goes_on(files, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "plan.part").write_text("ab")
+    (out / ".plan.sha256.0123abcd.part").write_text("ab")
     pack(files, ("a", "b"), out, shard_bytes=500)
     assert contents(Shards(out)) == everything(files)
     assert all(path.suffix in (".tar", ".json") for path in out.iterdir())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_the_lowest_error_is_kept(tmp_path):
     from spikereel.train.run import KeepWeights
 
     class Module:
-        monitor, higher_is_better = "val_pa_mpjpe", False
+        objective = SimpleNamespace(monitor="val_pa_mpjpe", higher_is_better=False)
         model = create_model("spikevideoformer_ti", task="pose", joints=20, **SMALL)
 
     class Trainer:
@@ -216,11 +217,11 @@ def test_another_skeleton_is_named():
 
 
 def test_data_without_poses():
-    with pytest.raises(ConfigError, match="has no poses"):
+    with pytest.raises(ConfigError, match=r"data\.kind=motion is not for task=pose; choose one of utd_mhad"):
         build_pose_dataset(DataSpec(), "train")
     with pytest.raises(ConfigError, match="modality is rgb"):
         build_pose_dataset(dataclasses.replace(FIGURE, modality="rgb"), "train")
-    with pytest.raises(ConfigError, match=r"data\.trails and data\.time_warp are for actions"):
+    with pytest.raises(ConfigError, match=r"data\.trails is not for data\.kind=figure in task=pose"):
         build_pose_dataset(dataclasses.replace(FIGURE, trails=0.3), "train")
     with pytest.raises(ConfigError, match=r"data\.depth_motion is for utd_mhad and the figure"):
         build_pose_dataset(dataclasses.replace(FIGURE, kind="mmhpsd", modality="grey", root="x"), "train")

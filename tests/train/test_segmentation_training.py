@@ -87,7 +87,7 @@ def test_kept_norms_are_those_of_whole_frames(tmp_path):
     for layer in anew.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
-    clips = build_loader(norm_clips(data), data, batch=2, shuffle=True)
+    clips = build_loader(norm_clips("segmentation", data), data, batch=2, shuffle=True)
     calibrate(anew, [videos.transpose(0, 1) for videos, _ in islice(clips, 2)])
     assert all(torch.equal(a, b) for a, b in zip(kept.state_dict().values(), anew.state_dict().values(), strict=True))
 

@@ -10,9 +10,11 @@ import torch
 
 from spikereel.body.rotations import forward_kinematics, from_the_root
 from spikereel.errors import DataError
+from spikereel.files import whole
 
 _AXES = "XYZ"
-_TWIST = 1e-6  # weight of the turn of the parent against that of the bones
+_TWIST = 1e-6
+"""Weight of the turn of the parent, where the turn of the bones has 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +108,11 @@ def write_bvh(path: str | PathLike, motion: Motion) -> None:
     rows = np.concatenate([motion.offsets, _zxy_degrees(motion.rotations)], axis=-1)[:, order]
     lines += [_numbers(row) for row in rows.reshape(len(rows), -1)]
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text("\n".join(lines) + "\n")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text("\n".join(lines) + "\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _motion(path: Path, words: Iterator[str]) -> Motion:
@@ -152,7 +151,8 @@ def _hierarchy(words: Iterator[str]) -> tuple[list[str], list[int], list[list[fl
     parents: list[int] = []
     rest: list[list[float]] = []
     channels: list[list[str]] = []
-    above: list[int | None] = []  # joints whose braces are open, None for an end site
+    # Joints whose braces are open, None for an end site.
+    above: list[int | None] = []
     for word in words:
         if word == "MOTION":
             return names, parents, rest, channels

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from spikereel.errors import ConfigError
 
-_NEAREST = 1e-5  # metres added to the distance, so that a point in the camera has finite coordinates
+_NEAREST = 1e-5
+"""Metres added to the distance, so that a point in the camera has finite coordinates."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_SMALLEST_COSINE_GAP = 1e-6  # keeps the gradient of arccos finite at equal and at opposite rotations
+_SMALLEST_COSINE_GAP = 1e-6
+"""Keeps the gradient of arccos finite at equal and at opposite rotations."""
 
 
 def matrix_from_6d(x: Tensor) -> Tensor:
     """[..., 6] -> rotation matrices [..., 3, 3].
 
     The first three numbers are the x axis, the next three a raw y: z = x cross y, y = z cross x, all of unit length, as
-    columns (Zhou et al. 2019; spec section 8.2).
+    columns (Zhou et al. 2019).
     """
     first = F.normalize(x[..., :3], dim=-1)
     third = F.normalize(torch.linalg.cross(first, x[..., 3:]), dim=-1)

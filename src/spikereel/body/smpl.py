@@ -72,7 +72,7 @@ class SMPL(nn.Module):
             ("faces", faces),
         ):
             self.register_buffer(name, x)
-        # joints in rest are linear in the shape, so poses alone need no vertices
+        # Joints in rest are linear in the shape, so poses alone need no vertices.
         self.register_buffer("_rest", regressor @ template)
         self.register_buffer("_rest_by_shape", torch.einsum("jv,vcs->jcs", regressor, shapedirs))
 

@@ -51,15 +51,18 @@ _POLICY = re.compile(r"m(\d+(?:\.\d+)?)-n(\d+)(?:-mstd(\d+(?:\.\d+)?))?", re.ASC
 class Policy:
     """What RandAugment draws from."""
 
-    magnitude: float  # mean of the magnitudes, 0 to 10
-    operations: int  # draws for a clip; about half of them are applied
-    std: float = 0.0  # of the magnitudes, which are normal and clipped to [0, 10]
+    magnitude: float
+    """Mean of the magnitudes, 0 to 10."""
+    operations: int
+    """Draws for a clip; about half of them are applied."""
+    std: float = 0.0
+    """Of the magnitudes, which are normal and clipped to [0, 10]."""
 
 
 def read_policy(text: str) -> Policy:
     """The policy "m5-n2-mstd0.25": magnitude 5, two operations, standard deviation 0.25 (0 if left out).
 
-    Errors: ConfigError for other forms, a magnitude above 10, or no operations.
+    Raises ConfigError for other forms, a magnitude above 10, or no operations.
     """
     match = _POLICY.fullmatch(text)
     if match is None:
@@ -71,7 +74,7 @@ def read_policy(text: str) -> Policy:
 
 
 def require_pillow(what: str = "RandAugment") -> None:
-    """ConfigError, for what needs it, unless Pillow can be imported."""
+    """Raises ConfigError, for what needs it, unless Pillow can be imported."""
     try:
         import PIL  # noqa: F401
     except ImportError:
@@ -100,13 +103,13 @@ def randaugment(video: Tensor, policy: Policy, *, generator: torch.Generator | N
 
     Moves are bicubic and leave grey behind. AutoContrast, Contrast and Equalize still measure each frame by itself.
     Source: Cubuk et al. 2020, with the operations and strengths of timm's "rand" policies without "inc1".
-    Errors: ConfigError for other clips, or without Pillow.
+    Raises ConfigError for other clips, or without Pillow.
     """
     return apply_operations(video, sample_operations(policy, generator))
 
 
 def sample_operations(policy: Policy, generator: torch.Generator | None = None) -> list[tuple[str, float]]:
-    """`draw_operations` by a generator of torch. Errors: ConfigError without Pillow."""
+    """`draw_operations` by a generator of torch. Raises ConfigError without Pillow."""
     require_pillow()
     # As in mixup_cutmix: one draw of torch's generator seeds numpy's, which has the distributions.
     return draw_operations(policy, np.random.default_rng(int(torch.randint(2**62, (), generator=generator))))
@@ -115,7 +118,7 @@ def sample_operations(policy: Policy, generator: torch.Generator | None = None) 
 def apply_operations(video: Tensor, operations: list[tuple[str, float]]) -> Tensor:
     """The operations (name, argument), in order, on each frame: uint8 [T, 3, H, W] -> uint8 [T, 3, H, W].
 
-    Errors: ConfigError for other clips.
+    Raises ConfigError for other clips.
     """
     if video.dtype != torch.uint8 or video.ndim != 4 or video.shape[1] != 3:
         raise ConfigError(
@@ -188,7 +191,7 @@ def color_jitter(video: Tensor, strength: float, *, generator: torch.Generator |
     """Brightness, contrast and saturation of all frames times a factor each, uniform in [1 - strength, 1 + strength].
 
     uint8 [T, 3, H, W], or float in [0, 1] -> the same, clipped to its range. Contrast is about the mean grey of the
-    clip, so that frames keep their differences. Errors: ConfigError for other channels, or strength outside [0, 1].
+    clip, so that frames keep their differences. Raises ConfigError for other channels, or strength outside [0, 1].
     """
     if video.shape[1] != 3 or not 0 <= strength <= 1:
         raise ConfigError(f"cannot jitter colours of {list(video.shape)} by {strength}: give RGB, and 0 to 1")
@@ -204,7 +207,7 @@ def color_jitter(video: Tensor, strength: float, *, generator: torch.Generator |
 def gamma_jitter(video: Tensor, strength: float, *, generator: torch.Generator | None = None) -> Tensor:
     """All frames to the power gamma, log-uniform from 1 / (1 + strength) to 1 + strength: as by day or at dusk.
 
-    uint8 of any shape -> the same. Errors: ConfigError for other types, and a strength below 0.
+    uint8 of any shape -> the same. Raises ConfigError for other types, and a strength below 0.
     """
     if video.dtype != torch.uint8 or strength < 0:
         raise ConfigError(f"cannot jitter the gamma of {video.dtype} by {strength}: give uint8, and at least 0")
@@ -225,7 +228,7 @@ def random_erasing(
 
     With the given probability. The rectangle has a share of the area uniform in `area` and a height-to-width ratio
     log-uniform in `ratio`, and is smaller than the frame both ways; if 100 draws are not, nothing is erased.
-    Source: Zhong et al. 2020, per pixel. Errors: ConfigError for integer clips, which must be normalised first.
+    Source: Zhong et al. 2020, per pixel. Raises ConfigError for integer clips, which must be normalised first.
     """
     if not video.is_floating_point():
         raise ConfigError(f"cannot erase with noise in {video.dtype}: normalise the clip first")

@@ -58,7 +58,7 @@ class LabelSet:
     """The same for masks in colours."""
 
     def read(self, path: Path) -> Tensor:
-        """A mask as uint8 [H, W] of classes and IGNORE. Errors: DataError for a value that means no class."""
+        """A mask as uint8 [H, W] of classes and IGNORE. Raises DataError for a value that means no class."""
         stored = read_mask(path)
         meanings = self.values
         if stored.ndim == 3:
@@ -95,7 +95,7 @@ class MaskedVideo:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskReading:
-    """How recordings become clips. Errors: ConfigError for numbers out of range."""
+    """How recordings become clips. Raises ConfigError for numbers out of range."""
 
     offsets: tuple[int, ...]
     """Of each frame from the labelled one, which is 0; ascending, repeats allowed."""
@@ -142,7 +142,7 @@ class MaskClips(SeededClips[Tensor]):
     later, its first frame is repeated, and in numbers the latest frame that is not after the wanted one is taken.
     Training items are random, see `SeededClips`. Decoded frames stay in memory, at the largest size they are needed at,
     where that takes less than MOST_CACHED.
-    Errors: DataError for a mask of another size than its frame, with an unknown label or missing, and for a clip in
+    Raises DataError for a mask of another size than its frame, with an unknown label or missing, and for a clip in
     which nothing is labelled.
     """
 
@@ -168,7 +168,7 @@ class MaskClips(SeededClips[Tensor]):
         return pad_batch(items)
 
     def part(self, keep: Callable[[int], bool]) -> "MaskClips":
-        """The clips of some recordings, by their number. Errors: ConfigError where that leaves none."""
+        """The clips of some recordings, by their number. Raises ConfigError where that leaves none."""
         kept = [video for number, video in enumerate(self.videos) if keep(number)]
         if not kept:
             raise ConfigError(f"{self.root}: of {len(self.videos)} videos none is left for this split; add some")
@@ -249,7 +249,7 @@ class MaskClips(SeededClips[Tensor]):
 def prepared(clip: MaskedClip, how: MaskReading, generator: torch.Generator, path: Path | str) -> tuple[Tensor, Tensor]:
     """A uint8 clip [T, 3, H, W] with its mask, as the network gets it; at random where that is for training.
 
-    Errors: DataError where no frame has a labelled pixel, with the name `path`.
+    Raises DataError where no frame has a labelled pixel, with the name `path`.
     """
     assert clip.mask is not None
     if not bool(torch.any(clip.mask != IGNORE)):
@@ -257,7 +257,7 @@ def prepared(clip: MaskedClip, how: MaskReading, generator: torch.Generator, pat
     base = short_side(clip.size, how.size) if how.size else clip.size
     if how.train and how.gamma:
         clip = replace(clip, video=gamma_jitter(clip.video, how.gamma, generator=generator))
-    # of the whole frames, before colours are changed
+    # These are of the whole frames, before colours are changed.
     statistics = statistics_of(clip.video, how.mean, how.std)
     if not how.train:
         clip = clip.resize(*base)
@@ -332,7 +332,7 @@ def split_at_gaps(numbers: Sequence[int], most: int) -> list[range]:
 
 
 def number_of(path: Path) -> int:
-    """The last number in a file's name. Errors: DataError for a name without one."""
+    """The last number in a file's name. Raises DataError for a name without one."""
     digits = re.findall(r"\d+", path.stem)
     if not digits:
         raise DataError(f"{path}: has no number in its name; number the frames in the order of time")

@@ -20,10 +20,10 @@ NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, M
 def load_arrays(path: Path, hint: str) -> dict[str, np.ndarray]:
     """Arrays of an NPZ file by name, or the one of an NPY file as "". `hint` ends the error: what to do instead.
 
-    Errors: DataError for a file that is cut or damaged, objects, and an array that states another size than it has.
+    Raises DataError for a file that is cut or damaged, objects, and an array that states another size than it has.
     """
     try:
-        # numpy leaves a file that it opened itself open where it fails
+        # Where numpy fails, it leaves a file open that it opened itself.
         with path.open("rb") as file:
             if file.read(6) == b"\x93NUMPY":
                 file.seek(0)

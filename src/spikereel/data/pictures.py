@@ -14,14 +14,14 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture as uint8 [3, H, W], RGB. Errors: DataError for a file that is none; ConfigError without Pillow."""
+    """A picture as uint8 [3, H, W], RGB. Raises DataError for a file that is none; ConfigError without Pillow."""
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
 def read_mask(path: Path) -> np.ndarray:
     """A mask as it is stored: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
-    Errors: DataError as `read_picture`, and for pictures with losses, whose labels are not what they were.
+    Raises DataError as `read_picture`, and for pictures with losses, whose labels are not what they were.
     """
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: masks are PNG files; other formats change labels")
@@ -29,13 +29,19 @@ def read_mask(path: Path) -> np.ndarray:
     return mask[..., :3] if mask.ndim == 3 else mask
 
 
-def _array(path: Path, mode: str | None) -> np.ndarray:
+def read_grey(path: Path, side: int) -> np.ndarray:
+    """A picture as grey float32 [side, side] in [0, 1]. Raises DataError as `read_picture`."""
+    return _array(path, "L", (side, side)).astype(np.float32) / 255
+
+
+def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return np.array(picture if mode is None else picture.convert(mode))
+            converted = picture if mode is None else picture.convert(mode)
+            return np.array(converted if size is None else converted.resize(size))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; copy it there, or leave out what belongs to it") from None
     except UnidentifiedImageError:

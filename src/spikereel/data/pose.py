@@ -52,14 +52,14 @@ def target_of(joints: Tensor, points: Tensor, *, camera: Camera, real: Camera) -
 
 
 def check_points(points: Tensor, where: object) -> None:
-    """DataError where less than half of the joints are in or near the picture, as with wrong intrinsics."""
+    """Raises DataError where less than half of the joints are in or near the picture, as with wrong intrinsics."""
     near = ((points > -0.25) & (points < 1.25)).all(-1).float().mean()
     if not near > 0.5:
         raise DataError(f"{where}: {100 * (1 - near):.0f} % of the joints are outside the picture; wrong intrinsics?")
 
 
 def check_joints(joints: np.ndarray, path: Path) -> None:
-    """DataError for a joint that is NaN or infinite, with its frame."""
+    """Raises DataError for a joint that is NaN or infinite, with its frame."""
     wrong = np.argwhere(~np.isfinite(joints).all(axis=-1))
     if len(wrong):
         frame, joint = wrong[0]

@@ -15,14 +15,15 @@ VERSION = 1
 # Names become paths, and an index may come from anywhere: no separators, no leading dot, nothing that escapes.
 _SHARD_NAME = re.compile(r"\w[\w.~+ -]{0,200}")
 _SAMPLE_NAME = re.compile(r"[0-9]{1,20}(\.[\w~+ -]{1,30})?")
-_LARGEST = 2**62  # bytes; what a seek can take
+_LARGEST = 2**62
+"""Bytes that a seek can take."""
 
 
 def read_index(source: str) -> dict[str, Any]:
     """The index of the shards in a folder or at a URL.
 
     `version`, `classes` (names), `samples` (their number), and `shards`, each with `file`, `bytes`, `sha256` and
-    `samples`, rows of name, offset, bytes and label. Errors: DataError for one that is missing, damaged, of another
+    `samples`, rows of name, offset, bytes and label. Raises DataError for one that is missing, damaged, of another
     version, or that names files which are not plain.
     """
     place = f"{source}/{INDEX}"
@@ -42,7 +43,7 @@ def is_sample_name(name: Any) -> bool:
 
 
 def read_part(place: str, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes of a file or URL, fewer where it ends before `stop`. Errors: DataError for what cannot be read."""
+    """Bytes of a file or URL, fewer where it ends before `stop`. Raises DataError for what cannot be read."""
     count = -1 if stop is None else stop - start
     try:
         if not place.startswith(("http://", "https://")):

@@ -24,10 +24,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from spikereel.data.shard_index import INDEX, VERSION, is_sample_name, read_index, read_part
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole, write_whole
 
 SHARD_BYTES = 64 << 20
 
-_PLAN = "plan.sha256"  # says what the shards that are there already are of, while packing goes on
+_PLAN = "plan.sha256"
+"""While packing goes on, this file says what the shards that are there already are of."""
 
 Read = Callable[[Path, np.random.Generator | None], Tensor]
 
@@ -36,7 +38,8 @@ Read = Callable[[Path, np.random.Generator | None], Tensor]
 class Sample:
     """One packed file."""
 
-    name: str  # key and suffix, such as "00000012.mp4"
+    name: str
+    """Key and suffix, such as "00000012.mp4"."""
     data: bytes
     label: int
 
@@ -45,10 +48,13 @@ class Sample:
 class _Member:
     """A file to be packed, as it was when packing began."""
 
-    name: str  # key and suffix
+    name: str
+    """Key and suffix."""
     path: Path
-    size: int  # bytes
-    time: int  # of its last change, ns
+    size: int
+    """In bytes."""
+    time: int
+    """Of its last change, in nanoseconds."""
     label: int
 
 
@@ -65,7 +71,7 @@ def pack(
     Samples are spread by a fixed shuffle, so that no shard is of one class. Stopped at any point it goes on, when
     called again, after the last whole shard; shards that were cut since are written anew. `progress(done, total)`
     counts samples.
-    Errors: DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
+    Raises DataError for no samples, a file that is missing or changes meanwhile, and an `out` with shards of something
     else; ConfigError for shard_bytes below 1 and an `out` that cannot be written.
     """
     if not 1 <= shard_bytes < math.inf:
@@ -87,7 +93,7 @@ def pack(
         if progress:
             progress(done, len(samples))
     index = {"version": VERSION, "classes": list(classes), "samples": len(samples), "shards": entries}
-    _write(out / INDEX, json.dumps(index).encode())
+    write_whole(out / INDEX, json.dumps(index).encode())
     (out / _PLAN).unlink()
     return index
 
@@ -100,7 +106,7 @@ class Shards(IterableDataset):
     without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
     samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
     memory. Go on inside an epoch with `set_epoch` and `skip`.
-    Errors: DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
+    Raises DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
     """
 
     def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
@@ -157,7 +163,7 @@ class Shards(IterableDataset):
                 yield from self._read(self.shards[shard], chosen)
 
     def read(self, place: str, start: int, stop: int) -> bytes:
-        """Bytes of a shard, given by its path or URL. Errors: DataError if it ends before."""
+        """Bytes of a shard, given by its path or URL. Raises DataError if it ends before."""
         data = read_part(place, start, stop)
         if len(data) != stop - start:
             raise DataError(
@@ -244,9 +250,12 @@ def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> No
     plan = hashlib.sha256(json.dumps([lines, breaks, list(classes)]).encode()).hexdigest()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        # Stopped while the plan was written, all there is is a part of it.
-        if all(path == _part_of(out / _PLAN) for path in out.iterdir()):
-            _write(out / _PLAN, plan.encode())
+        for name in ("shard-*", _PLAN, INDEX):
+            # What a run that was killed while it wrote has left.
+            for part in out.glob(f".{name}.*.part"):
+                part.unlink()
+        if not any(out.iterdir()):
+            write_whole(out / _PLAN, plan.encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     if (out / INDEX).is_file():
@@ -259,8 +268,7 @@ def _begin(out: Path, shards: list[list[_Member]], classes: Sequence[str]) -> No
 
 
 def _write_shard(path: Path, members: list[_Member]) -> None:
-    part = _part_of(path)
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with whole(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for member in members:
             data = member.path.read_bytes()
             if len(data) != member.size:
@@ -269,7 +277,6 @@ def _write_shard(path: Path, members: list[_Member]) -> None:
                 )
             _add(tar, member.name, data)
             _add(tar, _label_of(member.name), str(member.label).encode())
-    part.replace(path)
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -303,14 +310,3 @@ def _entry(path: Path, members: list[_Member]) -> dict[str, Any]:
 def _label_of(name: str) -> str:
     """The member that holds the label of a sample."""
     return Path(name).with_suffix(".cls").name
-
-
-def _part_of(path: Path) -> Path:
-    """Where a file is written before it is whole."""
-    return path.with_suffix(".part")
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = _part_of(path)
-    part.write_bytes(data)
-    part.replace(path)

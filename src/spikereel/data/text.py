@@ -13,7 +13,7 @@ from spikereel.errors import ConfigError, DataError
 def read_text(path: Path, hint: str) -> str:
     """All of a text file. `hint` ends the errors: what to do instead.
 
-    Errors: DataError for a file that cannot be read or is not UTF-8.
+    Raises DataError for a file that cannot be read or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -24,7 +24,7 @@ def read_text(path: Path, hint: str) -> str:
 
 
 def read_json(path: Path, kind: type, hint: str) -> Any:
-    """What a JSON file holds, a `kind`. Errors: as `read_text`, and DataError for no JSON or another kind."""
+    """What a JSON file holds, a `kind`. Raises as `read_text`, and DataError for no JSON or another kind."""
     try:
         content = json.loads(read_text(path, hint))
     except DataError:
@@ -39,7 +39,7 @@ def read_json(path: Path, kind: type, hint: str) -> Any:
 def read_rows(path: Path, hint: str, *, delimiter: str = ",") -> list[tuple[int, list[str]]]:
     """(line number, fields) of the rows of a CSV file that are not blank.
 
-    Errors: as `read_text`, and DataError, with the line's number, for a field of 128 kB and more.
+    Raises as `read_text`, and DataError, with the line's number, for a field of 128 kB and more.
     """
     reader = csv.reader(io.StringIO(read_text(path, hint)), delimiter=delimiter)
     try:
@@ -51,7 +51,7 @@ def read_rows(path: Path, hint: str, *, delimiter: str = ",") -> list[tuple[int,
 def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
     """(line number, stripped line) of every line that is not blank; `form` says in the errors what the file should be.
 
-    Errors: DataError for a file that is missing, not UTF-8 text, or blank.
+    Raises DataError for a file that is missing, not UTF-8 text, or blank.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such list; give {form}")
@@ -63,7 +63,7 @@ def read_lines(path: Path, form: str) -> list[tuple[int, str]]:
 
 
 def require_choice(what: str, value: str, choices: Collection[str]) -> None:
-    """ConfigError unless the value is one of the choices."""
+    """Raises ConfigError unless the value is one of the choices."""
     if value not in choices:
         raise ConfigError(f"{what} is {value!r}: choose {' or '.join(map(repr, choices))}")
 

@@ -11,7 +11,8 @@ from spikereel.data.transforms import to_float
 REACH = 5.0
 """Time constants after which the past counts no more: its weight is below 1 %."""
 
-_FULL = 0.2  # change of the picture that counts as 1
+_FULL = 0.2
+"""Change of the picture that counts as 1."""
 _LUMA = (0.299, 0.587, 0.114)
 
 

@@ -23,9 +23,8 @@ from spikereel.data.augment import (
 )
 from spikereel.errors import ConfigError
 
-# The papers normalise every channel alike: (x - 0.45) / 0.225.
-MEAN = 0.45
-STD = 0.225
+MEAN, STD = 0.45, 0.225
+"""The papers normalise every channel alike."""
 
 LEAST_SPREAD = 0.01
 """Where a frame's own standard deviation is below, as that of a black one is, this stands for it."""
@@ -59,7 +58,7 @@ def resize_short_side(video: Tensor, size: int, *, antialias: bool = True) -> Te
 def three_crops(video: Tensor, size: int) -> Tensor:
     """Start, middle and end of the long side, the middle of the short one: [T, C, H, W] -> [3, T, C, size, size].
 
-    Offsets 0, ceil((L - size) / 2) and L - size along the long side L. Errors: ConfigError if the clip is smaller.
+    Offsets 0, ceil((L - size) / 2) and L - size along the long side L. Raises ConfigError if the clip is smaller.
     """
     height, width = _at_least(video, size)
     rows, columns = height - size, width - size
@@ -102,7 +101,7 @@ Box = tuple[int, int, int, int]
 def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
     """(video - mean) / std, for all channels alike, per channel C or per frame [T, C, 1, 1]: float32 [T, C, H, W].
 
-    With neither, `()` and `()`, by `statistics_of` the video. Errors: ConfigError for one of them alone, and where
+    With neither, `()` and `()`, by `statistics_of` the video. Raises ConfigError for one of them alone, and where
     there are neither one value nor as many as channels.
     """
     for name, value in (("mean", mean), ("std", std)):
@@ -120,7 +119,7 @@ def normalise(video: Tensor, mean: Statistic, std: Statistic) -> Tensor:
 
 def statistics_of(video: Tensor, mean: Statistic = (), std: Statistic = ()) -> tuple[Statistic, Statistic]:
     """Mean and standard deviation [T, C, 1, 1] of every channel of every frame, for which light and white balance go;
-    or those that are given. Errors: ConfigError where one is given."""
+    or those that are given. Raises ConfigError where one is given."""
     own = [not isinstance(value, float | int | Tensor) and not value for value in (mean, std)]
     if not any(own):
         return mean, std
@@ -131,7 +130,7 @@ def statistics_of(video: Tensor, mean: Statistic = (), std: Statistic = ()) -> t
 
 
 def _require_sizes(size: int, std: float | Sequence[float]) -> None:
-    """ConfigError for a size without pixels, or a standard deviation that cannot divide."""
+    """Raises ConfigError for a size without pixels, or a standard deviation that cannot divide."""
     if size < 1:
         raise ConfigError(f"size is {size}: it must be at least 1")
     if not all(0 < value < math.inf for value in ([std] if isinstance(std, float | int) else std)):
@@ -144,21 +143,29 @@ class TrainTransform:
 
     With any of `randaugment`, `erasing` and `antialias=False` the order is that of the published SVFormer: RandAugment
     of the uint8 clip [T, 3, H, W] at its own size, normalising, box, mirror, erasing. Without them the box of a uint8
-    clip is rounded to uint8, and normalised last. Errors: ConfigError for values out of range, a malformed policy,
+    clip is rounded to uint8, and normalised last. Raises ConfigError for values out of range, a malformed policy,
     RandAugment without Pillow or of clips that are not uint8, and clips of other shapes than [T, C, H, W].
     """
 
     size: int = 224
-    scale: tuple[float, float] = (0.08, 1.0)  # share of the area
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width to height
-    flip: bool = False  # mirror half of the clips; wrong for classes that differ by left and right
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Smallest and largest share of the area that a box has."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Smallest and largest ratio of a box's width to its height."""
+    flip: bool = False
+    """Whether half of the clips are mirrored; wrong for classes that differ by left and right."""
     mean: float | tuple[float, ...] = MEAN
     std: float | tuple[float, ...] = STD
-    randaugment: str | None = None  # a policy such as "m5-n2-mstd0.25", see `augment.read_policy`
-    erasing: float = 0.0  # probability that a rectangle becomes noise, see `augment.random_erasing`
-    antialias: bool = True  # smooth before sampling down; the published SVFormer does not
-    jitter: float = 0.0  # strength of `augment.color_jitter`
-    whole: bool = False  # `ratio` is that of the box to the frame's own, as evaluation then squeezes the whole frame
+    randaugment: str | None = None
+    """A policy such as "m5-n2-mstd0.25", see `augment.read_policy`."""
+    erasing: float = 0.0
+    """Probability that a rectangle becomes noise, see `augment.random_erasing`."""
+    antialias: bool = True
+    """Whether frames are smoothed before they are made smaller; the published SVFormer does not."""
+    jitter: float = 0.0
+    """Strength of `augment.color_jitter`."""
+    whole: bool = False
+    """Whether `ratio` is that of the box to the frame's own, for evaluation that squeezes the whole frame."""
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
@@ -232,15 +239,17 @@ class EvalTransform:
     `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
     used, it is there so that both transforms are called alike. With `antialias=False`, as the published SVFormer, the
     clip is normalised before it is resized; else a uint8 clip is rounded to uint8 between the two.
-    Errors: ConfigError for other numbers of crops, values out of range, and clips of other shapes than [T, C, H, W].
+    Raises ConfigError for other numbers of crops, values out of range, and clips of other shapes than [T, C, H, W].
     """
 
     size: int = 224
     crops: int = 1
     mean: float | tuple[float, ...] = MEAN
     std: float | tuple[float, ...] = STD
-    antialias: bool = True  # smooth before sampling down
-    whole: bool = False  # the frame is squeezed into the square, and nothing of it is cut off
+    antialias: bool = True
+    """Whether frames are smoothed before they are made smaller."""
+    whole: bool = False
+    """Whether the frame is squeezed into the square, and nothing of it is cut off."""
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
@@ -294,7 +303,7 @@ def mixup_cutmix(
               that is left after the box is clipped at the borders.
     Targets are lambda * one_hot(labels) + (1 - lambda) * one_hot(reverse), with 1 - smoothing on the class and
     smoothing / classes on all. An alpha of 0 switches that kind off; both 0 leaves the smoothing.
-    Errors: ConfigError for a negative alpha, a smoothing outside [0, 1), an empty batch, a label outside the classes.
+    Raises ConfigError for a negative alpha, a smoothing outside [0, 1), an empty batch, a label outside the classes.
     """
     if not len(videos) == len(labels) > 0:
         raise ConfigError(f"{len(videos)} videos and {len(labels)} labels: give a batch of at least 1, a label each")
@@ -321,7 +330,7 @@ def cutmix_masks(
 ) -> tuple[Tensor, Tensor]:
     """The boxes of `mixup_cutmix` for label maps: float [B, T, C, H, W] and int64 [B, T, H, W] -> the same.
 
-    Source: Yun et al. 2019; for segmentation French et al. 2020. Errors: ConfigError for an alpha that is not positive.
+    Source: Yun et al. 2019; for segmentation French et al. 2020. Raises ConfigError for an alpha that is not positive.
     """
     if alpha <= 0:
         raise ConfigError(f"cutmix is {alpha}: must be above 0")

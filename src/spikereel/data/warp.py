@@ -14,7 +14,8 @@ from spikereel.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Warping:
-    """Random changes of a clip: ranges of what `draw` draws. Source of the distributions: spec section 8.1."""
+    """Random changes of a clip: ranges of what `draw` draws, by the distributions of HumanPoseTracking_SNN, the
+    predecessor of SpikeVideoFormer."""
 
     rotate: float = 0.0
     """Degrees at one standard deviation, and at most; of 60 % of the clips."""
@@ -61,7 +62,7 @@ class Warp:
 
     def pictures(self, video: Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
         """Of float [T, C, S, S]; 0 beyond the border."""
-        # the grid goes the other way, from each new pixel to the one it is taken from, with the middle at 0
+        # The grid goes the other way, from each new pixel to the one it is taken from, with the middle at 0.
         back = torch.linalg.inv(self._linear())
         move = -2.0 * back @ torch.tensor([self.right, self.down])
         grid = F.affine_grid(

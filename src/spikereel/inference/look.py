@@ -13,7 +13,6 @@ from spikereel.data.events.readers import read_events
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
-from spikereel.data.sets.dvs128_objects import WINDOW_US
 from spikereel.data.sets.utd_mhad import depth_clip, depth_info, picture, read_depth
 from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
@@ -31,7 +30,7 @@ from spikereel.inference.frames import (
     video_frames,
 )
 from spikereel.runs.config import DataSpec
-from spikereel.runs.kinds import sees_recordings, sensor_of
+from spikereel.runs.kinds import KINDS, sees_recordings, sensor_of
 from spikereel.runs.readings import depth_reading, event_reading
 
 ARRAYS = ("tensor", "npy")
@@ -68,7 +67,7 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
     if clips < 1:
         raise ConfigError(f"views is {clips}: it must be at least 1")
-    if spec.kind == "utd_mhad":
+    if KINDS[spec.kind].films_depth:
         return _depth(source, spec, clips)
     made = isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 2
     if sees_recordings(spec) or (made and spec.simulate is not None):
@@ -107,8 +106,8 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     if path.suffix.lower() in VIDEOS:
         raise DataError(f"{path}: is a video, and these weights see recordings of events; give one of those")
     reading = event_reading(spec, train=False, seed=0)
-    if spec.kind == "dvs128_objects":
-        reading = replace(reading, window_us=WINDOW_US)
+    if KINDS[spec.kind].window_us:
+        reading = replace(reading, window_us=KINDS[spec.kind].window_us)
     events = read_events(path, sensor=sensor_of(spec))
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us

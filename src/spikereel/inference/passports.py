@@ -23,6 +23,8 @@ from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.data import data_of
+from spikereel.runs.kinds import use_of
+from spikereel.runs.tasks import TASKS
 from spikereel.versions import provenance
 
 CLIPS = 10
@@ -67,7 +69,7 @@ def energy_of(name: str, source: Source | None = None) -> tuple[Passport, str]:
     model = load_model(name)
     if source.frames is not None or source.size is not None:
         raise ConfigError("trained weights are measured at the frames and size they were trained for; leave both out")
-    return _trained(name, model, source) if model.task == "classification" else _of_frames(name, model, source)
+    return _trained(name, model, source) if TASKS[model.task].views else _of_frames(name, model, source)
 
 
 def implied_rates(name: str, energy_mj: float, source: Source) -> dict[str, float]:
@@ -125,13 +127,14 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
         prediction = classify(model, video, views=source.views or 1)
         return prediction.passport, f"firing rates measured on {video}"
     spec = data_of(model, [f"data.root={path}"] if path else source.data)
-    if path and spec.kind == "motion":
+    made = "root" not in use_of(spec, model.task).reads
+    if path and made:
         raise ConfigError(
             f"{name} was trained on procedural clips, which lie in no folder; give a video of {path}, or "
             f"--data data.kind=folder data.root={path}"
         )
     dataset = build_dataset(spec, spec.split)
-    kind = "fresh procedural" if spec.kind == "motion" else spec.kind
+    kind = "fresh procedural" if made else spec.kind
     return _measured(model, dataset, source.views or spec.clips * spec.crops, kind)
 
 

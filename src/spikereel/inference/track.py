@@ -12,10 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.body.bvh import motion_of, write_bvh
-from spikereel.body.camera import STANDARD, Camera
-from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
+from spikereel.body.camera import Camera
+from spikereel.body.skeletons import KINECT20, Skeleton
 from spikereel.data.pose import channels
-from spikereel.data.sets.mmhpsd import CAMERA as MMHPSD_CAMERA
 from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json, write_whole
@@ -24,6 +23,7 @@ from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.kinds import KINDS
 from spikereel.runs.pose import smpl_of
 from spikereel.runs.readings import POSE_STRIDE, form_of
 from spikereel.tasks.pose import joints_of
@@ -171,9 +171,9 @@ def track(
     Raises DataError for frames of a kind that the weights were not trained on, ConfigError for weights without poses.
     """
     spec = spec or _spec_of(model)
-    smpl, skeleton = smpl_of(model, spec), SMPL24 if spec.kind == "mmhpsd" else KINECT20
+    row = KINDS[spec.kind]
+    smpl, skeleton, seen = smpl_of(model, spec), row.skeleton or KINECT20, row.camera
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
-    seen = MMHPSD_CAMERA if spec.kind == "mmhpsd" else STANDARD
     notes: list[str] = []
     height, width = recording.size
     if camera is None and recording.holds == "depth" and (height, width) == (120, 160):
@@ -273,15 +273,18 @@ def _pictures(recording: Frames, spec: DataSpec, box: Box | None, camera: Camera
     """What the network's pictures are made of, float32 [N, S, S] in [0, 1] or events [N, 2, S, S], 0 or 1, and the
     squares [N, 3] that they show."""
     height, width = recording.size
-    deep = spec.modality == "depth" or spec.kind == "utd_mhad"
+    row = KINDS[spec.kind]
+    deep = spec.modality == "depth" or row.films_depth
     wanted = ["depth"] if deep else ["pictures", *(["events"] if spec.modality == "events" else [])]
     if recording.holds not in wanted:
         raise DataError(
             f"{recording.name}: holds {recording.holds}, these weights see {' or '.join(wanted)}; "
             "depth is a .npz or .npy of uint16 [N, H, W] in mm"
         )
-    if spec.kind == "mmhpsd" and spec.modality == "events":
-        raise DataError(f"{recording.name}: these weights see event frames of MMHPSD; train with data.modality=grey")
+    if spec.modality == "events" and row.event_channels > 2:
+        raise DataError(
+            f"{recording.name}: these weights see event frames of {spec.kind}; train with data.modality=grey"
+        )
     left, top, side = _square(box, height, width)
     if recording.holds == "depth":
         depth = recording.read(range(len(recording)))[:, 0].numpy()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
 from spikereel.data.events.source import Sensor
 from spikereel.data.made.scenes import MotionClips
@@ -15,17 +16,17 @@ from spikereel.data.mask_clips import Colour, SegmentationClips, bit_palette
 from spikereel.data.pose import PoseClips
 from spikereel.data.sets import camvid, cifar10_dvs, cityscapes, hardvs, masks, mmhpsd, nmnist, utd_mhad, vspw
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
-from spikereel.data.sets.dvs128_objects import DVS128Objects
+from spikereel.data.sets.dvs128_objects import WINDOW_US, DVS128Objects
 from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.sets.hmdb51 import HMDB51
+from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.kinetics import Kinetics
 from spikereel.data.sets.list import VideoList
-from spikereel.data.sets.motion import MotionMasks, Normalised
+from spikereel.data.sets.motion import MotionMasks, MotionVideos
 from spikereel.data.sets.ntu import NTU60, NTU120
 from spikereel.data.sets.shards import PackedClips
-from spikereel.data.sets.jester import Jester
 from spikereel.data.sets.something_v2 import SomethingV2
 from spikereel.data.sets.ucf101 import UCF101
 from spikereel.data.sets.ut_interaction import UTInteraction
@@ -83,7 +84,13 @@ class Kind:
     """Width and height, for files that may not state it."""
     keeps_size: bool = False
     """Whether clips may have the size of the frames, `data.size=0`."""
+    films_depth: bool = False
+    """Whether its pictures are depth, and its events simulated from that."""
     skeleton: Skeleton | None = None
+    camera: Camera = STANDARD
+    """Of poses: the camera that sees what the network sees."""
+    window_us: int | None = None
+    """Microseconds of a recording that make a clip; None takes it whole."""
     step_seconds: Callable[[DataSpec], float] | None = None
     """What one step of an offset means; None where that is not known."""
     labels: Callable[[DataSpec], Any] | None = None
@@ -282,11 +289,13 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     """Shards, which may be a URL: those of the split where they are packed apart in a folder, else by a fifth."""
     if spec.on_error == "skip":
         raise ConfigError("data.on_error=skip cannot look into shards; leave bad files out when packing")
-    if spec.cache is not None:
-        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     root_of(spec)
     assert spec.root is not None
-    options: Any = {"classes": ask.classes, "sensor": sensor_of(spec) if sees_recordings(spec) else None}
+    options: Any = {"classes": ask.classes}
+    if sees_recordings(spec):
+        options["sensor"] = sensor_of(spec)
+    elif spec.cache is not None:
+        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     folder = splits.split_folder(Path(spec.root), ask.split)
     if folder is not None and (folder / INDEX).is_file():
         return PackedClips(folder, reading, **options)
@@ -320,12 +329,14 @@ def _dvs128_objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     return DVS128Objects(root_of(spec), reading, part=part, classes=ask.classes, on_error=spec.on_error)
 
 
-def _motion(spec: DataSpec, ask: Ask) -> Normalised:
+def _motion(spec: DataSpec, ask: Ask) -> MotionVideos:
     train = ask.split == "train"
     length = spec.train_length if train else spec.test_length
     clips = _scenes(spec, 2**31 if train else length, spec.seed + SPLITS.index(ask.split), targets=False)
     mean, std = _statistics(spec)
-    return Normalised(clips, length, mean=mean, std=std, focus=spec.focus if train else ())
+    return MotionVideos(
+        clips, length, mean=mean, std=std, focus=spec.focus if train else (), simulated=spec.modality != "rgb"
+    )
 
 
 def _motion_masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
@@ -384,10 +395,10 @@ def _figure(spec: DataSpec, ask: Ask) -> PoseClips:
 
 def _mmhpsd(spec: DataSpec, ask: Ask) -> PoseClips:
     root, test = root_of(spec), mmhpsd.TEST_SUBJECTS
+    reading = readings.stream_reading(spec, ask.split, ask.seed)
     if spec.depth_motion:
         raise ConfigError("data.depth_motion is for utd_mhad and the figure; of mmhpsd leave it false")
     others = {subject for _, subject in mmhpsd.find_streams(root)} - set(test)
-    reading = readings.stream_reading(spec, ask.split, ask.seed)
     return mmhpsd.MMHPSD(root, reading, subjects=others if ask.split == "train" else test)
 
 
@@ -411,14 +422,14 @@ def _masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
     root, reading = root_of(spec), readings.mask_reading(spec, ask.split, ask.seed)
     folder = splits.split_folder(root, ask.split)
     if folder is not None:
-        own = folder / masks.LIST
-        return masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.LIST)
+        own = folder / masks.CLASS_LIST
+        return masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.CLASS_LIST)
     clips = masks.MaskFolder(root, reading)
     return clips if ask.split == "test" else clips.part(splits.held_out(spec, ask.split))
 
 
 def _own_labels(spec: DataSpec) -> Any:
-    path = Path(spec.root or ".", masks.LIST)
+    path = Path(spec.root or ".", masks.CLASS_LIST)
     return masks.read_classes(path) if spec.root and path.is_file() else None
 
 
@@ -459,17 +470,18 @@ KINDS: dict[str, Kind] = {
     "jester": _videos(lambda spec, ask, reading: Jester(root_of(spec), reading, split=ask.split)),
     "utd_mhad": Kind(
         uses={
-            "classification": Use(build=_utd_mhad, reads=_SUBJECTS | {"trails"}, modalities=("depth",)),
+            "classification": Use(build=_utd_mhad, reads=_SUBJECTS | {"trails", "simulate"}, modalities=("depth",)),
             "pose": Use(
                 build=_utd_mhad_pose, reads=_SUBJECTS | {"stride", "flip", "smpl"}, modalities=("depth", "events")
             ),
         },
         depth=True,
+        films_depth=True,
         skeleton=KINECT20,
     ),
     "events": _recordings(_events, "fold", "sensor"),
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
-    "dvs128_objects": _recordings(_dvs128_objects),
+    "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
     "nmnist": _recordings(_nmnist, "fold", "select_on_test"),
     "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
@@ -493,6 +505,7 @@ KINDS: dict[str, Kind] = {
         depth=True,
         event_channels=mmhpsd.SLICES,
         skeleton=SMPL24,
+        camera=mmhpsd.CAMERA,
     ),
     "camvid": _masked_kind(
         _camvid,

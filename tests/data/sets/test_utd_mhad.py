@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikereel.data.sets.utd_mhad import UTDMHAD, DepthReading, _times, picture, read_clip, read_depth
+from spikereel.data.sets.utd_mhad import UTDMHAD, DepthReading, _times, picture, read_depth, read_depth_and_joints
 from spikereel.errors import ConfigError, DataError
 
 READING = DepthReading(frames=4, size=24)
@@ -118,7 +118,7 @@ def test_official_layout_equals_the_npz(root, tmp_path):
     official = tmp_path / "official"
     for name in ("Depth", "Skeleton"):
         (official / name).mkdir(parents=True)
-    depth, joints = read_clip(root / "a27_s2_t1.npz")
+    depth, joints = read_depth_and_joints(root / "a27_s2_t1.npz")
     full = depth.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
     scipy_io.savemat(official / "Depth/a27_s2_t1_depth.mat", {"d_depth": full})
     with pytest.raises(DataError, match=r"skeleton\.mat: no such file"):
@@ -131,7 +131,7 @@ def test_official_layout_equals_the_npz(root, tmp_path):
     path = official / "Depth/a27_s2_t1_depth.mat"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"depth\.mat: cannot be read"):
-        read_clip(path)
+        read_depth_and_joints(path)
 
 
 def test_files_that_lie(root):
@@ -143,10 +143,10 @@ def test_files_that_lie(root):
             UTDMHAD(root, READING)[0]
     np.savez(path, depth=person()[:, ::2], joints=np.zeros((9, 20, 3)))
     with pytest.raises(DataError, match=r"depth is \[9, 60, 160\]"):
-        read_clip(path)
+        read_depth_and_joints(path)
     np.savez(path, depth=0 * person(), joints=np.zeros((9, 20, 3)))
     with pytest.raises(DataError, match="shows nobody"):
-        read_clip(path)
+        read_depth_and_joints(path)
     (root / "a28_s1_t1.npz").write_bytes(whole)
     with pytest.raises(DataError, match=r"a28_s1_t1\.npz: is not named"):
         UTDMHAD(root, READING)
@@ -177,7 +177,7 @@ def with_first(array, value, dtype):
 def test_depth_that_is_no_millimetres(tmp_path, depth, message):
     path = tmp_path / "a1_s1_t1.npz"
     np.savez(path, depth=depth, joints=np.zeros((9, 20, 3)))
-    for read in (read_clip, read_depth):
+    for read in (read_depth_and_joints, read_depth):
         with pytest.raises(DataError, match=rf"a1_s1_t1\.npz: depth is {message}"):
             read(path)
 
@@ -186,7 +186,7 @@ def test_depth_of_any_integers(tmp_path):
     path = tmp_path / "a1_s1_t1.npz"
     for dtype in (np.int16, np.uint16, np.int64, ">u2"):
         np.savez(path, depth=person().astype(dtype), joints=np.zeros((9, 20, 3)))
-        for depth in (read_clip(path)[0], read_depth(path)):
+        for depth in (read_depth_and_joints(path)[0], read_depth(path)):
             assert (depth.dtype, depth.tolist()) == (np.uint16, person().tolist())
             assert depth.dtype.isnative
 
@@ -197,10 +197,10 @@ def test_joints_that_are_not_finite(tmp_path, value, dtype):
     joints[3, 7, 1] = value
     np.savez(path, depth=person(), joints=joints)
     with pytest.raises(DataError, match=r"a1_s1_t1\.npz: joint 7 of frame 3 is NaN"):
-        read_clip(path)
+        read_depth_and_joints(path)
     np.savez(path, depth=person(), joints=joints.astype("U9"))
     with pytest.raises(DataError, match=r"a1_s1_t1\.npz: joints are <U9"):
-        read_clip(path)
+        read_depth_and_joints(path)
 
 
 def test_matlab_files(tmp_path):
@@ -212,24 +212,24 @@ def test_matlab_files(tmp_path):
     scipy_io.savemat(skeleton, {"d_skel": np.zeros((20, 3, 9))})
     for dtype in (np.float64, np.int16, np.uint16):
         scipy_io.savemat(path, {"d_depth": full.astype(dtype)}, do_compression=True)
-        assert np.array_equal(read_clip(path)[0], person())
+        assert np.array_equal(read_depth_and_joints(path)[0], person())
         assert np.array_equal(read_depth(path), person())
     for depth in (full / 1000.0, with_first(full, np.nan, float), with_first(full, -1, float)):
         scipy_io.savemat(path, {"d_depth": depth})
-        for read in (read_clip, read_depth):
+        for read in (read_depth_and_joints, read_depth):
             with pytest.raises(DataError, match=r"depth\.mat: depth is float64"):
                 read(path)
     scipy_io.savemat(path, {"d_depth": full}, do_compression=True)
     whole = path.read_bytes()
     for at in (200, 400, 600, 800):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
-        for read in (read_clip, read_depth):
+        for read in (read_depth_and_joints, read_depth):
             with pytest.raises(DataError, match=r"depth\.mat: cannot be read as MATLAB's d_depth"):
                 read(path)
     path.write_bytes(whole)
     scipy_io.savemat(skeleton, {"d_skel": np.full((20, 3, 9), np.nan)})
     with pytest.raises(DataError, match=r"skeleton\.mat: joint 0 of frame 0 is NaN"):
-        read_clip(path)
+        read_depth_and_joints(path)
 
 
 @pytest.mark.parametrize(

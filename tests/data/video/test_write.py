@@ -56,7 +56,7 @@ def test_nothing_half_written_remains(tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise av.error.OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spikereel.data.video.write.os.replace", broken)
+    monkeypatch.setattr("spikereel.files.os.replace", broken)
     with pytest.raises(DataError, match="No space left"):
         write_video(path, _ramp(), fps=25)
     assert path.read_text() == "old"

@@ -31,7 +31,8 @@ _SENSORS = {
     "DAVIS640": (640, 480),
 }
 _CAMERA = re.compile("|".join(_SENSORS), re.IGNORECASE)
-_PACKET = struct.Struct("<hhiiiiii")  # type, source, size, time offset, time overflow, capacity, number, valid
+_PACKET = struct.Struct("<hhiiiiii")
+"""Type, source, size, time offset, time overflow, capacity, number, valid."""
 _POLARITY = 1
 
 
@@ -42,7 +43,7 @@ def read_aedat2(path: Path, *, sensor: Sensor | None = None) -> Events:
     12-21 x, 22-30 y, 31 not an event of brightness, 10 external. External events, frames and inertia are left out.
     x and y are the addresses as they stand; jAER counts rows from the bottom and mirrors x when it shows them.
     A header that names no camera, as those of CIFAR10-DVS, is read as of a DVS128 where `sensor` is (128, 128).
-    Errors: DataError as `read_events`, and for a header that names no known camera.
+    Raises DataError as `read_events`, and for a header that names no known camera.
     """
     data = content(path)
     text, start = header(data, b"#", last=b"#end of ascii header")
@@ -82,7 +83,7 @@ def read_aedat3(path: Path, *, sensor: Sensor | None = None) -> Events:
     """Packets of a 28-byte header and events of 8 bytes, little-endian; polarity packets are read, others passed over.
 
     Event: bit 0 valid, 1 polarity, 2-16 y, 17-31 x, then microseconds in 31 bits, whose overflows the packet counts.
-    Errors: DataError as `read_events`; for a compressed file, one cut inside a packet, and a packet of no sense.
+    Raises DataError as `read_events`; for a compressed file, one cut inside a packet, and a packet of no sense.
     """
     data = content(path)
     text, start = header(data, b"#", last=b"#!end-header")

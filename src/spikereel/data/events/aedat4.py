@@ -20,7 +20,9 @@ from spikereel.errors import ConfigError, DataError, SpikereelError
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "?"], "itemsize": 16})
 
-_UNPACKS = 255  # times at most: LZ4 can do no more, and events of equal distance reach some 100 with Zstandard
+_UNPACKS = 255
+"""Times that compression makes data smaller, at most: LZ4 can do no more, and equally spaced events reach some 100 with
+Zstandard."""
 # Bytes unpacked at a time, which take no more than some 40 MiB.
 _LZ4_STEP, _ZSTANDARD_STEP = 1 << 14, 1 << 10
 
@@ -40,7 +42,7 @@ def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
     """The event stream of a recording; frames, inertia and triggers are passed over. Times are of the Unix epoch.
 
     A recording that was closed well says where its packets end, and so shows any cut; one that was not may end after
-    any whole packet. Errors: DataError as `read_events`, for no or several event streams, and for a packet of no sense;
+    any whole packet. Raises DataError as `read_events`, for no or several event streams, and for a packet of no sense;
     ConfigError, which names the extra, where the package for its compression is missing.
     """
     data = content(path)
@@ -50,7 +52,8 @@ def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
         width, height = require_sensor(path, stated, sensor)
         parts = [_events(unpack(body)) for body in _packets(path, data, start, end, stream)]
         if end < len(data):
-            unpack(data[end:])  # the table of packets comes last: a cut shows here
+            # The table of packets comes last, so a cut shows here.
+            unpack(data[end:])
     except SpikereelError:
         raise
     except (struct.error, ValueError, RuntimeError, EOFError) as error:

@@ -11,13 +11,13 @@ from spikereel.data.events.source import Sensor, content, require_events, requir
 from spikereel.data.npz import load_arrays
 from spikereel.errors import DataError
 
-# Names that are in use for each column.
 COLUMNS = {
     "t": ("t", "ts", "timestamp", "timestamps"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
     "p": ("p", "ps", "polarity"),
 }
+"""Names that are in use for each column."""
 _ONE = "events"
 
 
@@ -26,7 +26,7 @@ def read_npz(path: Path, *, sensor: Sensor | None = None) -> Events:
     [N, 4] of t, x, y, p. The one array may have other things beside it if it is called `events`.
 
     Times are microseconds. The size is that of `width` and `height`, if they are there. NPY files are read too. Nothing
-    is ever unpickled. Errors: DataError as `read_events`, for other layouts and for objects.
+    is ever unpickled. Raises DataError as `read_events`, for other layouts and for objects.
     """
     content(path, 1)
     arrays = load_arrays(path, "save t, x, y and p as numbers")
@@ -45,7 +45,7 @@ def may_be_events(names: Collection[str]) -> bool:
 
 
 def one_array(path: Path, array: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a structured array, or of [N, 4] of t, x, y, p. Errors: DataError for another."""
+    """The columns of a structured array, or of [N, 4] of t, x, y, p. Raises DataError for another."""
     if array.dtype.names:
         return {name: array[name] for name in array.dtype.names if name}
     if array.ndim != 2 or array.shape[1] != 4:
@@ -54,7 +54,7 @@ def one_array(path: Path, array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def column_names(path: Path, present: Iterable[str]) -> dict[str, str]:
-    """The name that each of t, x, y, p has. Errors: DataError, with what is there, if one is not."""
+    """The name that each of t, x, y, p has. Raises DataError, with what is there, if one is not."""
     present = list(present)
     if not _all_columns(present):
         shown = sorted("".join(c if c.isprintable() else "?" for c in str(name)) for name in present)
@@ -67,7 +67,7 @@ def _all_columns(present: Collection[str]) -> bool:
 
 
 def stated_size(path: Path, values: Mapping[str, object]) -> Sensor | None:
-    """Width and height among attributes or arrays. Errors: DataError for anything but whole numbers."""
+    """Width and height among attributes or arrays. Raises DataError for anything but whole numbers."""
     if "width" in values and "height" in values:
         size = [np.asarray(values[name]).tolist() for name in ("width", "height")]
     elif "sensor_resolution" in values:
@@ -95,7 +95,7 @@ def events_of(
     factor: int | None = None,
     offset: int = 0,
 ) -> Events:
-    """Events of four columns, whose times are multiplied by `factor` and moved on by `offset`. Errors: DataError."""
+    """Events of four columns, whose times are multiplied by `factor` and moved on by `offset`. Raises DataError."""
     for name, column in columns.items():
         if column.ndim != 1 or column.dtype.kind not in "iufb":
             raise DataError(f"{path}: {name} is {column.dtype} {list(column.shape)}; save it as numbers [N]")
@@ -119,7 +119,7 @@ def events_of(
 
 
 def _whole(path: Path, name: str, values: np.ndarray, kind: type[np.integer]) -> np.ndarray:
-    """The same numbers as another integer type. Errors: DataError for one that is no whole number or out of range."""
+    """The same numbers as another integer type. Raises DataError for one that is no whole number or out of range."""
     # The bounds of int64 are no float64; half of them also leave room for an offset.
     low, high = (np.iinfo(kind).min, np.iinfo(kind).max) if kind is not np.int64 else (-(2.0**62), 2.0**62)
     good = (values >= low) & (values <= high)
@@ -132,7 +132,7 @@ def _whole(path: Path, name: str, values: np.ndarray, kind: type[np.integer]) ->
 
 
 def _polarity(path: Path, values: np.ndarray) -> np.ndarray:
-    """ON is above 0. Errors: DataError for anything but 0 and 1, or -1 and 1."""
+    """ON is above 0. Raises DataError for anything but 0 and 1, or -1 and 1."""
     if values.dtype.kind != "b":
         good = (values == 0) | (values == 1) | (values == -1)
         if not good.all():

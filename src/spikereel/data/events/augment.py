@@ -31,7 +31,7 @@ def shift(events: Events, dx: int, dy: int) -> Events:
 def rotate_and_zoom(events: Events, degrees: float, factor: float) -> Events:
     """Turned clockwise and enlarged about the middle of the sensor, to the nearest pixel; what leaves it is dropped.
 
-    Errors: ConfigError for a factor of 0 or less, and what is not finite.
+    Raises ConfigError for a factor of 0 or less, and what is not finite.
     """
     if not 0 < factor < np.inf or not np.isfinite(degrees):
         raise ConfigError(f"factor is {factor} and degrees {degrees}: the factor must be above 0, both finite")
@@ -42,7 +42,7 @@ def rotate_and_zoom(events: Events, degrees: float, factor: float) -> Events:
 
 
 def drop_events(events: Events, rate: float, generator: np.random.Generator) -> Events:
-    """Each event left out with probability `rate`. Errors: ConfigError outside [0, 1]."""
+    """Each event left out with probability `rate`. Raises ConfigError outside [0, 1]."""
     if not 0 <= rate <= 1:
         raise ConfigError(f"rate is {rate}: it must be from 0 to 1")
     return events.take(generator.random(len(events)) >= rate)
@@ -51,7 +51,7 @@ def drop_events(events: Events, rate: float, generator: np.random.Generator) -> 
 def jitter_time(events: Events, sigma_us: float, generator: np.random.Generator) -> Events:
     """Normal noise on every time, rounded to microseconds; then sorted again, so the events change places.
 
-    Errors: ConfigError for a sigma below 0 or beyond an hour.
+    Raises ConfigError for a sigma below 0 or beyond an hour.
     """
     if not 0 <= sigma_us <= _HOUR_US:
         raise ConfigError(f"sigma_us is {sigma_us}: it must be from 0 to {_HOUR_US:.0f}, an hour")
@@ -62,15 +62,22 @@ def jitter_time(events: Events, sigma_us: float, generator: np.random.Generator)
 
 @dataclass(frozen=True, kw_only=True)
 class EventAugment:
-    """What happens to the events of a training item; nothing by default. Errors: ConfigError outside the ranges."""
+    """What happens to the events of a training item; nothing by default. Raises ConfigError outside the ranges."""
 
-    flip: float = 0.0  # probability of left and right exchanged; not for gestures of one hand
-    polarity: float = 0.0  # probability of ON and OFF exchanged
-    shift: int = 0  # pixels at most, in either direction, in x and y
-    rotate: float = 0.0  # degrees at most, either way
-    zoom: float = 0.0  # the factor is log-uniform from 1 / (1 + zoom) to 1 + zoom
-    drop: float = 0.0  # the rate of each item is uniform from 0 to this
-    jitter_us: float = 0.0  # standard deviation of the noise on times
+    flip: float = 0.0
+    """Probability of left and right exchanged; not for gestures of one hand."""
+    polarity: float = 0.0
+    """Probability of ON and OFF exchanged."""
+    shift: int = 0
+    """Pixels at most, in either direction, in x and y."""
+    rotate: float = 0.0
+    """Degrees at most, either way."""
+    zoom: float = 0.0
+    """The factor is log-uniform from 1 / (1 + zoom) to 1 + zoom."""
+    drop: float = 0.0
+    """The rate of each item is uniform from 0 to this."""
+    jitter_us: float = 0.0
+    """Standard deviation of the noise on times."""
 
     def __post_init__(self):
         for name, high in (

@@ -12,9 +12,11 @@ from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content, records, require_events, require_sensor, unwrap
 
 _ROW, _ONE, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
-_CHUNK = 1 << 18  # words decoded at a time, so that the columns in between stay in the cache
+_CHUNK = 1 << 18
+"""Words decoded at a time, so that the columns in between stay in the cache."""
 
-Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # t, x, y, p
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Of t, x, y and p."""
 
 
 def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
@@ -23,7 +25,7 @@ def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
     0 row; 2 one event (bit 11 polarity, 0-10 x); 3 base of vectors (as 2); 4 and 5 vectors of 12 and 8 events, a bit
     for each, after which the base moves on by as many; 6 and 8 bits 0-11 and 12-23 of the microseconds, which wrap
     after 16.8 s. A new high part sets the low one to 0. Events before the first high part, row or base are left out.
-    Errors: DataError as `read_events`.
+    Raises DataError as `read_events`.
     """
     data = content(path)
     text, start = raw_header(data)
@@ -53,7 +55,7 @@ def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:
     one = np.flatnonzero(kind == _ONE)
     one = one[np.searchsorted(one, known) :]
 
-    # the number of a bit, over 16: its vector
+    # The number of a bit, over 16, is its vector.
     bit = np.flatnonzero(np.unpackbits(bits.astype("<u2").view(np.uint8), bitorder="little"))
     from_vector = vector_at[bit >> 4]
     place = np.searchsorted(one, from_vector)

@@ -11,7 +11,8 @@ import numpy as np
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
 
-Size = tuple[int, int]  # (H, W)
+Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 def to_frames(
@@ -27,7 +28,7 @@ def to_frames(
     By "time", with t0 the first and t1 the last of the times, bin k holds t0 + k (t1 - t0) / T <= t < the same of
     k + 1, and the last one t1 as well: exact, in integers. Where t0 = t1 all events are in the last.
     By "count", bin k of N events holds those from k N // T up to, without, (k + 1) N // T.
-    The counts add up to N. No events give zeros. Errors: ConfigError for an option out of range.
+    The counts add up to N. No events give zeros. Raises ConfigError for an option out of range.
     """
     if values not in ("count", "binary"):
         raise ConfigError(f"values is {values!r}: choose 'count' or 'binary'")
@@ -43,7 +44,7 @@ def to_voxels(events: Events, bins: int, *, size: Size | None = None) -> np.ndar
 
     With s = (T - 1) (t - t0) / (t1 - t0), bin k takes max(0, 1 - |k - s|) of an event; where t0 = t1, s = 0. The grid
     adds up to the number of events; ON minus OFF is the signed grid of the source: Zhu et al. 2019, equations 1 to 3.
-    Errors: ConfigError for an option out of range.
+    Raises ConfigError for an option out of range.
     """
     _require("bins", bins, 1)
     height, width = _size(events, size)
@@ -63,7 +64,7 @@ def to_surface(events: Events, bins: int, *, tau_us: float = 50_000.0, size: Siz
 
     At the end e of a bin of `to_frames` by time, exp(-(e - t) / tau_us) with t the last event before e; 0 if there was
     none since the start. The last bin counts t1 as well. With a smaller `size` the most recent event of all pixels that
-    meet is taken. Source: Lagorce et al. 2017 (HOTS). Errors: ConfigError for an option out of range.
+    meet is taken. Source: Lagorce et al. 2017 (HOTS). Raises ConfigError for an option out of range.
     """
     if not tau_us > 0:
         raise ConfigError(f"tau_us is {tau_us}: it must be above 0")
@@ -72,7 +73,8 @@ def to_surface(events: Events, bins: int, *, tau_us: float = 50_000.0, size: Siz
     last = np.full(2 * height * width, -np.inf)
     surface = np.empty((bins, 2 * height * width), np.float32)
     for k, (a, b) in enumerate(bounds):
-        last[pixel[a:b]] = elapsed[a:b]  # of equal indices the last one stays
+        # Of equal indices the last one stays.
+        last[pixel[a:b]] = elapsed[a:b]
         surface[k] = np.exp((last - (k + 1) * _duration(events) / bins) / tau_us)
     return surface.reshape(bins, 2, height, width)
 

@@ -14,7 +14,8 @@ from spikereel.errors import ConfigError, DataError, SpikereelError
 _MVSEC = "davis/left/events"
 _PLACES = ("CD/events", _MVSEC, "events")
 _ATTRIBUTES = ("width", "height", "sensor_resolution", "geometry", "unit", "units")
-_DEFLATES = 1100  # times at most
+_DEFLATES = 1100
+"""Times that compression makes data smaller, at most."""
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1, "microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
 _FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 36559: "ECF of Prophesee"}
 
@@ -27,7 +28,7 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
     Times are microseconds unless an attribute `unit` or `units` of the time column, the group or the file says "s",
     "ms" or "us". Without one, fractions are seconds in MVSEC and in columns `ts` (e2vid) and are refused elsewhere. The
     size comes from attributes `width` and `height`, `sensor_resolution` (height, width) or `geometry` ("640x480"), of
-    the group or the file. Errors: DataError as `read_events`, for other layouts and for compression that h5py lacks;
+    the group or the file. Raises DataError as `read_events`, for other layouts and for compression that h5py lacks;
     ConfigError without h5py.
     """
     content(path, 1)
@@ -75,7 +76,7 @@ def _is_dataset(value: Any) -> bool:
 
 
 def _require_readable(path: Path, datasets: Iterable[Any]) -> None:
-    """Errors: DataError for no data, more than the file can hold, and a filter that is not installed."""
+    """Raises DataError for no data, more than the file can hold, and a filter that is not installed."""
     import h5py
 
     stated = 0

@@ -16,7 +16,7 @@ def read_nmnist(path: Path, *, sensor: Sensor | None = None) -> Events:
 
     The file states nothing about itself: the sensor is 34 x 34 unless given, such as (240, 180) for N-Caltech101. An
     event in row 240 is no event but adds 2^13 us to all times after it, as in the authors' reader.
-    A file that is cut between two events cannot be told from a shorter one. Errors: DataError as `read_events`.
+    A file that is cut between two events cannot be told from a shorter one. Raises DataError as `read_events`.
     """
     width, height = require_sensor(path, None, sensor or _SENSOR)
     rows = records(path, content(path), 0, "u1", columns=5)

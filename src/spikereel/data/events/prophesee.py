@@ -38,7 +38,7 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     """Words of 32 bits, little-endian: kind in the top 4 (0 OFF, 1 ON, 8 time), then 6 bits time, 11 x, 11 y.
 
     A time word carries bits 6 to 33 of the microseconds, which wrap after 4.8 hours. Events before the first time word
-    are left out: their time is not known. Errors: DataError as `read_events`.
+    are left out: their time is not known. Raises DataError as `read_events`.
     """
     data = content(path)
     text, start = raw_header(data)
@@ -68,7 +68,7 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
 def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
     """8 bytes an event, little-endian: microseconds in 32 bits, which may wrap, then 14 bits x, 14 y, 1 polarity.
 
-    Files without a size are of the ATIS, 304 x 240 (N-Cars, GEN1), unless it is given. Errors: DataError as
+    Files without a size are of the ATIS, 304 x 240 (N-Cars, GEN1), unless it is given. Raises DataError as
     `read_events`, and for events of another type than 0 and 12 or another size.
     """
     data = content(path)

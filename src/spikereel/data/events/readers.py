@@ -27,7 +27,8 @@ _MAGIC = {
     b"\x93NUMPY": read_npz,
 }
 _ENCODINGS = {"2.0": prophesee.read_evt2, "EVT2": prophesee.read_evt2, "3.0": read_evt3, "EVT3": read_evt3}
-_HEAD = 1 << 16  # bytes; longer than any header of % lines
+_HEAD = 1 << 16
+"""Bytes; longer than any header of % lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,12 @@ class EventInfo:
     off: int
     t_first_us: int
     t_last_us: int
-    width: int  # pixels
-    height: int  # pixels
-    format: str  # such as "AEDAT 3.1"
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+    format: str
+    """Such as "AEDAT 3.1"."""
 
 
 def read_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Events:
@@ -50,7 +54,7 @@ def read_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Events
     AEDAT 2.0, 3.1 and 4.0; N-MNIST (.bin, .bs2); Prophesee EVT 2.0, EVT 3.0 and DAT; HDF5; NPZ and NPY.
     `sensor=(width, height)` is for files that do not state it. What is written for a camera that wraps its clock comes
     out continuous.
-    Errors: DataError for a file that is missing, empty, without events, unknown, cut inside an event or packet, with
+    Raises DataError for a file that is missing, empty, without events, unknown, cut inside an event or packet, with
     events outside the sensor or times that go backwards, and without a size.
     """
     path = Path(path)
@@ -58,7 +62,7 @@ def read_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Events
 
 
 def info(path: str | PathLike, *, sensor: Sensor | None = None) -> EventInfo:
-    """Read the whole file and say what is in it. Errors: as `read_events`."""
+    """Read the whole file and say what is in it. Raises as `read_events`."""
     events = read_events(path, sensor=sensor)
     on = int(events.p.sum())
     return EventInfo(

@@ -14,25 +14,37 @@ from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
 
-_SPREADS = 4  # standard deviations beyond which next to nothing jitters
+_SPREADS = 4
+"""Standard deviations beyond which next to nothing jitters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventReading:
-    """How events become arrays [T, 2, H, W]. Errors: ConfigError for values that do not exist or do not go together."""
+    """How events become arrays [T, 2, H, W]. Raises ConfigError for values that do not exist or do not go together."""
 
-    bins: int | None = None  # T
-    bin_us: int | None = None  # or as many equal bins as it takes for none to be longer: T varies, see `pad_clips`;
-    # with both, each of the `bins` lasts just `bin_us`: a random part of the recording in training, else its middle
-    form: Literal["frames", "voxels", "surface"] = "frames"  # see `to_frames`, `to_voxels`, `to_surface`
-    by: Literal["time", "count"] = "time"  # of frames: bins of equal time, or of equal numbers of events
-    values: Literal["count", "binary"] = "count"  # of frames
-    tau_us: float = 50_000.0  # of the surface
-    size: tuple[int, int] | None = None  # (H, W); None keeps the sensor's
-    window_us: int | None = None  # take so long a part: a random one in training, else the middle; None takes all
-    augment: EventAugment | None = None  # of training items
-    train: bool = False  # random windows and augmentation
-    seed: int = 0  # of everything random
+    bins: int | None = None
+    """Frames of a clip, T."""
+    bin_us: int | None = None
+    """Longest duration of a bin: it takes as many equal bins as that needs, so T varies, see `pad_clips`. With `bins`
+    as well, each of them lasts just that long: of a random part of the recording in training, else of its middle."""
+    form: Literal["frames", "voxels", "surface"] = "frames"
+    """What a bin shows: see `to_frames`, `to_voxels` and `to_surface`."""
+    by: Literal["time", "count"] = "time"
+    """For frames: bins of equal time, or of equal numbers of events."""
+    values: Literal["count", "binary"] = "count"
+    """For frames: how many events a pixel had, or whether it had any."""
+    tau_us: float = 50_000.0
+    """For the surface: how fast it fades, in microseconds."""
+    size: tuple[int, int] | None = None
+    """Height and width of the frames; None keeps those of the sensor."""
+    window_us: int | None = None
+    """Length of the part to take: a random one in training, else the middle; None takes all."""
+    augment: EventAugment | None = None
+    """Random changes of training items."""
+    train: bool = False
+    """Whether items are for training: random windows, and changed at random."""
+    seed: int = 0
+    """Seed of everything random."""
 
     def __post_init__(self):
         for name, known in (
@@ -65,7 +77,8 @@ class EventReading:
         start, stop = self._span(events, generator)
         margin = 0
         if self.augment and generator and self.bins and self.bin_us:
-            margin = ceil(_SPREADS * self.augment.jitter_us)  # events that jitter moves into the first and last bin
+            # Jitter moves events into the first and last bin.
+            margin = ceil(_SPREADS * self.augment.jitter_us)
         events = events.between(start - margin, stop + margin)
         if self.augment and generator:
             events = self.augment(events, generator)

@@ -11,18 +11,26 @@ from spikereel.errors import ConfigError, DataError
 class Events:
     """N events in the order of their times; checked when made, never sorted.
 
-    Errors: DataError, with `source` and the number of the first event at fault, for columns of other types or unequal
+    Raises DataError, with `source` and the number of the first event at fault, for columns of other types or unequal
     lengths, an event outside the sensor, and a time that goes backwards.
     """
 
-    t: np.ndarray  # int64 [N], microseconds; the zero is the camera's
-    x: np.ndarray  # uint16 [N], column, from 0 at the left
-    y: np.ndarray  # uint16 [N], row, from 0 at the top (from the first row of the file where it counts otherwise)
-    p: np.ndarray  # bool [N], True for ON: the pixel became brighter
-    width: int  # pixels
-    height: int  # pixels
-    format: str = "events"  # what it was read as, such as "EVT3"
-    source: str = "events"  # the file; only for messages
+    t: np.ndarray
+    """int64 [N], microseconds; the zero is the camera's."""
+    x: np.ndarray
+    """uint16 [N], column, from 0 at the left."""
+    y: np.ndarray
+    """uint16 [N], row, from 0 at the top (from the first row of the file where it counts otherwise)."""
+    p: np.ndarray
+    """bool [N], True for ON: the pixel became brighter."""
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+    format: str = "events"
+    """What it was read as, such as "EVT3"."""
+    source: str = "events"
+    """The file; only for messages."""
 
     def __post_init__(self):
         for name, kind in (("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.bool_)):
@@ -49,7 +57,7 @@ class Events:
         return replace(self, t=self.t[which], x=self.x[which], y=self.y[which], p=self.p[which])
 
     def between(self, start_us: int, stop_us: int) -> "Events":
-        """The events with start_us <= t < stop_us, as views. Errors: ConfigError where start_us > stop_us."""
+        """The events with start_us <= t < stop_us, as views. Raises ConfigError where start_us > stop_us."""
         if start_us > stop_us:
             raise ConfigError(f"start_us is {start_us} and stop_us {stop_us}: the start comes first")
         first, last = np.searchsorted(self.t, [start_us, stop_us])

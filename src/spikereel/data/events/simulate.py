@@ -22,11 +22,12 @@ FRAME_US = 40_000
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _DARK = np.float32(0.05)
-_FASTEST_HZ = 1e6  # an event every microsecond
+_FASTEST_HZ = 1e6
+"""An event every microsecond."""
 
 
 def log_intensity(video: np.ndarray) -> np.ndarray:
-    """log(luma + 0.05) of rgb or grey frames in [0, 1]: float32 [T, C, H, W] -> [T, H, W]. Errors: ConfigError."""
+    """log(luma + 0.05) of rgb or grey frames in [0, 1]: float32 [T, C, H, W] -> [T, H, W]. Raises ConfigError."""
     if video.ndim != 4 or video.shape[1] not in (1, 3) or not video.size:
         raise ConfigError(f"the clip is {list(video.shape)}: give [T, C, H, W] with 1 or 3 channels and some pixels")
     luma = np.einsum("tchw,c->thw", video, _LUMA) if video.shape[1] == 3 else video[:, 0]
@@ -37,14 +38,19 @@ def log_intensity(video: np.ndarray) -> np.ndarray:
 class EventSimulator:
     """A sensor whose pixels fire where log intensity, linear between frames, moved by a threshold since they last did.
 
-    Errors: ConfigError for values out of range.
+    Raises ConfigError for values out of range.
     """
 
-    threshold: float = 0.25  # of log intensity, the mean of all pixels, ON and OFF alike
-    spread: float = 0.03  # standard deviation of the thresholds, one draw a pixel and polarity; 1/10 threshold at least
-    refractory_us: int = 0  # a pixel that fired is blind for so long; what it misses is lost
-    leak_hz: float = 0.0  # ON events a second of every pixel that sees no change
-    shot_hz: float = 0.0  # random events a second of every pixel, ON or OFF alike
+    threshold: float = 0.25
+    """Of log intensity, the mean of all pixels, ON and OFF alike."""
+    spread: float = 0.03
+    """Standard deviation of the thresholds, one draw a pixel and polarity; 1/10 threshold at least."""
+    refractory_us: int = 0
+    """A pixel that fired is blind for so long; what it misses is lost."""
+    leak_hz: float = 0.0
+    """ON events a second of every pixel that sees no change."""
+    shot_hz: float = 0.0
+    """Random events a second of every pixel, ON or OFF alike."""
 
     def __post_init__(self):
         rates = (self.leak_hz, self.shot_hz)
@@ -56,7 +62,7 @@ class EventSimulator:
     def __call__(self, video: np.ndarray, times_us: Sequence[int], generator: np.random.Generator) -> Events:
         """Frames in [0, 1], [T, C, H, W] with C 1 or 3, and their times -> events in the order of time.
 
-        The first frame sets the references, so a still clip gives noise at most. Errors: ConfigError for another shape,
+        The first frame sets the references, so a still clip gives noise at most. Raises ConfigError for another shape,
         fewer than 2 frames, values outside [0, 1] or not finite, and times that do not rise.
         """
         given = np.asarray(times_us)
@@ -69,7 +75,8 @@ class EventSimulator:
             raise ConfigError(f"the frames go from {video.min()} to {video.max()}: scale them to [0, 1]")
         height, width = video.shape[-2:]
         on, off = np.maximum(generator.normal(self.threshold, self.spread, (2, level.shape[1])), self.threshold / 10)
-        moved = np.zeros(level.shape[1])  # since the reference
+        # The change since the reference of each pixel.
+        moved = np.zeros(level.shape[1])
         last = np.full(level.shape[1], np.iinfo(np.int64).min // 2)
         parts = []
         for k in range(len(times) - 1):
@@ -110,7 +117,8 @@ class EventSimulator:
         fresh = np.diff(pixel[order], prepend=-1) != 0
         number = np.arange(len(order)) - np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))
         for n in range(int(number.max(initial=-1)) + 1):
-            those = order[number == n]  # the n-th event of each pixel
+            # These are the n-th events of their pixels.
+            those = order[number == n]
             ready = t[those] - last[pixel[those]] >= self.refractory_us
             kept[those] = ready
             last[pixel[those[ready]]] = t[those[ready]]
@@ -160,7 +168,7 @@ class SimulatedEvents(WrappedClips[int]):
     ):
         super().__init__(clips, reading.seed)
         self.reading, self.simulator, self.frame_us, self.simulated = reading, simulator, frame_us, True
-        self.name = f"simulated events of {type(clips).__name__}"
+        self.name = f"simulated events of {getattr(clips, 'name', type(clips).__name__)}"
 
     def item(self, index: int) -> tuple[Tensor, int]:
         """The events of a clip, as an array, and its label."""

@@ -7,12 +7,14 @@ import numpy as np
 
 from spikereel.errors import DataError
 
-Sensor = tuple[int, int]  # (width, height) in pixels
+Sensor = tuple[int, int]
+"""Width and height in pixels."""
 
 GIVE_SENSOR = "sensor=(width, height), --sensor W,H or data.sensor=[W,H]"
 """How a size is given: in the library, on the command line of `spikereel data`, in training."""
 
-_LARGEST = 16_384  # pixels a side, as many as 14 bits of DAT can address
+_LARGEST = 16_384
+"""Pixels a side, as many as 14 bits of DAT can address."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -21,7 +23,7 @@ class OtherSensor(DataError):
 
 
 def content(path: Path, limit: int = -1) -> bytes:
-    """All bytes of a file, or the first ones. Errors: DataError if it is missing, no file, unreadable or empty."""
+    """All bytes of a file, or the first ones. Raises DataError if it is missing, no file, unreadable or empty."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     if not path.is_file():
@@ -54,7 +56,7 @@ def header(data: bytes, mark: bytes, *, last: bytes) -> tuple[str, int]:
 
 
 def records(path: Path, data: bytes, start: int, kind: str, columns: int = 1) -> np.ndarray:
-    """Everything after `start` as numbers of a type: [n], or [n, columns]. Errors: DataError if the last is cut."""
+    """Everything after `start` as numbers of a type: [n], or [n, columns]. Raises DataError if the last is cut."""
     size = np.dtype(kind).itemsize * columns
     if rest := (len(data) - start) % size:
         raise DataError(f"{path}: ends inside an event, after {rest} of {size} bytes; copy or download it again")
@@ -75,7 +77,7 @@ def unwrap(ticks: np.ndarray, bits: int) -> np.ndarray:
 
 
 def require_events(path: Path, count: int) -> None:
-    """Errors: DataError if there are none."""
+    """Raises DataError if there are none."""
     if not count:
         raise DataError(f"{path}: holds no events; record it again, or leave it out")
 
@@ -83,7 +85,7 @@ def require_events(path: Path, count: int) -> None:
 def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> Sensor:
     """The size that the file states, else the one given.
 
-    Errors: DataError without either and for a size that no sensor has; OtherSensor if they differ.
+    Raises DataError without either and for a size that no sensor has; OtherSensor if they differ.
     """
     sensor = stated or given
     if sensor is None:
@@ -100,7 +102,7 @@ def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> S
 
 
 def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor) -> None:
-    """Errors: DataError for an event outside a size that is assumed, because neither file nor caller states one."""
+    """Raises DataError for an event outside a size that is assumed, because neither file nor caller states one."""
     for name, column, size in (("x", x, assumed[0]), ("y", y, assumed[1])):
         outside = column >= size
         if outside.any():

@@ -68,7 +68,8 @@ _ALIASES = {
 }
 """Names of the joints in motion files, small; x is the side: l or r at the end, left or right in front."""
 
-_BODY_HEIGHT = 1.45  # metres from head to ankle that motions from files are brought to
+_BODY_HEIGHT = 1.45
+"""Metres from head to ankle that motions from files are brought to."""
 
 
 def draw_motion(rng: np.random.Generator, frames: int) -> np.ndarray:
@@ -105,7 +106,7 @@ def motion_joints(motion: Motion, path: str | PathLike) -> np.ndarray:
             raise DataError(
                 f"{path}: has no joint for {name} among {', '.join(motion.names)}; rename one of its joints"
             )
-        # y down, facing the camera, and mirrored as the pictures of KINECT20 are
+        # y goes down, the person faces the camera, and is mirrored as in the pictures of KINECT20.
         out[:, j] = -x[:, found]
     for side in ("left", "right"):
         elbow, wrist = out[:, _J[f"{side}_elbow"]], out[:, _J[f"{side}_wrist"]]
@@ -119,7 +120,7 @@ def motion_joints(motion: Motion, path: str | PathLike) -> np.ndarray:
 
 
 def read_motions(folder: Path) -> list[np.ndarray]:
-    """`motion_joints` of all BVH files of a folder at 30 frames a second, sorted by name; DataError for none."""
+    """`motion_joints` of all BVH files of a folder at 30 frames a second, sorted by name. Raises DataError for none."""
     paths = sorted(folder.glob("*.bvh"))
     if not paths:
         raise DataError(f"{folder}: has no .bvh files; give a folder of motion captures")
@@ -248,7 +249,7 @@ def _squat(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> None:
         angles[:, _J[f"{side}_knee"], 0] = 2.0 * low
         angles[:, _J[f"{side}_ankle"], 0] = -0.5 * low
         angles[:, _J[f"{side}_shoulder"], 0] = -arms * low
-    # forward is towards -z, for what stands up from the root
+    # What stands up from the root looks towards -z.
     angles[:, _J["spine"], 0] = lean * low
 
 

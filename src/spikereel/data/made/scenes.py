@@ -33,10 +33,14 @@ _GROWTH = {"zoom_in": 1, "zoom_out": -1}
 class Speeds:
     """Ranges that each clip draws its own motion from; per frame, so they do not depend on the clip's length."""
 
-    shift: tuple[float, float] = (0.05, 0.12)  # of the short side; also the step of a shake
-    turn: tuple[float, float] = (10.0, 28.0)  # degrees
-    zoom: tuple[float, float] = (0.06, 0.09)  # change of log-radius
-    radius: tuple[float, float] = (0.14, 0.50)  # of the short side; a zoom past one end goes on from the other
+    shift: tuple[float, float] = (0.05, 0.12)
+    """Share of the short side that a move goes; also the step of a shake."""
+    turn: tuple[float, float] = (10.0, 28.0)
+    """Degrees of a turn."""
+    zoom: tuple[float, float] = (0.06, 0.09)
+    """Change of the logarithm of the radius."""
+    radius: tuple[float, float] = (0.14, 0.50)
+    """Share of the short side; a zoom past one end goes on from the other."""
 
 
 def draw_pose(
@@ -107,7 +111,7 @@ class MotionClips(Dataset):
     drawing order tells the object from the clutter; use `clutter=0` where that matters.
 
     A clip depends on (seed, index) and the options only, never on the order, the worker or the process; two seeds share
-    no clip. Errors: ConfigError for an option out of range, IndexError past the end.
+    no clip. Raises ConfigError for an option out of range, IndexError past the end.
     """
 
     classes = CLASSES

@@ -18,21 +18,30 @@ KEYPOINTS = np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, 0.0], [0.0, -0.5]], dtype=n
 class ShapeLook:
     """What a shape looks like, apart from where it is."""
 
-    shape: str  # key of SHAPES
-    bright: np.ndarray  # [3] rgb of the bright stripes
-    dark: np.ndarray  # [3] rgb of the dark stripes
-    frequency: float  # stripes, radians per radius along u
-    phase: float  # radians
+    shape: str
+    """Key of SHAPES."""
+    bright: np.ndarray
+    """[3] rgb of the bright stripes."""
+    dark: np.ndarray
+    """[3] rgb of the dark stripes."""
+    frequency: float
+    """Of the stripes, in radians per radius along u."""
+    phase: float
+    """In radians."""
 
 
 @dataclass(frozen=True)
 class Pose:
     """Where a shape is at T instants: every field is float64 [T]."""
 
-    x: np.ndarray  # centre, pixels, modulo the width
-    y: np.ndarray  # centre, pixels, modulo the height
-    angle: np.ndarray  # radians; growing is clockwise on the screen, because y points down
-    radius: np.ndarray  # pixels
+    x: np.ndarray
+    """Centre, pixels, modulo the width."""
+    y: np.ndarray
+    """Centre, pixels, modulo the height."""
+    angle: np.ndarray
+    """Radians; growing is clockwise on the screen, because y points down."""
+    radius: np.ndarray
+    """In pixels."""
 
 
 def _disc(u: np.ndarray, v: np.ndarray) -> np.ndarray:

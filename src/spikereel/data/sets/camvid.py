@@ -61,7 +61,7 @@ class CamVid(MaskClips):
         "val"    the frames of train/ of the sequence `held_out`; without one, as "test"
         "test"   the frames of test/ where that is there, otherwise of val/.
     Offsets of clips in "frames" count the frames of the folder: seconds in train/, fifteenths of a second in val/.
-    Errors: DataError for a missing folder or mask, ConfigError for a sequence that is not there; more in `MaskClips`.
+    Raises DataError for a missing folder or mask, ConfigError for a sequence that is not there; more in `MaskClips`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class CamVid(MaskClips):
 
 
 def find_frames(root: Path, folder: str) -> dict[str, Found]:
-    """The labelled frames of a folder, by sequence. Errors: DataError for none, and for a frame without a mask."""
+    """The labelled frames of a folder, by sequence. Raises DataError for none, and for a frame without a mask."""
     frames = sorted(p for p in (root / folder).glob("*") if p.suffix.lower() in PICTURES)
     if not frames:
         raise DataError(f"{root / folder}: no frames <sequence>_<number>.jpg; give the folder that has train/ and val/")

@@ -24,7 +24,7 @@ class CIFAR10DVS(EventFiles):
     """The recordings `<class>/cifar10_<class>_<number>.aedat` (or .aedat4) of one split; see `EventFiles`.
 
     There is no official split. As most of the literature does, numbers 0 to 899 of each class are "train" and those
-    from 900 on "test", whichever of them are there. Errors: DataError for another layout, a class without recordings to
+    from 900 on "test", whichever of them are there. Raises DataError for another layout, a class without recordings to
     train on, and no recordings to test on.
     """
 

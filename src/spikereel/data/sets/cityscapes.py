@@ -57,7 +57,7 @@ class Cityscapes(MaskClips):
     Folders as published: gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png, and the frames in
     leftImg8bit_sequence/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png; for clips of the labelled frame alone
     leftImg8bit/ does as well. Offsets count frames of the snippet.
-    Errors: DataError for a missing folder or frame, ConfigError for offsets beyond the snippet; more in `MaskClips`.
+    Raises DataError for a missing folder or frame, ConfigError for offsets beyond the snippet; more in `MaskClips`.
     """
 
     def __init__(self, root: str | PathLike, reading: MaskReading, *, split: Literal["train", "val"]):
@@ -72,7 +72,7 @@ class Cityscapes(MaskClips):
 
 
 def find_masks(root: Path, split: str) -> tuple[list[Path], LabelSet]:
-    """The masks of a split by name, and what their values mean. Errors: DataError for none."""
+    """The masks of a split by name, and what their values mean. Raises DataError for none."""
     for kind, labels in (("labelIds", LABEL_IDS), ("labelTrainIds", TRAIN_IDS)):
         if masks := sorted((root / "gtFine" / split).glob(f"*/*_gtFine_{kind}.png")):
             return masks, labels

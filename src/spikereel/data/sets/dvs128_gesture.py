@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import tempfile
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +17,7 @@ from spikereel.data.events.recording import Events
 from spikereel.data.sets.events import EventItems, good_files
 from spikereel.data.text import read_text
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 CLASSES = (
     "hand_clapping",
@@ -42,10 +41,13 @@ _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 class Trial:
     """One gesture: a row of a label file."""
 
-    path: Path  # the recording
+    path: Path
+    """The recording."""
     start_us: int
-    stop_us: int  # not included
-    label: int  # 0 to 10, one less than in the file
+    stop_us: int
+    """Of the first event that is not included."""
+    label: int
+    """0 to 10, one less than in the file."""
 
 
 class DVS128Gesture(EventItems):
@@ -59,7 +61,7 @@ class DVS128Gesture(EventItems):
     wherever items are shuffled, or every item reads a whole recording.
     `on_error="skip"`: all recordings are read once at construction; the rows of bad ones leave the dataset, which has
     them in `skipped` as (path, reason).
-    Errors: DataError for a missing file, a row that makes no sense, with its line, and a row without events.
+    Raises DataError for a missing file, a row that makes no sense, with its line, and a row without events.
     """
 
     classes = CLASSES
@@ -85,7 +87,7 @@ class DVS128Gesture(EventItems):
         self._last: Events | None = None
 
     def events(self, index: int) -> Events:
-        """The events of one row, with times as in the recording. Errors: DataError as `read_events`, or for none."""
+        """The events of one row, with times as in the recording. Raises DataError as `read_events`, or for none."""
         trial = self.trials[index]
         if self.cache is None:
             return self._cut(trial)
@@ -164,8 +166,5 @@ def _trial(path: Path, line: int, row: dict[str, str], recording: Path) -> Trial
 
 
 def _save(path: Path, events: Events) -> None:
-    """Write to another name first: two workers may write the same file, and neither may read half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
+    with whole(path) as part, part.open("wb") as file:
         np.savez(file, t=events.t, x=events.x, y=events.y, p=events.p, width=events.width, height=events.height)
-    Path(name).replace(path)

@@ -32,7 +32,7 @@ class DVS128Objects(EventItems):
     rest below half a second is left out, and so is a window without events. In training (`reading.train`) an item is a
     random half second of its window and the next one. Classes are `classes` if given, else those of the dataset; names
     are compared without regard to case.
-    All recordings are kept in memory, 13 bytes an event. `on_error` as in `EventFiles`. Errors: DataError for a folder
+    All recordings are kept in memory, 13 bytes an event. `on_error` as in `EventFiles`. Raises DataError for a folder
     without recordings, and one of an object that is no class; ConfigError for a reading with `bin_us`.
     """
 
@@ -51,7 +51,8 @@ class DVS128Objects(EventItems):
         if part not in ("earlier", "later", "all"):
             raise ConfigError(f"part is {part!r}: choose 'earlier', 'later' or 'all'")
         self.root, self.classes = Path(root), tuple(classes or CLASSES)
-        self.windows: list[tuple[Path, int, int]] = []  # recording, start and end of what an item may reach, in us
+        # Recording, start and end of what an item may reach, in us.
+        self.windows: list[tuple[Path, int, int]] = []
         self.labels = []
         self._recordings: dict[Path, Events] = {}
         label_of = dict(_recordings(self.root, self.classes))

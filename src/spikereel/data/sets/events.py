@@ -60,7 +60,7 @@ class EventFiles(EventItems):
 
     `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
     reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
-    (path, reason). Errors: DataError for no good file.
+    (path, reason). Raises DataError for no good file.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class EventFiles(EventItems):
         self.labels = [label for _, label in self.samples]
 
     def events(self, index: int) -> Events:
-        """All events of one file. Errors: DataError as `read_events`."""
+        """All events of one file. Raises DataError as `read_events`."""
         return read_events(self.samples[index][0], sensor=self.sensor)
 
     def fingerprint(self) -> str:
@@ -93,7 +93,7 @@ class EventFolder(EventFiles):
     """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
+    given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
     given classes.
     """
 
@@ -115,7 +115,7 @@ def good_files(
 ) -> tuple[list[Path], list[tuple[Path, str]]]:
     """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
 
-    Errors: ConfigError for another `on_error`; DataError where none is good.
+    Raises ConfigError for another `on_error`; DataError where none is good.
     """
     if on_error not in ("raise", "skip"):
         raise ConfigError(f"on_error is {on_error!r}: choose 'raise' or 'skip'")

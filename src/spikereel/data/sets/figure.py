@@ -21,18 +21,23 @@ from spikereel.errors import ConfigError
 
 # Part of the fingerprint: raise it whenever the same (seed, index) gives other pixels.
 _CONTENT_VERSION = 1
-_SOLE = 0.05  # metres from the joint of a foot to the ground
+_SOLE = 0.05
+"""Metres from the joint of a foot to the ground."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureReading:
-    """How the figure becomes clips. Errors: ConfigError for numbers out of range."""
+    """How the figure becomes clips. Raises ConfigError for numbers out of range."""
 
-    frames: int  # T
-    stride: int = 2  # thirtieths of a second from frame to frame
-    size: int = 64  # side of the picture in pixels
+    frames: int
+    """Frames of a clip, T."""
+    stride: int = 2
+    """Thirtieths of a second from frame to frame."""
+    size: int = 64
+    """Side of the picture in pixels."""
     view: Literal["grey", "depth"] = "depth"
-    form: Literal["plain", "motion", "events"] = "motion"  # see `pose.channels`
+    form: Literal["plain", "motion", "events"] = "motion"
+    """What a network sees, see `pose.channels`."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,7 +69,7 @@ class FigureClips(SeededClips[Target]):
         """A clip, made from nothing but numbers."""
         how, rng = self.reading, self.random(index)
         joints = self._draw(rng)
-        # everybody stands on the ground, before a camera that shows most of the person
+        # Everybody stands on the ground, before a camera that shows most of the person.
         feet = joints[:, [KINECT20.joints.index("left_foot"), KINECT20.joints.index("right_foot")], 1]
         where = np.array([rng.uniform(-0.25, 0.25), rng.uniform(0.75, 1.0), rng.uniform(2.9, 4.0)])
         steps = np.arange(len(joints))[:, None] * rng.normal(0, 0.01, 3) * (1.0, 0.0, 1.0)

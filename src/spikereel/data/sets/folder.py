@@ -19,8 +19,10 @@ from spikereel.errors import DataError
 class Scan:
     """Outcome of decoding every file once."""
 
-    frames: dict[Path, int]  # good files and their true numbers of frames
-    bad: list[tuple[Path, str]]  # the others, each with its reason
+    frames: dict[Path, int]
+    """Good files and their true numbers of frames."""
+    bad: list[tuple[Path, str]]
+    """The others, each with its reason."""
 
 
 def scan(paths: Iterable[Path], *, workers: int = 1, progress: Progress | None = None) -> Scan:
@@ -58,7 +60,7 @@ class VideoFiles(SeededClips[int]):
 
     `on_error="raise"`: a bad file is a DataError when it is reached. `on_error="skip"`: all files are decoded once at
     construction (`progress(done, total)` after each), bad ones leave the dataset and stand in `skipped` as
-    (path, reason). `missing` names files that a data set is known to lack. Errors: DataError for no files, missing
+    (path, reason). `missing` names files that a data set is known to lack. Raises DataError for no files, missing
     files, or none that is good.
     """
 
@@ -118,7 +120,7 @@ class VideoFolder(VideoFiles):
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
     given - give the training set's to a test folder that may lack some. A link to a file that is gone is a bad file.
-    Errors: DataError for a missing or empty folder, a class without files, and a subfolder that is not among the given
+    Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the given
     classes.
     """
 
@@ -129,7 +131,7 @@ class VideoFolder(VideoFiles):
 
 
 def videos_by_name(root: Path) -> dict[str, Path]:
-    """Every video file under root, by its name without ending. Errors: DataError for a folder that is not there.
+    """Every video file under root, by its name without ending. Raises DataError for a folder that is not there.
 
     Of several of a name it is the last by path, but one below a folder `replacement...` goes before others: there the
     mirror of Kinetics has good copies of what is broken in train/.

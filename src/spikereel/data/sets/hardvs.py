@@ -19,7 +19,7 @@ class HARDVS(EventFiles):
     """The recordings of one of the lists train_label.txt, val_label.txt and test_label.txt; see `EventFiles`.
 
     A line is `path label` or `path frames label`, with labels 0 to 299; the path, relative to the list's folder, is
-    that of an event file, with or without its suffix. The classes are "0" to "299". Errors: DataError for a list or a
+    that of an event file, with or without its suffix. The classes are "0" to "299". Raises DataError for a list or a
     recording that is missing, and a line that makes no sense, with its number.
     """
 

@@ -11,7 +11,8 @@ from spikereel.data.video.clip import Reading
 from spikereel.errors import DataError
 
 _FORM = "the official lists of HMDB51"
-_MARKS = {"0": None, "1": "train", "2": "test"}  # the videos marked 0 are in neither split
+_MARKS = {"0": None, "1": "train", "2": "test"}
+"""Videos marked 0 are in neither split."""
 
 
 class HMDB51(VideoFiles):
@@ -20,7 +21,7 @@ class HMDB51(VideoFiles):
     root holds the class folders, or a folder hmdb51_org/ or videos/ that does. The lists stand in
     `testTrainMulti_7030_splits/`, in root or beside it: <class>_test_split<fold>.txt for each class, whose names in
     alphabetical order are the labels from 0. With `on_error="skip"` videos that are listed and missing stand in
-    `skipped` too. Errors: DataError for missing folders or lists, and, with the line's number, for a line that is not
+    `skipped` too. Raises DataError for missing folders or lists, and, with the line's number, for a line that is not
     a file and 0, 1 or 2; ConfigError for other splits and folds.
     """
 

@@ -19,7 +19,7 @@ class Jester(VideoFiles):
 
     The folders stand in root or in its folder 20bn-jester-v1/ or videos/; the lists in root or in labels/, with or
     without "jester-v1-" before their names: labels.csv has a class a line, train.csv and validation.csv the lines
-    `id;class`. The official test.csv has ids alone and cannot be judged on. Errors: DataError for missing lists or
+    `id;class`. The official test.csv has ids alone and cannot be judged on. Raises DataError for missing lists or
     folders, and with the line's number for a line of another form or an unknown class.
     """
 

@@ -23,7 +23,7 @@ class Kinetics(VideoFiles):
     time_end; they stand in root, or in a folder annotations/, kinetics400/ or kinetics600/ of it. The clips are
     anywhere under root, named `<youtube_id>_<start>_<end>.mp4` with six digits each, as the official crawler does.
     Clips that are listed and not there are no error: they stand in `missing`, and in the fingerprint.
-    The classes are the labels of train.csv in alphabetical order, unless given. Errors: DataError for a missing list,
+    The classes are the labels of train.csv in alphabetical order, unless given. Raises DataError for a missing list,
     with the line's number for a row without label, name or seconds, for a list without labels, an unknown label, and no
     clip at all.
     """
@@ -58,7 +58,7 @@ class Kinetics(VideoFiles):
 
 
 def clip_names(path: Path) -> list[str]:
-    """The names, without ending, of the clips in a list. Errors: DataError as `Kinetics`."""
+    """The names, without ending, of the clips in a list. Raises DataError as `Kinetics`."""
     return [name for _, _, name in _rows(path, "youtube_id")]
 
 

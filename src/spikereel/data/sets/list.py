@@ -19,7 +19,7 @@ class VideoList(VideoFiles):
 
     The label is what follows the last space, so paths may contain spaces; they are relative to the list's folder.
     Labels are all integers from 0 or all class names. Without `classes`, those are the sorted names, or "0" to the
-    largest integer. Errors: DataError, with the line's number, for a line without a label, a label out of range, and
+    largest integer. Raises DataError, with the line's number, for a line without a label, a label out of range, and
     integers mixed with names.
     """
 

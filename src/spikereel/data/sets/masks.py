@@ -19,7 +19,7 @@ class MaskFolder(MaskClips):
     `root`/masks/<video>/<number>.png, for all frames or for some. Masks are grey or palette PNG whose value is the
     class, 255 to ignore, or PNG in the colours of the classes.
     classes: the list of classes, `read_classes`; its default is `root`/classes.txt.
-    Errors: DataError for a folder without frames, a mask without a frame, a list that makes no sense; more in
+    Raises DataError for a folder without frames, a mask without a frame, a list that makes no sense; more in
     `MaskClips`.
     """
 
@@ -35,7 +35,7 @@ class MaskFolder(MaskClips):
 
 def read_classes(path: Path) -> LabelSet:
     """Classes from a text file: `name red green blue`, one a line, the first is class 0; the name `ignore` is for
-    colours to ignore. Errors: DataError for another form, or a name or colour that comes twice."""
+    colours to ignore. Raises DataError for another form, or a name or colour that comes twice."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; write one line `name red green blue` for each class")
     colours: dict[Colour, int] = {}
@@ -66,7 +66,7 @@ def read_classes(path: Path) -> LabelSet:
 def masked_video(frames: Path, masks: Path, name: str, *, whole: bool = False) -> MaskedVideo:
     """The frames of a folder in the order of their numbers, with the masks of the same names.
 
-    whole: every frame must have one. Errors: DataError for no frames, no masks, one number twice, or what lacks its
+    whole: every frame must have one. Raises DataError for no frames, no masks, one number twice, or what lacks its
     other half.
     """
     pictures = sorted((number_of(p), p) for p in frames.glob("*") if p.suffix.lower() in PICTURES)

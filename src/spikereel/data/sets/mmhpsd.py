@@ -1,4 +1,4 @@
-"""MMHPSD (Zou et al.): people before an event camera, with grey video and SMPL poses. Spec section 8.1."""
+"""MMHPSD (Zou et al.): people before an event camera, with grey video and SMPL poses."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -17,9 +17,11 @@ from spikereel.body.rotations import matrix_from_axis_angle
 from spikereel.body.skeletons import SMPL24
 from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
+from spikereel.data.pictures import read_grey
 from spikereel.data.pose import Target, check_joints, check_points, target_of
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 TEST_SUBJECTS = (1, 2, 7)
 SLICES, SIDE = 4, 256
@@ -36,14 +38,15 @@ _KEYS = {"joints3d": (24, 3), "trans": (3,), "body_pose": (72,), "beta": (10,)}
 
 @dataclass(frozen=True, kw_only=True)
 class StreamReading:
-    """How streams become clips. Errors: ConfigError for numbers out of range."""
+    """How streams become clips. Raises ConfigError for numbers out of range."""
 
-    frames: int  # T: intervals between grey pictures
-    size: int = SIDE  # side of the picture in pixels, a divisor of 256
+    frames: int
+    """Frames of a clip, T: intervals between grey pictures."""
+    size: int = SIDE
+    """Side of the picture in pixels, a divisor of 256."""
     form: Literal["events", "grey"] = "events"
-    train: bool = (
-        False  # random gaps of 1 to 3 intervals, a clip from every T // 8-th on, warped; else gap 2, no overlap
-    )
+    train: bool = False
+    """Random gaps of 1 to 3 intervals, a clip from every T // 8-th on, warped; else gap 2, without overlap."""
     warping: Warping = field(default_factory=lambda: Warping(rotate=20.0, zoom=0.3, shift=0.1, flip=0.5))
     seed: int = 0
 
@@ -62,7 +65,7 @@ class MMHPSD(SeededClips[Target]):
         grey/grey_0000.png (or .jpg)      256 x 256, one more than intervals
         poses/pose_0000.npz               joints3d [24, 3], trans [1, 3], body_pose [1, 72], beta [1, 10]; as many
     The target's rotations and shape are those of SMPL; the translation is that of SMPL as well.
-    Errors: DataError for a folder without streams of those subjects, files that are missing, broken or of another
+    Raises DataError for a folder without streams of those subjects, files that are missing, broken or of another
     shape, a clip without any event, and joints that are NaN or outside the picture.
     """
 
@@ -133,7 +136,7 @@ class MMHPSD(SeededClips[Target]):
 
 
 def find_streams(root: Path) -> list[tuple[Path, int]]:
-    """(folder, subject) of every stream, by name; DataError for none."""
+    """(folder, subject) of every stream, by name. Raises DataError for none."""
     found = []
     for folder in sorted(p for p in root.glob("subject*") if p.is_dir()):
         name = re.match(r"subject(\d+)", folder.name)
@@ -194,12 +197,13 @@ def write_frames(
     (stream / name).mkdir(parents=True, exist_ok=True)
     paths = [stream / name / f"{prefix}{i:04d}.npz" for i in range(len(frames))]
     for path, frame in zip(paths, frames, strict=True):
-        np.savez_compressed(path, events_frame=frame)
+        with whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, events_frame=frame)
     return paths
 
 
 def read_frame(path: Path) -> np.ndarray:
-    """The event frame of a file, bool [4, 256, 256]; DataError for anything else."""
+    """The event frame of a file, bool [4, 256, 256]. Raises DataError for anything else."""
     bits = _arrays(path, ("events_frame",))["events_frame"]
     if bits.dtype != np.uint8 or bits.size != SLICES * SIDE * SIDE // 8:
         raise DataError(f"{path}: events_frame is {bits.dtype} {list(bits.shape)}, not 32768 bytes; copy it again")
@@ -218,13 +222,7 @@ def _pose(path: Path) -> dict[str, np.ndarray]:
 
 def _grey(path: Path) -> np.ndarray:
     """A grey picture, float32 [256, 256] in [0, 1]."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            grey = np.asarray(picture.convert("L").resize((SIDE, SIDE)), dtype=np.float32) / 255
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: is not a whole picture ({error}); copy it again") from None
+    grey = read_grey(path, SIDE)
     if not grey.any():
         raise DataError(f"{path}: is an empty frame, black everywhere; copy it again or leave the stream out")
     return grey
@@ -238,7 +236,7 @@ def _smaller(video: Tensor, size: int, form: str) -> Tensor:
 
 
 def _files(stream: Path, folder: str, prefix: str) -> list[Path]:
-    """The numbered files of a folder; DataError where there is none, or a number is missing."""
+    """The numbered files of a folder. Raises DataError where there is none, or a number is missing."""
     paths = sorted(p for p in (stream / folder).glob(f"{prefix}*") if p.suffix in _ENDINGS)
     numbers = [p.stem.removeprefix(prefix) for p in paths]
     if not paths or numbers != [f"{i:04d}" for i in range(len(paths))]:

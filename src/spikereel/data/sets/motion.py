@@ -1,6 +1,7 @@
 """Procedural motion clips: the default data of classification, and with the mask of what moves, of segmentation."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -32,12 +33,15 @@ class _Generated(SeededClips[T_co]):
         return self.clips.fingerprint()
 
 
-class Normalised(_Generated[int]):
+class MotionVideos(_Generated[int]):
     """`length` normalised clips an epoch: items `(video float32 [T, C, H, W], label)`.
 
     clips: a generator of MotionClips, of as many clips as all epochs need. focus: classes that every second clip is of.
-    Raises ConfigError for a focus on an unknown class.
+    simulated: whether they are events. Raises ConfigError for a focus on an unknown class.
     """
+
+    # The old name of the class, which is part of the fingerprint of events that are simulated from its clips.
+    name = "Normalised"
 
     def __init__(
         self,
@@ -47,9 +51,10 @@ class Normalised(_Generated[int]):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         focus: Sequence[str] = (),
+        simulated: bool = False,
     ):
         super().__init__(clips, length, mean, std)
-        self.classes, self.simulated = clips.classes, clips.modality != "rgb"
+        self.classes, self.simulated = clips.classes, simulated
         if unknown := [name for name in focus if name not in clips.classes]:
             raise unknown_key(unknown[0], clips.classes, "class in data.focus")
         self.focus = [clips.classes.index(name) for name in focus]
@@ -77,10 +82,10 @@ class MotionMasks(_Generated[Tensor]):
     """
 
     classes = ("background", "moving")
+    palette: ClassVar[list[Colour]] = [(40, 44, 52), (255, 196, 0)]
 
     def __init__(self, clips: MotionClips, length: int, *, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__(clips, length, mean, std)
-        self.palette: list[Colour] = [(40, 44, 52), (255, 196, 0)]
 
     def item(self, index: int) -> tuple[Tensor, Tensor]:
         """A clip and its masks."""

@@ -22,7 +22,7 @@ class NMNIST(EventFiles):
     As published: Train/<digit>/*.bin and Test/<digit>/*.bin; `split` chooses between them.
     As a list: text files with lines `number digit` (the first line may be a header starting with #), and beside them
     <number>.bs2 or .bin; `root` is the folder, and then all its lists count of which any recording is there, or one
-    list. Or a folder with a sub-folder for each digit. `split` is to be None for these two. Errors: DataError for a
+    list. Or a folder with a sub-folder for each digit. `split` is to be None for these two. Raises DataError for a
     folder of neither layout, a line that makes no sense, and a listed recording that is missing; ConfigError for a
     split that the layout does not have.
     """

@@ -76,7 +76,7 @@ class NTU(VideoFiles):
     The protocol says what training sees: half of the subjects ("cross_subject"), cameras 2 and 3 ("cross_view", the 60
     only) or the setups of even number ("cross_setup", the 120 only); the test is the rest. The label is the number of
     the action less 1. Infrared videos (_ir.avi) are passed over, and of several of a name all but the first by path.
-    Errors: DataError for a folder without such videos or with other .avi files, for a setup, camera, subject or action
+    Raises DataError for a folder without such videos or with other .avi files, for a setup, camera, subject or action
     out of range, for two files of a name and different sizes, and for a split without videos; ConfigError for other
     splits and protocols.
     """

@@ -21,7 +21,7 @@ class PackedClips(SeededClips[int]):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
     `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
-    by (seed, epoch, index); `sensor` as in `EventFiles`. Errors: DataError for classes other than those given, and for
+    by (seed, epoch, index); `sensor` as in `EventFiles`. Raises DataError for classes other than those given, and for
     files of the other sort than the reading is for.
     """
 

@@ -19,7 +19,7 @@ class SomethingV2(VideoFiles):
 
     The lists stand in root or in its folder labels/, with or without "something-something-v2-" before their names:
     labels.json has the classes, train.json and validation.json the ids and templates. The official test.json has ids
-    alone; its labels are test-answers.csv, where that is there. Errors: DataError for missing lists or videos, for
+    alone; its labels are test-answers.csv, where that is there. Raises DataError for missing lists or videos, for
     JSON of another form, an unknown template, and a test list without answers.
     """
 

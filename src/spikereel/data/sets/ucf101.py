@@ -17,7 +17,7 @@ class UCF101(VideoFiles):
 
     root holds the class folders, or a folder UCF-101/ or videos/ that does. The lists stand in `ucfTrainTestlist/`, in
     root or beside it: classInd.txt names the classes in order, trainlist0<fold>.txt and testlist0<fold>.txt the videos.
-    With `on_error="skip"` videos that are listed and missing stand in `skipped` too. Errors: DataError for missing
+    With `on_error="skip"` videos that are listed and missing stand in `skipped` too. Raises DataError for missing
     folders or lists, and, with the line's number, for a line of another form, an unknown class, or a label that is not
     that of the class; ConfigError for other splits and folds.
     """
@@ -33,7 +33,7 @@ class UCF101(VideoFiles):
 
 
 def require_split(split: str, fold: int) -> None:
-    """ConfigError unless the split is "train" or "test" and the fold 1, 2 or 3."""
+    """Raises ConfigError unless the split is "train" or "test" and the fold 1, 2 or 3."""
     require_choice("split", split, ("train", "test"))
     if fold not in (1, 2, 3):
         raise ConfigError(f"fold is {fold}: choose 1, 2 or 3")
@@ -42,7 +42,7 @@ def require_split(split: str, fold: int) -> None:
 def find_folders(root: Path, *, videos: tuple[str, ...], lists: str) -> tuple[Path, Path]:
     """The folder of the class folders - one of `videos` in root, or root - and that of the lists, in root or beside it.
 
-    Errors: DataError for a root or lists that do not exist.
+    Raises DataError for a root or lists that do not exist.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the one that was unpacked")

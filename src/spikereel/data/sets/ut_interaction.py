@@ -20,7 +20,7 @@ class UTInteraction(VideoFiles):
 
     The protocol leaves one sequence out: with `fold=k`, "test" is sequence k (1 to 10 in set 1, 11 to 20 in set 2) and
     "train" all others. "all", or "test" without a fold, is every clip, for training on one set and testing on the
-    other. Errors: DataError for a folder without such clips or with other .avi files; ConfigError for a fold that is
+    other. Raises DataError for a folder without such clips or with other .avi files; ConfigError for a fold that is
     not in the folder, "train" without a fold, or "all" with one.
     """
 

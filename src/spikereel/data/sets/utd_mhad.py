@@ -58,25 +58,38 @@ RATE = 30
 """Frames a second."""
 
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)(?:_depth)?")
-_FARTHEST = 65535  # mm, what uint16 holds
-_MARGIN = 1.1  # side of the square around the person, over the longer side of the person's box
-_BACKGROUND = 0.05  # the smallest value of a person; the background is 0
-_TRIM = 0.1  # of the clip at most that training leaves out at either end
-_BEND = 0.5  # of the speed that training adds at one end and takes from the other, at most
+_FARTHEST = 65535
+"""Millimetres; as many as uint16 holds."""
+_MARGIN = 1.1
+"""Side of the square around the person, over the longer side of the person's box."""
+_BACKGROUND = 0.05
+"""The smallest value of a person; the background is 0."""
+_TRIM = 0.1
+"""Share of the clip that training leaves out at either end, at most."""
+_BEND = 0.5
+"""Share of the speed that training adds at one end and takes from the other, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthReading:
-    """How depth videos become clips. Errors: ConfigError for numbers out of range."""
+    """How depth videos become clips. Raises ConfigError for numbers out of range."""
 
-    frames: int  # T, spread over the whole video
-    size: int  # side of the picture in pixels
-    motion: bool = False  # three channels: depth, and what came closer and went away since the frame before
-    history: float = 0.0  # with motion: seconds; against the mean of the past with this time constant, not one frame
-    train: bool = False  # random changes: ends cut off, and those below
-    shift: int = 0  # pixels of the picture at most
-    rotate: float = 0.0  # degrees at most
-    zoom: float = 0.0  # the factors of width and height are log-uniform from 1 / (1 + zoom) to 1 + zoom
+    frames: int
+    """Frames of a clip, T, spread over the whole video."""
+    size: int
+    """Side of the picture in pixels."""
+    motion: bool = False
+    """Three channels: depth, what came closer since the frame before, and what went away."""
+    history: float = 0.0
+    """Seconds; with motion, depth is compared with the mean of the past, of this time constant, not with one frame."""
+    train: bool = False
+    """Whether clips are for training: with ends cut off at random, and the changes below."""
+    shift: int = 0
+    """Pixels of the picture that the person is moved by, at most."""
+    rotate: float = 0.0
+    """Degrees that the picture is turned by, at most."""
+    zoom: float = 0.0
+    """The factors of width and height are log-uniform from 1 / (1 + zoom) to 1 + zoom."""
     seed: int = 0
 
     def __post_init__(self):
@@ -94,7 +107,7 @@ class UTDMHAD(SeededClips[int]):
     are there.
     With `reading.train` an item is random, see `SeededClips`. A video is decoded once and kept in memory, frames x size
     x size bytes, with a history three times that.
-    Errors: DataError for a folder without clips of those subjects, and a broken file when it is reached.
+    Raises DataError for a folder without clips of those subjects, and a broken file when it is reached.
     """
 
     classes = CLASSES
@@ -132,7 +145,7 @@ class UTDMHAD(SeededClips[int]):
 
 
 def find_clips(root: Path) -> list[tuple[Path, int, int]]:
-    """(depth file, label, subject) of every clip, by name. Errors: DataError for none, and a name of another form."""
+    """(depth file, label, subject) of every clip, by name. Raises DataError for none, and a name of another form."""
     folder = root / "Depth" if (root / "Depth").is_dir() else root
     clips = []
     for path in sorted(p for p in folder.glob("*") if p.suffix in (".npz", ".mat")):
@@ -155,7 +168,7 @@ def read_depth_and_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     From an NPZ file with `depth` and `joints`; or from Depth/aA_sS_tT_depth.mat, `d_depth` [240, 320, T] of which every
     second row and column is taken, and Skeleton/aA_sS_tT_skeleton.mat, `d_skel` [20, 3, T].
-    Depth may be of any integers, in .mat of any whole numbers, from 0 to 65535. Errors: DataError for a file that is
+    Depth may be of any integers, in .mat of any whole numbers, from 0 to 65535. Raises DataError for a file that is
     missing or of other contents, depth of other values, and joints that are not finite; ConfigError without scipy for
     .mat.
     """
@@ -176,7 +189,7 @@ def read_depth_and_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_depth(path: Path) -> np.ndarray:
     """Depth alone, uint16 [T, H, W] mm with background 0: from an NPZ file with `depth`, an NPY file, or .mat as in
-    `read_depth_and_joints`. Errors: as `read_depth_and_joints`.
+    `read_depth_and_joints`. Raises as `read_depth_and_joints`.
     """
     if path.suffix.lower() == ".mat":
         depth = _mat(path, "d_depth")[::2, ::2].transpose(2, 0, 1)

@@ -28,13 +28,18 @@ EXTENT = 2.2
 
 @dataclass(frozen=True, kw_only=True)
 class WindowReading:
-    """How recordings become clips. Errors: ConfigError for numbers out of range."""
+    """How recordings become clips. Raises ConfigError for numbers out of range."""
 
-    frames: int  # T
-    size: int  # side of the picture in pixels
-    stride: int = 2  # frames of the recording from one to the next
-    form: Literal["plain", "motion", "events"] = "motion"  # see `pose.channels`
-    train: bool = False  # one random window of every recording an epoch, warped; else all windows, without overlap
+    frames: int
+    """Frames of a clip, T."""
+    size: int
+    """Side of the picture in pixels."""
+    stride: int = 2
+    """Frames of the recording from one to the next."""
+    form: Literal["plain", "motion", "events"] = "motion"
+    """What a network sees, see `pose.channels`."""
+    train: bool = False
+    """One random window of every recording an epoch, warped; else all windows, without overlap."""
     warping: Warping = field(default_factory=Warping)
     seed: int = 0
 
@@ -48,7 +53,7 @@ class UTDMHADPose(SeededClips[Target]):
 
     `root` as for `UTDMHAD`. Every frame is cut to the person (`read_person`). The target's translation is that in front
     of the camera STANDARD, which sees the cut square; "camera" is the Kinect, cut alike.
-    Errors: DataError for a folder without clips of those subjects; for a clip with an empty frame, a joint that is NaN,
+    Raises DataError for a folder without clips of those subjects; for a clip with an empty frame, a joint that is NaN,
     or joints beside the person.
     """
 
@@ -122,7 +127,7 @@ def read_person(depth: np.ndarray, size: int, camera: Camera, where: object) -> 
     Pictures float32 [N, S, S] in [0, 1] and the squares that they show, float32 [N, 3] left, top and side in pixels. A
     square is EXTENT wide at the median distance of that frame's person, around the median of its pixels; the values are
     those of `depth_values` around that distance. `camera` is that of the frames, pixels.
-    Errors: DataError for a frame that shows nobody.
+    Raises DataError for a frame that shows nobody.
     """
     empty = np.flatnonzero(~depth.any(axis=(1, 2)))
     if len(empty):
@@ -130,7 +135,7 @@ def read_person(depth: np.ndarray, size: int, camera: Camera, where: object) -> 
     squares = torch.tensor([_square_of(frame, float(camera.fx)) for frame in depth])
     values = torch.from_numpy(np.stack([depth_values(frame, frame > 0) for frame in depth]))
     height, width = depth.shape[1:]
-    # two samples a pixel either way, for a square has about twice as many pixels as the picture
+    # There are two samples a pixel either way, for a square has about twice as many pixels as the picture.
     steps = (torch.arange(2 * size) + 0.5) / (2 * size)
     left, top, side = squares[..., None].unbind(1)
     across, down = 2 * (left + steps * side) / width - 1, 2 * (top + steps * side) / height - 1

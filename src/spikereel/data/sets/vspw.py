@@ -24,7 +24,7 @@ class VSPW(MaskClips):
 
     Folders as published, VSPW_480p or the full size: `root`/<split>.txt names videos, data/<video>/origin/<number>.jpg
     are frames, data/<video>/mask/<number>.png masks, and label_num_dic_final.json names the classes (numbers do,
-    without it). Errors: DataError for a missing list, video or mask; more in `MaskClips`.
+    without it). Raises DataError for a missing list, video or mask; more in `MaskClips`.
     """
 
     def __init__(self, root: str | PathLike, reading: MaskReading, *, split: Literal["train", "val"]):
@@ -37,7 +37,7 @@ class VSPW(MaskClips):
 
 
 def read_list(path: Path) -> list[str]:
-    """Names of videos, one a line. Errors: DataError for a missing or empty list."""
+    """Names of videos, one a line. Raises DataError for a missing or empty list."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder that has data/, train.txt and val.txt")
     names = read_text(path, "copy it again").split()

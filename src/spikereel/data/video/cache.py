@@ -1,8 +1,6 @@
 """Decoded frames of videos, shrunk and kept on disk: a file is decoded once, whatever the number of epochs."""
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
@@ -14,6 +12,7 @@ from torch import Tensor
 from spikereel.data.transforms import resize_short_side
 from spikereel.data.video.read import read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 MOST_BYTES = 4 << 30
 """Of one file's frames."""
@@ -24,18 +23,19 @@ class FrameCache:
     """A folder of arrays uint8 [N, H, W, 3], one for each video and way of reading it, made when first asked for.
 
     They are named for the content of the video, so a changed file is read anew and a moved one is found again; written
-    beside their place and renamed, so any number of processes may share the folder; one that is not whole, or no such
-    array, is replaced.
+    whole or not at all, so any number of processes may share the folder; one that is not whole, or no such array, is
+    replaced.
     """
 
     folder: Path
-    short_side: int  # of the frames kept, in pixels; smaller videos keep their size
+    short_side: int
+    """Short side of the frames kept, in pixels; smaller videos keep their size."""
     _hashes: dict[tuple[Path, int, int], str] = field(default_factory=dict, compare=False, repr=False)
 
     def frames(self, path: Path, count: int | None) -> Tensor:
         """uint8 [N, 3, H, W], not yet in memory: `count` frames spread over the video, or all at equal steps of time.
 
-        Errors: DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
+        Raises DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """
         place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}.npy"
         array = self._kept(place, count)
@@ -73,13 +73,8 @@ class FrameCache:
     def _write(self, place: Path, array: np.ndarray) -> None:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    np.save(file, array)
-                os.replace(name, place)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            with whole(place) as part, part.open("wb") as file:
+                np.save(file, array)
         except OSError as error:
             raise ConfigError(
                 f"{self.folder}: cannot be written ({error.strerror}); make room, or choose another folder "

@@ -29,21 +29,33 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How video files become clips. Errors: ConfigError for values that do not exist or do not go together."""
+    """How video files become clips. Raises ConfigError for values that do not exist or do not go together."""
 
-    frames: int  # T, frames of a clip
-    transform: Transform  # (uint8 [T, C, H, W], generator or None) -> float32; TrainTransform or EvalTransform
-    stride: float | None = None  # see `sample_indices`; None spreads the clip over the whole video
-    trails: float = 0.0  # seconds; of the frames their grey, and where it is above and below the mean of their past:
-    # of all frames of the video, see `with_trails`
-    time_warp: float = 0.0  # in training: up to so much faster at one end, and up to a tenth left out at either
-    clips: int = 1  # views in time, for evaluation
-    copies: int = 1  # of a training clip, decoded once and transformed this many times
-    train: bool = False  # draw a random clip, and hand the transform a generator
-    seed: int = 0  # of everything random
-    on_error: Literal["raise", "skip"] = "raise"  # what a bad file does, see `VideoFiles`
-    cache: FrameCache | None = None  # keep decoded frames; whole clips then go through the transform at that size
-    progress: Progress | None = None  # called while on_error="skip" looks at all files
+    frames: int
+    """Frames of a clip, T."""
+    transform: Transform
+    """Makes float32 of uint8 [T, C, H, W] and a generator or None: a TrainTransform or EvalTransform."""
+    stride: float | None = None
+    """Frames of the video from one to the next, see `sample_indices`; None spreads the clip over the whole video."""
+    trails: float = 0.0
+    """Seconds; of the frames their grey, and where it is above and below the mean of their past: of all frames of
+    the video, see `with_trails`."""
+    time_warp: float = 0.0
+    """In training, a clip runs up to so much faster at one end, and up to a tenth is left out at either."""
+    clips: int = 1
+    """Views in time of a video, for evaluation."""
+    copies: int = 1
+    """Copies of a training clip, which is decoded once and transformed this many times."""
+    train: bool = False
+    """Whether clips are for training: drawn at random, and changed at random by the transform."""
+    seed: int = 0
+    """Seed of everything random."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What happens to a bad file, see `VideoFiles`."""
+    cache: FrameCache | None = None
+    """Where decoded frames are kept; whole clips then go through the transform at their size."""
+    progress: Progress | None = None
+    """Called while on_error="skip" looks at all files."""
 
     def __post_init__(self):
         if self.on_error not in ("raise", "skip"):

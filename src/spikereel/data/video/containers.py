@@ -29,8 +29,10 @@ _ASF_OBJECTS = frozenset(
         "d03fb73c4a0c0348953dedf7b6228f0c",
     )
 )
-_FLV_HEADER = 13  # and the size of the tag before the first, 0
-_FLV_TAGS = frozenset({8, 9, 15, 18})  # sound, pictures and data
+_FLV_HEADER = 13
+"""Bytes of the header, with the size of the tag before the first, 0."""
+_FLV_TAGS = frozenset({8, 9, 15, 18})
+"""Types of tags: sound, pictures and data."""
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 
 

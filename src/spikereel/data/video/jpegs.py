@@ -5,13 +5,14 @@ from pathlib import Path
 from spikereel.errors import DataError
 
 _START, _SCAN, _END = b"\xff\xd8", 0xDA, b"\xff\xd9"
-_TAIL = 16  # bytes; more behind the end, such as a camera's notes, costs reading the file
+_TAIL = 16
+"""Bytes that are searched for the mark of the end; where more follows it, such as a camera's notes, all is read."""
 
 
 def require_pictures(folder: Path) -> tuple[int, int]:
     """The first number and the digits of the pictures 00001.jpg, ... (or from 00000.jpg on) of a folder.
 
-    Errors: DataError, which names the picture, for a number that is missing at the start or between others, and for a
+    Raises DataError, which names the picture, for a number that is missing at the start or between others, and for a
     picture that is empty, no JPEG or cut short; also for a folder without pictures.
     """
     numbered = sorted((x.stem for x in folder.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal()), key=int)

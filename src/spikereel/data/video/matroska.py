@@ -15,7 +15,8 @@ _ENTERED = frozenset({_SEGMENT, _CLUSTER})
 _TRACKS, _TRACK_ENTRY, _TRACK_NUMBER, _TRACK_TYPE = b"\x16\x54\xae\x6b", b"\xae", b"\xd7", b"\x83"
 _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _LACING = b"\xa3", b"\xa0", b"\xa1", 0b110
 _WITH_BLOCK = frozenset({_SIMPLE_BLOCK, _BLOCK_GROUP})
-_PADDING = frozenset({b"\xec", b"\xbf"})  # and checksums
+_PADDING = frozenset({b"\xec", b"\xbf"})
+"""Elements that hold nothing, and checksums."""
 _NUMBERS = frozenset({b"\xe7", b"\xa7", b"\xab"})
 _IN_CLUSTER = _PADDING | {bytes.fromhex(kind) for kind in ("e7", "5854", "a7", "ab", "a3", "a0", "af")}
 _IN_SEGMENT = frozenset(

@@ -26,7 +26,7 @@ class Orientation:
 
 
 def orientation(path: Path, frame: VideoFrame) -> Orientation:
-    """How a frame is to be shown: quarter turns and mirrors. Errors: DataError for any other angle."""
+    """How a frame is to be shown: quarter turns and mirrors. Raises DataError for any other angle."""
     if frame.rotation % 90:
         raise DataError(f"{path}: is rotated by {frame.rotation} degrees; convert it to an upright video")
     matrix = frame.side_data.get("DISPLAYMATRIX")

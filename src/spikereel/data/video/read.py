@@ -33,8 +33,10 @@ from spikereel.data.video.timeline import Timeline
 from spikereel.data.video.timeline import sample_indices as sample_indices
 from spikereel.errors import ConfigError, DataError
 
-_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # and MOV: the name of ffmpeg's reader
-_DOUBTFUL = 1  # bytes of a packet that may not become a frame: encoders mark frames that they left out so
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+"""ffmpeg's name of its reader of MP4 and MOV."""
+_DOUBTFUL = 1
+"""Bytes of a packet that may not become a frame: encoders mark frames that they left out so."""
 
 
 Take = Callable[[Path, VideoFrame], Tensor]
@@ -44,16 +46,22 @@ Take = Callable[[Path, VideoFrame], Tensor]
 class VideoInfo:
     """What a good video file holds."""
 
-    frames: int  # decoded, never the header's claim; 1 is legal, and sampling then repeats it
-    fps: float  # average frame rate: the stated one, or that of the frames' times where it differs; 0.0 if unknown
-    width: int  # pixels, upright (after the file's rotation and mirroring)
-    height: int  # pixels, upright
-    codec: str  # ffmpeg's name of the format, such as "h264" or "av1"
-    seconds: float  # frames / fps, to the end of the last frame; 0.0 where fps is
+    frames: int
+    """Frames that were decoded, never the header's claim; 1 is legal, and sampling then repeats it."""
+    fps: float
+    """Average frame rate: the stated one, or that of the frames' times where it differs; 0.0 if unknown."""
+    width: int
+    """Pixels, upright (after the file's rotation and mirroring)."""
+    height: int
+    """Pixels, upright."""
+    codec: str
+    """ffmpeg's name of the format, such as "h264" or "av1"."""
+    seconds: float
+    """Time to the end of the last frame, frames / fps; 0.0 where fps is."""
 
 
 def probe(path: str | PathLike) -> VideoInfo:
-    """Decode the whole file and say what is in it. Errors: DataError for anything that is not a good video."""
+    """Decode the whole file and say what is in it. Raises DataError for anything that is not a good video."""
     path = Path(path)
     with opened(path) as stream:
         _require_whole(path)
@@ -68,7 +76,7 @@ def probe(path: str | PathLike) -> VideoInfo:
 def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[VideoInfo, "Timeline"]:
     """What `probe` says, by the index and the first frame alone, and the timeline: for clips of files of any length.
 
-    Damage after the first frame goes unseen. known: the timeline, for callers that have it. Errors: as `timeline`.
+    Damage after the first frame goes unseen. known: the timeline, for callers that have it. Raises as `timeline`.
     """
     path = Path(path)
     known = known or timeline(path)
@@ -85,7 +93,8 @@ def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -
         fps=fps,
         width=first.width if upright else first.height,
         height=first.height if upright else first.width,
-        codec=stream.codec_context.codec.canonical_name,  # that of AV1, not of one of its decoders
+        # For AV1 this is the name of the format, not of one of its decoders.
+        codec=stream.codec_context.codec.canonical_name,
         seconds=seconds,
     )
 
@@ -93,7 +102,7 @@ def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -
 def timeline(path: str | PathLike) -> Timeline:
     """When the frames of a file are shown: MP4, MOV and AVI of constant rate have it in their index, which is all
     that is read; other files are read through once, without decoding. Only where a packet may not become a frame, one
-    of a single byte or one before the first key frame, all are decoded. Errors: DataError as `read_frames`.
+    of a single byte or one before the first key frame, all are decoded. Raises DataError as `read_frames`.
     """
     path = Path(path)
     with opened(path) as stream:
@@ -117,7 +126,7 @@ def read_frames(
     `known` is the `timeline` of the file, for callers that have it already, and learns from the reading. `each` is done
     to every frame alone, uint8 [1, 3, H, W], as it comes, so that large frames never lie in memory together:
     [1, C, h, w] -> [T, C, h, w].
-    Errors: DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
+    Raises DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
     order = [int(index) for index in indices]
@@ -242,12 +251,14 @@ def _sought(
         with opened(path) as stream:
             container, origin = stream.container, int(shown_at[0])
             assert isinstance(container, av.container.InputContainer)
-            container.seek(origin, stream=stream)  # only now Matroska reads its index
+            # Only now Matroska reads its index.
+            container.seek(origin, stream=stream)
             index, shown = stream.index_entries, None
             frames = _decoded(path, stream, times)
             if not len(index):
                 return None
-            delay = max(origin - index[0].timestamp, 0)  # MP4's index is in the order of decoding
+            # MP4's index is in the order of decoding.
+            delay = max(origin - index[0].timestamp, 0)
             for number in wanted:
                 time = int(shown_at[number])
                 key = index.search_timestamp(time - delay)

@@ -12,7 +12,8 @@ from spikereel.data.video.containers import missing_bytes
 from spikereel.data.video.jpegs import require_pictures
 from spikereel.errors import DataError
 
-_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})  # ffmpeg would draw any text
+_NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})
+"""Readers that draw any text as pictures."""
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def opened(path: Path) -> Generator[VideoStream, None, None]:
 
 
 def packets(path: Path, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of a stream, from where its file stands. Errors: DataError where more streams begin on the way, which
+    """The packets of a stream, from where its file stands. Raises DataError where more streams begin on the way, which
     TS may do and PyAV cannot follow."""
     assert isinstance(stream.container, av.container.InputContainer)
     try:

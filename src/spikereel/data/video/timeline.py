@@ -17,13 +17,17 @@ MOST_FRAMES = 1_000_000
 class Timeline:
     """When the frames of a file are shown."""
 
-    times: range | np.ndarray  # ascending, in units of the stream's time base
-    exact: bool  # decoded frames can be told by these times, and sought
-    # Times that the first frames had when decoded from the start, filled in by reading: they tell frames where `times`
-    # do not, such as AVI with B-frames, whose frames carry the places of their packets.
+    times: range | np.ndarray
+    """When each frame is shown; ascending, in units of the stream's time base."""
+    exact: bool
+    """Whether decoded frames can be told by these times, and sought."""
     marks: list[int] = field(default_factory=list, compare=False)
-    base: Fraction | None = None  # seconds of a unit; None where the times only count the frames
-    last: int = 0  # units that the last frame is shown for; 0 where the file does not say
+    """Times that the first frames had when decoded from the start, filled in by reading: they tell frames where `times`
+    do not, such as AVI with B-frames, whose frames carry the places of their packets."""
+    base: Fraction | None = None
+    """Seconds of a unit; None where the times only count the frames."""
+    last: int = 0
+    """Units that the last frame is shown for; 0 where the file does not say."""
 
     def __len__(self) -> int:
         """Frames."""
@@ -85,7 +89,7 @@ def sample_indices(
     trunc(clamp(linspace(start, start + cs - 1, frames), 0, total - 1)): a short video repeats its last frame, and the
     true step is a little above the stride.
     With `stride=None` the clip spans the whole video, linspace(0, total - 1, frames), and nothing is random.
-    Errors: ConfigError for a number out of range, and for several clips or a start without a stride.
+    Raises ConfigError for a number out of range, and for several clips or a start without a stride.
     """
     if total < 1 or frames < 1:
         raise ConfigError(f"total is {total} and frames is {frames}: both must be at least 1")

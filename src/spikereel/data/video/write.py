@@ -1,6 +1,5 @@
 """Writing H.264 video with PyAV."""
 
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -13,15 +12,16 @@ import torch
 from torch import Tensor
 
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
 
 
 def write_video(path: str | PathLike, frames: Tensor | Iterable[Tensor], fps: float | Fraction) -> None:
     """Write an mp4 file (H.264, yuv420p): frames uint8 [T, 3, H, W] or [T, H, W, 3], RGB; fps in frames a second.
 
     Of frames that are made one by one, uint8 [3, H, W] each, none is kept.
-    yuv420p needs even sides: odd ones grow by one pixel that repeats the border. The file appears under its name only
-    when it is complete (it is written beside it and renamed), and an old file of that name is replaced.
-    Errors: ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
+    yuv420p needs even sides: odd ones grow by one pixel that repeats the border. The file appears whole or not
+    at all, and an old file of that name is replaced.
+    Raises ConfigError for frames of another type or shape, fps not above 0, a name not ending in .mp4; DataError if
     the folder is missing or cannot be written.
     """
     path = Path(path)
@@ -32,14 +32,11 @@ def write_video(path: str | PathLike, frames: Tensor | Iterable[Tensor], fps: fl
     if not path.parent.is_dir():
         raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
     pictures = iter(_pictures(frames)) if isinstance(frames, Tensor) else (_pictures(x[None])[0] for x in frames)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        _encode(unfinished, pictures, Fraction(fps).limit_denominator(1001))
-        os.replace(unfinished, path)
+        with whole(path) as part:
+            _encode(part, pictures, Fraction(fps).limit_denominator(1001))
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _pictures(frames: Tensor) -> np.ndarray:

@@ -1,0 +1,230 @@
+"""A plain `pip install .`: every command works, or says in one line which extra it lacks."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from small import SMALL, video_folder
+
+import spikereel
+from spikereel.hub import Metadata, create_model, save_model
+from spikereel.models.authors import authors_state
+from tests.data.events import event_writers as write
+from tests.masks import write_folder
+from tests.people import write_clip
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+MODULES = {
+    "pytorch-lightning": ("pytorch_lightning", "lightning_fabric"),
+    "torchmetrics": ("torchmetrics",),
+    "tensorboard": ("tensorboard",),
+    "pillow": ("PIL",),
+    "matplotlib": ("matplotlib",),
+    "h5py": ("h5py",),
+    "lz4": ("lz4",),
+    "zstandard": ("zstandard",),
+    "scipy": ("scipy",),
+    "huggingface_hub": ("huggingface_hub",),
+    "nvidia-ml-py": ("pynvml",),
+}
+"""What each optional package is imported as."""
+
+SHIPPED = "spikevideoformer_ti.motion"
+MOTION = {"kind": "motion", "modality": "surface", "frames": 2, "size": 32, "train_length": 8, "test_length": 4}
+FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
+MASKS = MOTION | {"modality": "rgb"}
+
+COMMANDS = (
+    *("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor", "data"),
+    *("data inspect", "data check", "data pack"),
+)
+
+WORKS = {
+    "list": ["list", "--json", "{out}/list.json"],
+    "doctor": ["doctor"],
+    "energy of weights": ["energy", SHIPPED, "--html", "{out}/e.html", "--markdown", "{out}/e.md"],
+    "energy of an architecture": ["energy", "spikevideoformer_ti", "--frames", "2", "--size", "32"],
+    "energy of a pose": ["energy", "{pose}"],
+    "energy of masks": ["energy", "{segmentation}"],
+    "energy on a video": ["energy", "{folder}", "--video", "{videos}/dark/0.mp4"],
+    "energy implied": ["energy", "spikevideoformer_ti", "--implied", "1"],
+    "evaluate": ["evaluate", "{motion}", "--json", "{out}/evaluate.json"],
+    "evaluate videos": ["evaluate", "{folder}"],
+    "evaluate a pose": ["evaluate", "{pose}", "--json", "{out}/pose.json"],
+    "evaluate masks": ["evaluate", "{segmentation}", "--json", "{out}/masks.json"],
+    "import": ["import", "{authors}", "--as", "svformer_ti", "--out", "{out}/imported.safetensors"],
+    "calibrate": ["calibrate", "{motion}", "--clips", "4", "--out", "{out}/c.safetensors"],
+    "calibrate a pose": ["calibrate", "{pose}", "--clips", "4", "--out", "{out}/p.safetensors"],
+    "calibrate masks": ["calibrate", "{segmentation}", "--clips", "4", "--out", "{out}/s.safetensors"],
+    "predict without a video": ["predict", "{videos}/dark/0.mp4", "--no-video", "--out", "{out}/predict"],
+    "predict a pose without a video": [
+        *("predict", "{depth}", "--model", "{pose}", "--no-video", "--out", "{out}/pose")
+    ],
+    "data inspect": ["data", "inspect", "{videos}/dark/0.mp4"],
+    "data inspect events": ["data", "inspect", "{events}/a.bin"],
+    "data check": ["data", "check", "{videos}", "--workers", "1"],
+    "data pack": ["data", "pack", "{videos}", "{out}/shards"],
+    "train --list": ["train", "--list"],
+    "train --show": ["train", "motion", "--show"],
+}
+"""Nothing optional is needed."""
+
+LACKS: dict[str, tuple[list[str], str]] = {
+    "train": (["train", "motion"], "pytorch-lightning"),
+    "demo": (["demo", "--out", "{out}/demo"], "pytorch-lightning"),
+    "predict": (["predict", "{videos}/dark/0.mp4", "--out", "{out}/drawn"], "pillow"),
+    "predict a pose": (["predict", "{depth}", "--model", "{pose}", "--out", "{out}/drawn"], "pillow"),
+    "predict masks": (
+        ["predict", "{videos}/dark/0.mp4", "--model", "{segmentation}", "--out", "{out}/drawn"],
+        "pillow",
+    ),
+    "evaluate mask files": (["evaluate", "{three}", "data.kind=masks", "data.root={masks}"], "pillow"),
+    "evaluate grey pictures": (
+        ["evaluate", "{body}", "data.kind=mmhpsd", "data.modality=grey", "data.root={mmhpsd}"],
+        "pillow",
+    ),
+    "calibrate with RandAugment": (["calibrate", "{folder}", "data.randaugment=m5-n2", "--clips", "4"], "pillow"),
+    "inspect HDF5": (["data", "inspect", "{events}/a.h5"], "h5py"),
+    "inspect AEDAT with lz4": (["data", "inspect", "{events}/lz4.aedat4"], "lz4"),
+    "inspect AEDAT with zstd": (["data", "inspect", "{events}/zstd.aedat4"], "zstandard"),
+    "evaluate MATLAB files": (
+        ["evaluate", "{actions}", "data.kind=utd_mhad", "data.modality=depth", "data.root={matlab}"],
+        "scipy",
+    ),
+}
+HUB = ("from_pretrained", "huggingface_hub")
+"""The package that each of these needs: exit code 2 and one line that names an extra with that package."""
+
+
+def extras_with(package):
+    """Extras of the project that bring a package."""
+    extras = PROJECT["optional-dependencies"]
+    return {name for name, wants in extras.items() if package in [re.split(r"[<>=\[]", want)[0] for want in wants]}
+
+
+def _small(path, spec, *, task, classes=(), channels, **config):
+    torch.manual_seed(0)
+    model = create_model("spikevideoformer_ti", task=task, in_channels=channels, **SMALL, **config)
+    save_model(model.eval(), path, Metadata(name="small", classes=classes, preprocess={"workers": 0, **spec}))
+    return path
+
+
+def _weights(root, videos):
+    classes = spikereel.load_model(SHIPPED).metadata.classes
+    rgb = {"channels": 3, "task": "classification"}
+    torch.save(authors_state(create_model("svformer_ti", num_classes=7)), root / "authors.pyth")
+    files = {"kind": "folder", "root": str(videos), "frames": 2, "size": 32}
+    return {
+        "authors": root / "authors.pyth",
+        "motion": _small(
+            root / "motion.safetensors", MOTION, classes=classes, num_classes=10, **(rgb | {"channels": 2})
+        ),
+        "folder": _small(root / "folder.safetensors", files, classes=("dark", "light"), num_classes=2, **rgb),
+        "actions": _small(
+            root / "actions.safetensors", MOTION, classes=tuple(map(str, range(27))), num_classes=27,
+            **(rgb | {"channels": 1}),
+        ),
+        "pose": _small(root / "pose.safetensors", FIGURE, task="pose", channels=1, joints=20),
+        "body": _small(root / "body.safetensors", FIGURE, task="pose", channels=1, joints=24),
+        "three": _small(
+            root / "three.safetensors", MASKS, task="segmentation", classes=("a", "b", "c"), num_classes=3, width=8,
+            channels=3,
+        ),
+        "segmentation": _small(
+            root / "masks.safetensors", MASKS, task="segmentation", classes=("rest", "moving"), num_classes=2, width=8,
+            channels=3,
+        ),
+    }  # fmt: skip
+
+
+def _events(root):
+    """Recordings; packed ones need only say so, for their packages are not there to read on."""
+    root.mkdir()
+    (root / "a.bin").write_bytes(write.nmnist(write.FIVE))
+    (root / "lz4.aedat4").write_bytes(write.aedat4(write.FIVE, code=1))
+    (root / "zstd.aedat4").write_bytes(write.aedat4(write.FIVE, code=3))
+    (root / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    return root
+
+
+def _matlab(root):
+    for name, end in (("Depth", "depth"), ("Skeleton", "skeleton")):
+        (root / name).mkdir(parents=True)
+        (root / name / f"a1_s1_t1_{end}.mat").write_bytes(bytes(200))
+    return root
+
+
+def _grey_stream(root):
+    from tests.people import write_stream
+
+    write_stream(root, "subject01_group1_time1", intervals=9)
+    return root
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Of every command, run in one process without any optional package."""
+    root = tmp_path_factory.mktemp("core")
+    videos = video_folder(root / "videos")
+    write_clip(root / "a1_s1_t1.npz", frames=7)
+    write_folder(root / "masks", videos=1, frames=2)
+    places = {
+        **_weights(root, videos), "videos": videos, "out": root / "out", "depth": root / "a1_s1_t1.npz",
+        "events": _events(root / "events"), "masks": root / "masks", "matlab": _matlab(root / "matlab"),
+        "mmhpsd": _grey_stream(root / "mmhpsd"),
+    }  # fmt: skip
+    (root / "out").mkdir()
+    calls = {f"{name} --help": [*name.split(), "--help"] for name in COMMANDS} | {"--help": ["--help"]}
+    calls |= WORKS | {name: arguments for name, (arguments, _) in LACKS.items()}
+    calls = {name: [x.format(**places) for x in arguments] for name, arguments in calls.items()}
+    hidden = [module for modules in MODULES.values() for module in modules]
+    for name, content in (("hidden", hidden), ("calls", calls)):
+        (root / f"{name}.json").write_text(json.dumps(content))
+    script = Path(__file__).parent / "core_only.py"
+    source = Path(spikereel.__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    files = [str(root / f"{name}.json") for name in ("hidden", "calls", "results")]
+    subprocess.run([sys.executable, str(script), *files], check=True, cwd=root, env=environment)
+    return json.loads((root / "results.json").read_text())
+
+
+def test_every_optional_package_is_hidden(answers):
+    core = {re.split(r"[<>=\[]", want)[0] for want in PROJECT["dependencies"]}
+    extras = {name: wants for name, wants in PROJECT["optional-dependencies"].items() if name not in ("all", "dev")}
+    optional = {re.split(r"[<>=\[]", want)[0] for wants in extras.values() for want in wants}
+    assert optional - core == MODULES.keys()
+    assert answers["visible"] == []
+    roots = {name.split(".")[0] for name in answers["loaded"]}
+    assert not roots & {module for modules in MODULES.values() for module in modules}
+
+
+def test_every_command_is_tried(answers):
+    listed = re.search(r"^commands:\n((?:  .*\n?|\n)*)", answers["results"]["--help"]["out"], re.MULTILINE)
+    names = set(re.findall(r"^    ([a-z]+)\b", listed[1], re.MULTILINE))
+    assert names == {name.split()[0] for name in COMMANDS}
+    tried = {arguments[0] for arguments in (*WORKS.values(), *(arguments for arguments, _ in LACKS.values()))}
+    assert tried == names
+
+
+@pytest.mark.parametrize("name", [f"{name} --help" for name in COMMANDS] + list(WORKS))
+def test_works_without_extras(answers, name):
+    answer = answers["results"][name]
+    assert (answer["code"], answer["err"]) == (0, "")
+    assert answer["out"].strip()
+
+
+@pytest.mark.parametrize(("name", "package"), [*((name, need) for name, (_, need) in LACKS.items()), HUB])
+def test_one_line_names_the_extra(answers, name, package):
+    answer = answers["results"][name]
+    assert answer["code"] == 2, answer["err"]
+    assert answer["err"].startswith("error: ")
+    assert answer["err"].count("\n") == 1
+    named = set(re.findall(r"spikereel\[(\w+)\]", answer["err"]))
+    assert named
+    assert named <= extras_with(package)
