@@ -8,14 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import event_writers as write
 import pytest
 import torch
+from authors_files import authors_state
 from small import SMALL, video_folder
 
 import spikereel
 from spikereel.hub import Metadata, create_model, save_model
-from spikereel.models.authors import authors_state
-from tests.data.events import event_writers as write
 from tests.masks import write_folder
 from tests.people import write_clip
 

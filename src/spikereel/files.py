@@ -28,7 +28,7 @@ def whole(path: str | Path) -> Generator[Path, None, None]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,11 +1,10 @@
 """Modules that have moved: their old addresses work as well."""
 
 import sys
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, cast
 
 MOVED = {
     "apps.annotate": "show.annotate",
@@ -76,15 +75,17 @@ MOVED = {
 """Old module: new module, or all those that its names are in now; below `spikereel`."""
 
 
-class MovedModules(MetaPathFinder, Loader):
+class MovedModules:
     """Finds a module at its old address: the very same object as at the new one, or names of several new ones."""
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """The spec of a module that has moved, None for all others."""
         package, _, name = fullname.partition(".")
-        return ModuleSpec(fullname, self) if package == "spikereel" and name in MOVED else None
+        return ModuleSpec(fullname, cast(Any, self)) if package == "spikereel" and name in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """None: a plain module, for now."""
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module of the new address in place, or fill one with the names of several."""

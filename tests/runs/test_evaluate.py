@@ -13,7 +13,7 @@ from spikereel.data.made.scenes import CLASSES
 from spikereel.errors import DataError
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.evaluate import evaluate, protocols
-from spikereel.show.tables import evaluation_table
+from spikereel.show.evaluation import evaluation_table
 
 
 def test_accuracy_is_that_of_the_logits(tmp_path):

@@ -81,7 +81,8 @@ def _refuse(spec: DataSpec, task: str, use: Use) -> None:
     # rgb, the default, may stand for nothing said
     silent = spec.modality == own.modality and len(use.modalities) == 1
     if spec.modality not in use.modalities and not silent:
-        way_out = "; data.modality=rgb data.simulate=0.2 makes events of them" if "simulate" in use.reads else ""
+        videos = use.modalities == (own.modality,) and "simulate" in use.reads
+        way_out = "; data.modality=rgb data.simulate=0.2 makes events of them" if videos else ""
         raise ConfigError(
             f"data.modality is {spec.modality}: the clips of {spec.kind} have {', '.join(use.modalities)}{way_out}"
         )

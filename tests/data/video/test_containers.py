@@ -83,7 +83,8 @@ def test_the_chain_of_matroska(make_video, name, codec):
     for damaged in (content[:middle] + content[middle + 9 :], content[:middle] + b"nine more" + content[middle:]):
         path.write_bytes(damaged)
         at = matroska_break(path)
-        assert middle <= at <= len(damaged)
+        # an element that lost bytes ends where the whole file did
+        assert middle <= at <= max(len(damaged), len(content))
         with pytest.raises(DataError, match=f"is damaged at byte {at}|is cut short"):
             probe(path)
     path.write_bytes(content[:-1])
