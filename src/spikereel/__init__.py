@@ -18,6 +18,7 @@ _WHERE = {
     "load_model": "spikereel.hub",
     "save_model": "spikereel.hub",
     "load_authors_weights": "spikereel.models.authors",
+    "predict": "spikereel.inference.predict",
     "State": "spikereel.layers.state",
     "to_binary": "spikereel.models.binary",
 }
@@ -30,6 +31,7 @@ __all__ = [
     "list_models",
     "load_authors_weights",
     "load_model",
+    "predict",
     "save_model",
     "to_binary",
 ]
@@ -37,6 +39,7 @@ __all__ = [
 if TYPE_CHECKING:
     from spikereel import energy
     from spikereel.hub import create_model, list_models, load_model, save_model
+    from spikereel.inference.predict import predict
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights
     from spikereel.models.binary import to_binary

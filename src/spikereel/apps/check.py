@@ -50,7 +50,7 @@ _DIGIT = re.compile(r"(\d+)\s+\d$")
 def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | EventInfo:
     """What one file is. `sensor`, (width, height), is for recordings that do not state it.
 
-    Errors: DataError for a file that is neither a good video nor a good recording.
+    Raises DataError for a file that is neither a good video nor a good recording.
     """
     path = Path(path)
     if _is_depth(path):
@@ -100,7 +100,7 @@ def check(
 
     Folders of pictures 00001.jpg, ... and depth clips of UTD-MHAD are videos too. Lists of UCF101 and HMDB51 may lie
     beside the folder. sensor: (width, height) of recordings that do not state it.
-    min_frames: videos below are short. workers: threads; None is one for each processor. Errors: DataError for a folder
+    min_frames: videos below are short. workers: threads; None is one for each processor. Raises DataError for a folder
     that is missing or without such files.
     """
     started, root = time.monotonic(), Path(root)
