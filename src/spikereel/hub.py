@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.config import build, unknown_key
@@ -259,8 +260,12 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def save_model(model: VideoModel, path: str | Path, metadata: Metadata | None = None) -> None:
-    """Write weights, configuration and metadata into one safetensors file; whole or not at all."""
+def save_model(model: nn.Module, path: str | Path, metadata: Metadata | None = None) -> None:
+    """Write weights, configuration and metadata into one safetensors file; whole or not at all.
+
+    model: one of ours, also inside `torch.compile`, `DataParallel` and other wrappers. Raises WeightsError for what
+    could not be read back.
+    """
     write_weights(model, Path(path), metadata)
 
 

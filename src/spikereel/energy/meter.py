@@ -37,6 +37,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.files import weights_hash
 from spikereel.models.metadata import Metadata
 from spikereel.models.svformer import ClipConv
+from spikereel.models.wrappers import unwrapped
 
 LAYOUT = "T B C H W"
 
@@ -60,6 +61,7 @@ def measure(
     views: views x clips of a decision, for energies of decisions.
     Raises DataError without clips or with clips of unequal shape.
     """
+    model = unwrapped(model, VideoModel)
     clips = [clips] if isinstance(clips, Tensor) else list(clips)
     if not clips:
         raise DataError("energy needs at least one clip to measure firing rates on")

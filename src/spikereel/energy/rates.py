@@ -16,8 +16,8 @@ from spikereel.energy.passport import Origin, Passport, code_hash
 from spikereel.energy.tally import Call
 from spikereel.errors import ConfigError, DataError
 from spikereel.layers.neuron import Neuron
-from spikereel.models.authors import strip_prefixes
 from spikereel.models.base import VideoModel
+from spikereel.models.wrappers import plain_names
 
 Rates = Mapping[str, float | Sequence[float]]
 
@@ -117,7 +117,7 @@ def _resolve(
     model: nn.Module, neurons: Mapping[str, Neuron], rates: Rates, steps: int
 ) -> tuple[dict[str, list[float]], str]:
     """A rate for every neuron and time step, and the unit that the values had."""
-    given = strip_prefixes(dict(rates))
+    given = plain_names(rates)
     known = dict(model.named_modules())
     if strange := [name for name in given if name not in known]:
         near = difflib.get_close_matches(strange[0], neurons, n=1)
