@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.config import build, unknown_key
 from spikereel.errors import ConfigError, WeightsError
+from spikereel.layers.neuron import Kind
 from spikereel.layers.observe import count_macs
 from spikereel.models.base import VideoModel
 from spikereel.models.files import FAMILIES, read_weights, weights_hash, write_weights
@@ -28,6 +30,7 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Metadata",
+    "ModelField",
     "ModelInfo",
     "Published",
     "architecture",
@@ -35,6 +38,7 @@ __all__ = [
     "find_weights",
     "list_models",
     "load_model",
+    "model_fields",
     "save_model",
     "weights_hash",
 ]
@@ -101,6 +105,16 @@ class ModelInfo:
     published: tuple[Published, ...]
     source: str
     config: Any = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelField:
+    """One name that `create_model` takes."""
+
+    kinds: tuple[Any, ...]
+    """Types of the value; more than one where families or tasks mean different things by the name."""
+    defaults: dict[tuple[str, str | None], Any]
+    """{(family, task): default}; task None: for every task."""
 
 
 def _sizes(prefix: str, **fields: Any) -> dict[str, SpikeVideoFormerConfig]:
@@ -212,6 +226,33 @@ def create_model(name: str, **config: Any) -> VideoModel:
     return model
 
 
+@cache
+def model_fields() -> dict[str, ModelField]:
+    """Everything that `create_model` takes by name, from the configurations themselves; nested ones are spread out."""
+    found: dict[str, ModelField] = {}
+    for cls in FAMILIES.values():
+        config = cls.config_class()
+        for key, kind in get_type_hints(cls.config_class).items():
+            if key == "neuron":
+                _add_field(found, "neuron", Kind, config.neuron.kind, cls.family, None)
+            if key not in ("neuron", *TASK_PARTS):
+                _add_field(found, key, kind, getattr(config, key), cls.family, None)
+                continue
+            part = getattr(config, key)
+            for name, inner in get_type_hints(type(part)).items():
+                if name != "kind":
+                    task = key if key in TASK_PARTS else None
+                    _add_field(found, name, inner, getattr(part, name), cls.family, task)
+    return found
+
+
+def _add_field(found: dict[str, ModelField], name: str, kind: Any, default: Any, family: str, task: str | None) -> None:
+    place = (family, task)
+    before = found.get(name, ModelField(kinds=(), defaults={}))
+    kinds = before.kinds if kind in before.kinds else (*before.kinds, kind)
+    found[name] = ModelField(kinds=kinds, defaults={**before.defaults, place: default})
+
+
 def architecture(name: str) -> Architecture:
     """The named set of constants. Raises ConfigError for an unknown name, with the nearest one."""
     if name not in ARCHITECTURES:
@@ -219,8 +260,12 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def save_model(model: VideoModel, path: str | Path, metadata: Metadata | None = None) -> None:
-    """Write weights, configuration and metadata into one safetensors file; whole or not at all."""
+def save_model(model: nn.Module, path: str | Path, metadata: Metadata | None = None) -> None:
+    """Write weights, configuration and metadata into one safetensors file; whole or not at all.
+
+    model: one of ours, also inside `torch.compile`, `DataParallel` and other wrappers. Raises WeightsError for what
+    could not be read back.
+    """
     write_weights(model, Path(path), metadata)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,6 +74,30 @@ class Passport:
         return not all(layer.analog for layer in self.layers)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """Neurons that never fired."""
+        return tuple(name for name, rates in self.firing.items() if not any(rates))
+
+    @property
+    def saturated(self) -> tuple[str, ...]:
+        """Neurons that fired at every time step, all of them."""
+        return tuple(name for name, rates in self.firing.items() if self.spiking and min(rates) >= 1 - 1e-9)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has to be known before any figure, first of all; every form of the passport carries it."""
+        count, said = len(self.firing), []
+        if not self.firing:
+            said.append("no spiking neuron was seen: firing rates, neuron updates and membranes are not counted")
+        if self.silent:
+            said.append(
+                f"{len(self.silent)} of {count} neurons never fire ({_few(self.silent)}): no ratio means anything"
+            )
+        if self.saturated:
+            said.append(f"{len(self.saturated)} of {count} neurons always fire ({_few(self.saturated)})")
+        return (*said, *self.notes)
+
+    @property
     def levels(self) -> int:
         """Largest spike of any layer."""
         return largest_spike(self.layers)
@@ -102,7 +127,10 @@ class Passport:
         return [sum(x) * 1e-9 for x in zip(*split.values(), strict=True)]
 
     def parts_mj(self, cost: str | CostModel = "paper") -> dict[str, float]:
-        """Millijoules by part, in total, of a decision, as an ANN, and how many times less than the ANN."""
+        """Millijoules by part, in total, of a decision, as an ANN, and how many times less than the ANN.
+
+        The ratio is NaN for a network with silent neurons: one that says nothing costs nothing.
+        """
         parts = {part: sum(x) * 1e-9 for part, x in self.per_frame_pj(cost).items()}
         total, ann = sum(parts.values()), self.ann_mj(cost)
         return {
@@ -112,7 +140,7 @@ class Passport:
             "per_view": total,
             "per_decision": total * self.views,
             "ann": ann,
-            "ann_over_snn": ann / total if total else 0.0,
+            "ann_over_snn": math.nan if self.silent else ann / total if total else 0.0,
         }
 
     def stages(self) -> dict[str, list[LayerCost]]:
@@ -163,6 +191,7 @@ class Passport:
             "firing": self.firing,
             "updates": self.updates,
             "notes": self.notes,
+            "warnings": self.warnings,
             "layers": [self._layer(x, models) for x in self.layers],
         }
         return _plain(content)
@@ -224,14 +253,20 @@ def read_passport(path: str | Path) -> Passport:
         raise DataError(f"{path}: {error}") from None
 
 
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def _tuple(x: Any) -> Any:
     return tuple(x) if isinstance(x, list) else x
 
 
 def _plain(x: Any) -> Any:
-    """Lists for tuples, and no more digits than `DIGITS`."""
+    """Lists for tuples, no more digits than `DIGITS`, and null for what is no number."""
     if isinstance(x, Mapping):
         return {key: _plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
         return [_plain(value) for value in x]
-    return float(f"{x:.{DIGITS}g}") if isinstance(x, float) else x
+    if isinstance(x, float):
+        return None if math.isnan(x) else float(f"{x:.{DIGITS}g}")
+    return x

@@ -135,7 +135,7 @@ def facts(passport: Passport) -> list[str]:
         lines.insert(1, f"mean firing rate {100 * passport.mean_rate:.1f} %{exact}")
     seen = f"measured on {passport.clips} clip(s), data {o.data[:HASH]}" if o.data else f"firing rates {o.rates}"
     lines.append("; ".join(x for x in (seen, o.weights and f"weights {o.weights[:HASH]}", o.code[:40]) if x))
-    return [*lines, *passport.notes]
+    return [*passport.warnings, *lines]
 
 
 def assumptions(costs: Costs) -> list[str]:
@@ -165,11 +165,14 @@ def markdown(passports: Passports, costs: Costs) -> str:
 def latex(passports: Passports, costs: Costs) -> str:
     r"""Tables for `\input`, with the package booktabs."""
     tables = [totals(passports, costs), against(passports, costs), constants(costs)]
-    return "\n".join(_latex(table) for table in tables if table.rows)
+    notes = [f"% {name}: {line}" for name, x in passports.items() for line in x.warnings]
+    return "\n".join([*notes, *(_latex(table, passports) for table in tables if table.rows)])
 
 
 def number(x: float, digits: int = 4) -> str:
-    """So many significant digits, without an exponent where it can be read."""
+    """So many significant digits, without an exponent where it can be read; "-" for what is no number."""
+    if x != x:
+        return "-"
     if x == 0:
         return "0"
     if 1e-3 <= abs(x) < 1e7:

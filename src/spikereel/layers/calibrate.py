@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spikereel.layers.modes import mode
+
 
 def calibrate(model: nn.Module, clips: Iterable[Tensor]) -> None:
     """Replace the running statistics of every batch norm by the mean over `clips` [T, B, C, H, W]; weights stay.
@@ -14,14 +16,14 @@ def calibrate(model: nn.Module, clips: Iterable[Tensor]) -> None:
     the attention is a sum over T H W tokens, and so is what the norm after it sees.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-    momenta, training = [m.momentum for m in norms], model.training
+    momenta = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    model.train()
-    with torch.no_grad():
-        for clip in clips:
-            model(clip)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(training)
+    try:
+        with mode(model, training=True), torch.no_grad():
+            for clip in clips:
+                model(clip)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
