@@ -222,7 +222,7 @@ def build_model(
         changes |= {"task": "pose", "joints": joints}
     else:
         changes |= {"num_classes": len(classes)} | ({} if task == "classification" else {"task": task})
-    model = create_model(spec.name, in_channels=channels_of(data), **changes)
+    model = create_model(spec.name, norms="published", in_channels=channels_of(data), **changes)
     if spec.start is not None:
         start_from(model, spec.start)
     return model
