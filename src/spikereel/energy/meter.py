@@ -65,6 +65,11 @@ def measure(
     clips = [clips] if isinstance(clips, Tensor) else list(clips)
     if not clips:
         raise DataError("energy needs at least one clip to measure firing rates on")
+    for clip in clips:
+        if isinstance(clip, tuple | list):
+            raise DataError("clips come with labels here; give the clips alone: measure(model, (x for x, _ in loader))")
+        if not isinstance(clip, Tensor):
+            raise DataError(f"a clip is a {type(clip).__name__}; give tensors: torch.as_tensor(clip).float()")
     axes = layout.split()
     shapes = {_clip_shape(x, axes) for x in clips}
     if len(shapes) != 1:

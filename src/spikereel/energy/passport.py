@@ -40,7 +40,7 @@ class Origin:
     """What the firing rates are: measured, or stated in a file."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Passport:
     """Cost of one clip, measured on real clips."""
 
@@ -57,6 +57,11 @@ class Passport:
     """Views x clips of one decision."""
     origin: Origin = Origin()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        total = f"{self.energy_mj():.4g} mJ as the papers count"
+        said = f", {len(self.warnings)} warning(s): {self.warnings[0]}" if self.warnings else ""
+        return f"Passport({self.origin.model}, clip {list(self.clip)}, {len(self.layers)} layers, {total}{said})"
 
     @property
     def macs(self) -> float:
@@ -89,12 +94,9 @@ class Passport:
         count, said = len(self.firing), []
         if not self.firing:
             said.append("no spiking neuron was seen: firing rates, neuron updates and membranes are not counted")
-        if self.silent:
-            said.append(
-                f"{len(self.silent)} of {count} neurons never fire ({_few(self.silent)}): no ratio means anything"
-            )
-        if self.saturated:
-            said.append(f"{len(self.saturated)} of {count} neurons always fire ({_few(self.saturated)})")
+        for names, what in ((self.silent, "never fire, so no ratio is given"), (self.saturated, "always fire")):
+            if names:
+                said.append(f"{len(names)} of {count} neurons {what}: {_few(names)}")
         return (*said, *self.notes)
 
     @property
@@ -195,6 +197,24 @@ class Passport:
             "layers": [self._layer(x, models) for x in self.layers],
         }
         return _plain(content)
+
+    def to_html(self, costs: Iterable[str] = DEFAULT) -> str:
+        """One page with tables and charts, with nothing outside it."""
+        from spikereel.energy.page import html
+
+        return html({self.origin.model: self}, {name: cost_model(name) for name in costs})
+
+    def to_markdown(self, costs: Iterable[str] = DEFAULT) -> str:
+        """For notes."""
+        from spikereel.energy.report import markdown
+
+        return markdown({self.origin.model: self}, {name: cost_model(name) for name in costs})
+
+    def to_latex(self, costs: Iterable[str] = DEFAULT) -> str:
+        """Tables for papers, with the packages booktabs and graphicx."""
+        from spikereel.energy.report import latex
+
+        return latex({self.origin.model: self}, {name: cost_model(name) for name in costs})
 
     def _layer(self, layer: LayerCost, models: Mapping[str, CostModel]) -> dict[str, Any]:
         return {
