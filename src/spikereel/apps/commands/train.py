@@ -39,13 +39,18 @@ def _train(options: argparse.Namespace) -> None:
     need("train")
     from spikereel.runs.clips import note_of
     from spikereel.runs.tasks import TASKS
-    from spikereel.train.run import train
+    from spikereel.train.run import Announce, train
 
     console = new_console()
     note(console, note_of(recipe.data, recipe.task))
-    result = train(recipe)
+    result = train(recipe, callbacks=(Announce(lambda line: note(console, line)),))
     unit = TASKS[recipe.task].unit
-    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
+    if result.best is None:
+        print(f"no best weights: in every validation the network said the same of every clip; weights: {result.last}")
+    else:
+        print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
+    for line in result.notes:
+        note(console, line)
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
