@@ -23,6 +23,7 @@ from spikereel.energy.passport import Origin, Passport, code_hash
 from spikereel.energy.tally import Mean, Tally
 from spikereel.errors import DataError
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
@@ -162,6 +163,8 @@ class Meter:
                 hook = self._neuron(name, keep=module in attended)
             elif isinstance(module, ProductAttention):
                 hook = self._attention(name)
+            elif isinstance(module, Contrast):
+                hook = self._contrast(name)
             elif not self.ours and not any(module.children()):
                 hook = self._leaf(name)
             else:
@@ -291,6 +294,20 @@ class Meter:
                 self.chain = look.rate.expand(self.steps)
                 tally.at_once = tally.at_once and len(look.rate) == 1 and tally.calls == 0
             self.last = tally
+            tally.calls += 1
+
+        return hook
+
+    def _contrast(self, name: str):
+        """Multiply-accumulates on real values, the mean of the past read and written at every step."""
+
+        def hook(module: Contrast, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+            x, mean = inputs[0].detach(), output[1]
+            tally, macs = self.tally(name, "contrast"), module.macs(x)
+            tally.add(macs, macs, (1.0, 1.0), x.numel())
+            tally.see(Contents("real", 0))
+            tally.intermediates += len(x) * mean.numel()
+            self._real(tally, x)
             tally.calls += 1
 
         return hook

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from spikereel.errors import WeightsError
 from spikereel.hub import architecture, create_model, load_model
 from spikereel.layers.attention import Attention
+from spikereel.layers.contrast import Form, Placement
 from spikereel.layers.neuron import Backend, Kind
 from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import Body, Regressor
@@ -26,6 +27,12 @@ class ModelSpec:
     name: str = "spikevideoformer_ti"
     start: str | None = None
     """Weights to start from: a safetensors file or a listed name; parts of another shape (the head) start fresh."""
+    contrast: Placement | None = None
+    """A front that shows the network what changed: beside the channels of the clip, or instead of them."""
+    contrast_tau: float | None = None
+    """Time constant of the past that a frame is held against, in frames of the clip."""
+    contrast_form: Form | None = None
+    """signed: changes of every channel; on_off: two channels, how much brighter and darker."""
     attention: Attention | None = None
     similarity: Similarity | None = None
     widths: tuple[int, ...] | None = None
