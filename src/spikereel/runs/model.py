@@ -26,8 +26,8 @@ class ModelSpec:
 
     name: str = "spikevideoformer_ti"
     start: str | None = None
-    """Weights to start from: a safetensors file, a listed name, or auto for listed ones that fit; a head of another shape
-    starts fresh, and the first layer may see other channels (`spikereel.runs.start`)."""
+    """Weights to start from: a safetensors file, a listed name, or auto for listed ones that fit; another head starts
+    fresh, and the first layer may see other channels (`spikereel.runs.start`)."""
     contrast: Placement | None = None
     """A front that shows the network what changed: beside the channels of the clip, or instead of them."""
     contrast_tau: float | None = None

@@ -82,7 +82,8 @@ class TrainingModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         self.history.append({"epoch": self.current_epoch, "step": self.global_step, **figures})
-        if self.global_step >= SETTLING_STEPS:
+        # norms that are taken anew need no time to settle
+        if self.global_step >= SETTLING_STEPS or self.optim.precise_norms:
             self._guard(self.rates.silent())
 
     def _guard(self, silent: list[str]) -> None:
@@ -91,8 +92,9 @@ class TrainingModule(pl.LightningModule):
         dead = [name for name, n in self.silent_since.items() if n >= self.silent_epochs]
         if self.silent_epochs and dead:
             raise TrainingError(
-                f"dead network: {len(dead)} layer(s) never fired in {self.silent_epochs} validations: "
-                f"{', '.join(dead[:3])}. Lower optim.lr or the threshold; run.silent_epochs=0 turns this guard off"
+                f"dead network: {len(dead)} layer(s) never fired in evaluation in {self.silent_epochs} validations: "
+                f"{', '.join(dead[:3])}. Lower optim.lr or model.threshold, or take norms anew with "
+                "optim.precise_norms=64; run.silent_epochs=0 turns this guard off"
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -37,6 +37,7 @@ from spikereel.runs.config import Recipe
 from spikereel.runs.model import build_model
 from spikereel.runs.tasks import TASKS, norm_clips
 from spikereel.train.module import TrainingModule
+from spikereel.train.norms import StartNorms
 
 HINTS = (
     r"Checkpoint directory .* exists and is not empty",
@@ -102,7 +103,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     optim = recipe.optim
     batches = build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed)
     keep = KeepWeights(recipe, folder, train_set, batches.sampler if isinstance(batches.sampler, EpochOrder) else None)
-    norms = (PreciseNorms(recipe, train_set),) if optim.precise_norms else ()
+    norms = (StartNorms(recipe, train_set),) if optim.start_norms else ()
+    norms += (PreciseNorms(recipe, train_set),) if optim.precise_norms else ()
     checkpoint = _resume_from(folder, module) if run.resume else None
     (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
     with _quiet():

@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from spikereel.config import override
+    from spikereel.runs.own import RULED, ruled
     from spikereel.runs.recipes import RECIPES, get_recipe
 
     if options.list or options.recipe is None:
@@ -30,7 +31,16 @@ def _train(options: argparse.Namespace) -> None:
             return
         raise ConfigError("name a recipe: spikereel train RECIPE [key=value ...]")
     extra = ["run.resume=true"] if options.resume else []
-    recipe = override(get_recipe(options.recipe), [*options.assignments, *extra])
+    changes = [*options.assignments, *extra]
+    recipe = override(get_recipe(options.recipe), changes)
+    choices: tuple[Any, ...] = ()
+    console = new_console()
+    if options.recipe in RULED and recipe.data.root is not None:
+        recipe, facts, choices = ruled(get_recipe(options.recipe), changes)
+        if not options.show:
+            console.print(f"{facts}; a key=value changes any of these:", markup=False, highlight=False)
+            for choice in choices:
+                console.print(f"  {choice}", markup=False, highlight=False)
     if options.show:
         print(json.dumps(dataclasses.asdict(recipe), indent=2))
         return
@@ -41,7 +51,6 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.runs.tasks import TASKS
     from spikereel.train.run import train
 
-    console = new_console()
     note(console, note_of(recipe.data, recipe.task))
     result = train(recipe)
     unit = TASKS[recipe.task].unit
