@@ -60,5 +60,5 @@ def test_a_run_that_goes_on_keeps_its_norms(tmp_path):
 
 def test_layers_that_stay_silent_with_norms_anew_stop_a_run_at_once(tmp_path):
     recipe = small_recipe(tmp_path, threshold=50.0, precise_norms=8, silent_epochs=1)
-    with pytest.raises(TrainingError, match="never fired in evaluation.*model.threshold"):
+    with pytest.raises(TrainingError, match=r"never fired in evaluation.*model\.threshold"):
         train(recipe)
