@@ -16,6 +16,7 @@ def add(commands: Any) -> None:
     train.add_argument("assignments", nargs="*", metavar="key=value", help="fields to change, such as optim.epochs=5")
     train.add_argument("--list", action="store_true", help="list the recipes and stop")
     train.add_argument("--show", action="store_true", help="print the recipe with all its fields and stop")
+    train.add_argument("--no-report", dest="report", action="store_false", help="leave out the report at the end")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint of this run")
 
 
@@ -50,11 +51,42 @@ def _train(options: argparse.Namespace) -> None:
     from spikereel.runs.clips import note_of
     from spikereel.runs.tasks import TASKS
     from spikereel.train.run import train
+    from spikereel.train.watch import Watch
 
     note(console, note_of(recipe.data, recipe.task))
-    result = train(recipe)
+    watch = Watch(lambda line: console.print(line, markup=False, highlight=False))
+    result = train(recipe, callbacks=(watch,))
     unit = TASKS[recipe.task].unit
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+    if TASKS[recipe.task].views and options.report:
+        _report(console, recipe, result, watch.losses, choices)
+
+
+def _report(console: Any, recipe: Any, result: Any, losses: list[float], choices: tuple[Any, ...]) -> None:
+    """Judge the weights that are kept beside simple models, and leave report.json, report.html and report.png."""
+    from spikereel.extras import lacking, missing
+    from spikereel.files import write_json
+    from spikereel.inference.training_report import training_report
+
+    report = training_report(
+        recipe,
+        result.best or result.last,
+        losses=losses,
+        history=result.history,
+        seconds=result.seconds,
+        skipped=result.skipped,
+        settings=[str(x) for x in choices] or [f"recipe {recipe.name}"],
+    )
+    write_json(result.folder / "report.json", report.to_json())
+    for line in (*report.verdict(), *report.advice()):
+        console.print(line, markup=False, highlight=False)
+    if absent := missing("draw"):
+        note(console, f"no report.html: {lacking(', '.join(absent), 'draw')}")
+        return
+    from spikereel.show.training import write_report
+
+    page, _ = write_report(report, result.folder)
+    console.print(f"report: {page}", markup=False, highlight=False)
