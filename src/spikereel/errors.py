@@ -23,3 +23,12 @@ class StateError(SpikereelError):
 
 class TrainingError(SpikereelError):
     """Training that cannot go on: a non-finite loss, or layers that never fire."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped by a signal; the message says how to go on."""
+
+    def __init__(self, message: str, *, code: int):
+        super().__init__(message)
+        self.code = code
+        """Exit status: 128 and the number of the signal."""

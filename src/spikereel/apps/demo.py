@@ -1,4 +1,4 @@
-"""The demo: train, judge, compare, classify, and say what it cost; about three minutes on two cores."""
+"""The demo trains, judges, compares, classifies, and says what it cost, in about three minutes on two cores."""
 
 import time
 from collections.abc import Sequence

@@ -67,6 +67,8 @@ class SeededClips(Dataset[tuple[Tensor, T_co]]):
     skipped: Sequence[tuple[Path, str]] = ()
     missing: Sequence[str] = ()
     simulated: bool = False
+    notes: Sequence[str] = ()
+    """What is worth a look about these clips, a line each."""
 
     def __init__(self, seed: int = 0):
         self.seed = seed
@@ -121,7 +123,7 @@ class WrappedClips(SeededClips[T_co]):
         self.clips, self.classes = clips, tuple(clips.classes)
         # A data set that says nothing of them has left nothing out.
         self.skipped, self.missing = getattr(clips, "skipped", ()), getattr(clips, "missing", ())
-        self.simulated = getattr(clips, "simulated", False)
+        self.simulated, self.notes = getattr(clips, "simulated", False), tuple(getattr(clips, "notes", ()))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips and changes, here and in the other data set."""
@@ -138,6 +140,11 @@ class Part(WrappedClips[T_co]):
     def __init__(self, clips: Clips[T_co], kept: Sequence[int]):
         super().__init__(clips)
         self.kept = list(kept)
+
+    @property
+    def whole(self) -> Clips[T_co]:
+        """The old name of `clips`."""
+        return self.clips
 
     def __len__(self) -> int:
         return len(self.kept)

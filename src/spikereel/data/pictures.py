@@ -18,6 +18,19 @@ def read_picture(path: Path) -> Tensor:
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width, from the head of the file. Raises as `read_picture`."""
+    require_pillow("pictures")
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        # says what is wrong
+        return read_picture(path).shape[1], read_picture(path).shape[2]
+
+
 def read_grey(path: Path, side: int) -> np.ndarray:
     """A picture in grey, squeezed to a square: uint8 [side, side]. Raises as `read_picture`."""
     return _array(path, "L", (side, side))

@@ -93,7 +93,7 @@ class TrainingReport:
         if self.chance > CHANCE:
             lines.append(
                 "This may be chance: guessing by the commonest class gets there with a probability of "
-                f"{100 * self.chance:.0f} %, the weights being the best of {len(self.history)} validations on these clips."
+                f"{100 * self.chance:.0f} %, as the weights are the best of {len(self.history)} validations on them."
             )
         else:
             lines.append("This is better than chance. It flatters a little: these clips chose the weights, too.")

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikereel.data.transforms import mixup_cutmix
-from spikereel.errors import DataError
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec
 from spikereel.runs.data import DataSpec
-from spikereel.runs.objective import Objective
+from spikereel.runs.objective import Objective, check_classes
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 
 
@@ -56,16 +56,17 @@ class ClassificationJudge:
     """Scores of all views of a clip are averaged."""
 
     def __init__(self, model: VideoModel, classes: Sequence[str], spec: DataSpec):
-        count = model.config.num_classes
-        if len(classes) != count:
-            raise DataError(f"the data has {len(classes)} classes, the model {count}: {', '.join(classes[:8])}")
-        self.model, self.average, self.classes = model, spec.average, tuple(classes)
-        self.score, self.views = ClassificationScore(count), 1
+        check_classes(classes, model)
+        self.model, self.average = model, spec.average
+        # the order of the logits: the classes of the data are the same by name
+        self.classes = tuple(model.metadata.classes) or tuple(classes)
+        self.numbers = torch.tensor([self.classes.index(name) for name in classes])
+        self.score, self.views = ClassificationScore(len(self.classes)), 1
 
     def add(self, videos: Tensor, target: Tensor) -> None:
         """Count a batch; target: labels int64 [B]."""
         self.views = videos.shape[1] if videos.ndim == 6 else 1
-        self.score.add(view_scores(self.model, videos, self.average), target)
+        self.score.add(view_scores(self.model, videos, self.average), self.numbers[target.cpu()])
 
     def figures(self) -> dict[str, Any]:
         """Per cent."""

@@ -1,12 +1,12 @@
 """From a DataSpec to datasets and loaders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from spikereel.data.clips import Clips
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
@@ -14,6 +14,7 @@ from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.pose import PoseClips
 from spikereel.errors import ConfigError
 from spikereel.models.base import Task
+from spikereel.runs.batches import EpochOrder, SameSize, sizes_of
 from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of
@@ -180,36 +181,26 @@ def skipped_files(*datasets: Clips) -> tuple[tuple[str, str], ...]:
 
 def build_loader(dataset: Clips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
     """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
-    dropped where it is not full.
+    dropped where it is not full. Clips of unequal sizes are batched by size (`SameSize`), and none is dropped.
 
     The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`. Errors of the dataset, such
     as DataError for a broken file, come out of the workers as they are.
     """
+    order = EpochOrder(len(dataset), seed, batch) if shuffle else None
+    sizes = sizes_of(dataset)
+    options: dict[str, Any] = {
+        "num_workers": spec.workers,
+        "persistent_workers": spec.workers > 0,
+        "generator": torch.Generator().manual_seed(seed),
+        "collate_fn": CarryingCollate(getattr(dataset, "collate", None)),
+    }
+    if sizes is not None and len(set(sizes)) > 1:
+        return CarryingLoader(Carrying(dataset), batch_sampler=SameSize(sizes, batch, order), **options)
     full = shuffle and len(dataset) >= batch
-    return CarryingLoader(
-        Carrying(dataset),
-        batch_size=batch,
-        sampler=EpochOrder(len(dataset), seed) if shuffle else None,
-        drop_last=full,
-        num_workers=spec.workers,
-        persistent_workers=spec.workers > 0,
-        generator=torch.Generator().manual_seed(seed),
-        collate_fn=CarryingCollate(getattr(dataset, "collate", None)),
-    )
+    return CarryingLoader(Carrying(dataset), batch_size=batch, sampler=order, drop_last=full, **options)
 
 
-class EpochOrder(Sampler[int]):
-    """All items in an order that depends on seed and epoch, whatever was drawn before."""
-
-    def __init__(self, length: int, seed: int):
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of what is read from now on."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist()
+def order_of(loader: DataLoader) -> EpochOrder | None:
+    """The order of the items of a loader that shuffles."""
+    order = getattr(loader.batch_sampler, "order", None) or loader.sampler
+    return order if isinstance(order, EpochOrder) else None

@@ -34,7 +34,7 @@ class OptimSpec:
     """Share of all steps."""
     batch: int = 32
     accumulate: int = 1
-    """Batches whose gradients are added before a step."""
+    """Batches whose gradients are averaged before a step; the last step of an epoch, over those that are left."""
     clip_norm: float = 1.0
     """Largest gradient norm; 0 turns clipping off."""
     smoothing: float = 0.1

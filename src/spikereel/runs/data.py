@@ -52,13 +52,16 @@ class Where:
 
     kind: KindName = "motion"
     root: str | None = None
-    """Folder of the videos, or the list file; with sub-folders train/ and val/ each split reads its own. shards: their
-    folder or URL. figure: the folder of motion files (BVH), or none for motions of our own."""
+    """Folder of the videos, or the list file; with sub-folders train/ and val/ (or valid/, validation/) and test/
+    each split reads its own. shards: their folder or URL. figure: the folder of motion files (BVH), or none for motions
+    of our own."""
     split: Split = "test"
-    """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out."""
+    """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out. Where
+    nothing is said and clips of the test were trained on, it is val."""
     fold: int = 1
     """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
-    utd_mhad: the subject (1 to 8); folders and lists of files, nmnist as a list: every 5th file from here on."""
+    utd_mhad: the subject (1 to 8); folders, lists, shards, masks, nmnist as a list: which fifth of the videos of each
+    class, in a seeded order (`seed`)."""
     protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
     """ntu60, ntu120: what the test has and training has not; ntu60 knows no setups and ntu120 no views. utd_mhad:
     official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8; any other leaves out the subject `fold`."""
@@ -182,7 +185,8 @@ class Made:
     test_length: int = 1000
     """motion, figure: clips an epoch, and clips to judge on."""
     seed: int = 0
-    """motion, figure: training clips have this seed, validation seed + 1, test seed + 2."""
+    """motion, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth of the videos is
+    held out: the order that it is taken of."""
     focus: tuple[str, ...] = ()
     """motion: classes that every second training clip is of, to learn what comes late."""
 

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from spikereel.data.clips import Clips
+from spikereel.errors import SpikereelError
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.models.base import VideoModel
-from spikereel.runs.clips import DataPassport, build_loader, data_passport, skipped_files
+from spikereel.runs.clips import DataPassport, build_dataset, build_loader, data_passport, skipped_files
 from spikereel.runs.data import DataSpec
+from spikereel.runs.finite import check_weights, finite_outputs, firing_notes
+from spikereel.runs.origins import identities, trained_on
+from spikereel.runs.splits import named
 from spikereel.runs.tasks import TASKS
 from spikereel.tasks.classification import Average
 
@@ -35,6 +40,10 @@ class Evaluation:
     passport: DataPassport
     skipped: tuple[tuple[str, str], ...]
     """Files left out, each with its reason."""
+    trained_on: int | None = None
+    """Clips among them that the weights were trained on; None where that is not known."""
+    notes: tuple[str, ...] = ()
+    """What is to be known beside the figures, a line each."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: the figures, and what they were taken on."""
@@ -46,6 +55,8 @@ class Evaluation:
             "data_hash": self.passport.hash,
             "data_passport": asdict(self.passport),
             "firing": self.rates.means(),
+            "trained_on": self.trained_on,
+            "notes": list(self.notes),
             "skipped": [list(x) for x in self.skipped],
             "simulated": self.passport.simulated,
         }
@@ -66,17 +77,20 @@ def evaluate(
     """
     judge = TASKS[model.task].judge(model, dataset, spec)
     model = model.to(device).eval()
+    check_weights(model)
     done = 0
-    with torch.inference_mode(), firing_rates(model) as rates:
+    with torch.inference_mode(), firing_rates(model) as rates, finite_outputs(model):
         for videos, target in build_loader(dataset, spec, batch=batch, shuffle=False):
             judge.add(videos.to(device), target)
             done += len(videos)
             if progress is not None:
                 progress(done, len(dataset))
+    trained, notes = _of_training(model, dataset, spec)
+    notes += [*getattr(dataset, "notes", ()), *_unseen(model, dataset, judge.score), *firing_notes(rates, model)]
     return Evaluation(
         task=model.task,
         score=judge.score,
-        classes=tuple(dataset.classes),
+        classes=tuple(getattr(judge, "classes", dataset.classes)),
         figures=judge.figures(),
         clips=done,
         views=judge.views,
@@ -84,7 +98,63 @@ def evaluate(
         rates=rates,
         passport=data_passport(dataset),
         skipped=skipped_files(dataset),
+        trained_on=trained,
+        notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def split_to_judge(model: VideoModel, spec: DataSpec) -> tuple[DataSpec, str | None]:
+    """The clips to judge where none were asked for by `data.split`: those that training held out, where the others
+    were trained on; and a line that says so."""
+    known = trained_on(model.metadata.training)
+    if spec.split != "test" or not known:
+        return spec, None
+    options: Any = {"task": model.task, "classes": tuple(model.metadata.classes) or None}
+    seen = _count(build_dataset(spec, "test", **options), known)
+    if not seen or not seen[0]:
+        return spec, None
+    held = replace(spec, split="val")
+    try:
+        clips = build_dataset(held, "val", **options)
+    except SpikereelError:
+        return spec, None
+    if _count(clips, known) != (0, len(clips)):
+        return spec, None
+    line = f"{seen[0]} of the {seen[1]} clips were trained on: judged are the {len(clips)} that training held out"
+    return held, f"{line} (data.split=test judges all)"
+
+
+def _count(dataset: Any, known: set[bytes]) -> tuple[int, int] | None:
+    """How many clips of a data set are known, and how many there are; None for clips that are made."""
+    found = identities(dataset)
+    return None if found is None else (sum(x in known for x in found), len(found))
+
+
+def _of_training(model: VideoModel, dataset: Any, spec: DataSpec) -> tuple[int | None, list[str]]:
+    """How many clips were trained on, None where that is not known; and lines about it."""
+    training = model.metadata.training
+    known = trained_on(training)
+    if known is None:
+        own = model.metadata.preprocess.get("root")
+        same = spec.root is not None and own is not None and Path(spec.root).absolute() == Path(own).absolute()
+        line = "these weights do not say which clips they were trained on: some of those judged may be among them"
+        return None, [line] if same else []
+    found = _count(dataset, known)
+    if found is None:
+        return None, []
+    return found[0], [f"{found[0]} of the {found[1]} clips judged were trained on"] if found[0] else []
+
+
+def _unseen(model: VideoModel, dataset: Any, score: Any) -> list[str]:
+    """Lines on classes that no clip judged shows, and on those that training did not see."""
+    lines = []
+    if never := model.metadata.training.get("unseen_classes"):
+        lines.append(f"training saw nothing of class {named(never)}")
+    if hasattr(score, "confusion") and getattr(dataset, "classes", ()):
+        names = tuple(model.metadata.classes) or tuple(dataset.classes)
+        absent = [name for name, row in zip(names, score.confusion, strict=True) if not row.any()]
+        lines += [f"nothing judged shows class {named(absent)}"] if absent else []
+    return lines
 
 
 def protocols(spec: DataSpec) -> list[DataSpec]:

@@ -239,10 +239,12 @@ def _recorded(load: Callable[[DataSpec, Ask, Any], Any], *reads: str) -> Use:
 def _folders(spec: DataSpec, ask: Ask, load: Callable[[Path, tuple[str, ...] | None], Any]) -> Any:
     """The folder of a split with the classes of training, or a part of one folder."""
     root = root_of(spec)
-    folder = splits.split_folder(root, ask.split)
-    if folder is not None:
-        return load(folder, ask.classes or splits.train_classes(root))
-    return part_of(load(root, ask.classes), spec, ask.split)
+    found = splits.folder_of(root, ask.split)
+    if found is None:
+        return part_of(load(root, ask.classes), spec, ask.split)
+    folder, shared = found
+    clips = load(folder, ask.classes or splits.train_classes(root))
+    return part_of(clips, spec, ask.split) if shared else clips
 
 
 def _folder(spec: DataSpec, ask: Ask, reading: Any) -> Any:
@@ -296,9 +298,10 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any) -> Any:
         options["sensor"] = sensor_of(spec)
     elif spec.cache is not None:
         raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
-    folder = splits.split_folder(Path(spec.root), ask.split)
+    folder, shared = splits.folder_of(Path(spec.root), ask.split) or (None, True)
     if folder is not None and (folder / INDEX).is_file():
-        return PackedClips(folder, reading, **options)
+        clips = PackedClips(folder, reading, **options)
+        return part_of(clips, spec, ask.split) if shared else clips
     return part_of(PackedClips(spec.root, reading, **options), spec, ask.split)
 
 
@@ -372,7 +375,10 @@ def _utd_mhad_pose(spec: DataSpec, ask: Ask) -> PoseClips:
         return UTDMHADPose(root, reading, subjects=_subjects(spec, ask.split))
     own = own_split(spec, ask.split)
     # windows of a recording stay together, so that recordings are what is held out
-    keep = splits.everything if own == "test" or spec.select_on_test else splits.chosen_by(ask.split)
+    keep = splits.everything
+    if own == "train" and not spec.select_on_test:
+        found = [x for x in utd_mhad.find_clips(root) if x[2] in utd_mhad.OFFICIAL[own]]
+        keep = splits.recordings_of([path for path, _, _ in found], [label for _, label, _ in found], ask.split)
     return UTDMHADPose(root, reading, subjects=utd_mhad.OFFICIAL[own], keep=keep)
 
 
@@ -420,12 +426,11 @@ def _masked(cls: type[cityscapes.Cityscapes] | type[vspw.VSPW]) -> Build:
 
 def _masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
     root, reading = root_of(spec), readings.mask_reading(spec, ask.split, ask.seed)
-    folder = splits.split_folder(root, ask.split)
-    if folder is not None:
-        own = folder / masks.CLASS_LIST
-        return masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.CLASS_LIST)
-    clips = masks.MaskFolder(root, reading)
-    return clips if ask.split == "test" else clips.part(splits.held_out(spec, ask.split))
+    folder, shared = splits.folder_of(root, ask.split) or (root, True)
+    own = folder / masks.CLASS_LIST
+    clips = masks.MaskFolder(folder, reading, classes=own if own.is_file() else root / masks.CLASS_LIST)
+    whole = ask.split == "test" or not shared
+    return clips if whole else clips.part(splits.videos_of(clips, spec, ask.split))
 
 
 def _own_labels(spec: DataSpec) -> Any:
@@ -457,8 +462,8 @@ KINDS: dict[str, Kind] = {
         },
         labels=lambda spec: MotionMasks,
     ),
-    "folder": _videos(_folder, reads={"fold"}),
-    "list": _videos(_list, reads={"fold"}),
+    "folder": _videos(_folder, reads={"fold", "seed"}),
+    "list": _videos(_list, reads={"fold", "seed"}),
     "ut_interaction": _videos(_ut_interaction, reads={"fold"}),
     "ucf101": _videos(_thirds(UCF101), reads=_OFFICIAL | {"fold"}),
     "hmdb51": _videos(_thirds(HMDB51), reads=_OFFICIAL | {"fold"}),
@@ -479,10 +484,10 @@ KINDS: dict[str, Kind] = {
         films_depth=True,
         skeleton=KINECT20,
     ),
-    "events": _recordings(_events, "fold", "sensor"),
+    "events": _recordings(_events, "fold", "seed", "sensor"),
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
     "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
-    "nmnist": _recordings(_nmnist, "fold", "select_on_test"),
+    "nmnist": _recordings(_nmnist, "fold", "seed", "select_on_test"),
     "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
     "figure": Kind(
@@ -520,9 +525,12 @@ KINDS: dict[str, Kind] = {
         step_seconds=lambda spec: 1 / cityscapes.RATE,
     ),
     "vspw": _masked_kind(_masked(vspw.VSPW), *_OFFICIAL, step_seconds=lambda spec: 1 / vspw.RATE),
-    "masks": _masked_kind(_masks, "fold", labels=_own_labels),
+    "masks": _masked_kind(_masks, "fold", "seed", labels=_own_labels),
     "shards": Kind(
-        uses={**_videos(_packed, reads={"fold"}).uses, "classification.events": _recorded(_packed, "fold", "sensor")}
+        uses={
+            **_videos(_packed, reads={"fold", "seed"}).uses,
+            "classification.events": _recorded(_packed, "fold", "seed", "sensor"),
+        }
     ),
 }
 """By `data.kind`."""

@@ -1,10 +1,11 @@
 """What a task asks of a network: a loss to train on, and a judge of trained weights."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec
 
@@ -59,3 +60,15 @@ class Judge(Protocol):
     def figures(self) -> dict[str, Any]:
         """The score in plain types."""
         ...
+
+
+def check_classes(data: Sequence[str], model: VideoModel) -> None:
+    """Raises DataError where the data has other classes than the model, by number or by name."""
+    own, count = model.metadata.classes, model.config.num_classes
+    if len(data) != count:
+        raise DataError(f"the data has {len(data)} classes, the model {count}: {', '.join(data[:8])}")
+    if own and (other := [name for name in data if name not in own]):
+        raise DataError(
+            f"the data has the class {other[0]}, the model has not: its classes are {', '.join(own[:8])}; "
+            "rename the classes of the data"
+        )

@@ -16,6 +16,7 @@ from spikereel.models.pose_head import Pose, PoseHead
 from spikereel.runs.config import OptimSpec, PoseSpec
 from spikereel.runs.data import DataSpec
 from spikereel.runs.objective import Objective
+from spikereel.runs.readings import step_of
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
 
 MEAN_OF = 64
@@ -91,7 +92,7 @@ class PoseJudge:
     def __init__(self, model: VideoModel, dataset: PoseClips, spec: DataSpec):
         dataset.skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
         self.model, self.smpl, self.camera = model, smpl_of(model, spec), dataset.camera
-        self.score = PoseScore(dataset.skeleton)
+        self.score, self.step = PoseScore(dataset.skeleton), step_of(spec)
 
     def add(self, videos: Tensor, target: Target) -> None:
         """Count a batch."""
@@ -99,8 +100,14 @@ class PoseJudge:
         add_clips(self.score, output, _time_first(target), camera=self.camera, smpl=self.smpl)
 
     def figures(self) -> dict[str, Any]:
-        """Millimetres, but where the name says otherwise."""
-        return self.score.to_json()
+        """Millimetres, but where the name says otherwise.
+
+        The acceleration is that from one frame of the clip to the next, `step_frames` of the video apart;
+        `acceleration_per_frame` is its share for one frame of the video.
+        """
+        figures = self.score.to_json()
+        each = figures["acceleration"] / self.step**2 if "acceleration" in figures else None
+        return {**figures, "step_frames": self.step, "acceleration_per_frame": each}
 
 
 def add_clips(score: PoseScore, output: Pose, target: Target, *, camera: Camera, smpl: SMPL | None) -> None:

@@ -9,11 +9,12 @@ from torch.nn import functional as F
 
 from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.transforms import cutmix_masks
+from spikereel.errors import DataError
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec, SegmentationSpec
 from spikereel.runs.data import DataSpec
-from spikereel.runs.objective import Objective
-from spikereel.tasks.segmentation import IGNORE, SegmentationScore, check_classes
+from spikereel.runs.objective import Objective, check_classes
+from spikereel.tasks.segmentation import IGNORE, SegmentationScore
 from spikereel.tasks.sliding import segment
 
 FREQUENCIES_OF = 64
@@ -121,7 +122,9 @@ class SegmentationJudge:
     views = 1
 
     def __init__(self, model: VideoModel, dataset: SegmentationClips, spec: DataSpec):
-        check_classes(dataset.classes, model.config.num_classes)
+        check_classes(dataset.classes, model)
+        if model.metadata.classes and tuple(model.metadata.classes) != tuple(dataset.classes):
+            raise DataError(f"the classes stand in another order than those of the model: {', '.join(dataset.classes)}")
         self.model, self.dataset, self.spec, self.done = model, dataset, spec, 0
         self.score = SegmentationScore(tuple(dataset.classes))
 

@@ -34,7 +34,7 @@ def start_from(model: VideoModel, source: str) -> list[str]:
     and colours their share of grey, and all others begin at 0. `source`: a file, a listed name, or "auto". Raises
     WeightsError where anything else differs, with the option to change.
     """
-    chosen = chosen_start(model) if source == AUTO else source
+    chosen = source_of(model, source)
     if chosen is None:
         return sorted(model.state_dict())
     start = load_model(chosen)
@@ -50,6 +50,11 @@ def start_from(model: VideoModel, source: str) -> list[str]:
         )
     model.load_state_dict(own | fits)
     return fresh
+
+
+def source_of(model: VideoModel, start: str | None) -> str | None:
+    """The weights that `model.start` means for a model; None for a fresh start."""
+    return chosen_start(model) if start == AUTO else start
 
 
 def chosen_start(model: VideoModel) -> str | None:

@@ -30,7 +30,7 @@ def evaluation_table(evaluations: Sequence[Evaluation], weights_hash: str) -> Re
             x.average if x.views > 1 else "-",
             str(x.score.clips),
             Text(f"{x.score.top1:.2f} %", "bold green"),
-            f"{x.score.top5:.2f} %",
+            "-" if x.score.top5 is None else f"{x.score.top5:.2f} %",
         )
     facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -63,7 +63,7 @@ def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold")
     for name in means:
-        unit = {"pck": "%", "acceleration": "mm/frame²"}.get(name, "mm")
+        unit = {"pck": "%", "acceleration": "mm/step²"}.get(name, "mm")
         table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
@@ -74,7 +74,7 @@ def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
 def segmentation_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     """Figures over a test set, per cent, then the IoU of every class, with hashes."""
     figures = evaluation.to_json()
-    names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady")
+    names = ("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady", "vc8_released", "vc16_released")
     facts = Text(f"{evaluation.clips} clips, {figures['frames']} labelled frames", "bold")
     hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

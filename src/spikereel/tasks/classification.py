@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikereel.errors import DataError
+
 Average = Literal["logits", "softmax"]
 
 
@@ -32,11 +34,15 @@ class ClassificationScore:
         self.confusion = torch.zeros(self.classes, self.classes, dtype=torch.int64)
 
     def add(self, logits: Float[Tensor, "B classes"], labels: Int[Tensor, "B"]) -> None:
-        """Count a batch."""
+        """Count a batch. Raises DataError for scores that are not finite."""
         logits, labels = logits.detach().cpu(), labels.cpu()
-        best = logits.topk(min(5, self.classes), dim=1).indices
-        self.confusion.index_put_((labels, best[:, 0]), torch.ones_like(labels), accumulate=True)
-        self.in_top5 += int((best == labels[:, None]).any(1).sum())
+        if not torch.isfinite(logits).all():
+            raise DataError("scores are not finite: a network that gives such predicts nothing")
+        self.confusion.index_put_((labels, logits.argmax(1)), torch.ones_like(labels), accumulate=True)
+        own = logits.gather(1, labels[:, None])
+        # of equal scores the first counts as the better one, as `argmax` has it
+        before = (logits > own) | ((logits == own) & (torch.arange(self.classes) < labels[:, None]))
+        self.in_top5 += int((before.sum(1) < 5).sum())
 
     @property
     def clips(self) -> int:
@@ -49,9 +55,9 @@ class ClassificationScore:
         return 100.0 * float(self.confusion.diag().sum()) / self.clips
 
     @property
-    def top5(self) -> float:
-        """Per cent with the true class among the best five."""
-        return 100.0 * self.in_top5 / self.clips
+    def top5(self) -> float | None:
+        """Per cent with the true class among the best five; None of five classes or fewer, where all are."""
+        return None if self.classes <= 5 else 100.0 * self.in_top5 / self.clips
 
     def per_class(self) -> list[float | None]:
         """Per cent correct of each class; None for a class without clips."""

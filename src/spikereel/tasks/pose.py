@@ -128,6 +128,8 @@ class PoseScore:
             )
         if not torch.isfinite(y).all():
             raise DataError("a joint of the target is NaN or infinite; leave that clip out")
+        if not torch.isfinite(x).all():
+            raise DataError("a joint that the network gives is not finite: such a network predicts nothing")
         around_pelvis = x - self._pelvis(x), y - self._pelvis(y)
         root = self.skeleton.root
         self._count("mpjpe", _distance(x, y))
@@ -141,7 +143,7 @@ class PoseScore:
             self.steps += (len(x) - 2) * x.shape[1]
 
     def per_joint(self) -> dict[str, dict[str, float]]:
-        """{error: {joint: mean}}: millimetres, "pck" per cent, "acceleration" millimetres a frame squared."""
+        """{error: {joint: mean}}: millimetres, "pck" per cent, "acceleration" millimetres a step of the clip squared."""
         counts = {name: self.steps if name == "acceleration" else self.frames for name in self.sums}
         return {
             name: dict(zip(self.skeleton.joints, (sums / counts[name]).tolist(), strict=True))
@@ -157,6 +159,7 @@ class PoseScore:
         return {
             **self.means(),
             "unit": "mm",
+            "acceleration_unit": "mm a step of the clip squared",
             "pck_threshold_mm": PCK_MM,
             "frames": self.frames,
             "skeleton": self.skeleton.name,

@@ -1,7 +1,7 @@
 """Semantic segmentation of video: mIoU from one confusion matrix, and how consistent a video's labels are in time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan, nan
 from typing import Any
 
 import torch
@@ -21,7 +21,11 @@ WINDOWS = (8, 16)
 class VideoConsistency:
     """VC_n (Miao et al., VSPW, CVPR 2021): over all windows of n frames, of the pixels whose true class stays the same
     through the window, the share that is predicted right in all of its frames; mean over the windows of a video, then
-    over videos. `steady` is the share predicted alike in all frames, right or wrong, as the released code counts.
+    over videos. `steady` is the share predicted alike in all frames, right or wrong, and the mean is the same.
+
+    `released` is what VC_perclip.py of VSPW's repository computes under the name of VC_n, and what papers of VSPW
+    report: the share predicted alike, of all pixels whose true label stays the same, "void" among them; one mean over
+    the windows of all videos together, without the last window of each, so that videos of n frames have none.
 
     Frames are given one by one, in the order of the video.
     """
@@ -29,39 +33,52 @@ class VideoConsistency:
     lengths: tuple[int, ...] = WINDOWS
     shares: dict[int, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
     """{n: {video: (right, steady) of each window}}."""
+    released: dict[int, dict[str, list[float]]] = field(default_factory=dict)
+    """{n: {stretch of a video: share of each window, NaN where nothing stays}}."""
     _last: tuple[str, Tensor, Tensor] | None = None
-    _runs: tuple[Tensor, Tensor, Tensor] | None = None
+    _runs: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    _stretch: int = 0
+    _seen: int = 0
 
     def add(self, video: str, labels: Integer[Tensor, "H W"], truth: Integer[Tensor, "H W"]) -> None:
         """Count the next frame; another name, or another size, begins another video."""
         known, right = truth != IGNORE, truth == labels
         one = torch.ones_like(truth, dtype=torch.int32)
         if self._last is None or self._last[0] != video or self._last[1].shape != labels.shape:
-            runs = (one * known, one * right, one)
+            runs = (one * known, one * right, one, one)
+            self._stretch, self._seen = self._stretch + 1, 0
         else:
             assert self._runs is not None
             _, labels_before, truth_before = self._last
             # frames, up to this one, through which a pixel's truth was the same, it was right, its label was the same
-            true, correct, alike = self._runs
+            true, correct, alike, still = self._runs
             runs = (
                 torch.where(truth == truth_before, true + 1, one) * known,
                 (correct + 1) * right,
                 torch.where(labels == labels_before, alike + 1, one),
+                torch.where(truth == truth_before, still + 1, one),
             )
-        self._last, self._runs = (video, labels, truth), runs
+        self._last, self._runs, self._seen = (video, labels, truth), runs, self._seen + 1
         for n in self.lengths:
             constant = runs[0] >= n
             if total := int(constant.sum()):
-                right_in_all, steady = (float((constant & (run >= n)).sum()) / total for run in runs[1:])
+                right_in_all, steady = (float((constant & (run >= n)).sum()) / total for run in runs[1:3])
                 self.shares.setdefault(n, {}).setdefault(video, []).append((right_in_all, steady))
+            if self._seen >= n:
+                still = runs[3] >= n
+                count = int(still.sum())
+                share = float((still & (runs[2] >= n)).sum()) / count if count else nan
+                self.released.setdefault(n, {}).setdefault(f"{self._stretch}", []).append(share)
 
     def to_json(self) -> dict[str, float | None]:
-        """`vc8`, `vc16`, `vc8_steady`, `vc16_steady`, per cent; None where no video has so many frames."""
+        """`vc8`, `vc8_steady`, `vc8_released` and those of 16, per cent; None where no video has so many frames."""
         out: dict[str, float | None] = {}
         for n in self.lengths:
             videos = [torch.tensor(x, dtype=torch.float64).mean(0) for x in self.shares.get(n, {}).values()]
             means = (100.0 * torch.stack(videos).mean(0)).tolist() if videos else [None, None]
-            out |= {f"vc{n}": means[0], f"vc{n}_steady": means[1]}
+            pool = [x for own in self.released.get(n, {}).values() for x in own[:-1] if not isnan(x)]
+            whole = 100.0 * sum(pool) / len(pool) if pool else None
+            out |= {f"vc{n}": means[0], f"vc{n}_steady": means[1], f"vc{n}_released": whole}
         return out
 
 
@@ -127,12 +144,6 @@ class SegmentationScore:
             "pixels": int(self.confusion.sum()),
             "confusion": self.confusion.tolist(),
         }
-
-
-def check_classes(data: Sequence[str], model: int) -> None:
-    """Raises DataError where the data has other classes than the model's number of them."""
-    if len(data) != model:
-        raise DataError(f"the data has {len(data)} classes, the model {model}: {', '.join(data[:8])}")
 
 
 def _number(value: float) -> float | None:

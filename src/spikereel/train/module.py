@@ -13,6 +13,8 @@ from spikereel.errors import ConfigError, TrainingError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import firing_rates, spike_operations
 from spikereel.models.base import VideoModel
+from spikereel.runs.finite import firing_notes, tensors_of
+from spikereel.runs.finite import first_non_finite as first_non_finite
 from spikereel.runs.objective import Objective
 
 SETTLING_STEPS = 100
@@ -30,13 +32,26 @@ class TrainingModule(pl.LightningModule):
         self.model, self.objective, self.silent_epochs = model, objective, silent_epochs
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
+        self.recipe: Any = None
+        """As it is carried out."""
+        self.notes: list[str] = []
+        """What is to be known about the data before training."""
+        self.unseen: tuple[str, ...] = ()
+        """Classes that no training clip shows."""
+        self.firing: list[str] = []
+        """Neurons that never or always fired in the last validation."""
+        self.silent: list[str] = []
+        """Neurons that never fired in the last validation."""
+        self.dead = False
+        """Whether the last validation found a network that says the same of every clip."""
+        self._resumed = False
 
     def clip_of(self, batch: Any) -> Tensor:
         """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
         videos = batch[0].to(self.device)
         return videos.flatten(0, -5).transpose(0, 1)
 
-    def training_step(self, batch: Any, _index: int) -> Tensor:
+    def training_step(self, batch: Any, index: int) -> Tensor:
         clip, target = self.objective.prepare(batch)
         self._clip = clip
         with spike_operations(self.model) if self.optim.energy_weight else nullcontext() as spent:
@@ -52,7 +67,15 @@ class TrainingModule(pl.LightningModule):
             )
         self.log("loss", loss, prog_bar=True)
         self.log_dict(figures, prog_bar=True)
-        return loss
+        return loss * self._share(index)
+
+    def _share(self, index: int) -> float:
+        """Lightning divides every loss by `accumulate`; the last step of an epoch may hold fewer batches."""
+        if self.optim.accumulate == 1:
+            return 1.0
+        accumulate = self.trainer.accumulate_grad_batches
+        left = self.trainer.num_training_batches - index + index % accumulate
+        return accumulate / min(accumulate, left)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a gradient that is not finite: spikes hide such values from the loss until all weights have them."""
@@ -70,13 +93,37 @@ class TrainingModule(pl.LightningModule):
         self.objective.begin_score()
         self._observer = firing_rates(self.model)
         self.rates = self._observer.__enter__()
+        self._first: list[Tensor] = []
+        self._varies, self._judged = False, 0
+        self._look = self.model.register_forward_hook(self._compare)
+
+    def _compare(self, _module: nn.Module, inputs: tuple, output: Any) -> None:
+        """Refuse values that are not finite; see whether clips differ in what is said of them."""
+        if self.trainer.sanity_checking:
+            return
+        found = tensors_of(output[0])
+        if not all(torch.isfinite(x).all() for x in found):
+            self._look.remove()
+            raise TrainingError(
+                f"the output of validation is not finite at step {self.global_step}; the first such layer is "
+                f"{first_non_finite(self.model, inputs[0])}. Lower optim.lr, or look at the data"
+            )
+        # clips first: logits are [B, K], what is said of frames [T, B, ...]
+        clips = [x if x.ndim == 2 else x.transpose(0, 1) for x in found]
+        self._judged += len(clips[0])
+        if not self._first or self._first[0].shape != clips[0][0].shape:
+            self._first = [x[0].clone() for x in clips]
+        self._varies |= any(bool((x != own).any()) for x, own in zip(clips, self._first, strict=True))
 
     def validation_step(self, batch: Any, _index: int) -> None:
         self.objective.judge(self.model, batch)
 
     def on_validation_epoch_end(self) -> None:
         self._observer.__exit__(None, None, None)
-        means = self.rates.means()
+        self._look.remove()
+        means, silent = self.rates.means(), self.rates.silent()
+        self.firing, self.silent = firing_notes(self.rates, self.model), silent
+        self.dead = len(silent) == len(means) or (self._judged > 1 and not self._varies)
         figures = self.objective.figures() | {"firing": sum(means.values()) / len(means)}
         self.log_dict(figures, prog_bar=True, sync_dist=True)
         if self.trainer.sanity_checking:
@@ -84,7 +131,7 @@ class TrainingModule(pl.LightningModule):
         self.history.append({"epoch": self.current_epoch, "step": self.global_step, **figures})
         # norms that are taken anew need no time to settle
         if self.global_step >= SETTLING_STEPS or self.optim.precise_norms:
-            self._guard(self.rates.silent())
+            self._guard(silent)
 
     def _guard(self, silent: list[str]) -> None:
         """Stop when a layer has been silent in `silent_epochs` validations on end."""
@@ -97,23 +144,58 @@ class TrainingModule(pl.LightningModule):
                 "optim.precise_norms=64; run.silent_epochs=0 turns this guard off"
             )
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with one weight decay and one learning rate, with their names."""
         o = self.optim
         undecayed = (1,) if o.decay_time_constants else (0, 1)
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, float], tuple[list[str], list[nn.Parameter]]] = {}
         for name, p in self.model.named_parameters():
             factor = o.head_lr if name.startswith("head.") else 1.0
-            groups.setdefault((0.0 if p.ndim in undecayed else o.weight_decay, factor), []).append(p)
-        optimizer = torch.optim.AdamW(
-            [{"params": p, "weight_decay": decay, "lr": factor * o.lr} for (decay, factor), p in groups.items()],
-            lr=o.lr,
-            betas=o.betas,
-        )
+            names, own = groups.setdefault((0.0 if p.ndim in undecayed else o.weight_decay, factor), ([], []))
+            names.append(name)
+            own.append(p)
+        return [
+            {"params": own, "names": names, "weight_decay": decay, "lr": factor * o.lr}
+            for (decay, factor), (names, own) in groups.items()
+        ]
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        o = self.optim
+        optimizer = torch.optim.AdamW(self._groups(), lr=o.lr, betas=o.betas)
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_decay(step, total, o.warmup, o.min_lr / o.lr, o.schedule)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["silent_since"] = dict(self.silent_since)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the settings that are asked for: of the optimiser's state only what it has learnt is taken."""
+        self.silent_since, self._resumed = dict(checkpoint["silent_since"]), True
+        (saved,) = checkpoint["optimizer_states"]
+        pairs = [pair for g in saved["param_groups"] for pair in zip(g["names"], g["params"], strict=True)]
+        learnt = {name: saved["state"][number] for name, number in pairs if number in saved["state"]}
+        state, groups, count = {}, [], 0
+        for own in self._groups():
+            numbers = range(count, count + len(own["names"]))
+            state |= {i: learnt[name] for i, name in zip(numbers, own["names"], strict=True) if name in learnt}
+            asked = {"params": list(numbers), "betas": self.optim.betas, "initial_lr": own["lr"]}
+            groups.append(saved["param_groups"][0] | {k: x for k, x in own.items() if k != "params"} | asked)
+            count += len(numbers)
+        checkpoint["optimizer_states"] = [{"state": state, "param_groups": groups}]
+        for schedule in checkpoint["lr_schedulers"]:
+            rates = [group["initial_lr"] for group in groups]
+            schedule |= {"base_lrs": rates, "_last_lr": rates, "lr_lambdas": [None] * len(groups)}
+
+    def on_train_start(self) -> None:
+        if not self._resumed:
+            return
+        schedule: Any = self.lr_schedulers()
+        groups = schedule.optimizer.param_groups
+        for group, base, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+            group["lr"] = base * factor(schedule.last_epoch)
 
 
 def warmup_decay(
@@ -128,27 +210,3 @@ def warmup_decay(
         done = min(1.0, (step - ramp) / max(total - ramp, 1))
         share = 0.5 * (1.0 + math.cos(math.pi * done)) if schedule == "cosine" else 1.0 - done
     return floor + (1.0 - floor) * share
-
-
-def first_non_finite(model: nn.Module, clip: Tensor) -> str:
-    """Name of the first layer, in order of execution, with a parameter or an output that is not finite."""
-    found: list[str] = []
-
-    def look(name: str):
-        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-            own = (*module.parameters(recurse=False), output[0] if isinstance(output, tuple) else output)
-            if not found and not all(torch.isfinite(x).all() for x in own):
-                found.append(name)
-
-        return hook
-
-    hooks = [
-        module.register_forward_hook(look(name)) for name, module in model.named_modules() if not any(module.children())
-    ]
-    try:
-        with torch.no_grad():
-            model(clip)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found[0] if found else "none (loss or gradient overflowed)"

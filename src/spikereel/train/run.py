@@ -1,49 +1,43 @@
 """Carrying out a recipe: data, model, trainer, and the files a run leaves behind."""
 
 import dataclasses
+import errno
 import json
 import logging
-import operator
 import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from pytorch_lightning.callbacks import Callback, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import Progress
 from torch import nn
 
-from spikereel.data.clips import Clips
-from spikereel.errors import ConfigError
-from spikereel.hub import Metadata, save_model
-from spikereel.layers.calibrate import calibrate
-from spikereel.models.authors import read_checkpoint
-from spikereel.runs.clips import (
-    DataPassport,
-    EpochOrder,
-    build_dataset,
-    build_loader,
-    channels_of,
-    data_passport,
-    skipped_files,
-)
+from spikereel.errors import TrainingError
+from spikereel.files import write_text
+from spikereel.hub import load_model
+from spikereel.runs.clips import DataPassport, build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe
+from spikereel.runs.mirrors import mirrored, numbered
 from spikereel.runs.model import build_model
-from spikereel.runs.tasks import TASKS, norm_clips
+from spikereel.runs.origins import trained_on
+from spikereel.runs.seen import unseen
+from spikereel.runs.splits import named
+from spikereel.runs.start import source_of
+from spikereel.runs.tasks import TASKS
+from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
+from spikereel.train.folder import run_folder
+from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.module import TrainingModule
 from spikereel.train.norms import StartNorms
 
-HINTS = (
-    r"Checkpoint directory .* exists and is not empty",
-    r"The '.*_dataloader' does not have many workers",
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-)
+HINTS = (r"The '.*_dataloader' does not have many workers", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 """Warnings of Lightning about what is meant so here, or about its own insides."""
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -54,19 +48,21 @@ class TrainResult:
     """What a run left behind."""
 
     folder: Path
-    best: Path
-    """Weights of the best validation, with configuration inside."""
+    best: Path | None
+    """Weights of the best validation, with configuration inside; None where the network never said anything."""
     last: Path
     monitor: str
     """Name of the figure that `best` has the best of."""
     value: float | None
-    """None where no validation was reached."""
+    """None where there is no best."""
     history: list[dict[str, float]]
     passport: DataPassport
     """Of the training clips."""
     seconds: float
     skipped: tuple[tuple[str, str], ...] = ()
     """Files that data.on_error=skip left out, training or held out, each with its reason."""
+    notes: tuple[str, ...] = ()
+    """What is to be known about data and weights, a line each."""
 
     @property
     def top1(self) -> float:
@@ -84,41 +80,41 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     ConfigError for values that do not go together.
     """
     started = time.monotonic()
-    run, spec = recipe.run, recipe.data
+    run = recipe.run
     if run.threads:
         torch.set_num_threads(run.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     train_set, val_set, module = training_parts(recipe)
-    model = module.model
+    recipe, model = module.recipe, module.model
+    spec = recipe.data
     model.checkpointing = run.checkpointing
     folder = Path(run.out) / recipe.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with run.out") from None
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
-    optim = recipe.optim
-    batches = build_loader(train_set, spec, batch=optim.batch, shuffle=True, seed=run.seed)
-    keep = KeepWeights(recipe, folder, train_set, batches.sampler if isinstance(batches.sampler, EpochOrder) else None)
-    norms = (StartNorms(recipe, train_set),) if optim.start_norms else ()
-    norms += (PreciseNorms(recipe, train_set),) if optim.precise_norms else ()
-    checkpoint = _resume_from(folder, module) if run.resume else None
-    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-    with _quiet():
-        _trainer(recipe, folder, (keep, *norms, *callbacks), len(train_set)).fit(
-            module,
-            batches,
-            build_loader(val_set, spec, batch=optim.batch, shuffle=False),
-            ckpt_path=checkpoint,
-            # our own checkpoint, written by this run; plain tensors and numbers
-            weights_only=True,
-        )
+    batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed)
+    start = source_of(model, recipe.model.start)
+    before = trained_on(load_model(start).metadata.training) if start else None
+    keep = KeepWeights(recipe, folder, train_set, order_of(batches), before=before, unseen=module.unseen)
+    last = LastCheckpoint(folder / "last.ckpt")
+    with run_folder(folder, resume=run.resume) as earlier:
+        if earlier is not None:
+            module.notes.append(f"the run before is kept in {earlier}")
+        checkpoint = None
+        if run.resume:
+            weights = module.state_dict()
+            checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
+        write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+        norms = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
+        norms += (PreciseNorms(recipe, train_set),) if recipe.optim.precise_norms else ()
+        with _quiet():
+            trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
+        judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
+        _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
         folder=folder,
-        best=folder / "best.safetensors",
+        best=folder / "best.safetensors" if keep.best is not None else None,
         last=folder / "last.safetensors",
         monitor=module.objective.monitor,
         value=keep.best,
@@ -126,7 +122,29 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         passport=keep.passport,
         seconds=time.monotonic() - started,
         skipped=skipped_files(train_set, val_set),
+        notes=tuple(dict.fromkeys((*module.notes, *module.firing))),
     )
+
+
+def _fit(
+    trainer: pl.Trainer, last: LastCheckpoint, module: TrainingModule, batches: Any, judged: Any, checkpoint: str | None
+) -> None:
+    """Train; raises Interrupted where a signal ends it, TrainingError for a disk that is full."""
+    try:
+        with _quiet():
+            # our own checkpoint, written by this run; plain tensors and numbers
+            trainer.fit(module, batches, judged, ckpt_path=checkpoint, weights_only=True)
+    except (Stopped, SIGTERMException):
+        raise last.interrupted() from None
+    except SystemExit:
+        # what Lightning makes of KeyboardInterrupt
+        raise last.interrupted() from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingError(f"{last.path.parent}: {error.strerror}; make room, then go on with --resume") from None
+    finally:
+        last.end()
 
 
 @contextmanager
@@ -141,107 +159,60 @@ def _looking_at_files(recipe: Recipe) -> Generator[Callable[[int, int], None] | 
 
 
 def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
-    """Training clips, held-out clips, and the model with what is asked of it."""
-    spec, task = recipe.data, TASKS[recipe.task]
+    """Training clips, held-out clips, and the model with what is asked of it and the recipe as it is carried out."""
+    task = TASKS[recipe.task]
     with _looking_at_files(recipe) as progress:
         ask: dict[str, Any] = {"task": recipe.task, "seed": recipe.run.seed, "progress": progress}
-        train_set = build_dataset(spec, "train", **ask)
-        val_set = build_dataset(spec, "val", classes=tuple(train_set.classes) or None, **ask)
+        train_set = build_dataset(recipe.data, "train", **ask)
+        recipe, note = _unmirrored(recipe, tuple(train_set.classes))
+        if not recipe.data.flip and note:
+            train_set = build_dataset(recipe.data, "train", **ask)
+        val_set = build_dataset(recipe.data, "val", classes=tuple(train_set.classes) or None, **ask)
+    unseen_classes, line = unseen(train_set)
+    spec = recipe.data
     model = build_model(
         recipe.model, frames=spec.frames, size=spec.size, in_channels=channels_of(spec), **task.model_fields(train_set)
     )
     objective = task.objective(recipe, model, train_set)
-    return train_set, val_set, TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
+    module = TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
+    module.unseen = tuple(unseen_classes)
+    said = (note, line and f"training: {line}", *getattr(train_set, "notes", ()), *getattr(val_set, "notes", ()))
+    module.notes += [text for text in said if text]
+    module.recipe = recipe
+    return train_set, val_set, module
 
 
-def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
-    """What a checkpoint says of itself: classes, how clips are made, and the whole recipe."""
-    return Metadata(
-        name=recipe.model.name,
-        classes=classes,
-        preprocess=dataclasses.asdict(recipe.data),
-        training={"recipe": dataclasses.asdict(recipe), "data_hash": data_hash, **figures},
-    )
+def _unmirrored(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Recipe, str | None]:
+    """The recipe without mirroring where that would make clips of another class; and a line on it."""
+    if not recipe.data.flip:
+        return recipe, None
+    if numbered(classes):
+        return recipe, "clips are mirrored: data.flip=false where left and right are classes, which numbers do not say"
+    if names := mirrored(classes):
+        data = dataclasses.replace(recipe.data, flip=False)
+        line = f"data.flip is off: a mirror would make other classes of {named(names, 3)}"
+        return dataclasses.replace(recipe, data=data), line
+    return recipe, None
 
 
-class KeepWeights(Callback):
-    """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is."""
+class Announce(Callback):
+    """Says what is to be known before training begins."""
 
-    def __init__(self, recipe: Recipe, folder: Path, data: Clips, order: EpochOrder | None = None):
-        self.recipe, self.folder, self.data, self.order, self.epoch = recipe, folder, data, order, 0
-        self.best: float | None = None
-        self.passport = data_passport(data)
+    def __init__(self, say: Callable[[str], None]):
+        self.say = say
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.epoch = trainer.current_epoch
-        self._set_epoch(self.epoch)
-        if self.epoch + 1 == trainer.max_epochs:
-            # whatever `validate_every`, the weights at the end are judged and kept
-            trainer.check_val_every_n_epoch = 1
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        value = float(trainer.callback_metrics[pl_module.objective.monitor])
-        figures = {
-            pl_module.objective.monitor: value,
-            "steps": trainer.global_step,
-            "data_passport": dataclasses.asdict(self.passport),
-        }
-        classes = tuple(self.data.classes)
-        metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
-        save_model(pl_module.model, self.folder / "last.safetensors", metadata)
-        better = operator.ge if pl_module.objective.higher_is_better else operator.le
-        if self.best is None or better(value, self.best):
-            self.best = value
-            save_model(pl_module.model, self.folder / "best.safetensors", metadata)
-
-    def state_dict(self) -> dict[str, float | None]:
-        return {"best": self.best, "epoch": self.epoch}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
-        # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
-        self._set_epoch(self.epoch + 1)
-
-    def _set_epoch(self, epoch: int) -> None:
-        for part in (self.data, self.order):
-            if part is not None:
-                part.set_epoch(epoch)
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        for line in pl_module.notes:
+            self.say(line)
 
 
-class PreciseNorms(Callback):
-    """Takes the statistics of all batch norms anew from training clips before every validation.
-
-    Every process of a run sees the same clips, changed at random as for training; those of segmentation are of the size
-    that is judged, and not changed.
-    """
-
-    def __init__(self, recipe: Recipe, data: Any):
-        batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
-        if TASKS[recipe.task].plain:
-            data = norm_clips(recipe.task, recipe.data, seed=seed)
-        # of its own, since that of training is in the middle of its epoch
-        spec = dataclasses.replace(recipe.data, workers=0)
-        self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
-        self.batches = -(-recipe.optim.precise_norms // batch)
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if not trainer.sanity_checking:
-            calibrate(pl_module.model, map(pl_module.clip_of, islice(self.loader, self.batches)))
-
-
-def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clips: int) -> pl.Trainer:
+def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batches: int) -> pl.Trainer:
     run, optim = recipe.run, recipe.optim
     gpu = torch.cuda.is_available()
     precision = ("bf16" if gpu else "32") if run.precision == "auto" else run.precision
-    batches = max(clips // optim.batch, 1)
     whole = int(optim.epochs)
     steps = batches if whole else max(round(optim.epochs * batches), 1)
     bars: tuple[Callback, ...] = (RichProgressBar(leave=True),) if run.progress else ()
-    checkpoint = ModelCheckpoint(
-        dirpath=folder, filename="last", monitor=None, save_top_k=1, enable_version_counter=False
-    )
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=run.devices,
@@ -252,7 +223,9 @@ def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], clip
         limit_train_batches=1.0 if whole else steps,
         accumulate_grad_batches=optim.accumulate,
         gradient_clip_val=optim.clip_norm or None,
-        callbacks=[checkpoint, Timer(), *bars, *callbacks],
+        callbacks=[Timer(), *bars, *callbacks],
+        plugins=[WholeCheckpoints()],
+        enable_checkpointing=True,
         logger=TensorBoardLogger(str(folder), name="", version="log"),
         log_every_n_steps=min(10, steps),
         num_sanity_val_steps=0,
@@ -276,13 +249,3 @@ def _quiet() -> Generator[None, None, None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _resume_from(folder: Path, module: TrainingModule) -> str:
-    path = folder / "last.ckpt"
-    if not path.is_file():
-        raise ConfigError(f"nothing to resume: no {path}; start with run.resume=false")
-    saved, own = read_checkpoint(path).get("state_dict", {}), module.state_dict()
-    if {name: x.shape for name, x in saved.items()} != {name: x.shape for name, x in own.items()}:
-        raise ConfigError(f"{path} is of another model; resume with the options of model.* that it was started with")
-    return str(path)

@@ -31,14 +31,18 @@ def add(commands: Any) -> None:
     look.set_defaults(command=_data_check)
     look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
     _sensor_option(look)
-    look.add_argument("--min-frames", type=int, default=8, metavar="N", help="videos below are short (default: 8)")
-    look.add_argument("--workers", type=int, metavar="N", help="files at a time (default: one for each processor)")
+    look.add_argument(
+        "--min-frames", type=int, default=8, metavar="N", help="report videos with fewer frames as short (default: 8)"
+    )
+    look.add_argument(
+        "--workers", type=int, metavar="N", help="read so many files at a time (default: one for each processor)"
+    )
     json_option(look)
     add_pack(actions)
 
 
 def _sensor_option(parser: argparse.ArgumentParser) -> None:
-    text = "width and height in pixels, for recordings that do not state them, such as 128,128 for CIFAR10-DVS"
+    text = "give width and height in pixels to recordings that do not state them, such as 128,128 for CIFAR10-DVS"
     parser.add_argument("--sensor", metavar="W,H", help=text)
 
 

@@ -11,26 +11,33 @@ from spikereel.files import writable, write_json
 def add(commands: Any) -> None:
     """Register energy."""
     energy = command(
-        commands, "energy", _energy, "the energy passport of a clip: counts, cost models, opponents, break-even"
+        commands,
+        "energy",
+        _energy,
+        "say what a clip costs: operations, energy under several cost models, opponents and break-even rates",
     )
     energy.set_defaults(mistake=energy.error)
     energy.add_argument("model", nargs="?", help="weights (file or listed name), an architecture, or a passport's JSON")
-    energy.add_argument("--compare", nargs="+", metavar="MODEL", help="several models side by side")
+    energy.add_argument("--compare", nargs="+", metavar="MODEL", help="show several models side by side")
     energy.add_argument(
         "--data",
         nargs="+",
         default=[],
         metavar="X",
-        help="a folder or video to measure on, or data.key=value; otherwise clips of the kind trained on",
+        help="measure on this folder or video, or on data.key=value (default: clips of the kind it was trained on)",
     )
     energy.add_argument("--video", help="measure firing rates on this video")
-    energy.add_argument("--rates", metavar="FILE", help="JSON of neuron: firing rate, instead of measuring")
+    energy.add_argument(
+        "--rates", metavar="FILE", help="take firing rates from this JSON of neuron: rate, and measure none"
+    )
     energy.add_argument("--frames", type=int, help="frames of the clip (architectures: 4; with --rates their own)")
     energy.add_argument("--size", type=int, help="side in pixels (architectures: 224; with --rates their own)")
     energy.add_argument("--views", type=int, help="views x clips of a decision (default: those it is evaluated with)")
     energy.add_argument("--cost", metavar="A,B", help="cost models (default: paper,executed,folded,memory,int8)")
-    energy.add_argument("--implied", type=float, metavar="MJ", help="the mean firing rate that so many mJ imply")
-    energy.add_argument("--measured", action="store_true", help="joules of this machine too, where it has counters")
+    energy.add_argument("--implied", type=float, metavar="MJ", help="print the mean firing rate that so many mJ imply")
+    energy.add_argument(
+        "--measured", action="store_true", help="print the joules of this machine too, where it has counters"
+    )
     energy.add_argument("--html", metavar="PATH", help="write a self-contained page")
     energy.add_argument("--markdown", metavar="PATH", help="write tables for papers")
     energy.add_argument("--latex", metavar="PATH", help="write tables for LaTeX")

@@ -22,7 +22,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from spikereel.hub import load_model, weights_hash
     from spikereel.runs.clips import note_of
     from spikereel.runs.data import data_of
-    from spikereel.runs.evaluate import evaluation_json
+    from spikereel.runs.evaluate import evaluation_json, split_to_judge
     from spikereel.show.evaluation import outcome_table
     from spikereel.versions import provenance
 
@@ -33,8 +33,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     spec = data_of(model, options.assignments)
     console = new_console()
     note(console, note_of(spec, model.task))
+    if not any(x.startswith("data.split=") for x in options.assignments):
+        spec, held = split_to_judge(model, spec)
+        note(console, held)
     outcomes = _judged(model, spec, options.batch, console)
     console.print(outcome_table(outcomes, weights_hash(model)))
+    for line in outcomes[0].notes:
+        note(console, line)
     for path, reason in outcomes[0].skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if options.json:

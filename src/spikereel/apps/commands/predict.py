@@ -13,7 +13,10 @@ from spikereel.files import writable, write_json
 def add(commands: Any) -> None:
     """Register predict."""
     predict = command(
-        commands, "predict", _predict, "classify videos: top 5, firing rates, energy, and an annotated video"
+        commands,
+        "predict",
+        _predict,
+        "classify videos and print the top 5, firing rates and energy; or find joints, or label every pixel",
     )
     predict.add_argument(
         "videos",

@@ -50,15 +50,20 @@ def _train(options: argparse.Namespace) -> None:
     need("train")
     from spikereel.runs.clips import note_of
     from spikereel.runs.tasks import TASKS
-    from spikereel.train.run import train
+    from spikereel.train.run import Announce, train
     from spikereel.train.watch import Watch
 
     note(console, note_of(recipe.data, recipe.task))
     watch = Watch(lambda line: console.print(line, markup=False, highlight=False))
-    result = train(recipe, callbacks=(watch,))
+    result = train(recipe, callbacks=(Announce(lambda line: note(console, line)), watch))
     unit = TASKS[recipe.task].unit
-    print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
+    if result.best is None:
+        print(f"no best weights: in every validation the network said the same of every clip; weights: {result.last}")
+    else:
+        print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
+    for line in result.notes:
+        note(console, line)
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
     if TASKS[recipe.task].views and options.report:

@@ -11,31 +11,59 @@ from spikereel.data.video.clip import Reading
 from spikereel.errors import DataError
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_MOST_CLASSES = 100_000
 
 
 class VideoList(VideoFiles):
     """A text file of lines `path label`, as the papers' data lists; see `VideoFiles`.
 
     The label is what follows the last space, so paths may contain spaces; they are relative to the list's folder.
-    Labels are all integers from 0 or all class names. Without `classes`, those are the sorted names, or "0" to the
-    largest integer. Raises DataError, with the line's number, for a line without a label, a label out of range, and
-    integers mixed with names.
+    Labels are all integers or all class names. Without `classes`, those are the labels that occur, sorted: 5 and 900
+    are two classes. With `classes`, a label is the class of that name; integers count them from 0 where no class is
+    called by an integer. Labels from 1 on and gaps stand in `notes`. Raises DataError, with the line's number, for a
+    line without a label, a label that is no class, and integers mixed with names.
     """
 
     def __init__(self, path: str | PathLike, reading: Reading, *, classes: Sequence[str] | None = None):
         path = Path(path)
         lines = _read_list(path)
-        labels = _integer_labels(path, lines) or [label for _, _, label in lines]
+        integers = _integer_labels(path, lines)
+        labels = [label for _, _, label in lines] if integers is None else [str(label) for label in integers]
         if classes is None:
-            classes = _default_classes(labels)
-        number_of = {name: i for i, name in enumerate(classes)} | {i: i for i in range(len(classes))}
+            classes = sorted(set(labels), key=None if integers is None else int)
+        number_of: dict[str, int] = {name: i for i, name in enumerate(classes)}
+        counted = integers is not None and not any(_INTEGER.fullmatch(name) for name in classes)
+        if counted:
+            number_of |= {str(i): i for i in range(len(classes))}
         samples = []
-        for (number, name, _), label in zip(lines, labels, strict=True):
-            if label not in number_of:
-                raise DataError(f"{path}:{number}: label {label!r} is none of the {len(classes)} classes; correct it")
-            samples.append((path.parent / name, number_of[label]))
+        for (number, name, written), label in zip(lines, labels, strict=True):
+            found = number_of.get(written, number_of.get(label))
+            if found is None:
+                raise DataError(f"{path}:{number}: label {written!r} is none of the {len(classes)} classes; correct it")
+            samples.append((path.parent / name, found))
+        if integers:
+            self.notes = _numbering(path, sorted(set(integers)), classes if counted else None)
         super().__init__(samples, reading, classes=classes, root=path.parent)
+
+
+def _numbering(path: Path, labels: Sequence[int], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """A line where integer labels do not count from 0 on without a gap."""
+    if list(labels) == list(range(len(labels))):
+        return ()
+    if classes is not None:
+        off = f"; if it counts from 1, every class is one off (1 is {classes[1]} here)" if labels[0] == 1 else ""
+        return (f"{path.name}: no line has the label {_gap(labels)}, which is {classes[_gap(labels)]}{off}",) * (
+            _gap(labels) < len(classes)
+        )
+    if list(labels) == list(range(1, len(labels) + 1)):
+        return (f"{path.name}: labels count from 1; classes are called 1 to {labels[-1]}, as they are there",)
+    first = ", ".join(map(str, labels[:5]))
+    more = ", ..." if len(labels) > 5 else ""
+    return (f"{path.name}: labels have gaps; the {len(labels)} that occur are classes of their own: {first}{more}",)
+
+
+def _gap(labels: Sequence[int]) -> int:
+    """The first number from 0 on that is no label."""
+    return next(i for i in range(len(labels) + 1) if i not in set(labels))
 
 
 def _integer_labels(path: Path, lines: list[tuple[int, str, str]]) -> list[int] | None:
@@ -47,14 +75,6 @@ def _integer_labels(path: Path, lines: list[tuple[int, str, str]]) -> list[int] 
             f"{path}:{number}: label {label!r} among labels of the other kind; use all integers or all names"
         )
     return [int(label) for _, _, label in lines] if integers[0] else None
-
-
-def _default_classes(labels: Sequence[int] | Sequence[str]) -> list[str]:
-    names = {label for label in labels if isinstance(label, str)}
-    if names:
-        return sorted(names)
-    # A slip such as a number of bytes in the last column must not become a list of that many classes.
-    return [str(i) for i in range(min(max(int(label) for label in labels) + 1, _MOST_CLASSES))]
 
 
 def _read_list(path: Path) -> list[tuple[int, str, str]]:

@@ -21,8 +21,8 @@ class PackedClips(SeededClips[int]):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
     `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
-    by (seed, epoch, index); `sensor` as in `EventFiles`. Raises DataError for classes other than those given, and for
-    files of the other sort than the reading is for.
+    by (seed, epoch, index); `sensor` as in `EventFiles`. Raises DataError for classes that are not among those given,
+    and for files of the other sort than the reading is for.
     """
 
     def __init__(
@@ -35,14 +35,16 @@ class PackedClips(SeededClips[int]):
     ):
         super().__init__(reading.seed)
         self.shards, self.reading, self.sensor = Shards(source), reading, sensor
-        self.classes = self.shards.classes
-        if classes is not None and tuple(classes) != self.classes:
+        own = tuple(self.shards.classes)
+        # classes are the same by name, whatever their order
+        self.classes = own if classes is None else tuple(classes)
+        if not set(own) <= set(self.classes):
             raise DataError(
-                f"{source}: has the classes {', '.join(self.classes[:8])}, not {', '.join(classes[:8])}; "
+                f"{source}: has the classes {', '.join(own[:8])}, not {', '.join(self.classes[:8])}; "
                 "pack the files of the same classes"
             )
         self.members = [
-            (f"{self.shards.source}/{shard['file']}", name, offset, size, label)
+            (f"{self.shards.source}/{shard['file']}", name, offset, size, self.classes.index(own[label]))
             for shard in self.shards.shards
             for name, offset, size, label in shard["samples"]
         ]

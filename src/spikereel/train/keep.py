@@ -1,0 +1,167 @@
+"""What a run keeps: the best and the last weights, the state of all that draws, and the statistics of norms."""
+
+import dataclasses
+import math
+import operator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from spikereel.data.clips import Clips
+from spikereel.errors import TrainingError
+from spikereel.hub import Metadata, save_model
+from spikereel.layers.calibrate import calibrate
+from spikereel.runs.batches import EpochOrder
+from spikereel.runs.clips import build_loader, data_passport
+from spikereel.runs.config import Recipe
+from spikereel.runs.origins import as_text, identities
+from spikereel.runs.tasks import TASKS, norm_clips
+from spikereel.train.checkpoint import saved_run
+
+
+def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
+    """What a checkpoint says of itself: classes, how clips are made, and the whole recipe."""
+    return Metadata(
+        name=recipe.model.name,
+        classes=classes,
+        preprocess=dataclasses.asdict(recipe.data),
+        training={"recipe": dataclasses.asdict(recipe), "data_hash": data_hash, **figures},
+    )
+
+
+class KeepWeights(Callback):
+    """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is.
+
+    The best are those of the best figure; never of one that is no number, or of a network that says the same of every
+    clip, and of one with silent layers only until there is one without. With the checkpoint goes the random state, for
+    what is drawn outside of the data set: mixtures and drop path.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        data: Clips,
+        order: EpochOrder | None = None,
+        *,
+        before: set[bytes] | None = None,
+        unseen: tuple[str, ...] = (),
+    ):
+        self.recipe, self.folder, self.data, self.order, self.epoch, self.done = recipe, folder, data, order, 0, 0
+        self.best: float | None = None
+        self.asleep = False
+        """Whether the best weights so far have layers that are silent in evaluation: any without such are better."""
+        self.passport, self.unseen = data_passport(data), unseen
+        seen = identities(data)
+        # weights that were started from have seen clips too
+        self.seen = None if seen is None and before is None else as_text({*(seen or ()), *(before or ())})
+        self._random: dict[str, Any] | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch = trainer.current_epoch
+        self._set_epoch(self.epoch)
+        if self.epoch + 1 == trainer.max_epochs:
+            # whatever `validate_every`, the weights at the end are judged and kept
+            trainer.check_val_every_n_epoch = 1
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self._random is not None:
+            _set_random(self._random)
+            self._random = None
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.done = batch_idx + 1
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch, self.done = self.epoch + 1, 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        value = float(trainer.callback_metrics[pl_module.objective.monitor])
+        figures = {
+            pl_module.objective.monitor: value if math.isfinite(value) else None,
+            "steps": trainer.global_step,
+            "data_passport": dataclasses.asdict(self.passport),
+            **({"trained_on": self.seen} if self.seen is not None else {}),
+            **({"unseen_classes": list(self.unseen)} if self.unseen else {}),
+        }
+        classes = tuple(self.data.classes)
+        metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
+        try:
+            save_model(pl_module.model, self.folder / "last.safetensors", metadata)
+            if not math.isfinite(value) or pl_module.dead:
+                return
+            better = operator.ge if pl_module.objective.higher_is_better else operator.le
+            asleep = bool(pl_module.silent)
+            awake = self.asleep and not asleep
+            if self.best is None or awake or (asleep == self.asleep and better(value, self.best)):
+                self.best, self.asleep = value, asleep
+                save_model(pl_module.model, self.folder / "best.safetensors", metadata)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write weights to {self.folder}: {error.strerror}; those from before are whole: make room, "
+                "then --resume"
+            ) from None
+
+    def state_dict(self) -> dict[str, Any]:
+        run = saved_run(self.recipe, self.passport.hash, tuple(self.data.classes))
+        return {
+            "best": self.best,
+            "asleep": self.asleep,
+            "epoch": self.epoch,
+            "done": self.done,
+            "run": run,
+            "random": _random(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
+        self.asleep = bool(state_dict.get("asleep", False))
+        self._random = state_dict["random"]
+        # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
+        self._set_epoch(self.epoch)
+        if self.order is not None:
+            self.order.skip = int(state_dict["done"])
+
+    def _set_epoch(self, epoch: int) -> None:
+        for part in (self.data, self.order):
+            if part is not None:
+                part.set_epoch(epoch)
+
+
+class PreciseNorms(Callback):
+    """Takes the statistics of all batch norms anew from training clips before every validation.
+
+    Every process of a run sees the same clips, changed at random as for training; those of segmentation are of the size
+    that is judged, and not changed.
+    """
+
+    def __init__(self, recipe: Recipe, data: Any):
+        batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
+        if TASKS[recipe.task].plain:
+            data = norm_clips(recipe.task, recipe.data, seed=seed)
+        # of its own, since that of training is in the middle of its epoch
+        spec = dataclasses.replace(recipe.data, workers=0)
+        self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+        self.batches = -(-recipe.optim.precise_norms // batch)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if not trainer.sanity_checking:
+            calibrate(pl_module.model, map(pl_module.clip_of, islice(self.loader, self.batches)))
+
+
+def _random() -> dict[str, Any]:
+    """The state of what draws in the main process, as tensors."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([x.cpu() for x in state["cuda"]])
