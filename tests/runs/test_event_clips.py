@@ -24,7 +24,7 @@ def test_event_files(tmp_path):
             np.savez(tmp_path / kind / f"{i}.npz", **events)
     spec = replace(DATA, kind="events", root=str(tmp_path))
     train, val, test = (build_dataset(spec, split) for split in ("train", "val", "test"))
-    assert (len(train), len(val), len(test), train.classes) == (5, 1, 6, KINDS)
+    assert (len(train), len(val), len(test), train.classes) == (4, 2, 6, KINDS)
     video, label = test[5]
     assert (video.shape, label) == ((4, channels_of(spec), 32, 32), 1)
     assert video.sum() == 50

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from spikereel.errors import DataError
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 
 
@@ -39,10 +40,24 @@ def test_score_over_batches():
     assert score.per_class() == [100.0, 0.0, None, None, None, 0.0]
 
 
-def test_fewer_than_five_classes():
-    score = ClassificationScore(2)
-    score.add(torch.tensor([[0.0, 1.0]]), torch.tensor([0]))
-    assert (score.top1, score.top5) == (0.0, 100.0)
+@pytest.mark.parametrize("classes", [2, 5])
+def test_of_five_classes_or_fewer_there_is_no_top5(classes):
+    score = ClassificationScore(classes)
+    score.add(torch.arange(float(classes))[None], torch.tensor([0]))
+    assert (score.top1, score.top5) == (0.0, None)
+
+
+def test_of_equal_scores_the_first_is_the_best():
+    score = ClassificationScore(7)
+    score.add(torch.zeros(7, 7), torch.arange(7))
+    assert score.confusion[:, 0].tolist() == [1] * 7
+    assert score.top5 == pytest.approx(500 / 7)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_scores_that_are_not_finite_are_refused(value):
+    with pytest.raises(DataError, match="scores are not finite"):
+        ClassificationScore(2).add(torch.tensor([[0.0, value]]), torch.tensor([0]))
 
 
 class MeanOfVideo(torch.nn.Module):

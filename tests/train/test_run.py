@@ -115,7 +115,9 @@ def test_precise_norms_see_every_copy(tmp_path):
 
 def test_resumed_data_is_that_of_the_next_epoch(tmp_path):
     data = build_dataset(DATA, "train")
-    KeepWeights(small_recipe(tmp_path), tmp_path, data).load_state_dict({"best": 1.0, "epoch": 4})
+    KeepWeights(small_recipe(tmp_path), tmp_path, data).load_state_dict(
+        {"best": 1.0, "epoch": 5, "done": 0, "random": None}
+    )
     fresh = build_dataset(DATA, "train")
     fresh.set_epoch(5)
     assert torch.equal(data[0][0], fresh[0][0])

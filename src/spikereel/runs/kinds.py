@@ -89,6 +89,8 @@ class Kind:
     skeleton: Skeleton | None = None
     camera: Camera = STANDARD
     """Of poses: the camera that sees what the network sees."""
+    judged_step: int | None = None
+    """Of poses: frames of the recording from one frame of a clip to the next in judging; None is data.stride."""
     window_us: int | None = None
     """Microseconds of a recording that make a clip; None takes it whole."""
     step_seconds: Callable[[DataSpec], float] | None = None
@@ -204,6 +206,11 @@ def offset_seconds(spec: DataSpec) -> float | None:
     """Seconds that one step of an offset means in the data of a spec; None where that is not known."""
     step = KINDS[spec.kind].step_seconds
     return None if step is None else step(spec)
+
+
+def step_of(spec: DataSpec) -> int:
+    """Frames of the recording from one frame of a clip of poses to the next, where it is judged."""
+    return KINDS[spec.kind].judged_step or spec.stride or readings.POSE_STRIDE
 
 
 def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
@@ -511,6 +518,7 @@ KINDS: dict[str, Kind] = {
         event_channels=mmhpsd.SLICES,
         skeleton=SMPL24,
         camera=mmhpsd.CAMERA,
+        judged_step=mmhpsd.TEST_GAP,
     ),
     "camvid": _masked_kind(
         _camvid,

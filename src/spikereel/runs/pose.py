@@ -15,8 +15,8 @@ from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import Pose, PoseHead
 from spikereel.runs.config import OptimSpec, PoseSpec
 from spikereel.runs.data import DataSpec
+from spikereel.runs.kinds import step_of
 from spikereel.runs.objective import Objective
-from spikereel.runs.readings import step_of
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
 
 MEAN_OF = 64

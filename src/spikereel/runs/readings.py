@@ -9,7 +9,6 @@ from typing import Any, Literal
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.reading import EventReading
 from spikereel.data.mask_clips import MaskReading
-from spikereel.data.sets import mmhpsd
 from spikereel.data.sets.figure import FigureReading
 from spikereel.data.sets.mmhpsd import StreamReading
 from spikereel.data.sets.utd_mhad import DepthReading
@@ -109,11 +108,6 @@ def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:
         zoom=spec.zoom,
         seed=seed,
     )
-
-
-def step_of(spec: DataSpec) -> int:
-    """Frames of the recording from one frame of a clip of poses to the next, where it is judged."""
-    return mmhpsd.TEST_GAP if spec.kind == "mmhpsd" else spec.stride or POSE_STRIDE
 
 
 def window_reading(spec: DataSpec, split: Split, seed: int) -> WindowReading:

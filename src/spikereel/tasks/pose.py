@@ -143,7 +143,7 @@ class PoseScore:
             self.steps += (len(x) - 2) * x.shape[1]
 
     def per_joint(self) -> dict[str, dict[str, float]]:
-        """{error: {joint: mean}}: millimetres, "pck" per cent, "acceleration" millimetres a step of the clip squared."""
+        """{error: {joint: mean}}: millimetres, "pck" per cent, "acceleration" millimetres a step squared."""
         counts = {name: self.steps if name == "acceleration" else self.frames for name in self.sums}
         return {
             name: dict(zip(self.skeleton.joints, (sums / counts[name]).tolist(), strict=True))

@@ -34,6 +34,7 @@ from spikereel.runs.tasks import TASKS
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
 from spikereel.train.folder import run_folder
 from spikereel.train.keep import KeepWeights, PreciseNorms
+from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
 from spikereel.train.norms import StartNorms
 
