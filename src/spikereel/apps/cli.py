@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from spikereel import __version__
-from spikereel.apps.commands import calibrate, data, demo, doctor, energy, evaluate, import_, list_, predict, train
+from spikereel.apps.commands import (
+    calibrate,
+    compare,
+    data,
+    demo,
+    doctor,
+    energy,
+    evaluate,
+    import_,
+    list_,
+    predict,
+    train,
+)
 from spikereel.errors import SpikereelError
 from spikereel.extras import extra_of, lacking
 
@@ -15,6 +27,7 @@ EPILOG = """examples:
   spikereel demo                                        train, judge, predict and draw on procedural clips
   spikereel train motion optim.epochs=5                 a recipe, with any field changed
   spikereel train video_folder data.root=videos         your own videos, one sub-folder per class
+  spikereel compare runs/video_folder runs/video_folder.1      two runs: accuracy, confusion, settings
   spikereel evaluate runs/motion/best.safetensors       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
   spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
@@ -74,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (demo, train, evaluate, predict, energy, import_, calibrate, list_, doctor, data):
+    for module in (demo, train, compare, evaluate, predict, energy, import_, calibrate, list_, doctor, data):
         module.add(commands)
     return parser
 

@@ -49,7 +49,7 @@ class LayerCost:
     """Values of the operand, read once."""
     weights: int = 0
     intermediates: float = 0.0
-    """Attention: values of k^T v, written and read."""
+    """Attention: values of k^T v, written and read; contrast: the mean of the past, at every step."""
     neurons: float = 0.0
     """Outputs of the neurons that come after this layer and before the next."""
     membranes: float = 0.0

@@ -29,6 +29,7 @@ from spikereel.energy.tally import Call, Mean, Tally, rate_of
 from spikereel.energy.unchanged import Kept, first_tensor
 from spikereel.errors import DataError
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.modes import mode, submodules
 from spikereel.layers.neuron import Neuron
@@ -226,6 +227,8 @@ class Meter:
                 hook = self._neuron(name, keep=module in attended)
             elif isinstance(module, ProductAttention):
                 hook = self._attention(name)
+            elif isinstance(module, Contrast):
+                hook = self._contrast(name)
             elif not self.whole:
                 hook = self._other(name)
             else:
@@ -315,6 +318,19 @@ class Meter:
     def tally(self, name: str, kind: str) -> Tally:
         """The sums of a layer."""
         return self.tallies.setdefault(name, Tally(name, kind, self.steps))
+
+    def _contrast(self, name: str):
+        """Multiply-accumulates on real values, the mean of the past read and written at every step."""
+
+        def hook(module: Contrast, inputs: Any, _kwargs: Any, output: tuple[Tensor, Tensor]) -> None:
+            x, mean = inputs[0].detach(), output[1]
+            call = self._call(name, Contents(operand="real", lead=tuple(x.shape[:2])), x.numel())
+            call.macs = call.inner = float(module.macs(x))
+            tally = self.tally(name, "contrast")
+            tally.intermediates += len(x) * mean.numel()
+            tally.calls.append(call)
+
+        return hook
 
     def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Tensor | None, float]:
         """Outputs that look at each place (None: at all alike), and multiply-accumulates without those on padding."""

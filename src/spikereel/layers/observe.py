@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.contrast import Contrast
 from spikereel.layers.modes import mode
 from spikereel.layers.neuron import Neuron, collected
 
@@ -22,7 +23,8 @@ def dense_macs(layer: nn.Module, output: Tensor) -> int:
 
 
 def count_macs(model: nn.Module, clip: Tensor) -> int:
-    """Dense multiply-accumulates of `model(clip)`: convolutions, linear layers and the products of attention.
+    """Dense multiply-accumulates of `model(clip)`: convolutions, linear layers, the products of attention and the
+    contrast front.
 
     The meta device is enough. A linear head behind a mean over time counts once.
     """
@@ -36,10 +38,16 @@ def count_macs(model: nn.Module, clip: Tensor) -> int:
         nonlocal total
         total += 2 * len(attention.suffixes) * inputs[0].numel() * attention.head_dim
 
+    def contrast(front: Contrast, inputs: tuple, _output: tuple) -> None:
+        nonlocal total
+        total += front.macs(inputs[0])
+
+    counters = {WEIGHT_LAYERS: weights, ProductAttention: products, Contrast: contrast}
     hooks = [
-        module.register_forward_hook(weights if isinstance(module, WEIGHT_LAYERS) else products)
+        module.register_forward_hook(count)
         for module in model.modules()
-        if isinstance(module, (*WEIGHT_LAYERS, ProductAttention))
+        for kinds, count in counters.items()
+        if isinstance(module, kinds)
     ]
     try:
         with mode(model, training=False), torch.no_grad():

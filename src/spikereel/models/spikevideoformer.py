@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from spikereel.errors import ConfigError, StateError
 from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
+from spikereel.layers.contrast import ContrastConfig, contrast_of
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
@@ -30,7 +31,7 @@ PATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpikeVideoFormerConfig:
+class SpikeVideoFormerConfig(ContrastConfig):
     """Every constant of the architecture; the defaults are the published ones."""
 
     task: Task = "classification"
@@ -55,6 +56,7 @@ class SpikeVideoFormerConfig:
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         schemes(self.attention)
         for name in ("num_classes", "in_channels", "heads"):
             if getattr(self, name) < 1:
@@ -119,7 +121,8 @@ class SpikeVideoFormer(VideoModel):
         config = self.config
         c0, c1, c2, c3 = config.widths
         neuron = config.neuron
-        self.downsample1_1 = Downsample(config.in_channels, c0 // 2, kernel=7, stride=2, neuron=None)
+        self.contrast = contrast_of(config)
+        self.downsample1_1 = Downsample(config.channels(config.in_channels), c0 // 2, kernel=7, stride=2, neuron=None)
         self.ConvBlock1_1 = nn.ModuleList([ConvBlock(c0 // 2, neuron)])
         self.downsample1_2 = Downsample(c0 // 2, c0, kernel=3, stride=2, neuron=neuron)
         self.ConvBlock1_2 = nn.ModuleList([ConvBlock(c0, neuron)])
@@ -197,6 +200,8 @@ class SpikeVideoFormer(VideoModel):
         """
         previous, after, x = state or State(), State(), video
         found = {}
+        if self.contrast is not None:
+            x, after["contrast"] = self.contrast(x, previous.get("contrast"))
         for name, stage in self.stages():
             if isinstance(stage, nn.ModuleList):
                 after[name] = {}

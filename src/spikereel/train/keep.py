@@ -37,7 +37,8 @@ class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is.
 
     The best are those of the best figure; never of one that is no number, or of a network that says the same of every
-    clip. With the checkpoint goes the random state, for what is drawn outside of the data set: mixtures and drop path.
+    clip, and of one with silent layers only until there is one without. With the checkpoint goes the random state, for
+    what is drawn outside of the data set: mixtures and drop path.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class KeepWeights(Callback):
     ):
         self.recipe, self.folder, self.data, self.order, self.epoch, self.done = recipe, folder, data, order, 0, 0
         self.best: float | None = None
+        self.asleep = False
+        """Whether the best weights so far have layers that are silent in evaluation: any without such are better."""
         self.passport, self.unseen = data_passport(data), unseen
         seen = identities(data)
         # weights that were started from have seen clips too
@@ -94,8 +97,10 @@ class KeepWeights(Callback):
             if not math.isfinite(value) or pl_module.dead:
                 return
             better = operator.ge if pl_module.objective.higher_is_better else operator.le
-            if self.best is None or better(value, self.best):
-                self.best = value
+            asleep = bool(pl_module.silent)
+            awake = self.asleep and not asleep
+            if self.best is None or awake or (asleep == self.asleep and better(value, self.best)):
+                self.best, self.asleep = value, asleep
                 save_model(pl_module.model, self.folder / "best.safetensors", metadata)
         except OSError as error:
             raise TrainingError(
@@ -105,10 +110,18 @@ class KeepWeights(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         run = saved_run(self.recipe, self.passport.hash, tuple(self.data.classes))
-        return {"best": self.best, "epoch": self.epoch, "done": self.done, "run": run, "random": _random()}
+        return {
+            "best": self.best,
+            "asleep": self.asleep,
+            "epoch": self.epoch,
+            "done": self.done,
+            "run": run,
+            "random": _random(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
+        self.asleep = bool(state_dict.get("asleep", False))
         self._random = state_dict["random"]
         # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
         self._set_epoch(self.epoch)
