@@ -251,8 +251,9 @@ class SpikeVideoFormer(VideoModel):
         return self.config.attention in STREAMING
 
     def state_names(self) -> frozenset[str]:
-        """Membranes of all neurons; the running sums of causal attention and of the head of a classifier."""
-        names = neuron_names(self)
+        """Membranes of all neurons; running sums of causal attention and of the head of a classifier; the past of a
+        contrast front."""
+        names = neuron_names(self) | ({"contrast"} if self.contrast is not None else set())
         for name, module in self.named_modules():
             if isinstance(module, SpikeAttention) and "past" in module.groupings:
                 names |= {f"{name}.summed", f"{name}.frames"}

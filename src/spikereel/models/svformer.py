@@ -325,9 +325,10 @@ class SVFormer(VideoModel):
         return self.config.time_norm or self.config.head == "conv"
 
     def state_names(self) -> frozenset[str]:
-        """Membranes of all neurons, the sums before the head, and how many frames were seen."""
+        """Membranes of all neurons, the sums before the head, how many frames were seen; the past of a contrast front."""
+        front = {"contrast"} if self.contrast is not None else set()
         head = "dwconv_bf_head.sums" if self.config.head == "conv" else "head.sums"
-        return frozenset(neuron_names(self) | {head, "clip.frames"})
+        return frozenset(neuron_names(self) | front | {head, "clip.frames"})
 
     def _local(self, x: Tensor, previous: State, after: State, first: int) -> Tensor:
         if self.lplif is not None:
