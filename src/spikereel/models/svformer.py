@@ -325,7 +325,7 @@ class SVFormer(VideoModel):
         return self.config.time_norm or self.config.head == "conv"
 
     def state_names(self) -> frozenset[str]:
-        """Membranes of all neurons, the sums before the head, how many frames were seen; the past of a contrast front."""
+        """Membranes of all neurons, sums before the head, how many frames were seen, the past of a contrast front."""
         front = {"contrast"} if self.contrast is not None else set()
         head = "dwconv_bf_head.sums" if self.config.head == "conv" else "head.sums"
         return frozenset(neuron_names(self) | front | {head, "clip.frames"})
