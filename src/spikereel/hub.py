@@ -249,6 +249,14 @@ def find_weights(name_or_path: str | Path) -> Path:
     )
 
 
+def files_of(name_or_path: str | Path) -> list[str]:
+    """Files that `load_model` reads for a name; none for what names no weights."""
+    try:
+        return [str(find_weights(name_or_path))]
+    except WeightsError:
+        return []
+
+
 def _family(config: SpikeVideoFormerConfig | SVFormerConfig) -> type[VideoModel]:
     return next(cls for cls in FAMILIES.values() if cls.config_class is type(config))
 

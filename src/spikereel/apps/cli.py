@@ -1,13 +1,15 @@
 """The command line. Every error that a user can cause is one line on stderr and exit code 2."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from spikereel import __version__
 from spikereel.apps.commands import calibrate, data, demo, doctor, energy, evaluate, import_, list_, predict, train
+from spikereel.apps.commands.common import ready
+from spikereel.apps.output import OutputError, steady
 from spikereel.errors import SpikereelError
 from spikereel.extras import extra_of, lacking
 
@@ -34,24 +36,41 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 if `data check` found broken files, 2 for a mistake."""
+    try:
+        with steady():
+            return _run(arguments)
+    except OutputError as error:
+        _say(str(error))
+        return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _options(arguments)
     try:
+        ready(options)
         return options.command(options) or 0
     except SpikereelError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(" ".join(str(error).split()))
+        return 2
+    except OSError as error:
+        # what a disk does at any place: full, gone, forbidden
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}; make room, or choose another place")
         return 2
     except ModuleNotFoundError as error:
         extra = extra_of(error.name)
         if error.name is None or extra is None:
             raise
-        print(f"error: {lacking(error.name, extra)}", file=sys.stderr)
+        _say(lacking(error.name, extra))
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _say(error: str) -> None:
+    """One line on stderr, where that is open."""
+    with suppress(OSError, AttributeError):
+        print(f"error: {error}", file=sys.stderr)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

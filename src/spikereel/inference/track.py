@@ -62,6 +62,10 @@ class Track:
     def __rich__(self) -> str:
         return repr(self)
 
+    def brief(self) -> tuple[str, str]:
+        """The answer, and of how much."""
+        return self.skeleton.name, f"{len(self.joints)} frames"
+
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
         return {

@@ -67,7 +67,7 @@ def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
         table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
-        table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+        table.add_row(Text(joint), *(f"{joints[name][joint]:.1f}" for name in means))
     return Group(facts, hashes, table)
 
 
@@ -84,5 +84,5 @@ def segmentation_table(evaluation: Evaluation, weights_hash: str) -> RenderableT
         if figures[name] is not None:
             table.add_row(Text(name, "bold green"), Text(f"{figures[name]:.1f}", "bold green"))
     for name, iou in figures["per_class"].items():
-        table.add_row(name, "-" if iou is None else f"{iou:.1f}")
+        table.add_row(Text(name), "-" if iou is None else f"{iou:.1f}")
     return Group(facts, hashes, table)

@@ -99,7 +99,14 @@ def import_table(imported: Imported) -> RenderableType:
     c = imported.model.config
     fields = {x: getattr(c, x) for x in ("num_classes", "in_channels", "frames", "image_size") if hasattr(c, x)}
     facts = ", ".join(f"{key} {value}" for key, value in fields.items())
-    return Group(Text(f"{imported.source} as {imported.name}: {facts}"), table)
+    lines: list[RenderableType] = [Text(f"{imported.source} as {imported.name}: {facts}"), table]
+    if imported.others:
+        taken = imported.taken or "the weights at its top"
+        others = ", ".join(imported.others)
+        lines.append(
+            Text(f"took {taken}; the file has other weights too: {others} (--weights KEY takes them)", "yellow")
+        )
+    return Group(*lines)
 
 
 def moves_table(moves: Sequence[Move], most: int = 5) -> RenderableType:

@@ -11,7 +11,9 @@ from spikereel.errors import ConfigError
 
 def add(commands: Any) -> None:
     """Register train."""
-    train = command(commands, "train", _train, "train by a recipe; `spikereel train --list` names them")
+    train = command(
+        commands, "train", _train, "train by a recipe; `spikereel train --list` names them", reads=("assignments",)
+    )
     train.add_argument("recipe", nargs="?", help="name of a recipe")
     train.add_argument("assignments", nargs="*", metavar="key=value", help="fields to change, such as optim.epochs=5")
     train.add_argument("--list", action="store_true", help="list the recipes and stop")
@@ -48,4 +50,4 @@ def _train(options: argparse.Namespace) -> None:
     print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
     for path, reason in result.skipped:
-        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+        console.print(f"skipped {path}: {reason}", style="yellow")
