@@ -117,7 +117,13 @@ def _complaint(cls: type, values: Mapping[str, Any], prefix: str = "") -> str | 
             if found := _complaint(kind, values[name], f"{prefix}{name}."):  # type: ignore[arg-type]
                 return found
         elif not _fits(kind, values[name]):
-            return f"option {prefix + name!r} is {values[name]!r}: {_wish(kind, values[name])}"
+            value = values[name]
+            if typing.get_origin(kind) is typing.Literal:
+                choices = [str(x) for x in typing.get_args(kind)]
+                near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                return f"option {prefix + name!r} must be one of {', '.join(choices)}; got {value!r}{hint}"
+            return f"option {prefix + name!r} is {value!r}: {_wish(kind)}"
     return None
 
 
@@ -136,14 +142,13 @@ def _fits(kind: Any, value: Any) -> bool:
     return kind not in plain or (isinstance(value, plain[kind]) and (kind is bool or not isinstance(value, bool)))
 
 
-def _wish(kind: Any, value: Any) -> str:
+def _wish(kind: Any) -> str:
     """What to give for a field of this type."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        near = difflib.get_close_matches(str(value), [str(x) for x in parts], n=1, cutoff=0.4)
-        return (f"did you mean {near[0]}? " if near else "") + f"choose one of {', '.join(map(str, parts))}"
+        return f"choose one of {', '.join(map(str, parts))}"
     if origin in (typing.Union, types.UnionType):
-        own = [_wish(part, value) for part in parts if part is not type(None)]
+        own = [_wish(part) for part in parts if part is not type(None)]
         return " or ".join([*own, *(["none"] if type(None) in parts else [])])
     if origin is tuple:
         example = {float: ("0.5", "1.0", "1.5"), int: ("1", "2", "3")}.get(parts[0], ("a", "b", "c"))

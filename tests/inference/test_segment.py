@@ -241,7 +241,7 @@ def test_colours():
     labels = torch.tensor([[0, 0, 1, IGNORE]], dtype=torch.uint8)
     assert coloured(labels, palette).permute(1, 2, 0).tolist() == [[[255, 0, 0], [255, 0, 0], [0, 0, 255], [0, 0, 0]]]
     shown = overlay(torch.full((3, 1, 4), 100, dtype=torch.uint8), labels, palette)
-    assert shown[:, 0, 0].tolist() == [185, 45, 45]
+    assert shown[:, 0, 0].tolist() == [162, 60, 60]
     assert shown[:, 0, 2].tolist() == [18, 18, 74], "the edge between classes is dark"
 
 

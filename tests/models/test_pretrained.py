@@ -84,10 +84,13 @@ def test_saving_again_replaces_the_weights_and_leaves_the_card(model, folder):
 def test_card(model):
     card = model_card(model, "me/small")
     front = card.split("---\n")[1].splitlines()
-    assert {"library_name: spikereel", "license: apache-2.0", "tags:", f"- {model.family}"} <= set(front)
+    assert {"library_name: spikereel", "pipeline_tag: video-classification", "tags:", f"- {model.family}"} <= set(front)
+    assert not any(line.startswith("license") for line in front)
+    assert "license: mit" in model_card(model, "me/small", license="mit").split("---\n")[1]
+    assert "Trained on my own films." in model_card(model, "me/small", data="my own films")
     parameters = sum(p.numel() for p in model.parameters())
     for words in (
-        f"{parameters:,} parameters for 3 classes",
+        f"{parameters:,} parameters for one class of a clip, of 3",
         'from_pretrained("me/small")',
         "| top1 | 93.5 |",
         "| neuron.tau | 2 |",
@@ -106,7 +109,7 @@ def test_card(model):
     assert "Converted from `run.pyth`: the terms of its authors" in model_card(model, "me/small")
     assert "| top1 | 87.8 |" in model_card(model, "me/small")
     model.metadata = Metadata()
-    assert model_card(model, "me/small").count("ot recorded.") == 3
+    assert model_card(model, "me/small").count("ot recorded.") == 4
 
 
 def test_what_disagrees_or_lacks_is_named(folder):

@@ -94,16 +94,16 @@ TASKS = {
     ),
     "pose": Task(
         begin=track_file,
-        options=("box", "camera", "smooth", "smpl"),
+        options=("box", "camera", "smooth", "smpl", "bvh_positions"),
         follows=True,
-        endings=(".json", ".npz", ".bvh", ".mp4", ".png"),
+        endings=(".json", ".coco.json", ".npz", ".bvh", ".mp4", ".png"),
         doing="tracking",
     ),
     "segmentation": Task(
         begin=segments,
         finish=label,
         options=("size", "window", "overlap", "offsets"),
-        endings=(".json", ".mp4", ".png", "_masks"),
+        endings=(".json", ".coco.json", "_labelmap.txt", ".mp4", ".png", "_masks"),
         doing="labelling",
     ),
 }
@@ -119,6 +119,7 @@ def predict(
     camera: Camera | None = None,
     smooth: bool = False,
     smpl: str | None = None,
+    bvh_positions: bool = False,
     size: int | None = None,
     window: Sequence[int] | None = None,
     overlap: float | None = None,
@@ -135,7 +136,7 @@ def predict(
     Classes: `views` clips in time are averaged; None takes those the model is evaluated with.
     `every` gives one answer for each window of so many seconds instead, a `Timeline`.
     Pose: `box` is left, top, width and height of the person in pixels, `camera` that of the frames, `smooth` a one-euro
-    filter, `smpl` the file of the body model.
+    filter, `smpl` the file of the body model, `bvh_positions` gives every joint of the BVH file its position.
     Segmentation: `size` is the short side that the network sees, `window` the height and width of windows that slide
     over the frames and overlap by the share `overlap`, `offsets` the frames of a clip from the labelled one at 0.
     progress: called with frames done and frames in all.
@@ -151,6 +152,7 @@ def predict(
         "camera": camera,
         "smooth": smooth or None,
         "smpl": smpl,
+        "bvh_positions": bvh_positions or None,
         "size": size,
         "window": window,
         "overlap": overlap,

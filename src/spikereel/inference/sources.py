@@ -39,13 +39,13 @@ def sources_of(given: Sequence[str], model: VideoModel) -> tuple[list[Source], l
             found.append((text, folder.stem))
             continue
         below = find(folder, wanted)
-        if not below.files and len(given) > 1:
-            # one of many: it is named when its turn comes
+        if not below.files and (len(given) > 1 or not below.left_out):
+            # the reader says what it lacks, when its turn comes
             found.append((text, folder.stem))
             continue
         if not below.files:
-            more = f"; {said(below.left_out, folder)}" if below.left_out else ""
-            raise DataError(f"{folder}: holds nothing that these weights see ({' '.join(sorted(wanted))}){more}")
+            known, more = " ".join(sorted(wanted)), said(below.left_out, folder)
+            raise DataError(f"{folder}: holds nothing that these weights see ({known}); {more}")
         if below.left_out:
             notes.append(f"{folder}: {said(below.left_out, folder)}")
         stems = ["_".join(path.relative_to(folder).with_suffix("").parts) for path in below.files]

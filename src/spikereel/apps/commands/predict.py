@@ -65,6 +65,9 @@ def add(commands: Any) -> None:
     predict.add_argument("--camera", metavar="FX,FY,CX,CY", help="pose: intrinsics of the frames, pixels")
     predict.add_argument("--smooth", action="store_true", help="pose: smooth the joints with a one-euro filter")
     predict.add_argument("--smpl", metavar="FILE", help="pose in parameters of SMPL: your copy of the body model")
+    predict.add_argument(
+        "--bvh-positions", action="store_true", help="pose: give all joints positions in the BVH (default: rotations)"
+    )
     predict.add_argument("--size", type=int, help="segmentation: short side that is seen (default: that of training)")
     predict.add_argument("--window", metavar="H,W", help="segmentation: see frames in windows that slide over them")
     predict.add_argument("--overlap", type=float, help="segmentation: share of a window (default: 0.5)")
@@ -244,6 +247,7 @@ OPTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "camera": lambda options: _lens(options.camera),
     "smooth": lambda options: options.smooth or None,
     "smpl": lambda options: options.smpl,
+    "bvh_positions": lambda options: options.bvh_positions or None,
     "size": lambda options: options.size,
     "window": lambda options: _integers("--window", options.window),
     "overlap": lambda options: options.overlap,
