@@ -124,7 +124,7 @@ def with_legend(picture: Tensor, labels: Tensor, classes: Sequence[str], palette
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width = picture.shape[1:]
+    width = picture.shape[2]
     columns = width // _CELL
     if columns < 2:
         return picture
