@@ -361,3 +361,22 @@ def test_listed_sizes_are_those_of_the_built_models(name):
 
 def test_sizes_are_listed_for_no_other_models():
     assert list(json.loads(SIZES.read_text())) == list(ARCHITECTURES)
+
+
+def test_what_does_not_exist_is_said():
+    with pytest.raises(WeightsError, match=r"spikevideoformer_s: it is a network, and none come .*create_model"):
+        load_model("spikevideoformer_s")
+    with pytest.raises(WeightsError, match=r"spikevideoformer_ti, which is a network; name some: .*_ti\.motion"):
+        load_model("spikevideoformer_ti")
+    with pytest.raises(ConfigError, match=r"pretrained is no option.*load_model\('spikevideoformer_ti\.motion'\)"):
+        create_model("spikevideoformer_ti", pretrained=True)
+    with pytest.raises(ConfigError, match="None of spikevideoformer_s come with Spikereel"):
+        create_model("spikevideoformer_s", pretrained=True)
+
+
+def test_models_print_short():
+    models = list_models()
+    assert len(repr(models)) < 400
+    assert len(repr(models["svformer"])) < 150
+    model = create_model("svformer_ti")
+    assert repr(model) == "SVFormer(svformer_ti, 0.8 M parameters)"

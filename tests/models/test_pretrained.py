@@ -221,3 +221,21 @@ def test_a_name_of_the_hub_fetches_the_two_files_and_no_more(model, folder, monk
     assert same(VideoModel.from_pretrained("me/small", revision="r", cache_dir="c"), model)
     assert (asked["name"], asked["revision"], asked["cache_dir"]) == ("me/small", "r", "c")
     assert asked["allow_patterns"] == ["model.safetensors", "config.json"]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "tag", "words", "call"),
+    [
+        ("pose", {"joints": 20}, "keypoint-detection", "the pose of a person, 20 joints", "pose, state = model"),
+        ("segmentation", {"num_classes": 19}, "image-segmentation", "every pixel, of 19", "logits, state = model"),
+        ("classification", {"num_classes": 7}, "video-classification", "a clip, of 7", "logits, state = model"),
+    ],
+)
+def test_cards_say_the_task_of_the_model(task, options, tag, words, call):
+    card = model_card(create_model("spikevideoformer_ti", task=task, **options), "me/x")
+    assert f"pipeline_tag: {tag}" in card
+    assert words in card
+    assert call in card
+    assert ("## Classes" in card) == (task != "pose")
+    assert "1000 classes" not in card
+    assert "apache" not in card

@@ -14,16 +14,26 @@ from spikereel.errors import SpikereelError
 from spikereel.extras import extra_of, lacking
 
 EPILOG = """examples:
-  spikereel demo                                        train, judge, predict and draw on procedural clips
-  spikereel train motion optim.epochs=5                 a recipe, with any field changed
-  spikereel train video_folder data.root=videos         your own videos, one sub-folder per class
-  spikereel evaluate runs/motion/best.safetensors       judge on clips that training never saw
+  spikereel demo
+      train, judge, predict and draw on procedural clips
+  spikereel train motion optim.epochs=5
+      a recipe, with any field changed
+  spikereel train video_folder data.root=videos
+      your own videos, one sub-folder per class
+  spikereel evaluate runs/motion/best.safetensors
+      judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
-  spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
-  spikereel energy svformer --rates rates.json --cost paper       the same from published firing rates
-  spikereel import checkpoint.pyth --as svformer        weights of the papers' authors, read safely
-  spikereel data check videos                           broken, short, double and missing files of a folder
+      a file, or a folder of them
+  spikereel energy spikevideoformer_s --frames 8
+      what a clip costs, beside the same network as an ANN
+  spikereel energy svformer --rates rates.json --cost paper
+      the same from published firing rates
+  spikereel import checkpoint.pyth --as svformer
+      weights of the papers' authors, read safely
+  spikereel data check videos
+      broken, short, double and missing files of a folder
   spikereel calibrate weights.safetensors data.kind=folder data.root=videos
+      new statistics for the norms of weights
 """
 
 

@@ -58,7 +58,7 @@ class Steady(io.TextIOBase):
         return self.stream.fileno()
 
     @property
-    def encoding(self) -> str:  # ty: ignore[invalid-method-override]
+    def encoding(self) -> str:  # ty: ignore[incompatible-property-override]
         """Of the stream."""
         return self.stream.encoding or "utf-8"
 

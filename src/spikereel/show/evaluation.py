@@ -60,11 +60,11 @@ def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     means, joints = evaluation.score.means(), evaluation.score.per_joint()
     facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
     hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for name in means:
         unit = {"pck": "%", "acceleration": "mm/frame²"}.get(name, "mm")
-        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
+        table.add_column(Text(f"{name.replace('_', chr(10))}\n{unit}"), justify="right", no_wrap=True)
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
         table.add_row(Text(joint), *(f"{joints[name][joint]:.1f}" for name in means))

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,14 @@ def progress() -> Any:
     )
     bars = (BarColumn(bar_width=20), TaskProgressColumn(markup=False), TimeRemainingColumn())
     return Progress(text, *bars, console=console, transient=True, expand=True, disable=not console.is_terminal)
+
+
+def entry(name: str, text: str, *, indent: int = 22, width: int = 80) -> str:
+    """A name, and beside it its text in as many lines as it needs; under it where the name is too long."""
+    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    room = " " * indent
+    head = f"{name:<{indent}}{lines.pop(0)}" if len(name) < indent else name
+    return "\n".join([head, *(room + line for line in lines)])
 
 
 def one_or_all(results: Sequence[Any]) -> Any:

@@ -103,4 +103,5 @@ def _implied(options: argparse.Namespace, source: Any) -> None:
     if options.json:
         write_json(options.json, {"model": options.model, "energy_mj": options.implied, "implied_rate": rates})
     for name, rate in rates.items():
-        print(f"{options.implied:g} mJ a clip imply a mean firing rate of {rate:.3f} under {name}: {IMPLIED[name]}")
+        said = f"{options.implied:g} mJ a clip imply a mean firing rate of {rate:.3f} under {name}: {IMPLIED[name]}"
+        new_console().print(said)

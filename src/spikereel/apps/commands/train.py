@@ -5,7 +5,7 @@ import dataclasses
 import json
 from typing import Any
 
-from spikereel.apps.commands.common import command, new_console, note
+from spikereel.apps.commands.common import command, entry, new_console, note
 from spikereel.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if options.list or options.recipe is None:
         for name, recipe in RECIPES.items():
-            print(f"{name:18} {(recipe.__doc__ or '').splitlines()[0]}")
+            print(entry(name, (recipe.__doc__ or "").splitlines()[0]))
         if options.list:
             return
         raise ConfigError("name a recipe: spikereel train RECIPE [key=value ...]")
