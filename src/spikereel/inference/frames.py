@@ -20,6 +20,7 @@ from spikereel.data.pictures import PICTURES, read_picture
 from spikereel.data.sets.utd_mhad import read_depth
 from spikereel.data.video.read import VideoInfo, glance, probe, read_frames, timeline
 from spikereel.data.video.timeline import Timeline
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 USUAL_FPS = 30.0
@@ -165,7 +166,7 @@ def video_frames(name: str, *, whole: bool = False) -> Frames:
 
 def picture_frames(folder: Path) -> Frames:
     """Of a folder of numbered pictures. Raises DataError for one without any, and for several recordings in one."""
-    pictures = sorted((number_of(p), p) for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+    pictures = sorted((number_of(p), p) for p in visible(folder) if p.suffix.lower() in PICTURES)
     if not pictures:
         raise DataError(f"{folder}: is a folder without frames .jpg or .png; give a video, or a folder that has some")
     numbers, paths = zip(*pictures, strict=True)

@@ -81,9 +81,9 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
         raise DataError(f"{video.name}: has {video.channels} channels, this model takes {channels}")
-    views_of, note = _trailed if spec.trails else _plain, SIMULATED["events"]
+    see, note = _trailed if spec.trails else _plain, SIMULATED["events"]
     if simulated:
-        views_of, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
+        see, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
     return Look(
         name=video.name,
         info=video.info,
@@ -91,8 +91,19 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
         clips=clips,
         notes=(note,) if simulated else (),
         indices=tuple(i for indices in chosen for i in indices[-spec.frames :]),
-        views=[view[:, None] for indices in chosen for view in views_of(video, indices, spec, crops)],
+        views=[view[:, None] for indices in chosen for view in see(video, indices, spec, crops)],
     )
+
+
+def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list[int], list[Tensor]]:
+    """Numbers of the frames of one clip between two numbers, chosen as of a video of that length, and its crops."""
+    count = spec.frames if spec.simulate is None else spec.frames + 1
+    indices = [first + i for i in sample_indices(last - first, count, stride=spec.stride)]
+    simulated = spec.modality != "rgb" or spec.simulate is not None
+    see = _trailed if spec.trails else _plain
+    if simulated:
+        see = _drawn if spec.simulate is None else _simulated
+    return indices[-spec.frames :], [view[:, None] for view in see(video, indices, spec, spec.crops)]
 
 
 def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:

@@ -172,6 +172,12 @@ class Segments:
             raise ConfigError(f"{self.path}: its middle is not labelled yet; go through `labelled` first")
         return self._passport
 
+    def brief(self) -> tuple[str, str]:
+        """What most pixels are, and how many."""
+        means = np.array(self.shares).mean(0)
+        first = int(means.argmax())
+        return self.segmenter.classes[first], f"{100 * means[first]:.1f} % of pixels"
+
     def labelled(self, *, keep: bool = False) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(position, picture uint8 [3, H, W], labels uint8 [H, W]) of every frame, in order, counted as they go by.
 

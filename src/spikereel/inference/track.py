@@ -19,6 +19,7 @@ from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json, write_whole
 from spikereel.hub import weights_hash
+from spikereel.inference.coco import keypoints
 from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
@@ -55,12 +56,18 @@ class Track:
     notes: tuple[str, ...] = ()
     frames: Frames | None = None
     """What `draw` draws."""
+    bvh_positions: bool = False
+    """Whether `write_bvh` gives every joint its position, where other programs want rotations alone."""
 
     def __repr__(self) -> str:
         return f"Track({self.path}: {self.skeleton.name} in {len(self.joints)} frames, {self.fps:g} a second)"
 
     def __rich__(self) -> str:
         return repr(self)
+
+    def brief(self) -> tuple[str, str]:
+        """The answer, and of how much."""
+        return self.skeleton.name, f"{len(self.joints)} frames"
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
@@ -105,9 +112,10 @@ class Track:
         write_json(folder / f"{name}.json", self.to_json())
         self.write_npz(folder / f"{name}.npz")
         self.write_bvh(folder / f"{name}.bvh")
+        write_json(folder / f"{name}.coco.json", keypoints(self))
         for suffix in ("mp4", "png") if video else ():
             self.draw(folder / f"{name}.{suffix}")
-        kinds = "json, npz, bvh" + (", mp4 and png" if video else "")
+        kinds = "json, npz, bvh, coco.json" + (", mp4 and png" if video else "")
         return [f"{len(self.joints)} frames of {self.path}; written: {folder / name} as {kinds}", *self.notes]
 
     def write_npz(self, path: Path) -> None:
@@ -128,7 +136,9 @@ class Track:
     def write_bvh(self, path: Path) -> None:
         """Motion in centimetres, y up; see `motion_of`."""
         up = 100.0 * self.joints * (1.0, -1.0, -1.0)
-        write_bvh(path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps))
+        write_bvh(
+            path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps), positions=self.bvh_positions
+        )
 
 
 def track_file(
@@ -139,6 +149,7 @@ def track_file(
     camera: Camera | None = None,
     smooth: bool = False,
     smpl: str | None = None,
+    bvh_positions: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Track:
     """`track` on a video, a folder of pictures, depth or an event recording; see `open_frames`.
@@ -148,7 +159,8 @@ def track_file(
     spec = _spec_of(model)
     spec = replace(spec, smpl=smpl or spec.smpl)
     frames = open_frames(source, whole=True)
-    return track(model, frames, box=box, camera=camera, smooth=smooth, spec=spec, progress=progress)
+    found = track(model, frames, box=box, camera=camera, smooth=smooth, spec=spec, progress=progress)
+    return replace(found, bvh_positions=bvh_positions)
 
 
 def track(

@@ -14,7 +14,13 @@ from spikereel.data.video.cache import FrameCache
 from spikereel.data.video.read import Timeline, glance, read_frames, sample_indices, timeline
 from spikereel.errors import ConfigError
 
-SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+SUFFIXES = frozenset(
+    {
+        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+    }
+)
+"""Endings of video files, in small letters."""
 
 USUAL_FPS = 25.0
 """Of videos that do not say."""
