@@ -53,18 +53,23 @@ BY_EXIF = {
 }
 
 
-def orientation(path: Path, frame: VideoFrame, packet: bytes | None = None) -> Orientation:
+def exif_of(frame: VideoFrame) -> int:
+    """The orientation of a frame that carries the file of a picture which it was, `opaque`; 0 of others."""
+    return exif_orientation(frame.opaque) if isinstance(frame.opaque, bytes) else 0
+
+
+def orientation(path: Path, frame: VideoFrame) -> Orientation:
     """How a frame is to be shown: quarter turns and mirrors. Raises DataError for any other angle.
 
-    packet: what the frame was decoded from, where that is a picture in a file of its own: PyAV cannot give the matrix
-    of a frame that carries a kind of side data unknown to it, as EXIF is, and the packet says the same.
+    PyAV cannot give the matrix of a frame that carries a kind of side data unknown to it, as EXIF is: then the file of
+    the picture says the same, and of other frames the angle alone is known.
     """
     if frame.rotation % 90:
         raise DataError(f"{path}: is rotated by {frame.rotation} degrees; convert it to an upright video")
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
-        return BY_EXIF[exif_orientation(packet)] if packet else _turned(frame.rotation)
+        return BY_EXIF[exif_of(frame)] if exif_of(frame) else _turned(frame.rotation)
     if matrix is None:
         return Orientation()
     # A pixel of column x and row y is shown at column a x + c y and row b x + d y.

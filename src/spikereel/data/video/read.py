@@ -25,11 +25,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.exif import exif_orientation
 from spikereel.data.video.decode import decoded, require_whole
 from spikereel.data.video.index import marks_of, told
 from spikereel.data.video.index import timeline as timeline
-from spikereel.data.video.orientation import Orientation, orientation
+from spikereel.data.video.orientation import Orientation, exif_of, orientation
 from spikereel.data.video.rendering import AS_STORED, Assumed, Rendering, assumed_of, stated_aspect, upright_aspect
 from spikereel.data.video.streams import opened
 from spikereel.data.video.timeline import Timeline
@@ -90,7 +89,7 @@ def glance(path: str | PathLike, known: Timeline | None = None) -> tuple[VideoIn
 
 def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -> VideoInfo:
     fps, seconds = known.rate(float(stream.average_rate or stream.guessed_rate or 0))
-    how = orientation(path, first, first.opaque)
+    how = orientation(path, first)
     return VideoInfo(
         frames=len(known),
         fps=fps,
@@ -167,7 +166,8 @@ def _sought(
     """What is taken of frames, by number, told by their times, and by their order where times are equal; jumps ahead to
     key frames and leaves out what no other frame needs. None where that does not succeed.
 
-    torn: gets the time of a key frame by the index that is none, since frames after it need some before it.
+    torn: gets the time of a key frame by the index that is none, since frames after it need some before it, or that has
+    another time.
     """
     pictures: dict[int, Tensor] = {}
     times = {int(shown_at[number]) for number in wanted}
@@ -181,6 +181,10 @@ def _sought(
             frames = _Ordered(decoded(path, stream, times))
             if not len(index):
                 return None
+            # AVI has no times of display: a decoder that may reorder can be a frame off.
+            numbered = container.format.name == "avi"
+            if numbered and not frames.begin(origin):
+                return _torn(torn, origin)
             # MP4's index is in the order of decoding.
             delay = max(origin - index[0].timestamp, 0)
             for number in wanted:
@@ -191,10 +195,9 @@ def _sought(
                 if key > 0 and (shown is None or index[key].timestamp > shown):
                     container.seek(target, stream=stream)
                     frames = _Ordered(decoded(path, stream, times))
-                    if not frames.begin_with_key():
-                        if torn is not None:
-                            torn.append(index[key].timestamp)
-                        return None
+                    landing = index[key].timestamp
+                    if not frames.begin(landing if numbered else None):
+                        return _torn(torn, landing)
                 frame = frames.at(time, order)
                 if frame is None:
                     return None
@@ -202,6 +205,11 @@ def _sought(
     except DataError:
         return None
     return pictures
+
+
+def _torn(torn: list[int] | None, time: int) -> None:
+    if torn is not None:
+        torn.append(time)
 
 
 def _place(shown_at: Sequence[int] | np.ndarray, number: int) -> tuple[int, int, int]:
@@ -224,10 +232,10 @@ class _Ordered:
         self.time: int | None = None
         self.seen = 0
 
-    def begin_with_key(self) -> bool:
-        """Whether the first one is a key frame, not one that frames before it have a part in."""
+    def begin(self, time: int | None) -> bool:
+        """Whether the first one is a key frame, not one that frames before it have a part in, and of this time."""
         self.first = next(self.frames, None)
-        return self.first is not None and bool(self.first.key_frame)
+        return self.first is not None and bool(self.first.key_frame) and time in (None, self.first.pts)
 
     def at(self, time: int, order: int) -> VideoFrame | None:
         """The frame of a time that comes after `order` others of the same; None where there is no such."""
@@ -299,10 +307,9 @@ class _Shown:
 
     def upright(self, path: Path, frame: VideoFrame) -> Tensor:
         """uint8 [H, W, 3]."""
-        packet = frame.opaque
-        key = frame.rotation, exif_orientation(packet) if packet else 0
+        key = frame.rotation, exif_of(frame)
         how = self._known.get(key)
         if how is None:
-            how = self._known[key] = orientation(path, frame, packet)
+            how = self._known[key] = orientation(path, frame)
         picture = how.upright(self.rendering.picture(frame))
         return self.rendering.shaped(picture, upright_aspect(self.aspect, how))

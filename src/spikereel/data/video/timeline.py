@@ -51,16 +51,21 @@ class Timeline:
         even = np.linspace(times[0], times[-1], len(times))
         return (np.searchsorted(times, even[list(indices)] + 1e-6 * float(self._step()), side="right") - 1).tolist()
 
-    def constant(self) -> bool:
-        """Whether frames are shown at equal steps of time, as far as the file can say."""
-        return self._constant()
-
     def seconds(self) -> np.ndarray | None:
         """When each frame is shown, float64 [N] seconds after the first; None where the times only count the frames."""
         if self.base is None:
             return None
         times = np.asarray(self.times)
         return (times - times[0]) * float(self.base)
+
+    def during(self) -> np.ndarray | None:
+        """When each frame begins to be shown, and when the last one ends: float64 [N + 1] seconds after the first; None
+        where the times only count the frames."""
+        begins = self.seconds()
+        if begins is None or self.base is None:
+            return None
+        last = self.last or self._step()
+        return np.append(begins, begins[-1] + float(last * self.base))
 
     def pace(self, stated: float) -> float:
         """Frames a second of those that `at_equal_times` gives: the stated rate where it agrees with the times, else by

@@ -97,7 +97,8 @@ def _other(path: Path, at: int, first: int, second: int) -> DataError:
 def joined_cleanly(path: Path) -> bool:
     """Whether the video packets of a transport stream are all there, but for counters that begin anew at a seam.
 
-    A seam is where a table of programmes comes and then the start of a picture: a part that begins as a file does.
+    A seam is where a table of programmes comes and then the start of a picture, by which decoding
+    may begin: a part that begins as a file does.
     """
     found, parts = _survey(path), transport_parts(path)
     if found is None or parts is None:
@@ -111,12 +112,15 @@ def _is_whole(video: np.ndarray, tables: np.ndarray) -> bool:
     if np.any(flags & 0x80):
         return False
     counter, payload = control & 0x0F, (control & 0x10) > 0
-    announced = ((control & 0x20) > 0) & (length > 0) & ((field & 0x80) > 0)
+    adapted = ((control & 0x20) > 0) & (length > 0)
+    announced, entry = adapted & ((field & 0x80) > 0), adapted & ((field & 0x40) > 0)
     expected = np.where(payload[1:], (counter[:-1] + 1) & 0x0F, counter[:-1])
     repeated = counter[1:] == counter[:-1]
     broken = 1 + np.flatnonzero(((counter[1:] != expected) & ~repeated & ~announced[1:]) | (pid[1:] != pid[:-1]))
     between = np.searchsorted(tables, place[broken]) > np.searchsorted(tables, place[broken - 1])
-    return bool(np.all(between & ((flags[broken] & 0x40) > 0)))
+    # muxers mark where decoding may begin, most of them
+    begins = ((flags[broken] & 0x40) > 0) & (entry[broken] if np.any(entry) else True)
+    return bool(np.all(between & begins))
 
 
 class OnePid(io.RawIOBase):

@@ -24,7 +24,7 @@ def write_video(
     frames: Tensor | Iterable[Tensor],
     fps: float | Fraction,
     *,
-    times: Sequence[float] | None = None,
+    times: Sequence[float] | np.ndarray | None = None,
     aspect: Fraction = Fraction(1),
 ) -> None:
     """Write an mp4 file (H.264, yuv420p): frames uint8 [T, 3, H, W] or [T, H, W, 3], RGB; fps in frames a second.
@@ -56,7 +56,7 @@ def write_video(
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
 
 
-def _ticks(times: Sequence[float]) -> list[int]:
+def _ticks(times: Sequence[float] | np.ndarray) -> list[int]:
     ticks = [round(Fraction(float(time) - float(times[0])) / CLOCK) for time in times]
     # frames of one unit of a file's clock, such as a millisecond, are one unit of ours apart
     for number in range(1, len(ticks)):
@@ -123,7 +123,8 @@ def _mux(
     container: av.container.OutputContainer, packets: Iterable[av.Packet], ends: dict[int, int], clock: Fraction
 ) -> None:
     for packet in packets:
-        assert packet.pts is not None and packet.time_base is not None
+        assert packet.pts is not None
+        assert packet.time_base is not None
         begin = round(packet.pts * packet.time_base / clock)
         # the last frame lasts as long as the others, or as is said
         packet.duration = round((ends[begin] - begin) * clock / packet.time_base)
