@@ -155,9 +155,20 @@ def check(
 def info_table(path: str, found: VideoInfo | EventInfo) -> RenderableType:
     """What `inspect` found."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    for name, value in dataclasses.asdict(found).items():
-        table.add_row(name, Text(f"{value:,.6g}" if isinstance(value, float) else str(value)))
+    fields = described(found)
+    for name, value in (fields | (fields.pop("assumed", None) or {})).items():
+        shown = "; ".join(value) if name == "notes" else f"{value:,.6g}" if isinstance(value, float) else str(value)
+        if shown:
+            table.add_row(name, Text(shown))
     return Group(Text(path, overflow="fold"), table)
+
+
+def described(found: VideoInfo | EventInfo) -> dict[str, Any]:
+    """Plain types, for `json.dump`."""
+    fields = dataclasses.asdict(found)
+    # in words among what was assumed
+    fields.pop("aspect", None)
+    return fields
 
 
 def report_table(report: Report) -> RenderableType:

@@ -70,11 +70,12 @@ def read_bvh(path: str | PathLike) -> Motion:
     """The motion of a BVH file.
 
     Rotation channels multiply in the order of the file; position channels take the place of the joint's offset. End
-    sites are no joints. Raises DataError for a file that is missing, cut short or of other contents.
+    sites are no joints. The name of a joint is the rest of its line, spaces inside it and all, as Blender writes it.
+    Raises DataError for a file that is missing, cut short or of other contents.
     """
     path = Path(path)
     try:
-        words = iter(path.read_text(encoding="utf-8-sig").split())
+        words = _words(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a BVH file ({error}); check the path") from None
     try:
@@ -128,6 +129,20 @@ def write_bvh(path: str | PathLike, motion: Motion, *, positions: bool = False) 
             part.write_text("\n".join(lines) + "\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a file, and the names of joints, each as one."""
+    for line in text.splitlines():
+        kind, rest = (*line.split(None, 1), "", "")[:2]
+        if kind not in ("ROOT", "JOINT"):
+            yield from line.split()
+            continue
+        name, brace, more = rest.partition("{")
+        yield kind
+        if name.strip():
+            yield name.strip()
+        yield from (brace + " " + more).split()
 
 
 def _motion(path: Path, words: Iterator[str]) -> Motion:

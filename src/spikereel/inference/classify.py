@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class Prediction:
                 "height": self.info.height,
                 "codec": self.info.codec,
                 "seconds": self.info.seconds,
+                "assumed": None if self.info.assumed is None else asdict(self.info.assumed),
             },
             "top5": [{"class": name, "probability": p} for name, p in self.top5],
             "running": None

@@ -115,6 +115,13 @@ class Pixels:
     of each frame has its own: light and white balance go."""
     antialias: bool = True
     """Files: smooth before shrinking; the papers' code does not."""
+    colour: Literal["tagged", "bt601"] = "tagged"
+    """Videos: YUV becomes RGB by the matrix that the file states, or by BT.601 whatever it states, as OpenCV up to 4.12
+    does; see docs/data/videos.md."""
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """Videos: red first, or blue first as frames of OpenCV."""
+    aspect: Literal["stored", "shown"] = "stored"
+    """Videos: pixels as they are stored, or stretched to the shape that players show."""
     whole: bool = False
     """Videos: all of the frame, squeezed into the square, and not its central box; training boxes are of the frame's
     shape, more or less."""

@@ -93,7 +93,7 @@ def write_segments(
                 yield with_legend(overlay(picture, labels, palette), labels, found.segmenter.classes, palette)
 
         if video:
-            write_video(folder / f"{name}.mp4", drawn(), found.fps)
+            write_video(folder / f"{name}.mp4", drawn(), found.fps, times=source.during(), aspect=source.info.aspect)
         else:
             deque(drawn(), maxlen=0)
         if masks.exists():
@@ -161,7 +161,7 @@ def draw_segments(path: str | PathLike, found: Segments) -> None:
             labels = found.labels(i)
             yield with_legend(overlay(picture, labels, how.palette), labels, how.classes, how.palette)
 
-    write_video(path, drawn(), found.fps)
+    write_video(path, drawn(), found.fps, times=found.source.during(), aspect=found.source.info.aspect)
 
 
 def write_timeline(path: str | PathLike, found: Segments) -> None:
@@ -172,7 +172,8 @@ def write_timeline(path: str | PathLike, found: Segments) -> None:
     how, shares = found.segmenter, 100.0 * np.array(found.shares)
     order = [i for i in np.argsort(-shares.mean(0), kind="stable") if shares[:, i].any()]
     # one frame has an extent too
-    times = np.arange(len(shares) + 1) / found.fps
+    during = found.source.during()
+    times = np.arange(len(shares) + 1) / found.fps if during is None else during
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     axes = figure.add_subplot()
     below = np.zeros(len(shares) + 1)

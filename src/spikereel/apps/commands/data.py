@@ -1,7 +1,6 @@
 """`spikereel data`: inspect, check and pack."""
 
 import argparse
-import dataclasses
 import re
 from typing import Any
 
@@ -54,11 +53,11 @@ def _sensor(text: str | None) -> tuple[int, int] | None:
 
 
 def _data_inspect(options: argparse.Namespace) -> None:
-    from spikereel.apps.check import info_table, inspect
+    from spikereel.apps.check import described, info_table, inspect
 
     found = inspect(options.file, sensor=_sensor(options.sensor))
     if options.json:
-        write_json(options.json, dataclasses.asdict(found))
+        write_json(options.json, described(found))
     new_console().print(info_table(options.file, found))
 
 
