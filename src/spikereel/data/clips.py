@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -39,6 +39,11 @@ class Clips(Protocol[T_co]):
         """Whether events are made from video, not recorded."""
         ...
 
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Which of several published readings of the data set it has, by option."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Tensor, T_co]: ...
@@ -67,6 +72,8 @@ class SeededClips(Dataset[tuple[Tensor, T_co]]):
     skipped: Sequence[tuple[Path, str]] = ()
     missing: Sequence[str] = ()
     simulated: bool = False
+    choices: Mapping[str, str] = {}
+    """Which of several published readings of the data set it has, by option."""
 
     def __init__(self, seed: int = 0):
         self.seed = seed
@@ -122,6 +129,7 @@ class WrappedClips(SeededClips[T_co]):
         # A data set that says nothing of them has left nothing out.
         self.skipped, self.missing = getattr(clips, "skipped", ()), getattr(clips, "missing", ())
         self.simulated = getattr(clips, "simulated", False)
+        self.choices = getattr(clips, "choices", {})
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips and changes, here and in the other data set."""

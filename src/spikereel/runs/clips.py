@@ -1,7 +1,7 @@
 """From a DataSpec to datasets and loaders."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -154,10 +154,13 @@ class DataPassport:
     """Of names, sizes and labels of all files read, not their content, and of the names of missing ones."""
     simulated: bool
     """Whether events were made from video, not recorded."""
+    choices: dict[str, str] = field(default_factory=dict)
+    """Where a data set is published in several readings, the one taken, by option: split_rule, axes."""
 
     def __str__(self) -> str:
         facts = [f"{self.hash[:12]}, {self.clips} clips"]
         facts += [f"{getattr(self, name)} {name}" for name in ("missing", "skipped") if getattr(self, name)]
+        facts += [f"{name}={value}" for name, value in self.choices.items()]
         return ", ".join([*facts, "simulated events"] if self.simulated else facts)
 
 
@@ -169,6 +172,7 @@ def data_passport(dataset: Clips) -> DataPassport:
         skipped=len(dataset.skipped),
         hash=dataset.fingerprint(),
         simulated=dataset.simulated,
+        choices=dict(dataset.choices),
     )
 
 
