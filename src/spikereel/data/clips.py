@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -45,6 +45,11 @@ class Clips(Protocol[T_co]):
         """Whether events are made from video, not recorded."""
         ...
 
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Which of several published readings of the data set it has, by option."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Tensor, T_co]: ...
@@ -76,6 +81,8 @@ class SeededClips(Dataset[tuple[Tensor, T_co]]):
     simulated: bool = False
     notes: Sequence[str] = ()
     """What is worth a look about these clips, a line each."""
+    choices: Mapping[str, str] = {}
+    """Which of several published readings of the data set it has, by option."""
 
     def __init__(self, seed: int = 0):
         self.seed = seed
@@ -132,6 +139,7 @@ class WrappedClips(SeededClips[T_co]):
         self.skipped, self.missing = getattr(clips, "skipped", ()), getattr(clips, "missing", ())
         self.left_out = getattr(clips, "left_out", ())
         self.simulated, self.notes = getattr(clips, "simulated", False), tuple(getattr(clips, "notes", ()))
+        self.choices = getattr(clips, "choices", {})
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips and changes, here and in the other data set."""

@@ -1,7 +1,7 @@
 """From a DataSpec to datasets and loaders."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,8 @@ class DataPassport:
     """Files in the folders of the data that do not count by their names."""
     left_out_first: tuple[str, ...] = ()
     """The first of them."""
+    choices: dict[str, str] = field(default_factory=dict)
+    """Where a data set is published in several readings, the one taken, by option: split_rule, axes."""
 
     def __str__(self) -> str:
         facts = [f"{self.hash[:12]}, {self.clips} clips"]
@@ -167,6 +169,7 @@ class DataPassport:
         if self.left_out:
             more = ", ..." if self.left_out > len(self.left_out_first) else ""
             facts.append(f"{self.left_out} left out ({', '.join(self.left_out_first)}{more})")
+        facts += [f"{name}={value}" for name, value in self.choices.items()]
         return ", ".join([*facts, "simulated events"] if self.simulated else facts)
 
 
@@ -181,6 +184,7 @@ def data_passport(dataset: Clips) -> DataPassport:
         simulated=dataset.simulated,
         left_out=len(left_out),
         left_out_first=tuple(path.name for path in left_out[:SAID]),
+        choices=dict(dataset.choices),
     )
 
 
