@@ -64,7 +64,7 @@ class Into:
         self.near = np.zeros(1, np.int64)
         self.neuron = {
             "kind": 0, "soft_reset": False, "decay_input": True, "top": 1, "decay": 0.5, "threshold": 1.0,
-            "v_reset": 0.0, **neuron,
+            "v_reset": 0.0, "fresh": False, "start": 0.0, **neuron,
         }
 
     def target(self, *, scale=None, bias=None, residual=None):

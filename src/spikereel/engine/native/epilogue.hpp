@@ -1,8 +1,8 @@
 // The end of every layer: norm, residual, neuron, spikes. One pixel, one frame, sixteen channels at a time; frames of a
 // pixel have to come in their order. The operations and their order are those of the reference in spikereel.ops.lif.
 
-static inline M fire_lif(const Neuron& n, V x, float* membrane, int64_t& near) {
-  const V threshold = all(n.threshold), v = load(membrane);
+static inline M fire_lif(const Neuron& n, V v, V x, float* membrane, int64_t& near) {
+  const V threshold = all(n.threshold);
   const V leak = sub(v, all(n.v_reset));
   const V h = n.decay_input ? add(v, mul(sub(x, leak), all(n.decay))) : add(sub(v, mul(leak, all(n.decay))), x);
   const M fired = at_least(h, threshold);
@@ -11,8 +11,8 @@ static inline M fire_lif(const Neuron& n, V x, float* membrane, int64_t& near) {
   return fired;
 }
 
-static inline V fire_integer(const Neuron& n, V x, float* membrane, int64_t& near) {
-  const V u = add(mul(all(n.decay), load(membrane)), x);
+static inline V fire_integer(const Neuron& n, V v, V x, float* membrane, int64_t& near) {
+  const V u = add(mul(all(n.decay), v), x);
   const V top = all(static_cast<float>(n.top));
   const V count = nearest(least(most(u, zero()), top));
   store(membrane, sub(u, count));
@@ -26,11 +26,12 @@ static inline void fire_at(const Output& o, int64_t t, int64_t p, int c, V y, in
   uint16_t* bits = o.bits + t * o.bits_frame + p * o.bits_pixel + c;
   const int left = o.channels - c * kLanes;
   const M there = static_cast<M>(left >= kLanes ? 0xffff : (1 << left) - 1);
+  const V v = o.fresh && t == 0 ? all(o.start) : load(membrane);
   if (o.neuron.kind == kLif) {
-    *bits = static_cast<uint16_t>(fire_lif(o.neuron, y, membrane, near) & there);
+    *bits = static_cast<uint16_t>(fire_lif(o.neuron, v, y, membrane, near) & there);
     return;
   }
-  const V count = fire_integer(o.neuron, y, membrane, near);
+  const V count = fire_integer(o.neuron, v, y, membrane, near);
   for (int d = 0; d < o.neuron.top; d++) {
     bits[d * o.bits_plane] = static_cast<uint16_t>(above(count, all(static_cast<float>(d))) & there);
   }

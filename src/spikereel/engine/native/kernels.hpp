@@ -35,6 +35,8 @@ struct Output {
   Neuron neuron;
   float* membrane;
   int64_t membrane_pixel;
+  int32_t fresh;  // the membranes hold nothing yet: the first frame begins at `start`
+  float start;
   uint16_t* bits;
   int64_t bits_plane, bits_frame, bits_pixel;
   int32_t channels, vectors;

@@ -61,7 +61,7 @@ struct Target {
 Target make_target(int channels, std::optional<Table> scale, std::optional<Table> bias, std::optional<Values> residual,
                    std::optional<Values> value, std::optional<Bits> bits, std::optional<Membrane> membrane, int kind,
                    bool soft_reset, bool decay_input, int top, float decay, float threshold, float v_reset,
-                   std::optional<Counter> near) {
+                   bool fresh, float start, std::optional<Counter> near) {
   Target target;
   Output& o = target.out;
   o.channels = channels, o.vectors = whole(channels);
@@ -92,6 +92,7 @@ Target make_target(int channels, std::optional<Table> scale, std::optional<Table
     require(membrane->shape(1) >= lanes && membrane->stride(1) == 1, "membrane too narrow");
     require(membrane->shape(0) == bits->shape(2), "membrane of other pixels");
     o.membrane = membrane->data(), o.membrane_pixel = membrane->stride(0);
+    o.fresh = fresh, o.start = start;
     o.bits = bits->data();
     o.bits_plane = bits->stride(0), o.bits_frame = bits->stride(1), o.bits_pixel = bits->stride(2);
   }
@@ -274,13 +275,14 @@ NB_MODULE(_native, m) {
       }
     throw std::invalid_argument("this processor has no " + name);
   });
+  m.def("has_tables", [] { return kernels->has_tables != 0; });
   m.def("set_threads", &set_threads);
   m.def("threads", &threads);
   m.def("count_spikes", &count_spikes);
   nb::class_<Target>(m, "Target")
       .def(nb::new_(&make_target), "channels"_a, nb::kw_only(), "scale"_a.none(), "bias"_a.none(), "residual"_a.none(),
            "value"_a.none(), "bits"_a.none(), "membrane"_a.none(), "kind"_a, "soft_reset"_a, "decay_input"_a, "top"_a,
-           "decay"_a, "threshold"_a, "v_reset"_a, "near"_a.none());
+           "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none());
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "block"_a, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,

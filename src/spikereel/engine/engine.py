@@ -1,0 +1,206 @@
+"""The engine: a compiled model, called as the model is."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikereel.engine.execute import Call, Watch, run
+from spikereel.engine.loaded import native
+from spikereel.engine.lower_spikevideoformer import lower
+from spikereel.engine.memory import Layout, lay_out
+from spikereel.engine.packing import LANES, whole
+from spikereel.engine.plan import AttendApply, Layer, Program
+from spikereel.engine.tune import Tuner
+from spikereel.errors import ConfigError, StateError
+from spikereel.layers.state import State
+from spikereel.models.base import VideoModel
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+
+
+class Engine:
+    """`output, state = engine(video, state)`, as the model that it was compiled from, without gradients.
+
+    The backbone runs on native kernels; what is behind it, the head, is the model's own. The first clip also serves to
+    choose the kernel of each layer (`tune`). States of the engine and of the model continue each other.
+    """
+
+    name = "native"
+
+    def __init__(self, model: VideoModel, *, threads: int | None = None):
+        self.model = model
+        self.program = _lowered(model)
+        self.threads = threads
+        """None: as many as PyTorch uses."""
+        self.near_threshold = 0
+        """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
+        self.tuner: Tuner | None = None
+        self.seconds: dict[str, float] = {}
+        """Of each layer, in the last call that was watched."""
+        self._layouts: dict[tuple[int, int, int], Layout] = {}
+        self._front = _with_backbone(model, self._pyramid)
+
+    def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """The output and the state after the last frame; errors are those of the model."""
+        with torch.inference_mode():
+            if self.tuner is None:
+                self.model.check_video(video)
+                self.tune(video[:, :1])
+            self.near_threshold = 0
+            return self._front(video.float(), state)
+
+    def tune(self, video: Tensor) -> None:
+        """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
+        self.tuner = Tuner()
+        with torch.inference_mode():
+            padded = _whole_strides(self.model, video.float())
+            self._clip(padded[:, 0], None, State(), 0, before=self.tuner)
+
+    def watched(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """A call that fills `seconds`."""
+        self.seconds = {}
+
+        def watch(layer: Layer, _call: Call, _t0: int, _t1: int, seconds: float) -> None:
+            key = _key(layer)
+            self.seconds[key] = self.seconds.get(key, 0.0) + seconds
+
+        self._watch = watch
+        try:
+            return self(video, state)
+        finally:
+            self._watch = None
+
+    _watch: Watch | None = None
+
+    def _pyramid(
+        self, video: Tensor, taps: tuple[str, ...], state: State | None = None
+    ) -> tuple[list[Tensor], State]:
+        """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
+        after = State()
+        parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
+        tensors = [torch.cat([part[name] for part in parts], dim=1) if len(parts) > 1 else parts[0][name] for name in taps]
+        return tensors, State.from_flat({name: x for name, x in after.items()})
+
+    def _clip(
+        self, clip: Tensor, state: State | None, after: dict, index: int, *, batch: int = 1, before: Any = None
+    ) -> dict[str, Tensor]:
+        """One clip [T, C, H, W] of a batch; fills its share of the flat state `after`."""
+        native().set_threads(self.threads or torch.get_num_threads())
+        frames, _, height, width = clip.shape
+        layout = self._layout(frames, height, width)
+        known = state.flat() if isinstance(state, State) else State(state).flat() if state else {}
+        membranes = self._membranes(layout, after, index, batch)
+        for name, own in membranes.items():
+            if known:
+                _fill(own, known, name, index, after[name].shape)
+        call = Call(
+            layout, np.ascontiguousarray(clip.detach().cpu().numpy()), membranes, fresh=not known,
+            first=_frames_seen(known),
+        )  # fmt: skip
+        self._past_in(call, known, index)
+        run(self.program, call, before=before, watch=self._watch)
+        self._past_out(call, after, index, batch, frames)
+        self.near_threshold += int(call.near[0])
+        return {
+            name: _as_maps(layout.arrays[id(b)], b.channels, self._size(layout, b)) for name, b in self.program.taps.items()
+        }
+
+    def _layout(self, frames: int, height: int, width: int) -> Layout:
+        key = (frames, height, width)
+        if key not in self._layouts:
+            # the memory of one shape at a time
+            self._layouts = {key: lay_out(self.program, frames, height, width)}
+        return self._layouts[key]
+
+    def _size(self, layout: Layout, buffer) -> tuple[int, int]:
+        return layout.sizes[id(buffer.writer)]
+
+    def _membranes(self, layout: Layout, after: dict, index: int, batch: int) -> dict[str, np.ndarray]:
+        """Room for the membranes of one clip inside tensors [B, C, H, W] of the state after."""
+        out = {}
+        for layer in self.program.neurons():
+            assert layer.neuron is not None
+            height, width = layout.sizes[id(layer)]
+            lanes = whole(layer.channels) * LANES
+            name = layer.neuron.name
+            if index == 0:
+                room = torch.empty(batch, height, width, lanes)
+                after[name] = room[..., : layer.channels].permute(0, 3, 1, 2)
+                self._rooms[name] = room
+            out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
+        return out
+
+    @property
+    def _rooms(self) -> dict[str, Tensor]:
+        return self.__dict__.setdefault("_room", {})
+
+    def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
+        for layer in self._causal():
+            module = layer.name.rpartition(".")[0]
+            if f"{module}.summed" in known:
+                call.past[layer.name] = known[f"{module}.summed"][index].double().numpy()
+
+    def _past_out(self, call: Call, after: dict, index: int, batch: int, frames: int) -> None:
+        for layer in self._causal():
+            module = layer.name.rpartition(".")[0]
+            past = call.past[layer.name]
+            if index == 0:
+                after[f"{module}.summed"] = torch.empty(batch, *past.shape, dtype=torch.float64)
+                after[f"{module}.frames"] = torch.tensor(call.first + frames)
+            after[f"{module}.summed"][index] = torch.from_numpy(past)
+
+    def _causal(self) -> list[AttendApply]:
+        return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
+
+
+def _key(layer: Layer) -> str:
+    return f"{layer.name} ({type(layer).__name__})"
+
+
+def _lowered(model: VideoModel) -> Program:
+    if model.training:
+        raise ConfigError("the engine runs trained models as they are evaluated; call model.eval() first")
+    if isinstance(model, SpikeVideoFormer):
+        return lower(model)
+    raise ConfigError(f"the native engine knows no {type(model).__name__}; use engine='reference'")
+
+
+def _with_backbone(model: VideoModel, pyramid: Callable) -> VideoModel:
+    """The same model and weights with another backbone."""
+    front = copy.copy(model)
+    object.__setattr__(front, "pyramid", pyramid)
+    return front
+
+
+def _whole_strides(model: VideoModel, video: Tensor) -> Tensor:
+    if model.task != "segmentation":
+        return video
+    height, width = video.shape[3:]
+    return torch.nn.functional.pad(video[:, 0], (0, -width % 16, 0, -height % 16), mode="replicate")[:, None]
+
+
+def _fill(own: np.ndarray, known: dict[str, Tensor], name: str, index: int, shape: torch.Size) -> None:
+    """A membrane of a state put where the kernels find it."""
+    v = known.get(name)
+    if v is None or v.shape != shape:
+        what = "none" if v is None else list(v.shape)
+        raise StateError(
+            f"the state has {what} for {name} where {list(shape)} is needed; batch size and resolution must stay the "
+            "same while a state is carried: start again with state=None"
+        )
+    pixels = own.shape[0]
+    own[:] = 0.0
+    own[:, : shape[1]] = v[index].detach().float().reshape(shape[1], pixels).T.numpy()
+
+
+def _frames_seen(known: dict[str, Tensor]) -> int:
+    return next((int(x) for name, x in known.items() if name.endswith(".frames") and "head" not in name), 0)
+
+
+def _as_maps(values: np.ndarray, channels: int, size: tuple[int, int]) -> Tensor:
+    """Values [T, P, lanes] as [T, 1, C, h, w], in place."""
+    x = torch.from_numpy(values).view(len(values), 1, *size, values.shape[-1])
+    return x[..., :channels].permute(0, 1, 4, 2, 3)
