@@ -59,7 +59,7 @@ class Into:
         self.value = np.full((frames, height * width, lanes), np.nan, np.float32)
         kind = neuron.get("kind", 0)
         planes = neuron.get("top", 1) if kind == 2 else 1
-        self.bits = np.full((planes, frames, height * width, packing.spike_words(channels)), 0, np.uint16)
+        self.bits = np.full((planes, frames, height * width, packing.spike_words(channels)), 0xFFFF, np.uint16)
         self.membrane = np.zeros((height * width, lanes), np.float32)
         self.near = np.zeros(1, np.int64)
         self.neuron = {
@@ -78,6 +78,8 @@ class Into:
         return planar(self.value, *self.shape)
 
     def counts(self):
+        beyond = np.unpackbits(self.bits.view(np.uint8), axis=-1, bitorder="little")[..., self.shape[0] :]
+        assert not beyond.any()
         return torch.from_numpy(packing.unpack_spikes(self.bits, *self.shape))
 
 

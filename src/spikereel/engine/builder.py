@@ -1,6 +1,7 @@
 """Writes a program layer by layer: neurons join the layer before them, norms are folded, lifetimes are found."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -122,9 +123,9 @@ class Builder:
             self.cut()
         return self._add(plan.AttendApply(name, q.channels, q=q, counted=counted, norm=norm), onto)
 
-    def fire(self, name: str, source: Buffer, neuron: Neuron) -> Buffer:
+    def fire(self, name: str, source: Buffer, neuron: Neuron, *, flat: bool = False) -> Buffer:
         """Spikes of values: at the end of the layer that makes them, where that has no neuron yet."""
-        constants = neuron_constants(name, neuron)
+        constants = replace(neuron_constants(name, neuron), flat=flat)
         layer = source.writer
         if layer is None or layer.neuron is not None or layer.channels != source.channels:
             layer = plan.Fire(name, source.channels, source=source)

@@ -104,9 +104,11 @@ class Engine:
         run(self.program, call, before=before, watch=self._watch)
         self._past_out(call, after, index, batch, frames)
         self.near_threshold += int(call.near[0])
-        return {
+        maps = {
             name: _as_maps(layout.arrays[id(b)], b.channels, self._size(layout, b)) for name, b in self.program.taps.items()
         }
+        # the next clip of the batch comes into the same memory
+        return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
 
     def _layout(self, frames: int, height: int, width: int) -> Layout:
         key = (frames, height, width)
@@ -128,7 +130,8 @@ class Engine:
             name = layer.neuron.name
             if index == 0:
                 room = torch.empty(batch, height, width, lanes)
-                after[name] = room[..., : layer.channels].permute(0, 3, 1, 2)
+                membrane = room[..., : layer.channels].permute(0, 3, 1, 2)
+                after[name] = membrane.flatten(2) if layer.neuron.flat else membrane
                 self._rooms[name] = room
             out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
         return out

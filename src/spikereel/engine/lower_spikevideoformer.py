@@ -71,7 +71,7 @@ def _mlp(build: Builder, name: str, layer: MLP, x: Buffer) -> None:
     spikes = build.fire(f"{name}.fc1_lif", x, layer.fc1_lif)
     norm = after_bias(layer.fc1_bn, layer.fc1_conv.bias)
     y = build.conv(f"{name}.fc1_conv", spikes, array(layer.fc1_conv.weight)[..., None], norm)
-    spikes = build.fire(f"{name}.fc2_lif", y, layer.fc2_lif)
+    spikes = build.fire(f"{name}.fc2_lif", y, layer.fc2_lif, flat=True)
     norm = after_bias(layer.fc2_bn, layer.fc2_conv.bias)
     build.conv(f"{name}.fc2_conv", spikes, array(layer.fc2_conv.weight)[..., None], norm, onto=x)
 

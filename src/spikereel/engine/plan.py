@@ -50,6 +50,8 @@ class Neuron:
     start: float
     unit: float = 1.0
     """What one spike is worth to the layers behind."""
+    flat: bool = False
+    """The membrane is [B, C, H W] in a state, not [B, C, H, W]."""
 
     @property
     def planes(self) -> int:

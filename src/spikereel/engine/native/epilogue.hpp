@@ -27,6 +27,10 @@ static inline void fire_at(const Output& o, int64_t t, int64_t p, int c, V y, in
   const int left = o.channels - c * kLanes;
   const M there = static_cast<M>(left >= kLanes ? 0xffff : (1 << left) - 1);
   const V v = o.fresh && t == 0 ? all(o.start) : load(membrane);
+  // readers take words of 64 channels: nothing may be left beyond the last one
+  const int beyond = left <= kLanes ? -(c + 1) & 3 : 0;
+  for (int d = 0; beyond && d < (o.neuron.kind == kLif ? 1 : o.neuron.top); d++)
+    for (int i = 1; i <= beyond; i++) bits[d * o.bits_plane + i] = 0;
   if (o.neuron.kind == kLif) {
     *bits = static_cast<uint16_t>(fire_lif(o.neuron, v, y, membrane, near) & there);
     return;

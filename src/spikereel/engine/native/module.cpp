@@ -47,9 +47,14 @@ Spikes spikes_of(const Bits& bits, int channels) {
   return {bits.data(), bits.stride(0), bits.stride(1), bits.stride(2), static_cast<int32_t>(bits.shape(0)), channels};
 }
 
-// Where the results of a layer go; kept alive by Python until the call is over.
+// Where the results of a layer go; holds on to all arrays that it points into.
 struct Target {
   Output out{};
+  std::optional<Table> scale, bias;
+  std::optional<Values> residual, value;
+  std::optional<Bits> bits;
+  std::optional<Membrane> membrane;
+  std::optional<Counter> near;
   int64_t frames = 0, pixels = 0;
 
   void cover(int64_t f, int64_t p) {
@@ -86,7 +91,7 @@ Target make_target(int channels, std::optional<Table> scale, std::optional<Table
   o.neuron = {kind, soft_reset, decay_input, top, decay, threshold, v_reset};
   if (kind != kNone) {
     require(bits && membrane, "a neuron needs its membrane and room for spikes");
-    require(bits->shape(3) * kLanes >= lanes && bits->stride(3) == 1, "spikes too narrow");
+    require(bits->shape(3) * kLanes >= lanes && bits->shape(3) % 4 == 0 && bits->stride(3) == 1, "spikes too narrow");
     require(static_cast<int>(bits->shape(0)) == (kind == kInteger ? top : 1), "planes of spikes do not fit the neuron");
     target.cover(bits->shape(1), bits->shape(2));
     require(membrane->shape(1) >= lanes && membrane->stride(1) == 1, "membrane too narrow");
@@ -99,6 +104,8 @@ Target make_target(int channels, std::optional<Table> scale, std::optional<Table
   require(target.frames > 0, "a layer without output");
   if (scale && scale->shape(0) > 1) require(static_cast<int64_t>(scale->shape(0)) >= target.frames, "norm of fewer frames");
   if (near) o.near = near->data();
+  target.scale = scale, target.bias = bias, target.residual = residual, target.value = value;
+  target.bits = bits, target.membrane = membrane, target.near = near;
   return target;
 }
 
