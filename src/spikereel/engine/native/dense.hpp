@@ -3,18 +3,25 @@
 template <int MR, int NB, bool Offsets>
 static void block(const float* a, int64_t row, const int32_t* offsets, int depth, const float* weights, float* out) {
   V sums[MR][NB];
+  UNROLLED
   for (int r = 0; r < MR; r++)
+    UNROLLED
     for (int i = 0; i < NB; i++) sums[r][i] = zero();
   for (int k = 0; k < depth; k++) {
     V w[NB];
+    UNROLLED
     for (int i = 0; i < NB; i++) w[i] = load(weights + (static_cast<int64_t>(k) * NB + i) * kLanes);
     const float* x = a + (Offsets ? offsets[k] : k);
+    UNROLLED
     for (int r = 0; r < MR; r++) {
       const V value = all(x[r * row]);
+      UNROLLED
       for (int i = 0; i < NB; i++) sums[r][i] = fma(value, w[i], sums[r][i]);
     }
   }
+  UNROLLED
   for (int r = 0; r < MR; r++)
+    UNROLLED
     for (int i = 0; i < NB; i++) store(out + (r * NB + i) * kLanes, sums[r][i]);
 }
 
@@ -85,13 +92,19 @@ static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int
 // The same of spikes. `window` holds the spikes of the rows y - padding.. with borders of zeros, [row][column][words].
 template <int PX>
 static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, int k, const float* taps,
-                                       int64_t pitch, int c, V* sums) {
+                                       int64_t pitch, int c, V* out) {
+  V sums[PX];
+  UNROLLED
+  for (int j = 0; j < PX; j++) sums[j] = out[j];
   for (int dy = 0; dy < k; dy++)
     for (int dx = 0; dx < k; dx++) {
       const V w = load(taps + (dy * k + dx) * pitch + c * kLanes);
       const uint16_t* bits = window + dy * row + dx * words + c;
+      UNROLLED
       for (int j = 0; j < PX; j++) sums[j] = add_where(sums[j], bits[j * words], w);
     }
+  UNROLLED
+  for (int j = 0; j < PX; j++) out[j] = sums[j];
 }
 
 static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int columns, uint16_t* window, float* out,

@@ -39,20 +39,28 @@ static inline void add_rows(const uint16_t* list, int64_t count, const float* we
   // a sum of its own for each of a few rows in turn hides the latency of the addition
   constexpr int kSets = NB >= kSums ? 1 : kSums / NB > 4 ? 4 : kSums / NB;
   V part[kSets][NB];
+  UNROLLED
   for (int s = 0; s < kSets; s++)
+    UNROLLED
     for (int i = 0; i < NB; i++) part[s][i] = zero();
   int64_t e = 0;
   for (; e + kSets <= count; e += kSets)
+    UNROLLED
     for (int s = 0; s < kSets; s++) {
       const float* row = weights + static_cast<int64_t>(list[e + s]) * (NB * kLanes);
+      UNROLLED
       for (int i = 0; i < NB; i++) part[s][i] = add(part[s][i], load(row + kLanes * i));
     }
   for (; e < count; e++) {
     const float* row = weights + static_cast<int64_t>(list[e]) * (NB * kLanes);
+    UNROLLED
     for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], load(row + kLanes * i));
   }
+  UNROLLED
   for (int s = 1; s < kSets; s++)
+    UNROLLED
     for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], part[s][i]);
+  UNROLLED
   for (int i = 0; i < NB; i++) sums[i] = part[0][i];
 }
 

@@ -9,6 +9,8 @@ namespace spikereel {
 namespace {
 constexpr int kRows = 2;
 constexpr int kSums = 4;
+// sums live in registers only where their loops are unrolled whole
+#define UNROLLED _Pragma("GCC unroll 32")
 #include "vec_avx2.hpp"
 #include "epilogue.hpp"
 #include "events.hpp"

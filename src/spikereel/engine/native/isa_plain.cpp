@@ -6,6 +6,8 @@ namespace spikereel {
 namespace {
 constexpr int kRows = 2;
 constexpr int kSums = 2;
+// sums live in registers only where their loops are unrolled whole
+#define UNROLLED _Pragma("GCC unroll 32")
 #include "vec_plain.hpp"
 #include "epilogue.hpp"
 #include "events.hpp"

@@ -4,7 +4,7 @@
 constexpr int kWordGroups = 13;   // groups of five channels in a word of 64: twelve, and one of four
 constexpr int kOutputs = 4;       // output channels that share the indices of a tile
 constexpr int kUnits = 4;         // vectors of sixteen pixels that share a table
-constexpr int kTableGroups = 56;  // tables of four outputs that stay in the first cache
+constexpr int kTableGroups = 40;  // tables of four outputs that stay in the first cache
 constexpr int kPartUnits = 128;
 
 static inline int table_groups(int channels) {
@@ -52,39 +52,51 @@ static inline void build_table(const float* w, float* table) {
 static inline void look_up(const float* tables, const uint8_t* const* rows, int count, const uint8_t* const* base,
                            int64_t plane, int planes, float* sums, bool first) {
   __m512 acc[kOutputs][kUnits];
+  UNROLLED
   for (int i = 0; i < kOutputs; i++)
+    UNROLLED
     for (int u = 0; u < kUnits; u++) acc[i][u] = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + u * 256 + i * 16);
   for (int d = 0; d < planes; d++) {
     const int64_t skip = d * plane;
     for (int j = 0; j < count; j++) {
       const int64_t at = reinterpret_cast<intptr_t>(rows[j]) + skip;
       __m512i index[kUnits];
+      UNROLLED
       for (int u = 0; u < kUnits; u++)
         index[u] = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(base[u] + at)));
+      UNROLLED
       for (int i = 0; i < kOutputs; i++) {
         const float* table = tables + (static_cast<int64_t>(i) * count + j) * 32;
         const __m512 low = _mm512_load_ps(table), high = _mm512_load_ps(table + 16);
+        UNROLLED
         for (int u = 0; u < kUnits; u++)
           acc[i][u] = _mm512_add_ps(acc[i][u], _mm512_permutex2var_ps(low, index[u], high));
       }
     }
   }
+  UNROLLED
   for (int i = 0; i < kOutputs; i++)
+    UNROLLED
     for (int u = 0; u < kUnits; u++) _mm512_store_ps(sums + u * 256 + i * 16, acc[i][u]);
 }
 
 static inline void transpose(const float* in, __m512* r) {
   __m512 a[16], b[16];
+  UNROLLED
   for (int i = 0; i < 16; i++) a[i] = _mm512_load_ps(in + 16 * i);
+  UNROLLED
   for (int i = 0; i < 16; i += 2) {
     b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
     b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
   }
+  UNROLLED
   for (int i = 0; i < 16; i += 4)
+    UNROLLED
     for (int j = 0; j < 2; j++) {
       a[i + 2 * j] = _mm512_shuffle_ps(b[i + j], b[i + 2 + j], 0x44);
       a[i + 2 * j + 1] = _mm512_shuffle_ps(b[i + j], b[i + 2 + j], 0xee);
     }
+  UNROLLED
   for (int j = 0; j < 4; j++) {
     const __m512 p = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88), q = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88);
     const __m512 u = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xdd), v = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xdd);
