@@ -13,6 +13,7 @@ from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, matrix_
 from spikereel.engine.plan import Buffer, Grouping, Layer, Norm, Program
 from spikereel.errors import ConfigError
 from spikereel.layers.neuron import Neuron
+from spikereel.layers.norm import ClipNorm
 
 MOST_INPUTS = 65_535
 """Inputs of one output, all taps of the kernel counted, that an event list can name."""
@@ -44,9 +45,11 @@ def array(x: torch.Tensor | None) -> NDArray[np.float64]:
 
 
 def affine(norm: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A batch norm with its running statistics as scale and bias."""
+    """A batch norm with its running statistics as scale and bias [C], [steps, C] where time steps have their own."""
     scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
-    return scale, array(norm.bias) - array(norm.running_mean) * scale
+    bias = array(norm.bias) - array(norm.running_mean) * scale
+    shape = (norm.steps, norm.channels) if isinstance(norm, ClipNorm) and norm.steps else (-1,)
+    return scale.reshape(shape), bias.reshape(shape)
 
 
 def after_bias(norm: nn.Module, bias: torch.Tensor | None) -> Norm:
@@ -82,17 +85,19 @@ class Builder:
 
     def conv(
         self, name: str, source: Buffer, weight: NDArray, norm: Norm | None, *, stride: int = 1, padding: int = 0,
-        onto: Buffer | None = None,
+        onto: Buffer | None = None, apart: bool = False,
     ) -> Buffer:  # fmt: skip
-        """Weights [C', C, k, k] on spikes; `onto`: added to these values, in their place."""
+        """Weights [C', C, k, k] on spikes; `onto`: added to these values, in their place unless `apart`."""
         assert source.kind == "bits"
         assert source.writer is not None
         assert source.writer.neuron is not None
         if weight[0].size > MOST_INPUTS:
             raise ConfigError(f"{name} has {weight[0].size} inputs an output; the native engine takes {MOST_INPUTS}")
         weight = (weight * source.writer.neuron.unit).astype(np.float32)
-        layer = plan.SpikeConv(name, len(weight), source=source, weight=weight, stride=stride, padding=padding, norm=norm)
-        return self._add(layer, onto)
+        layer = plan.SpikeConv(
+            name, len(weight), source=source, shape=weight.shape, weight=weight, stride=stride, padding=padding, norm=norm
+        )
+        return self._add(layer, onto, apart)
 
     def pointwise(
         self, name: str, source: Buffer, weight: NDArray, norm: Norm | None, *, taps: NDArray | None = None,
@@ -162,9 +167,9 @@ class Builder:
     def _buffer(self, kind, channels: int, planes: int = 1) -> Buffer:
         return Buffer(kind, channels, planes)
 
-    def _add(self, layer: Layer, onto: Buffer | None = None) -> Buffer:
+    def _add(self, layer: Layer, onto: Buffer | None = None, apart: bool = False) -> Buffer:
         layer.residual = onto
-        layer.value = onto or self._buffer("value", layer.channels)
+        layer.value = self._buffer("value", layer.channels) if onto is None or apart else onto
         layer.value.writer = layer
         self._append(layer)
         return layer.value

@@ -1,7 +1,6 @@
 """The engine: a compiled model, called as the model is."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from spikereel.engine.execute import Call, Watch, run
 from spikereel.engine.loaded import native
-from spikereel.engine.lower_spikevideoformer import lower
+from spikereel.engine import lower_spikevideoformer, lower_svformer
 from spikereel.engine.memory import Layout, lay_out
 from spikereel.engine.packing import LANES, whole
 from spikereel.engine.plan import AttendApply, Layer, Program
@@ -19,6 +18,7 @@ from spikereel.errors import ConfigError, StateError
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.svformer import SVFormer
 
 
 class Engine:
@@ -41,7 +41,12 @@ class Engine:
         self.seconds: dict[str, float] = {}
         """Of each layer, in the last call that was watched."""
         self._layouts: dict[tuple[int, int, int], Layout] = {}
-        self._front = _with_backbone(model, self._pyramid)
+        self._front = copy.copy(model)
+        """The same model and weights with another backbone."""
+        if isinstance(model, SpikeVideoFormer):
+            object.__setattr__(self._front, "pyramid", self._pyramid)
+        else:
+            object.__setattr__(self._front, "features", self._features)
 
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
@@ -79,6 +84,20 @@ class Engine:
         self, video: Tensor, taps: tuple[str, ...], state: State | None = None
     ) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
+        values, after = self._backbone(video, taps, state)
+        return values, after
+
+    def _features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """In place of SVFormer's: the values before its head, and the state after."""
+        (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
+        if not self.model.config.local_path:
+            return x, after
+        first = _frames_seen(state.flat() if isinstance(state, State) else State(state or {}).flat())
+        local = self.model._local(local, state or State(), after, first)
+        return torch.cat([local, x], dim=2), after
+
+    def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
+        """The values behind some stages, and the state after; clip by clip."""
         after = State()
         parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
         tensors = [torch.cat([part[name] for part in parts], dim=1) if len(parts) > 1 else parts[0][name] for name in taps]
@@ -167,15 +186,10 @@ def _lowered(model: VideoModel) -> Program:
     if model.training:
         raise ConfigError("the engine runs trained models as they are evaluated; call model.eval() first")
     if isinstance(model, SpikeVideoFormer):
-        return lower(model)
+        return lower_spikevideoformer.lower(model)
+    if isinstance(model, SVFormer):
+        return lower_svformer.lower(model)
     raise ConfigError(f"the native engine knows no {type(model).__name__}; use engine='reference'")
-
-
-def _with_backbone(model: VideoModel, pyramid: Callable) -> VideoModel:
-    """The same model and weights with another backbone."""
-    front = copy.copy(model)
-    object.__setattr__(front, "pyramid", pyramid)
-    return front
 
 
 def _whole_strides(model: VideoModel, video: Tensor) -> Tensor:

@@ -87,6 +87,7 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
 
 def pack(layer: SpikeConv, choice: str) -> NDArray[np.float32]:
     """The weights in the order of a kernel."""
+    assert layer.weight is not None
     return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
 
 

@@ -74,7 +74,7 @@ def table_rows(weight: NDArray) -> Floats:
 
 def panels(vectors: int) -> list[tuple[int, int]]:
     """First vector, and the one after the last, of each panel of a matrix."""
-    count = -(-vectors // 3)
+    count = -(-vectors // 2)
     return [(vectors * i // count, vectors * (i + 1) // count) for i in range(count)]
 
 

@@ -134,8 +134,10 @@ class SpikeConv(Layer):
     """A convolution (or matrix: kernel 1) of spikes."""
 
     source: Buffer = None  # ty: ignore[invalid-assignment]
-    weight: NDArray[np.float32] = None  # ty: ignore[invalid-assignment]
-    """[C', C, k, k]; packed anew for each choice."""
+    shape: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """[C', C, k, k]."""
+    weight: NDArray[np.float32] | None = None
+    """Packed anew for each choice; an engine from a file has none."""
     stride: int = 1
     padding: int = 0
     choice: str = ""
@@ -150,10 +152,10 @@ class SpikeConv(Layer):
 
     @property
     def kernel(self) -> int:
-        return self.weight.shape[2]
+        return self.shape[2]
 
     def macs(self, height: int, width: int) -> int:
-        return height * width * int(np.prod(self.weight.shape))
+        return height * width * int(np.prod(self.shape))
 
 
 @dataclass(eq=False)

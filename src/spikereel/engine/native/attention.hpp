@@ -22,13 +22,14 @@ static inline const uint16_t* pixel_of(const Spikes& s, int plane, int64_t t, in
 static inline void count_token(const Attend& a, int head, int64_t t, int64_t p, int32_t* counts) {
   const int d = a.k.channels / a.heads, vectors = (d + kLanes - 1) / kLanes, pitch = vectors * kLanes;
   uint64_t k[kHeadWords], v[kHeadWords];
-  head_bits(pixel_of(a.k, 0, t, p), head * d, d, k);
-  for (int plane = 0; plane < a.v.planes; plane++) {
-    head_bits(pixel_of(a.v, plane, t, p), head * d, d, v);
+  // every plane of k meets every plane of v: the product of two counts
+  for (int pair = 0; pair < a.k.planes * a.v.planes; pair++) {
+    head_bits(pixel_of(a.k, pair / a.v.planes, t, p), head * d, d, k);
+    head_bits(pixel_of(a.v, pair % a.v.planes, t, p), head * d, d, v);
     for (int g = 0; g < vectors; g++) {
       const M mask = static_cast<M>(v[g / 4] >> (g % 4 * 16));
       if (!mask) continue;
-      count_where(counts + d * pitch + g * kLanes, mask);
+      if (pair < a.v.planes) count_where(counts + d * pitch + g * kLanes, mask);
       for (int w = 0; w * 64 < d; w++)
         for (uint64_t set = k[w]; set; set &= set - 1)
           count_where(counts + (w * 64 + __builtin_ctzll(set)) * pitch + g * kLanes, mask);
@@ -64,14 +65,15 @@ static void attend_apply(const Attend& a) {
         const int64_t group = a.grouping == kClip ? 0 : a.grouping == kFrame ? t : p;
         for (int head = 0; head < a.heads; head++) {
           const float* sums = a.sums + (group * a.heads + head) * size;
-          head_bits(pixel_of(a.q, 0, t, p), head * d, d, q);
-          for (int g = 0; g < vectors; g++) {
-            V total = zero();
+          for (int g = 0; g < vectors * a.q.planes; g++) {
+            const int plane = g / vectors, at = g % vectors * kLanes;
+            if (at == 0) head_bits(pixel_of(a.q, plane, t, p), head * d, d, q);
+            V total = plane ? load(row + head * d + at) : zero();
             for (int w = 0; w * 64 < d; w++)
               for (uint64_t set = q[w]; set; set &= set - 1)
-                total = add(total, load(sums + (w * 64 + __builtin_ctzll(set)) * pitch + g * kLanes));
-            if (a.hamming) total = sub(add(total, total), load(sums + d * pitch + g * kLanes));
-            store(row + head * d + g * kLanes, total);
+                total = add(total, load(sums + (w * 64 + __builtin_ctzll(set)) * pitch + at));
+            if (a.hamming) total = sub(add(total, total), load(sums + d * pitch + at));
+            store(row + head * d + at, total);
           }
         }
         for (int c = 0; c < a.out.vectors; c++) emit(a.out, t, p, c, load(row + c * kLanes), near);

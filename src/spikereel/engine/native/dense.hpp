@@ -30,6 +30,12 @@ static inline void block_rows(int rows, const float* a, int64_t row, const int32
                               const float* weights, float* out) {
   switch (rows) {
 #if defined(SPIKEREEL_AVX512)
+    case 14: return block<14, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 13: return block<13, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 12: return block<12, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 11: return block<11, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 10: return block<10, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 9: return block<9, NB, Offsets>(a, row, offsets, depth, weights, out);
     case 8: return block<8, NB, Offsets>(a, row, offsets, depth, weights, out);
     case 7: return block<7, NB, Offsets>(a, row, offsets, depth, weights, out);
     case 6: return block<6, NB, Offsets>(a, row, offsets, depth, weights, out);
@@ -46,7 +52,7 @@ static inline void block_rows(int rows, const float* a, int64_t row, const int32
 template <bool Offsets, class At>
 static inline void matrix(const float* a, int64_t row, const int32_t* offsets, int depth, const float* weights,
                           int pixels, const Output& o, int64_t t, int64_t& near, At at) {
-  alignas(64) float out[kRows * 3 * kLanes];
+  alignas(64) float out[kRows * 2 * kLanes];
   const int groups = (pixels + kRows - 1) / kRows;
   for (int panel = 0; panel < panel_count(o.vectors); panel++) {
     const int first = panel_begin(o.vectors, panel), vectors = panel_begin(o.vectors, panel + 1) - first;
@@ -54,8 +60,7 @@ static inline void matrix(const float* a, int64_t row, const int32_t* offsets, i
     for (int g = 0; g < groups; g++) {
       const int begin = pixels * g / groups, rows = pixels * (g + 1) / groups - begin;
       const float* x = a + begin * row;
-      if (vectors == 3) block_rows<3, Offsets>(rows, x, row, offsets, depth, w, out);
-      else if (vectors == 2) block_rows<2, Offsets>(rows, x, row, offsets, depth, w, out);
+      if (vectors == 2) block_rows<2, Offsets>(rows, x, row, offsets, depth, w, out);
       else block_rows<1, Offsets>(rows, x, row, offsets, depth, w, out);
       for (int r = 0; r < rows; r++)
         for (int i = 0; i < vectors; i++) emit(o, t, at(begin + r), first + i, load(out + (r * vectors + i) * kLanes), near);

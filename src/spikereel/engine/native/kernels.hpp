@@ -122,8 +122,8 @@ struct Kernels {
   void (*attend_apply)(const Attend&);
 };
 
-// How many vectors of outputs the panels of a matrix take, one after the other: as even as can be, at most three.
-inline int32_t panel_count(int32_t vectors) { return (vectors + 2) / 3; }
+// How many vectors of outputs the panels of a matrix take, one after the other: as even as can be, at most two.
+inline int32_t panel_count(int32_t vectors) { return (vectors + 1) / 2; }
 inline int32_t panel_begin(int32_t vectors, int32_t panel) {
   return static_cast<int32_t>(static_cast<int64_t>(vectors) * panel / panel_count(vectors));
 }

@@ -227,7 +227,7 @@ void run_attend_count(const Bits& k, const Bits& v, int channels, int heads, int
   check_heads(channels, heads);
   Attend a{};
   a.k = spikes_of(k, channels), a.v = spikes_of(v, channels);
-  require(k.shape(1) == v.shape(1) && k.shape(2) == v.shape(2) && k.shape(0) == 1, "k and v of different clips");
+  require(k.shape(1) == v.shape(1) && k.shape(2) == v.shape(2), "k and v of different clips");
   a.frames = static_cast<int32_t>(k.shape(1)), a.pixels = k.shape(2), a.heads = heads;
   a.grouping = static_cast<Grouping>(grouping);
   require(static_cast<int64_t>(counts.shape(0)) == groups_of(grouping, a.frames, a.pixels) * heads * matrix_size(channels, heads),
@@ -241,7 +241,8 @@ void run_attend_apply(const Bits& q, int channels, int heads, int grouping, bool
   check_heads(channels, heads);
   Attend a{};
   a.q = spikes_of(q, channels);
-  require(q.shape(0) == 1 && static_cast<int64_t>(q.shape(1)) == target.frames &&
+  require(q.shape(0) == 1 || !hamming, "Hamming similarity is for binary q");
+  require(static_cast<int64_t>(q.shape(1)) == target.frames &&
               static_cast<int64_t>(q.shape(2)) == target.pixels, "frames or pixels of the output");
   a.frames = static_cast<int32_t>(q.shape(1)), a.pixels = q.shape(2), a.heads = heads, a.hamming = hamming;
   a.grouping = static_cast<Grouping>(grouping);
