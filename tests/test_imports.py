@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "data": {"body"},
     "hub": {"tasks", "models", "layers", "ops"},
     "train": {"hub", "tasks", "models", "data", "layers", "ops", "body"},
+    "engine": {"models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
-    "apps": {"train", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body"},
+    "apps": {"train", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     "errors": set(),
     "config": set(),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "compile": "spikereel.engine.engine",
     "create_model": "spikereel.hub",
     "list_models": "spikereel.hub",
     "load_model": "spikereel.hub",
@@ -21,11 +22,13 @@ _WHERE = {
 _MODULES = {"energy": "spikereel.energy"}
 
 __all__ = [
-    "State", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model", "to_binary",
+    "State", "compile", "create_model", "energy", "list_models", "load_authors_weights", "load_model", "save_model",
+    "to_binary",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from spikereel import energy
+    from spikereel.engine.engine import compile
     from spikereel.hub import create_model, list_models, load_model, save_model
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights

@@ -63,15 +63,30 @@ class Into:
         self.membrane = np.zeros((height * width, lanes), np.float32)
         self.near = np.zeros(1, np.int64)
         self.neuron = {
-            "kind": 0, "soft_reset": False, "decay_input": True, "top": 1, "decay": 0.5, "threshold": 1.0,
-            "v_reset": 0.0, "fresh": False, "start": 0.0, **neuron,
+            "kind": 0,
+            "soft_reset": False,
+            "decay_input": True,
+            "top": 1,
+            "decay": 0.5,
+            "threshold": 1.0,
+            "v_reset": 0.0,
+            "fresh": False,
+            "start": 0.0,
+            **neuron,
         }
 
     def target(self, *, scale=None, bias=None, residual=None):
         kind = self.neuron["kind"]
         return native().Target(
-            self.shape[0], scale=scale, bias=bias, residual=residual, value=self.value,
-            bits=self.bits if kind else None, membrane=self.membrane if kind else None, near=self.near, **self.neuron,
+            self.shape[0],
+            scale=scale,
+            bias=bias,
+            residual=residual,
+            value=self.value,
+            bits=self.bits if kind else None,
+            membrane=self.membrane if kind else None,
+            near=self.near,
+            **self.neuron,
         )
 
     def read(self):
@@ -90,9 +105,15 @@ def spikes(rng, *shape, rate=0.2, top=1):
 @pytest.mark.parametrize("planes", [1, 4])
 @pytest.mark.parametrize(
     ("frames", "inputs", "outputs", "height", "width", "kernel", "stride"),
-    [(1, 1, 1, 1, 1, 1, 1), (3, 70, 37, 5, 7, 3, 1), (2, 32, 33, 9, 6, 3, 2), (4, 64, 128, 4, 4, 1, 1),
-     (5, 45, 360, 3, 19, 1, 1), (2, 130, 16, 6, 18, 3, 1)],
-)  # fmt: skip
+    [
+        (1, 1, 1, 1, 1, 1, 1),
+        (3, 70, 37, 5, 7, 3, 1),
+        (2, 32, 33, 9, 6, 3, 2),
+        (4, 64, 128, 4, 4, 1, 1),
+        (5, 45, 360, 3, 19, 1, 1),
+        (2, 130, 16, 6, 18, 3, 1),
+    ],
+)
 @pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables"])
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
     if way == "tables" and (isa != "avx512" or stride != 1):
@@ -168,11 +189,16 @@ def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, real, siz
     wanted = F.conv2d(y, weight.double()[..., None, None])
     into = Into(3, outputs, *size)
     native().pointwise(
-        None if real else packing.pack_spikes(x.numpy(), 2), values(x) if real else None, depth=channels,
-        height=size[0], width=size[1], kernel=kernel,
+        None if real else packing.pack_spikes(x.numpy(), 2),
+        values(x) if real else None,
+        depth=channels,
+        height=size[0],
+        width=size[1],
+        kernel=kernel,
         taps=None if kernel == 1 else packing.depthwise_taps(taps.numpy()),
-        weights=packing.matrix_panels(weight.numpy()), target=into.target(),
-    )  # fmt: skip
+        weights=packing.matrix_panels(weight.numpy()),
+        target=into.target(),
+    )
     assert torch.equal(into.read().double(), wanted)
 
 
@@ -223,7 +249,9 @@ def test_attention(isa, threads, hamming, grouping, heads, dim, planes):
 
     similarity = "hamming" if hamming else "dot"
     a = attention(grouped(q), grouped(k), grouped(v), similarity=similarity, scale=1.0)
-    a = {"frame": lambda: a, "clip": lambda: a.unflatten(1, (frames, -1)), "pixel": lambda: a.transpose(1, 2)}[grouping]()
+    a = {"frame": lambda: a, "clip": lambda: a.unflatten(1, (frames, -1)), "pixel": lambda: a.transpose(1, 2)}[
+        grouping
+    ]()
     wanted = a.permute(1, 0, 3, 2).reshape(frames, dim, height, width)
     d, code = dim // heads, {"frame": 0, "clip": 1, "pixel": 2}[grouping]
     groups = {"frame": frames, "clip": 1, "pixel": height * width}[grouping]
@@ -232,5 +260,7 @@ def test_attention(isa, threads, hamming, grouping, heads, dim, planes):
     shared = {"channels": dim, "heads": heads, "grouping": code}
     native().attend_count(packed[1], packed[2], counts=counts.ravel(), **shared)
     into = Into(frames, dim, height, width)
-    native().attend_apply(packed[0], hamming=hamming, sums=between(counts, hamming).ravel(), target=into.target(), **shared)
+    native().attend_apply(
+        packed[0], hamming=hamming, sums=between(counts, hamming).ravel(), target=into.target(), **shared
+    )
     assert torch.equal(into.read(), wanted)

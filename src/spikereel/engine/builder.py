@@ -2,49 +2,47 @@
 
 import math
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from spikereel.engine import plan
 from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, matrix_panels, whole
 from spikereel.engine.plan import Buffer, Grouping, Layer, Norm, Program
 from spikereel.errors import ConfigError
-from spikereel.layers.neuron import Neuron
 from spikereel.layers.norm import ClipNorm
 
 MOST_INPUTS = 65_535
 """Inputs of one output, all taps of the kernel counted, that an event list can name."""
 
 
-def neuron_constants(name: str, neuron: Neuron) -> plan.Neuron:
+def neuron_constants(name: str, neuron: Any) -> plan.Neuron:
     """The neuron as the kernels take it; ConfigError for the artificial one."""
     c = neuron.config
     if not neuron.spiking:
         raise ConfigError("the native engine runs spiking networks; this is an artificial one: engine='reference'")
     if c.kind == "ilif":
         top = c.levels if c.top is None else c.top
-        return plan.Neuron(name, 2, False, True, top, c.ilif_decay, 0.0, 0.0, 0.0, 1.0 / c.levels if c.normalise else 1.0)
+        return plan.Neuron(
+            name, 2, False, True, top, c.ilif_decay, 0.0, 0.0, 0.0, 1.0 / c.levels if c.normalise else 1.0
+        )
     decay_input = c.decay_input and c.kind != "if"
     if c.kind == "plif":
         decay = float(torch.sigmoid(neuron.w.detach().float()))
     else:
         decay = 0.0 if c.kind == "if" or math.isinf(c.tau) else 1.0 / c.tau
     soft = c.reset == "soft"
-    return plan.Neuron(
-        name, 1, soft, decay_input, 1, decay, c.threshold, c.v_reset, 0.0 if soft else c.v_reset
-    )
+    return plan.Neuron(name, 1, soft, decay_input, 1, decay, c.threshold, c.v_reset, 0.0 if soft else c.v_reset)
 
 
-def array(x: torch.Tensor | None) -> NDArray[np.float64]:
+def array(x: Any) -> NDArray[np.float64]:
     """A parameter in float64."""
-    assert x is not None
     return x.detach().cpu().double().numpy()
 
 
-def affine(norm: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def affine(norm: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A batch norm with its running statistics as scale and bias [C], [steps, C] where time steps have their own."""
     scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
     bias = array(norm.bias) - array(norm.running_mean) * scale
@@ -52,7 +50,7 @@ def affine(norm: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return scale.reshape(shape), bias.reshape(shape)
 
 
-def after_bias(norm: nn.Module, bias: torch.Tensor | None) -> Norm:
+def after_bias(norm: Any, bias: Any) -> Norm:
     """The norm of (sums + bias), of sums."""
     scale, shift = affine(norm)
     return rows(scale, shift if bias is None else shift + scale * array(bias))
@@ -74,19 +72,33 @@ class Builder:
         """All frames go through what is there before they enter what comes."""
         self.part += 1
 
-    def pictures(self, name: str, conv: nn.Conv2d, norm: Norm) -> Buffer:
+    def pictures(self, name: str, conv: Any, norm: Norm) -> Buffer:
         """The first convolution."""
         weight = array(conv.weight)
         layer = plan.PictureConv(
-            name, len(weight), kernel=weight.shape[2], stride=conv.stride[0], padding=int(conv.padding[0]),
-            in_channels=weight.shape[1], weights=matrix_panels(weight.reshape(len(weight), -1)), norm=norm,
-        )  # fmt: skip
+            name,
+            len(weight),
+            kernel=weight.shape[2],
+            stride=conv.stride[0],
+            padding=int(conv.padding[0]),
+            in_channels=weight.shape[1],
+            weights=matrix_panels(weight.reshape(len(weight), -1)),
+            norm=norm,
+        )
         return self._add(layer)
 
     def conv(
-        self, name: str, source: Buffer, weight: NDArray, norm: Norm | None, *, stride: int = 1, padding: int = 0,
-        onto: Buffer | None = None, apart: bool = False,
-    ) -> Buffer:  # fmt: skip
+        self,
+        name: str,
+        source: Buffer,
+        weight: NDArray,
+        norm: Norm | None,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        onto: Buffer | None = None,
+        apart: bool = False,
+    ) -> Buffer:
         """Weights [C', C, k, k] on spikes; `onto`: added to these values, in their place unless `apart`."""
         assert source.kind == "bits"
         assert source.writer is not None
@@ -95,14 +107,28 @@ class Builder:
             raise ConfigError(f"{name} has {weight[0].size} inputs an output; the native engine takes {MOST_INPUTS}")
         weight = (weight * source.writer.neuron.unit).astype(np.float32)
         layer = plan.SpikeConv(
-            name, len(weight), source=source, shape=weight.shape, weight=weight, stride=stride, padding=padding, norm=norm
+            name,
+            len(weight),
+            source=source,
+            shape=weight.shape,
+            weight=weight,
+            stride=stride,
+            padding=padding,
+            norm=norm,
         )
         return self._add(layer, onto, apart)
 
     def pointwise(
-        self, name: str, source: Buffer, weight: NDArray, norm: Norm | None, *, taps: NDArray | None = None,
-        offset: int = 0, onto: Buffer | None = None,
-    ) -> Buffer:  # fmt: skip
+        self,
+        name: str,
+        source: Buffer,
+        weight: NDArray,
+        norm: Norm | None,
+        *,
+        taps: NDArray | None = None,
+        offset: int = 0,
+        onto: Buffer | None = None,
+    ) -> Buffer:
         """Depthwise `taps` [C, k, k], then the matrix [C', C]."""
         kernel = 1 if taps is None else taps.shape[-1]
         if taps is not None and source.kind == "bits":
@@ -110,15 +136,31 @@ class Builder:
             assert source.writer.neuron is not None
             taps = taps * source.writer.neuron.unit
         layer = plan.Pointwise(
-            name, len(weight), source=source, offset=offset, depth=weight.shape[1], kernel=kernel, norm=norm,
-            taps=None if taps is None else depthwise_taps(taps), weights=matrix_panels(weight),
-        )  # fmt: skip
+            name,
+            len(weight),
+            source=source,
+            offset=offset,
+            depth=weight.shape[1],
+            kernel=kernel,
+            norm=norm,
+            taps=None if taps is None else depthwise_taps(taps),
+            weights=matrix_panels(weight),
+        )
         return self._add(layer, onto)
 
     def attend(
-        self, name: str, q: Buffer, k: Buffer, v: Buffer, *, heads: int, grouping: Grouping, hamming: bool, norm: Norm,
+        self,
+        name: str,
+        q: Buffer,
+        k: Buffer,
+        v: Buffer,
+        *,
+        heads: int,
+        grouping: Grouping,
+        hamming: bool,
+        norm: Norm,
         onto: Buffer | None = None,
-    ) -> Buffer:  # fmt: skip
+    ) -> Buffer:
         """Attention of spikes; `norm` holds its scale as well."""
         if q.channels // heads > 256:
             raise ConfigError(f"{name} has heads of {q.channels // heads} channels; the native engine takes 256")
@@ -128,7 +170,7 @@ class Builder:
             self.cut()
         return self._add(plan.AttendApply(name, q.channels, q=q, counted=counted, norm=norm), onto)
 
-    def fire(self, name: str, source: Buffer, neuron: Neuron, *, flat: bool = False) -> Buffer:
+    def fire(self, name: str, source: Buffer, neuron: Any, *, flat: bool = False) -> Buffer:
         """Spikes of values: at the end of the layer that makes them, where that has no neuron yet."""
         constants = replace(neuron_constants(name, neuron), flat=flat)
         layer = source.writer
@@ -164,7 +206,7 @@ class Builder:
             buffer.whole_clip = buffer.kept or len(parts) > 1
         return program
 
-    def _buffer(self, kind, channels: int, planes: int = 1) -> Buffer:
+    def _buffer(self, kind: Literal["bits", "value"], channels: int, planes: int = 1) -> Buffer:
         return Buffer(kind, channels, planes)
 
     def _add(self, layer: Layer, onto: Buffer | None = None, apart: bool = False) -> Buffer:

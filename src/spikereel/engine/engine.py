@@ -1,20 +1,23 @@
 """The engine: a compiled model, called as the model is."""
 
 import copy
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikereel.engine import files, lower_spikevideoformer, lower_svformer
 from spikereel.engine.execute import Call, Watch, run
 from spikereel.engine.loaded import native
-from spikereel.engine import lower_spikevideoformer, lower_svformer
 from spikereel.engine.memory import Layout, lay_out
 from spikereel.engine.packing import LANES, whole
-from spikereel.engine.plan import AttendApply, Layer, Program
+from spikereel.engine.plan import AttendApply, Program
+from spikereel.engine.report import REFERENCE, Profile, Report, Row
 from spikereel.engine.tune import Tuner
-from spikereel.errors import ConfigError, StateError
+from spikereel.errors import ConfigError, StateError, WeightsError
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
@@ -30,16 +33,17 @@ class Engine:
 
     name = "native"
 
-    def __init__(self, model: VideoModel, *, threads: int | None = None):
+    def __init__(self, model: VideoModel, program: Program, *, threads: int | None = None, tuned: bool = False):
         self.model = model
-        self.program = _lowered(model)
+        self.program = program
+        self.tuned = tuned
+        """Whether the kernels are chosen; otherwise the first clip chooses them."""
         self.threads = threads
         """None: as many as PyTorch uses."""
         self.near_threshold = 0
         """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
-        self.tuner: Tuner | None = None
-        self.seconds: dict[str, float] = {}
-        """Of each layer, in the last call that was watched."""
+        self._rooms: dict[str, Tensor] = {}
+        """Membranes of the call that is under way, [B, H, W, lanes]."""
         self._layouts: dict[tuple[int, int, int], Layout] = {}
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
@@ -51,7 +55,7 @@ class Engine:
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.inference_mode():
-            if self.tuner is None:
+            if not self.tuned:
                 self.model.check_video(video)
                 self.tune(video[:, :1])
             self.near_threshold = 0
@@ -59,30 +63,52 @@ class Engine:
 
     def tune(self, video: Tensor) -> None:
         """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
-        self.tuner = Tuner()
         with torch.inference_mode():
             padded = _whole_strides(self.model, video.float())
-            self._clip(padded[:, 0], None, State(), 0, before=self.tuner)
+            self._clip(padded[:, 0], None, State(), 0, before=Tuner())
+        self.tuned = True
 
-    def watched(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
-        """A call that fills `seconds`."""
-        self.seconds = {}
-
-        def watch(layer: Layer, _call: Call, _t0: int, _t1: int, seconds: float) -> None:
-            key = _key(layer)
-            self.seconds[key] = self.seconds.get(key, 0.0) + seconds
-
-        self._watch = watch
+    def report(self, video: Tensor, state: State | None = None) -> Report:
+        """A call on this clip [T, B, C, H, W], layer by layer: kernel, firing rate, time, operations saved."""
+        if not self.tuned:
+            self(video, state)
+        self._watch = profile = Profile()
+        started = time.perf_counter()
         try:
-            return self(video, state)
+            self(video, state)
         finally:
             self._watch = None
+        rows = profile.rows()
+        rest = max(time.perf_counter() - started - profile.counting - sum(row.seconds for row in rows), 0.0)
+        head = Row(layer="head, state and copies", kernel=REFERENCE, rate=None, seconds=rest, macs=0, saved=0.0)
+        return Report(
+            instruction_set=native().instruction_set(),
+            threads=native().threads(),
+            frames=len(video),
+            near_threshold=self.near_threshold,
+            rows=(*rows, head),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write packed weights, chosen kernels and the head into one file, which `load` maps into memory."""
+        if not self.tuned:
+            raise ConfigError("the kernels are not chosen yet; give the engine a clip first, or call tune(video)")
+        files.write(Path(path), self.program, self.model, files.head_of(self.model), native().instruction_set())
+
+    @classmethod
+    def load(cls, path: str | Path, *, threads: int | None = None) -> "Engine":
+        """An engine as it was saved; WeightsError for a broken file, or kernels that this processor has not."""
+        program, model, instruction_set = files.read(Path(path))
+        if instruction_set not in native().instruction_sets():
+            raise WeightsError(
+                f"{path} was made for {instruction_set}, this processor has {', '.join(native().instruction_sets())}; "
+                "compile the model here"
+            )
+        return cls(model, program, threads=threads, tuned=True)
 
     _watch: Watch | None = None
 
-    def _pyramid(
-        self, video: Tensor, taps: tuple[str, ...], state: State | None = None
-    ) -> tuple[list[Tensor], State]:
+    def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
         values, after = self._backbone(video, taps, state)
         return values, after
@@ -92,7 +118,8 @@ class Engine:
         (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
         if not self.model.config.local_path:
             return x, after
-        first = _frames_seen(state.flat() if isinstance(state, State) else State(state or {}).flat())
+        first = _frames_seen(State(state or {}).flat())
+        assert isinstance(self.model, SVFormer)
         local = self.model._local(local, state or State(), after, first)
         return torch.cat([local, x], dim=2), after
 
@@ -100,8 +127,10 @@ class Engine:
         """The values behind some stages, and the state after; clip by clip."""
         after = State()
         parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
-        tensors = [torch.cat([part[name] for part in parts], dim=1) if len(parts) > 1 else parts[0][name] for name in taps]
-        return tensors, State.from_flat({name: x for name, x in after.items()})
+        joined = (
+            {name: torch.cat([part[name] for part in parts], dim=1) for name in taps} if len(parts) > 1 else parts[0]
+        )
+        return [joined[name] for name in taps], State.from_flat(dict(after))
 
     def _clip(
         self, clip: Tensor, state: State | None, after: dict, index: int, *, batch: int = 1, before: Any = None
@@ -110,21 +139,25 @@ class Engine:
         native().set_threads(self.threads or torch.get_num_threads())
         frames, _, height, width = clip.shape
         layout = self._layout(frames, height, width)
-        known = state.flat() if isinstance(state, State) else State(state).flat() if state else {}
+        known = State(state or {}).flat()
         membranes = self._membranes(layout, after, index, batch)
         for name, own in membranes.items():
             if known:
                 _fill(own, known, name, index, after[name].shape)
         call = Call(
-            layout, np.ascontiguousarray(clip.detach().cpu().numpy()), membranes, fresh=not known,
+            layout,
+            np.ascontiguousarray(clip.detach().cpu().numpy()),
+            membranes,
+            fresh=not known,
             first=_frames_seen(known),
-        )  # fmt: skip
+        )
         self._past_in(call, known, index)
         run(self.program, call, before=before, watch=self._watch)
         self._past_out(call, after, index, batch, frames)
         self.near_threshold += int(call.near[0])
         maps = {
-            name: _as_maps(layout.arrays[id(b)], b.channels, self._size(layout, b)) for name, b in self.program.taps.items()
+            name: _as_maps(layout.arrays[id(b)], b.channels, layout.sizes[id(b.writer)])
+            for name, b in self.program.taps.items()
         }
         # the next clip of the batch comes into the same memory
         return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
@@ -135,9 +168,6 @@ class Engine:
             # the memory of one shape at a time
             self._layouts = {key: lay_out(self.program, frames, height, width)}
         return self._layouts[key]
-
-    def _size(self, layout: Layout, buffer) -> tuple[int, int]:
-        return layout.sizes[id(buffer.writer)]
 
     def _membranes(self, layout: Layout, after: dict, index: int, batch: int) -> dict[str, np.ndarray]:
         """Room for the membranes of one clip inside tensors [B, C, H, W] of the state after."""
@@ -154,10 +184,6 @@ class Engine:
                 self._rooms[name] = room
             out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
         return out
-
-    @property
-    def _rooms(self) -> dict[str, Tensor]:
-        return self.__dict__.setdefault("_room", {})
 
     def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
         for layer in self._causal():
@@ -178,8 +204,21 @@ class Engine:
         return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
 
 
-def _key(layer: Layer) -> str:
-    return f"{layer.name} ({type(layer).__name__})"
+def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
+    """An engine that answers as `model` does, with the weights that it has now.
+
+    threads: None takes as many as PyTorch uses at each call. Raises ConfigError where this installation has no native
+    kernels, for a model in training, on another device than the CPU, in another type than float32, or of artificial
+    neurons.
+    """
+    native()
+    parameter = next(model.parameters())
+    if parameter.device.type != "cpu" or parameter.dtype != torch.float32:
+        raise ConfigError(
+            f"the engine runs float32 models on the CPU, this one is {parameter.dtype} on {parameter.device}; "
+            "call model.float().cpu() first"
+        )
+    return Engine(model, _lowered(model), threads=threads)
 
 
 def _lowered(model: VideoModel) -> Program:

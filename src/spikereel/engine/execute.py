@@ -12,8 +12,17 @@ from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout
 from spikereel.engine.packing import LANES, event_rows, table_rows, whole
 from spikereel.engine.plan import (
-    SILENT, AttendApply, AttendCount, Buffer, Fire, Layer, PictureConv, Pointwise, Program, SpikeConv,
-)  # fmt: skip
+    SILENT,
+    AttendApply,
+    AttendCount,
+    Buffer,
+    Fire,
+    Layer,
+    PictureConv,
+    Pointwise,
+    Program,
+    SpikeConv,
+)
 
 GROUPINGS = {"frame": 0, "clip": 1, "pixel": 2, "past": 0}
 
@@ -76,13 +85,16 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     neuron = layer.neuron or SILENT
     return native().Target(
         layer.channels,
-        scale=None if norm is None else norm.scale, bias=None if norm is None else norm.bias,
+        scale=None if norm is None else norm.scale,
+        bias=None if norm is None else norm.bias,
         residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1),
         value=None if layer.value is None else call.frames_of(layer.value, t0, t1),
         bits=None if layer.spikes is None else call.frames_of(layer.spikes, t0, t1),
         membrane=None if layer.neuron is None else call.membranes[neuron.name],
-        fresh=call.fresh and t0 == 0, near=call.near, **neuron.constants(),
-    )  # fmt: skip
+        fresh=call.fresh and t0 == 0,
+        near=call.near,
+        **neuron.constants(),
+    )
 
 
 def pack(layer: SpikeConv, choice: str) -> NDArray[np.float32]:
@@ -111,9 +123,14 @@ def spike_conv(
     height, width = call.layout.input_sizes[id(layer)]
     bits = call.frames_of(layer.source, t0, t1)
     shared = {
-        "channels": layer.source.channels, "height": height, "width": width, "kernel": layer.kernel,
-        "padding": layer.padding, "weights": packed, "target": into,
-    }  # fmt: skip
+        "channels": layer.source.channels,
+        "height": height,
+        "width": width,
+        "kernel": layer.kernel,
+        "padding": layer.padding,
+        "weights": packed,
+        "target": into,
+    }
     if choice == "tables":
         native().tables(bits, **shared)
     else:
@@ -140,9 +157,16 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, into: object) -> 
     bits = source if layer.source.kind == "bits" else None
     value = source[..., layer.offset :] if layer.source.kind == "value" else None
     native().pointwise(
-        bits, value, depth=layer.depth, height=height, width=width, kernel=layer.kernel, taps=layer.taps,
-        weights=layer.weights, target=into,
-    )  # fmt: skip
+        bits,
+        value,
+        depth=layer.depth,
+        height=height,
+        width=width,
+        kernel=layer.kernel,
+        taps=layer.taps,
+        weights=layer.weights,
+        target=into,
+    )
 
 
 def _fire(layer: Fire, call: Call, t0: int, t1: int, into: object) -> None:
@@ -157,9 +181,13 @@ def _count(layer: AttendCount, call: Call, t0: int, t1: int) -> None:
     if known is None:
         known = call.counts[id(layer)] = np.zeros((groups, layer.heads, d + 1, whole(d) * LANES), np.int32)
     native().attend_count(
-        call.frames_of(layer.k, t0, t1), call.frames_of(layer.v, t0, t1), channels=layer.channels, heads=layer.heads,
-        grouping=GROUPINGS[layer.grouping], counts=known.reshape(-1),
-    )  # fmt: skip
+        call.frames_of(layer.k, t0, t1),
+        call.frames_of(layer.v, t0, t1),
+        channels=layer.channels,
+        heads=layer.heads,
+        grouping=GROUPINGS[layer.grouping],
+        counts=known.reshape(-1),
+    )
 
 
 def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> None:
@@ -168,10 +196,14 @@ def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> No
         sums = between(call.counts.pop(id(counted)), counted.hamming)
         call.sums[id(counted)] = _so_far(sums, layer, call, t0) if counted.grouping == "past" else sums
     native().attend_apply(
-        call.frames_of(layer.q, t0, t1), channels=layer.channels, heads=counted.heads,
-        grouping=GROUPINGS[counted.grouping], hamming=counted.hamming, sums=call.sums[id(counted)].reshape(-1),
+        call.frames_of(layer.q, t0, t1),
+        channels=layer.channels,
+        heads=counted.heads,
+        grouping=GROUPINGS[counted.grouping],
+        hamming=counted.hamming,
+        sums=call.sums[id(counted)].reshape(-1),
         target=into,
-    )  # fmt: skip
+    )
 
 
 def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) -> NDArray[np.float32]:
@@ -189,5 +221,9 @@ def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) 
 
 
 RUN: dict[type, Callable] = {
-    PictureConv: _pictures, SpikeConv: _spike_conv, Pointwise: _pointwise, Fire: _fire, AttendApply: _apply,
-}  # fmt: skip
+    PictureConv: _pictures,
+    SpikeConv: _spike_conv,
+    Pointwise: _pointwise,
+    Fire: _fire,
+    AttendApply: _apply,
+}

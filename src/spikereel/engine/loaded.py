@@ -5,7 +5,7 @@ from typing import Any
 from spikereel.errors import ConfigError
 
 try:
-    from spikereel.engine import _native
+    from spikereel.engine import _native  # ty: ignore
 except ImportError:
     _native = None
 

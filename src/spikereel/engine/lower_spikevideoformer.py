@@ -1,14 +1,14 @@
 """SpikeVideoFormer and Meta-SpikeFormer as programs of the engine: the backbone, all attention schemes."""
 
+from typing import Any
+
 import numpy as np
 
 from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows
 from spikereel.engine.plan import Buffer, Program
-from spikereel.layers.attention import SpikeAttention
-from spikereel.layers.conv import ConvBlock, Downsample, RepConv, SepConv
-from spikereel.layers.mlp import MLP
+from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.models.segmentation import HEADS
-from spikereel.models.spikevideoformer import SpikeVideoFormer, TransformerBlock
+from spikereel.models.spikevideoformer import SpikeVideoFormer
 
 
 def lower(model: SpikeVideoFormer) -> Program:
@@ -22,7 +22,7 @@ def lower(model: SpikeVideoFormer) -> Program:
             x = _downsample(build, name, stage, x, cut=name == "downsample3")
         else:
             for i, block in enumerate(stage.children()):
-                lower_block = _conv_block if isinstance(block, ConvBlock) else _transformer_block
+                lower_block: Any = _conv_block if isinstance(block, ConvBlock) else _transformer_block
                 lower_block(build, f"{name}.{i}", block, x)
         if name in taps:
             assert x is not None
@@ -30,7 +30,7 @@ def lower(model: SpikeVideoFormer) -> Program:
     return build.finish(found)
 
 
-def _downsample(build: Builder, name: str, layer: Downsample, x: Buffer | None, *, cut: bool) -> Buffer:
+def _downsample(build: Builder, name: str, layer: Any, x: Buffer | None, *, cut: bool) -> Buffer:
     conv, norm = layer.encode_conv, after_bias(layer.encode_bn, layer.encode_conv.bias)
     if layer.encode_lif is None:
         return build.pictures(f"{name}.encode_conv", conv, norm)
@@ -43,17 +43,21 @@ def _downsample(build: Builder, name: str, layer: Downsample, x: Buffer | None, 
     )
 
 
-def _sep_conv(build: Builder, name: str, layer: SepConv, x: Buffer) -> None:
+def _sep_conv(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.lif1", x, layer.lif1)
     y = build.conv(f"{name}.pwconv1", spikes, array(layer.pwconv1.weight), after_bias(layer.bn1, None))
     spikes = build.fire(f"{name}.lif2", y, layer.lif2)
     build.pointwise(
-        f"{name}.pwconv2", spikes, array(layer.pwconv2.weight)[..., 0, 0], after_bias(layer.bn2, None),
-        taps=array(layer.dwconv.weight)[:, 0], onto=x,
-    )  # fmt: skip
+        f"{name}.pwconv2",
+        spikes,
+        array(layer.pwconv2.weight)[..., 0, 0],
+        after_bias(layer.bn2, None),
+        taps=array(layer.dwconv.weight)[:, 0],
+        onto=x,
+    )
 
 
-def _conv_block(build: Builder, name: str, layer: ConvBlock, x: Buffer) -> None:
+def _conv_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     _sep_conv(build, f"{name}.Conv", layer.Conv, x)
     spikes = build.fire(f"{name}.lif1", x, layer.lif1)
     y = build.conv(f"{name}.conv1", spikes, array(layer.conv1.weight), after_bias(layer.bn1, None), padding=1)
@@ -61,13 +65,13 @@ def _conv_block(build: Builder, name: str, layer: ConvBlock, x: Buffer) -> None:
     build.conv(f"{name}.conv2", spikes, array(layer.conv2.weight), after_bias(layer.bn2, None), padding=1, onto=x)
 
 
-def _transformer_block(build: Builder, name: str, layer: TransformerBlock, x: Buffer) -> None:
+def _transformer_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     for attention in layer.attentions:
         _attention(build, f"{name}.{attention}", layer.get_submodule(attention), x)
     _mlp(build, f"{name}.mlp", layer.mlp, x)
 
 
-def _mlp(build: Builder, name: str, layer: MLP, x: Buffer) -> None:
+def _mlp(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.fc1_lif", x, layer.fc1_lif)
     norm = after_bias(layer.fc1_bn, layer.fc1_conv.bias)
     y = build.conv(f"{name}.fc1_conv", spikes, array(layer.fc1_conv.weight)[..., None], norm)
@@ -76,7 +80,7 @@ def _mlp(build: Builder, name: str, layer: MLP, x: Buffer) -> None:
     build.conv(f"{name}.fc2_conv", spikes, array(layer.fc2_conv.weight)[..., None], norm, onto=x)
 
 
-def _attention(build: Builder, name: str, layer: SpikeAttention, x: Buffer) -> None:
+def _attention(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.head_lif", x, layer.head_lif)
     dim, hamming = x.channels, layer.product == "hamming"
     total = None
@@ -100,9 +104,14 @@ def _attention(build: Builder, name: str, layer: SpikeAttention, x: Buffer) -> N
             slope, bias = affine(layer.get_submodule(f"attn_bn{suffix}"))
             scale = scale * slope
         total = build.attend(
-            f"{name}.attention{suffix}", *qkv, heads=layer.heads, grouping=grouping, hamming=hamming,
-            norm=rows(scale, bias), onto=total,
-        )  # fmt: skip
+            f"{name}.attention{suffix}",
+            *qkv,
+            heads=layer.heads,
+            grouping=grouping,
+            hamming=hamming,
+            norm=rows(scale, bias),
+            onto=total,
+        )
     assert total is not None
     spikes = build.fire(f"{name}.attn_lif", total, layer.attn_lif)
     first = array(layer.proj_conv[0].body[0].weight)
@@ -111,14 +120,14 @@ def _attention(build: Builder, name: str, layer: SpikeAttention, x: Buffer) -> N
 
 
 def _tail(
-    build: Builder, name: str, projection, y: Buffer, *, offset: int = 0, onto: Buffer | None = None
+    build: Builder, name: str, projection: Any, y: Buffer, *, offset: int = 0, onto: Buffer | None = None
 ) -> Buffer:
     """What comes behind the first 1x1 of a projection, folded: depthwise 3x3 on zeros around, 1x1, one norm.
 
     The border of a RepConv holds what its first norm makes of zero, so that norm is a factor of the taps, and a
     constant that goes through the rest.
     """
-    rep: RepConv = projection[0]
+    rep = projection[0]
     depthwise, matrix, second = rep.body[2]
     scale1, shift1 = affine(rep.body[1].bn)
     scale2, shift2 = affine(second)

@@ -1,10 +1,12 @@
 """SVFormer as a program of the engine: everything but the local path and the head."""
 
+from typing import Any
+
 import numpy as np
 
 from spikereel.engine.builder import Builder, affine, after_bias, array, rows
 from spikereel.engine.plan import Buffer, Norm, Program
-from spikereel.models.svformer import MLP, GlobalBlock, LocalBlock, PatchEmbed, SelfAttention, SVFormer
+from spikereel.models.svformer import GlobalBlock, LocalBlock, SVFormer
 
 GLOBAL, LOCAL = "blocks4", "patch_embed3"
 """Taps: the features, and where the local path begins."""
@@ -32,13 +34,13 @@ def lower(model: SVFormer) -> Program:
     return build.finish(found)
 
 
-def _matrix(layer) -> np.ndarray:
+def _matrix(layer: Any) -> np.ndarray:
     """Weights [C', C, 1, 1] of a linear layer or of a 1x1 convolution."""
     weight = array(layer.weight)
     return weight if weight.ndim == 4 else weight[..., None, None]
 
 
-def _patch_embed(build: Builder, name: str, layer: PatchEmbed, x: Buffer | None, *, cut: bool) -> Buffer:
+def _patch_embed(build: Builder, name: str, layer: Any, x: Buffer | None, *, cut: bool) -> Buffer:
     norm = after_bias(layer.norm, layer.proj.bias)
     if layer.in_lif is None:
         return build.pictures(f"{name}.proj", layer.proj, norm)
@@ -50,14 +52,14 @@ def _patch_embed(build: Builder, name: str, layer: PatchEmbed, x: Buffer | None,
     return build.conv(f"{name}.proj", spikes, array(layer.proj.weight), norm, stride=stride, padding=padding)
 
 
-def _mlp(build: Builder, name: str, layer: MLP, x: Buffer) -> None:
+def _mlp(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.act1", x, layer.act1)
     y = build.conv(f"{name}.fc1", spikes, _matrix(layer.fc1), after_bias(layer.norm1, layer.fc1.bias))
     spikes = build.fire(f"{name}.act2", y, layer.act2)
     build.conv(f"{name}.fc2", spikes, _matrix(layer.fc2), after_bias(layer.norm2, layer.fc2.bias), onto=x)
 
 
-def _local_block(build: Builder, name: str, layer: LocalBlock, x: Buffer) -> None:
+def _local_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.act1", x, layer.act1)
     bias = array(layer.conv1.bias)
     y = build.conv(f"{name}.conv1", spikes, array(layer.conv1.weight), rows(np.ones_like(bias), bias))
@@ -69,7 +71,7 @@ def _local_block(build: Builder, name: str, layer: LocalBlock, x: Buffer) -> Non
     _mlp(build, f"{name}.mlp", layer.mlp, x)
 
 
-def _attention(build: Builder, name: str, layer: SelfAttention, x: Buffer, *, apart: bool) -> Buffer:
+def _attention(build: Builder, name: str, layer: Any, x: Buffer, *, apart: bool) -> Buffer:
     spikes = build.fire(f"{name}.in_lif", x, layer.in_lif)
     dim = x.channels
     norm = after_bias(layer.norm1, layer.qkv.bias)

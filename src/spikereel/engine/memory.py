@@ -43,10 +43,10 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
                 places[id(buffer)] = size
     pixels = {name: h * w for name, (h, w) in places.items()}
     layout.chunks = [_chunk(part, pixels, frames) for part in program.parts()]
-    lengths = {
-        id(b): frames if b.whole_clip else layout.chunks[program.layers[b.first].part] for b in program.buffers
-    }
-    offsets, layout.bytes = _place(program, {id(b): lengths[id(b)] * b.frame_bytes(pixels[id(b)]) for b in program.buffers})
+    lengths = {id(b): frames if b.whole_clip else layout.chunks[program.layers[b.first].part] for b in program.buffers}
+    offsets, layout.bytes = _place(
+        program, {id(b): lengths[id(b)] * b.frame_bytes(pixels[id(b)]) for b in program.buffers}
+    )
     arena = np.zeros(layout.bytes + ALIGNED, np.uint8)
     start = -arena.ctypes.data % ALIGNED
     for b in program.buffers:

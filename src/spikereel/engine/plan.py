@@ -61,9 +61,15 @@ class Neuron:
     def constants(self) -> dict[str, Any]:
         """Arguments of a native target."""
         return {
-            "kind": self.kind, "soft_reset": self.soft_reset, "decay_input": self.decay_input, "top": self.top,
-            "decay": self.decay, "threshold": self.threshold, "v_reset": self.v_reset, "start": self.start,
-        }  # fmt: skip
+            "kind": self.kind,
+            "soft_reset": self.soft_reset,
+            "decay_input": self.decay_input,
+            "top": self.top,
+            "decay": self.decay,
+            "threshold": self.threshold,
+            "v_reset": self.v_reset,
+            "start": self.start,
+        }
 
 
 SILENT = Neuron("", 0, False, True, 1, 0.0, 1.0, 0.0, 0.0)
@@ -123,7 +129,7 @@ class PictureConv(Layer):
     weights: Floats | None = None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        return tuple((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in (height, width))
+        return _convolved(height, self), _convolved(width, self)
 
     def macs(self, height: int, width: int) -> int:
         return height * width * self.channels * self.in_channels * self.kernel**2
@@ -148,7 +154,7 @@ class SpikeConv(Layer):
         return [self.source]
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        return tuple((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in (height, width))
+        return _convolved(height, self), _convolved(width, self)
 
     @property
     def kernel(self) -> int:
@@ -217,6 +223,10 @@ class AttendApply(Layer):
 
     def macs(self, height: int, width: int) -> int:
         return height * width * self.channels * (self.channels // self.counted.heads)
+
+
+def _convolved(length: int, layer: PictureConv | SpikeConv) -> int:
+    return (length + 2 * layer.padding - layer.kernel) // layer.stride + 1
 
 
 @dataclass

@@ -50,9 +50,14 @@ def _aside(layer: SpikeConv, call: Call, t0: int, t1: int) -> object:
         return None if buffer is None else np.empty_like(call.frames_of(buffer, t0, t1))
 
     return native().Target(
-        layer.channels, scale=None if norm is None else norm.scale, bias=None if norm is None else norm.bias,
-        residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1), value=like(layer.value),
+        layer.channels,
+        scale=None if norm is None else norm.scale,
+        bias=None if norm is None else norm.bias,
+        residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1),
+        value=like(layer.value),
         bits=like(layer.spikes),
-        membrane=None if layer.neuron is None else np.empty_like(call.membranes[neuron.name]), fresh=True, near=None,
+        membrane=None if layer.neuron is None else np.empty_like(call.membranes[neuron.name]),
+        fresh=True,
+        near=None,
         **neuron.constants(),
-    )  # fmt: skip
+    )
