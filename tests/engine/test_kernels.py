@@ -13,16 +13,6 @@ from spikereel.ops.lif import ilif, lif
 
 pytestmark = pytest.mark.skipif(not available(), reason="this installation has no native engine")
 
-SETS = native().instruction_sets() if available() else []
-
-
-@pytest.fixture(params=SETS)
-def isa(request):
-    before = native().instruction_set()
-    native().use_instruction_set(request.param)
-    yield request.param
-    native().use_instruction_set(before)
-
 
 @pytest.fixture(params=[1, 3])
 def threads(request):

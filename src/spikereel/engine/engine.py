@@ -52,6 +52,11 @@ class Engine:
         else:
             object.__setattr__(self._front, "features", self._features)
 
+    @property
+    def config(self) -> Any:
+        """That of the model."""
+        return self.model.config
+
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.inference_mode():

@@ -70,6 +70,7 @@ def write(path: Path, program: Program, model: VideoModel, head: dict[str, Tenso
         "taps": {name: numbers[id(x)] for name, x in program.taps.items()},
         "head": {name: arrays.add(x.detach().cpu().numpy()) for name, x in head.items()},
     }
+    header["bytes"] = len(arrays.content)
     text = json.dumps(header).encode()
     text += b" " * (-(len(MAGIC) + 8 + len(text)) % ALIGNED)
     write_whole(path, MAGIC + len(text).to_bytes(8, "little") + text + bytes(arrays.content))
@@ -118,6 +119,8 @@ def _open(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     if bytes(content[: len(MAGIC)]) != MAGIC or start > len(content):
         raise WeightsError(f"{path} is no engine file, or half of one; write it with engine.save(path)")
     header = json.loads(bytes(content[len(MAGIC) + 8 : start]))
+    if len(content) != start + header["bytes"]:
+        raise WeightsError(f"{path} is half of an engine file; write it again with engine.save(path)")
     if header["version"] != VERSION:
         raise WeightsError(
             f"{path} is of version {header['version']}, this one reads {VERSION}; compile the model again"

@@ -18,8 +18,9 @@ def lower(model: SpikeVideoFormer) -> Program:
     found: dict[str, Buffer] = {}
     for name, stage in model.stages():
         if isinstance(stage, Downsample):
-            # at the coarser scale longer chunks fit the same memory; only spikes cross the border
-            x = _downsample(build, name, stage, x, cut=name == "downsample3")
+            # only spikes cross these borders: longer chunks fit the memory behind the first one, and the values of all
+            # frames before and behind the second one never live together
+            x = _downsample(build, name, stage, x, cut=name in ("downsample3", "downsample4"))
         else:
             for i, block in enumerate(stage.children()):
                 lower_block: Any = _conv_block if isinstance(block, ConvBlock) else _transformer_block

@@ -60,8 +60,8 @@ class Report:
         total = sum(row.macs for row in self.rows)
         lines.append(
             f"{1e3 * self.seconds:.1f} ms for {self.frames} frames,"
-            f" {total / self.seconds / 1e9:.0f} GMAC/s of the dense count, {self.instruction_set}, {self.threads} thread(s);"
-            f" {self.near_threshold} charges within 1e-6 of the threshold"
+            f" {total / self.seconds / 1e9:.0f} GMAC/s of the dense count, {self.instruction_set},"
+            f" {self.threads} thread(s); {self.near_threshold} charges within 1e-6 of the threshold"
         )
         return "\n".join(lines)
 
