@@ -53,8 +53,8 @@ def workload(frames: int, size: int, name: str = "spikevideoformer_s") -> Worklo
     return Workload(model=model, twin=twin, clip=clip)
 
 
-def measured(names: list[str], work: Workload, rounds: int) -> dict[str, Any]:
-    """Parity, then interleaved rounds of all peers that passed beside the reference."""
+def measured(names: list[str], work: Workload, rounds: int, *, base: str = BASE) -> dict[str, Any]:
+    """Parity, then interleaved rounds of all peers that passed beside the reference; ratios to `base`."""
     runs, about = {BASE: lambda: _output(work.model, work.clip)}, {}
     for name in names:
         entry = peer(name)
@@ -74,7 +74,7 @@ def measured(names: list[str], work: Workload, rounds: int) -> dict[str, Any]:
             "settings": built.settings,
             "versions": entry.versions(),
         }
-    return {"peers": about, **summary(interleaved(runs, rounds), BASE)}
+    return {"peers": about, **summary(interleaved(runs, rounds), base)}
 
 
 def rates(work: Workload) -> dict[str, float]:

@@ -7,6 +7,7 @@ from peers.contract import Built, Peer
 __all__ = ["PEERS", "Built", "Peer", "peer"]
 
 PEERS = {
+    "engine": ("engine", "PEER"),
     "authors": ("authors", "PEER"),
     "spikingjelly2": ("spikingjelly2", "PEER"),
     "compiled": ("compiled", "PEER"),

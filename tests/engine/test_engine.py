@@ -14,6 +14,7 @@ from spikereel.engine.execute import choices
 from spikereel.engine.loaded import available, native
 from spikereel.engine.memory import lay_out
 from spikereel.engine.plan import SpikeConv
+from spikereel.engine.verify import verify
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.layers.observe import firing_rates
@@ -300,3 +301,24 @@ def test_the_authors_tensors_of_svformer(parity_folder):
     load_authors_weights(model, io["state_dict"])
     logits, _ = settle(compile(model.eval()))(io["input"].permute(2, 0, 1, 3, 4))
     torch.testing.assert_close(logits, io["logits_eval"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["joint", "hierarchical", "factorised", "dot", "soft", "ilif", "svformer"])
+def test_layer_by_layer_spikes_are_those_of_float64(case):
+    _, single = model_of(case)
+    engine = settle(compile(single))
+    rows = verify(engine, clip(11, 1, 48).float() if case not in SVFORMERS else clip(4, 1).float())
+    assert sum(row.spikes for row in rows) > 50_000
+    assert all(row.farthest < 1e-5 and row.error < 1e-5 for row in rows)
+    assert sum(row.differing for row in rows) < 5
+
+
+def test_the_check_of_layers_sees_a_wrong_weight():
+    _, single = model_of("joint")
+    engine = settle(compile(single))
+    layer = next(x for x in engine.program.layers if x.name == "block3.0.mlp.fc1_conv")
+    engine(clip(2, 1).float())
+    layer.packed = layer.packed.copy()
+    layer.packed[: len(layer.packed) // 2] *= 1.01
+    wrong = [row.layer for row in verify(engine, clip(2, 1).float()) if row.differing and row.farthest > 1e-5]
+    assert wrong == ["block3.0.mlp.fc1_conv"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
-from spikereel.engine.execute import Call, Watch, run
+from spikereel.engine.execute import Before, Call, Watch, run
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout, lay_out
 from spikereel.engine.packing import LANES, whole
@@ -112,6 +112,7 @@ class Engine:
         return cls(model, program, threads=threads, tuned=True)
 
     _watch: Watch | None = None
+    _before: Before | None = None
 
     def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
@@ -157,7 +158,7 @@ class Engine:
             first=_frames_seen(known),
         )
         self._past_in(call, known, index)
-        run(self.program, call, before=before, watch=self._watch)
+        run(self.program, call, before=before or self._before, watch=self._watch)
         self._past_out(call, after, index, batch, frames)
         self.near_threshold += int(call.near[0])
         maps = {
