@@ -165,14 +165,15 @@ def test_integer_neuron_is_that_of_the_reference(isa, threads, top):
 
 
 @pytest.mark.parametrize(("channels", "outputs", "kernel"), [(1, 1, 1), (37, 70, 3), (64, 32, 7), (48, 150, 5)])
-@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize("rate", [None, 0.01, 0.2])
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 40)])
-def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, real, size):
+def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, size):
+    real = rate is None
     if kernel == 1 and not real:
         pytest.skip("spikes into a matrix go by events or tables")
     rng = np.random.default_rng(3)
     x = sixteenths(rng, 3, channels, *size, most=8)
-    x = x if real else spikes(rng, 3, channels, *size, top=2)
+    x = x if real else spikes(rng, 3, channels, *size, rate=rate, top=2)
     taps = sixteenths(rng, channels, 1, kernel, kernel, most=8)
     weight = sixteenths(rng, outputs, channels, most=8)
     y = x.double() if kernel == 1 else F.conv2d(x.double(), taps.double(), padding=kernel // 2, groups=channels)

@@ -50,17 +50,26 @@ def verify(engine: Engine, video: Tensor) -> list[Verified]:
     Raises ConfigError where the weights are gone: for an engine from a file.
     """
     found: list[Verified] = []
-    charges: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
 
     def before(layer: Layer, call: Call, t0: int, t1: int) -> None:
         if layer.residual is not None:
             # in place: what is added to is gone afterwards
-            charges["residual"] = _read(layer.residual, call, t0, t1, call.layout.sizes[id(layer)])
+            kept["residual"] = _read(layer.residual, call, t0, t1, call.layout.sizes[id(layer)])
 
     def watch(layer: Layer, call: Call, t0: int, t1: int, _seconds: float) -> None:
         if isinstance(layer, AttendCount):
+            # their memory belongs to others by the time that q comes
+            size = call.layout.input_sizes[id(layer)]
+            for part, buffer in (("k", layer.k), ("v", layer.v)):
+                chunk, name = _read(buffer, call, t0, t1, size), f"{layer.name} {part}"
+                goes_on = t0 and layer.grouping in ("clip", "pixel")
+                kept[name] = torch.cat([kept[name], chunk]) if goes_on else chunk
             return
-        y = _sums(layer, call, t0, t1)
+        if isinstance(layer, AttendApply):
+            y = _attended(layer, call, t0, t1, *(kept[f"{layer.name} {part}"] for part in "kv"))
+        else:
+            y = _sums(layer, call, t0, t1)
         if layer.norm is not None:
             norm = layer.norm.at(call.first + t0, t1 - t0)
             scale, bias = (
@@ -68,8 +77,8 @@ def verify(engine: Engine, video: Tensor) -> list[Verified]:
             )
             y = y * scale + bias
         if layer.residual is not None:
-            y = y + charges.pop("residual")
-        found.append(_compared(layer, call, t0, t1, y, charges))
+            y = y + kept.pop("residual")
+        found.append(_compared(layer, call, t0, t1, y, kept))
 
     engine._before, engine._watch = before, watch
     try:
@@ -100,10 +109,8 @@ def _sums(layer: Layer, call: Call, t0: int, t1: int) -> Tensor:
         return F.conv2d(_read(layer.source, call, t0, t1, size), weight, None, layer.stride, layer.padding)
     if isinstance(layer, Pointwise):
         return _pointwise(layer, call, t0, t1, size)
-    if isinstance(layer, Fire):
-        return _read(layer.source, call, t0, t1, size)
-    assert isinstance(layer, AttendApply)
-    return _attended(layer, call, t0, t1, size)
+    assert isinstance(layer, Fire)
+    return _read(layer.source, call, t0, t1, size)
 
 
 def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, size: tuple[int, int]) -> Tensor:
@@ -133,19 +140,19 @@ def _unpacked(panels_of: Any, outputs: int) -> Tensor:
     return torch.cat(parts)[:outputs]
 
 
-def _attended(layer: AttendApply, call: Call, t0: int, t1: int, size: tuple[int, int]) -> Tensor:
+def _attended(layer: AttendApply, call: Call, t0: int, t1: int, k: Tensor, v: Tensor) -> Tensor:
     counted = layer.counted
     if counted.grouping == "past":
         raise ConfigError("causal attention is checked against the model itself")
-    # whole clips: k and v of all frames are still there
-    first, last = (0, call.layout.frames) if counted.k.whole_clip else (t0, t1)
+    size = call.layout.input_sizes[id(layer)]
     q = _read(layer.q, call, t0, t1, size)
-    k, v = (_read(x, call, first, last, size) for x in (counted.k, counted.v))
     m, similarity = counted.heads, "hamming" if counted.hamming else "dot"
 
     def tokens(x: Tensor) -> Tensor:
         x = x.flatten(2).unflatten(1, (m, -1)).permute(1, 0, 3, 2)
-        return {"frame": x, "clip": x.flatten(1, 2), "pixel": x.transpose(1, 2)}[counted.grouping]
+        if counted.grouping == "clip":
+            return x.flatten(1, 2)
+        return x.transpose(1, 2) if counted.grouping == "pixel" else x
 
     a = attention(tokens(q), tokens(k), tokens(v), similarity=similarity, scale=1.0)
     if counted.grouping == "clip":
@@ -169,10 +176,9 @@ def _compared(layer: Layer, call: Call, t0: int, t1: int, y: Tensor, membranes: 
     v = membranes.get(n.name, torch.full_like(y[0], n.start))
     for x, spikes in zip(y, own, strict=True):
         h = _charged(n, v, x)
-        distance = (
-            (h - n.threshold).abs() if n.kind == 1 else ((h.clamp(0, n.top) - h.clamp(0, n.top).floor()) - 0.5).abs()
-        )
-        wrong = spikes != (h >= n.threshold if n.kind == 1 else h.clamp(0, n.top).round())
+        within = h.clamp(0, n.top)
+        distance = (h - n.threshold).abs() if n.kind == 1 else (within - within.floor() - 0.5).abs()
+        wrong = spikes != (h >= n.threshold if n.kind == 1 else within.round())
         differing += int(wrong.sum())
         farthest = max(farthest, float(distance[wrong].max()) if wrong.any() else 0.0)
         # on with the engine's own spike: each decision is judged by itself
