@@ -322,3 +322,20 @@ def test_the_check_of_layers_sees_a_wrong_weight():
     layer.packed[: len(layer.packed) // 2] *= 1.01
     wrong = [row.layer for row in verify(engine, clip(2, 1).float()) if row.differing and row.farthest > 1e-5]
     assert wrong == ["block3.0.mlp.fc1_conv"]
+
+
+@pytest.mark.parametrize("case", ["joint", "svformer"])
+def test_threads_and_batch_change_no_bit(case):
+    _, single = model_of(case)
+    video = clip(4, 3).float()
+    engine = settle(compile(single, threads=1))
+    wanted, state = engine(video)
+    for threads in (2, 3):
+        engine.threads = threads
+        got, after = engine(video)
+        assert torch.equal(got, wanted)
+        assert all(torch.equal(a, b) for a, b in zip(after.flat().values(), state.flat().values(), strict=True))
+    # the head of a batch is a matrix product of another shape, so states are compared
+    alone = engine(video[:, 1:2])[1].flat()
+    names = [layer.neuron.name for layer in engine.program.neurons()]
+    assert all(torch.equal(alone[name], state.flat()[name][1:2]) for name in names)
