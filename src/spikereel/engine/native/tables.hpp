@@ -153,14 +153,20 @@ static void tables(const TableConv& a) {
       }
     }
     int64_t near = 0;
-    for (int u = 0; u < units; u++) {
-      alignas(64) __m512 pixels[16];
-      transpose(sums + u * 256, pixels);
-      const int64_t at = static_cast<int64_t>(begin + u / s.frames) * 16;
+    // a pixel's frames one after the other: its membrane stays in the first cache
+    for (int first = 0; first < units; first += s.frames) {
+      for (int t = 0; t < s.frames; t++) {
+        __m512 pixels[16];
+        transpose(sums + (first + t) * 256, pixels);
+        for (int i = 0; i < 16; i++) _mm512_store_ps(sums + (first + t) * 256 + i * 16, pixels[i]);
+      }
+      const int64_t at = static_cast<int64_t>(begin + first / s.frames) * 16;
       int64_t y = at / index.width, x = at % index.width;
       for (int i = 0; i < 16; i++, x++) {
         if (x == index.width) y++, x = 0;
-        if (x < s.width && y < s.height) emit(a.out, u % s.frames, y * s.width + x, c, pixels[i], near);
+        if (x >= s.width || y >= s.height) continue;
+        for (int t = 0; t < s.frames; t++)
+          emit(a.out, t, y * s.width + x, c, _mm512_load_ps(sums + (first + t) * 256 + i * 16), near);
       }
     }
     report_near(a.out, near);
