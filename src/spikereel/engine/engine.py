@@ -59,7 +59,7 @@ class Engine:
 
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
-        with torch.inference_mode():
+        with torch.no_grad():
             if not self.tuned:
                 self.model.check_video(video)
                 self.tune(video[:, :1])
@@ -68,7 +68,7 @@ class Engine:
 
     def tune(self, video: Tensor) -> None:
         """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
-        with torch.inference_mode():
+        with torch.no_grad():
             padded = _whole_strides(self.model, video.float())
             self._clip(padded[:, 0], None, State(), 0, before=Tuner())
         self.tuned = True
