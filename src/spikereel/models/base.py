@@ -30,6 +30,8 @@ class VideoModel(Pretrained, nn.Module):
 
     config: Any
     metadata: Metadata
+    contrast: nn.Module | None
+    """A front that shows the network what changed; None for none."""
     checkpointing: bool = False
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
 
