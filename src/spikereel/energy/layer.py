@@ -64,7 +64,7 @@ class LayerCost:
 
 
 class Counted(Protocol):
-    """A clip whose layers were counted: a passport, or what has these two of it."""
+    """A clip whose layers were counted: a passport, or what has these of it."""
 
     @property
     def clip(self) -> tuple[int, ...]:
@@ -74,6 +74,11 @@ class Counted(Protocol):
     @property
     def layers(self) -> tuple[LayerCost, ...]:
         """In order of execution."""
+        ...
+
+    @property
+    def firing(self) -> dict[str, tuple[float, ...]]:
+        """Firing rate of every neuron, per time step."""
         ...
 
 

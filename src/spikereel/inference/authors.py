@@ -110,7 +110,7 @@ def _like(model: VideoModel) -> VideoModel:
 
 
 def _create(name: str, weights: dict[str, Tensor]) -> VideoModel:
-    return create_model(name, **fields_from_shapes(ARCHITECTURES[name].config, weights))
+    return create_model(name, norms="published", **fields_from_shapes(ARCHITECTURES[name].config, weights))
 
 
 def save_weights(model: VideoModel, out: str | Path, metadata: Metadata) -> None:

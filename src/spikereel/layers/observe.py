@@ -2,12 +2,14 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikereel.layers.attention import ProductAttention
 from spikereel.layers.contrast import Contrast
+from spikereel.layers.modes import mode
 from spikereel.layers.neuron import Neuron, collected
 
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -15,7 +17,8 @@ WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 def dense_macs(layer: nn.Module, output: Tensor) -> int:
     """Multiply-accumulates of one call of a convolution or linear layer with this output, biases left out."""
-    weight = layer.get_parameter("weight")
+    # not `get_parameter`: weights may be pruned, or parametrised
+    weight: Any = layer.weight
     return output.numel() * (weight.numel() // len(weight))
 
 
@@ -46,12 +49,10 @@ def count_macs(model: nn.Module, clip: Tensor) -> int:
         for kinds, count in counters.items()
         if isinstance(module, kinds)
     ]
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()(clip)
+        with mode(model, training=False), torch.no_grad():
+            model(clip)
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     return total

@@ -7,25 +7,22 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikereel.errors import WeightsError
 from spikereel.models.svformer import SVFormerConfig
+from spikereel.models.wrappers import plain_names
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 """Keys under which the papers' repositories keep their weights."""
-
-PREFIXES = ("module.", "backbone.")
 
 MAGIC = (b"PK\x03\x04", b"\x80")
 """How archives and pickles begin, in both of which PyTorch saves."""
 
 MEAN = ".running_mean"
-
-V = TypeVar("V")
 
 UNREADABLE = (
     RuntimeError,
@@ -98,11 +95,12 @@ def authors_weights(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]
     """The tensors of a published checkpoint by the names they have in our models.
 
     Of a checkpoint with wrapping keys ("model", "model_state", ...) all else is dropped: optimiser, epoch, arguments.
-    The prefixes "module." and "backbone." are removed; a distillation head `head_kd` is averaged with `head`, which
-    is what the authors' model does when it evaluates. Raises WeightsError for anything but a state_dict.
+    What wrappers leave in names is removed ("module.", "_orig_mod.", ...); a distillation head `head_kd` is averaged
+    with `head`, which is what the authors' model does when it evaluates. Raises WeightsError for anything but a
+    state_dict.
     """
     content = read_checkpoint(source) if isinstance(source, str | Path) else source
-    return merge_heads(strip_prefixes(_unwrap(content, _name(source))))
+    return merge_heads(plain_names(_unwrap(content, _name(source))))
 
 
 def compare(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:
@@ -195,14 +193,6 @@ def _unwrap(content: Mapping, name: str) -> dict[str, Tensor]:
         shown = ", ".join(strange[:3]) or "nothing"
         raise WeightsError(f"{name} is not a state_dict: it holds {shown}; expected tensors, or one of {WRAPPERS}")
     return dict(content)
-
-
-def strip_prefixes(weights: dict[str, V]) -> dict[str, V]:
-    """Names without the prefixes of DistributedDataParallel and of the segmentation code, where all names bear one."""
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in weights):
-            weights = {name.removeprefix(prefix): x for name, x in weights.items()}
-    return weights
 
 
 def merge_heads(weights: dict[str, Tensor]) -> dict[str, Tensor]:

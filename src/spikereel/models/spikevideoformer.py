@@ -21,7 +21,7 @@ from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
-from spikereel.models.base import Task, VideoModel
+from spikereel.models.base import Task, VideoModel, neuron_names
 from spikereel.models.pose_head import Pose, PoseConfig, PoseHead
 from spikereel.models.segmentation_head import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
@@ -250,6 +250,15 @@ class SpikeVideoFormer(VideoModel):
         """Whether a call may go on from the state of the call before."""
         return self.config.attention in STREAMING
 
+    def state_names(self) -> frozenset[str]:
+        """Membranes of all neurons; running sums of causal attention and of the head of a classifier; the past of a
+        contrast front."""
+        names = neuron_names(self) | ({"contrast"} if self.contrast is not None else set())
+        for name, module in self.named_modules():
+            if isinstance(module, SpikeAttention) and "past" in module.groupings:
+                names |= {f"{name}.summed", f"{name}.frames"}
+        return frozenset(names | ({"head.counts", "head.frames"} if self.task == "classification" else set()))
+
     def _check(self, video: Tensor, state: State | None) -> None:
         self.check_video(video)
         if state and not self.can_stream:
@@ -257,6 +266,7 @@ class SpikeVideoFormer(VideoModel):
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"
             )
+        self.check_state(state)
         if state and "counts" in state.get("head", {}):
             self.check_batch(video, state["head"]["counts"])
 

@@ -19,7 +19,7 @@ from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.norm import ClipNorm
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
-from spikereel.models.base import VideoModel
+from spikereel.models.base import VideoModel, neuron_names
 from spikereel.ops.hamming import Similarity, attention
 
 Head = Literal["conv", "mean"]
@@ -324,6 +324,12 @@ class SVFormer(VideoModel):
         """Whether the weights fit clips of `config.frames` frames only."""
         return self.config.time_norm or self.config.head == "conv"
 
+    def state_names(self) -> frozenset[str]:
+        """Membranes of all neurons, sums before the head, how many frames were seen, the past of a contrast front."""
+        front = {"contrast"} if self.contrast is not None else set()
+        head = "dwconv_bf_head.sums" if self.config.head == "conv" else "head.sums"
+        return frozenset(neuron_names(self) | front | {head, "clip.frames"})
+
     def _local(self, x: Tensor, previous: State, after: State, first: int) -> Tensor:
         if self.lplif is not None:
             x, after["lplif"] = self.lplif(x, previous.get("lplif"))
@@ -344,6 +350,7 @@ class SVFormer(VideoModel):
             raise DataError(
                 "norms over single pixels of one time step need at least 2 clips a batch in training, got 1"
             )
+        self.check_state(state)
         for name in ("dwconv_bf_head", "head"):
             if state and name in state:
                 self.check_batch(video, state[name]["sums"])

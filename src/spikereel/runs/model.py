@@ -92,7 +92,7 @@ def build_model(spec: ModelSpec, *, frames: int, size: int, **settled: Any) -> V
     known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
     tied = {"frames": frames, "image_size": size}
     changes |= {name: value for name, value in tied.items() if name in known}
-    model = create_model(spec.name, **changes, **settled)
+    model = create_model(spec.name, norms="published", **changes, **settled)
     if spec.start is not None:
         start_from(model, spec.start)
     return model
