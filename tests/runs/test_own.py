@@ -7,6 +7,8 @@ import torch
 from small import KINDS, video_folder
 
 from spikereel.errors import DataError
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.origins import Origin, origins_of
 from spikereel.runs.own import Facts, batch_of, facts_of, keys_given, passes_of, ruled, suited
 from spikereel.runs.recipes import get_recipe
 
@@ -71,6 +73,32 @@ def test_the_facts_of_a_folder(tmp_path):
     assert (facts.classes, facts.clips) == (2, 8)
     assert facts.seconds == pytest.approx(0.7)
     assert facts.rate == pytest.approx(10.0)
+
+
+def test_names_keep_clips_of_one_person_together_and_are_missed_where_they_do_not_say(tmp_path):
+    plain = video_folder(tmp_path / "plain", each=5)
+    recipe, facts, _ = ruled(RECIPE, [f"data.root={plain}"])
+    assert "person03_wave_2.mp4" in (facts.warning or "")
+    named = tmp_path / "named"
+    for path in sorted(plain.rglob("*.mp4")):
+        kind, number = path.parent.name, int(path.stem)
+        (named / kind).mkdir(parents=True, exist_ok=True)
+        path.rename(named / kind / f"person{number % 4}_{kind}_{number}.mp4")
+    recipe, facts, _ = ruled(RECIPE, [f"data.root={named}"])
+    assert facts.warning is None
+    held, kept = (
+        {origin.source for origin in origins_of(build_dataset(recipe.data, split)) or ()} for split in ("val", "train")
+    )
+    assert held
+    assert not held & kept
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("person03_boxing_d1", "person03"), ("walk-Scene-4", "Scene-4"), ("a.subject 7.b", "subject 7"), ("wave_2", "")],
+)
+def test_words_of_names_that_say_what_was_filmed(name, source):
+    assert Origin(f"{name}.mp4").source == source
 
 
 def test_long_videos_are_cut_into_views_and_short_ones_are_not():

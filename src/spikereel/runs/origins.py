@@ -38,6 +38,11 @@ _FAMILIES = (
     re.compile(r"(?P<source>[\w-]{11})_\d{6}_\d{6}"),
     # NTU: the cameras C see one performance
     re.compile(r"(?P<source>S\d{3})C\d{3}(?P<rest>P\d{3}R\d{3}A\d{3}).*"),
+    # anybody's own: a word for what was filmed and its number, such as person03_boxing_2 or walk-scene-4
+    re.compile(
+        r"(?:.*[_\-. ])?(?P<source>(?:person|subject|actor|scene|session|recording|group)[_\-. ]?\d+)(?:[_\-. ].*)?",
+        re.IGNORECASE,
+    ),
 )
 
 

@@ -17,6 +17,8 @@ from spikereel.hub import architecture
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import Recipe
+from spikereel.runs.origins import origins_of
+from spikereel.runs.splits import parts_of
 
 RULED = frozenset({"video_folder"})
 """Recipes whose values follow from the clips when they are trained from the command line."""
@@ -43,6 +45,19 @@ class Facts:
     """Median length of a video; None where that is not known."""
     rate: float | None = None
     """Frames a second of the videos; None where that is not known."""
+    sources: bool = True
+    """Whether names say which clips belong together, or validation has a folder of its own."""
+
+    @property
+    def warning(self) -> str | None:
+        """What to know of the split, where names do not say which clips belong together."""
+        if self.sources:
+            return None
+        return (
+            "names do not say which clips are of one person, scene or recording, so such clips may stand on both sides "
+            "of the split and flatter the figures: put such a word and a number into the names (person03_wave_2.mp4), "
+            "or give train/ and val/ folders"
+        )
 
     def __str__(self) -> str:
         length = "" if self.seconds is None else f" of about {self.seconds:.3g} s"
@@ -75,7 +90,14 @@ def facts_of(recipe: Recipe) -> Facts:
             "add a sub-folder with videos of something else"
         )
     seconds, rates = _lengths(_paths(clips))
-    return Facts(clips=len(clips), classes=len(clips.classes), seconds=seconds, rate=rates)
+    named = any(origin.source for origin in origins_of(clips) or ())
+    return Facts(
+        clips=len(clips),
+        classes=len(clips.classes),
+        seconds=seconds,
+        rate=rates,
+        sources=named or "val" in parts_of(Path(spec.root or "")),
+    )
 
 
 def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:

@@ -44,6 +44,7 @@ def _train(options: argparse.Namespace) -> None:
             console.print(f"{facts}; a key=value changes any of these:", markup=False, highlight=False)
             for choice in choices:
                 console.print(f"  {choice}", markup=False, highlight=False)
+            note(console, facts.warning)
     if options.show:
         print(json.dumps(dataclasses.asdict(recipe), indent=2))
         return
