@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spikereel.errors import WeightsError
-from spikereel.hub import Metadata, load_model, save_model
+from spikereel.hub import Metadata, create_model, load_model, save_model
 from spikereel.models import pretrained
 from spikereel.models.base import VideoModel
 from spikereel.models.pretrained import model_card

@@ -108,12 +108,8 @@ def write_import(imported: Imported, out: str | Path, *, partial: bool = False) 
             f"{imported.source} does not fit {imported.name}: {imported.found}; nothing written. "
             "Give another --as, or --partial to leave fresh values where nothing fits"
         )
-    origin = {
-        "origin": imported.source.name,
-        "sha256": imported.sha256,
-        "imported_as": imported.name,
-        "weights": imported.taken,
-    }
+    origin = {"origin": imported.source.name, "sha256": imported.sha256, "imported_as": imported.name}
+    origin |= {"weights": imported.taken} if imported.others else {}
     meta = imported.model.metadata
     metadata = dataclasses.replace(
         meta,
