@@ -67,7 +67,7 @@ def test_another_codec_on_the_way_is_said(tmp_path, pid):
     path = tmp_path / "a.ts"
     first = _part(0)
     path.write_bytes(first + _part(20, codec="mpeg2video", mpegts_start_pid=pid))
-    with pytest.raises(DataError, match="another stream begins at byte .*, MPEG-2 after H.264, and would be left out"):
+    with pytest.raises(DataError, match=r"another stream begins at byte .*, MPEG-2 after H.264, and would be left out"):
         probe(path)
 
 

@@ -31,8 +31,8 @@ def read_deep(path: Path) -> np.ndarray:
             name, bits = frame.format.name, bits_of(frame)
             if not grey_of(frame) or not 8 < bits <= 16 or name not in supported_np_pix_fmts:
                 raise DataError(
-                    f"{path}: is no depth, which these weights see; give .npz with `depth`, uint16 [T, H, W] in mm, or a "
-                    f"video of 9 to 16 bits of grey (this one: {bits} bits of {name})"
+                    f"{path}: is no depth, which these weights see; give .npz with `depth`, uint16 [T, H, W] in mm, or "
+                    f"a video of 9 to 16 bits of grey (this one: {bits} bits of {name})"
                 )
             how = orientation(path, frame)
             frames.append(how.upright(torch.from_numpy(frame.to_ndarray().astype(np.uint16))))
