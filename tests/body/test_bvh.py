@@ -148,3 +148,35 @@ def test_real_motion():
         assert np.ptp(bones, axis=0).max() < 0.1
         head, low = joints[:, motion.names.index("Head"), 1], joints[..., 1].min(1)
         assert 120 < np.median(head - low) < 190
+
+
+SPACED = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 1
+  CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation
+  JOINT Upper Leg.L%s
+    OFFSET 0.1 0 0
+    CHANNELS 3 Xrotation Yrotation Zrotation
+    End Site
+    {
+      OFFSET 0 0.02 -0.5
+    }
+  }
+}
+MOTION
+Frames: 1
+Frame Time: 0.033333
+0 0 1 0 0 0 10 20 30
+"""
+
+
+@pytest.mark.parametrize("brace", ["\n  {\n", " {\n", "{ \n"])
+def test_names_of_joints_may_have_spaces(tmp_path, brace):
+    (tmp_path / "a.bvh").write_text(SPACED % brace)
+    motion = read_bvh(tmp_path / "a.bvh")
+    assert motion.names == ("Hips", "Upper Leg.L")
+    write_bvh(tmp_path / "b.bvh", motion)
+    again = read_bvh(tmp_path / "b.bvh")
+    assert again.names == motion.names
+    assert np.allclose(again.joints(), motion.joints(), atol=1e-5)

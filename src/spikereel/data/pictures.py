@@ -11,6 +11,7 @@ from spikereel.data.exif import tiff_orientation
 from spikereel.data.video.orientation import BY_EXIF
 from spikereel.errors import DataError
 
+_GREY_ALPHA_16 = bytes([16, 4])
 PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 """Suffixes of pictures."""
 
@@ -50,17 +51,17 @@ def read_mask(path: Path) -> np.ndarray:
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: masks are PNG files; other formats change labels")
     mask = _array(path, None)
-    if mask.ndim == 3 and mask.shape[-1] == 2:
-        if _png_bits(path) == 16:
-            raise DataError(f"{path}: is a mask of 16-bit grey with alpha; save it without the alpha channel")
-        return mask[..., 0]
-    return mask[..., :3] if mask.ndim == 3 else mask
+    if _png_kind(path) == _GREY_ALPHA_16:
+        raise DataError(f"{path}: is a mask of 16-bit grey with alpha; save it without the alpha channel")
+    if mask.ndim == 2:
+        return mask
+    return mask[..., 0] if mask.shape[-1] == 2 else mask[..., :3]
 
 
-def _png_bits(path: Path) -> int:
-    """Of a channel (PNG specification, 11.2.1: the first chunk)."""
+def _png_kind(path: Path) -> bytes:
+    """Bits of a channel and type of colour (PNG specification, 11.2.1: the first chunk)."""
     with path.open("rb") as file:
-        return file.read(25)[-1]
+        return file.read(26)[24:]
 
 
 def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:

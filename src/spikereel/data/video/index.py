@@ -50,7 +50,9 @@ def _indexed(stream: VideoStream) -> Timeline | None:
     ):
         return None
     start = stream.start_time
-    return _timeline(stream, range(start, start + count * step, step))
+    # a last frame that is shown on and on, as at the end of a talk
+    last = (stream.duration or 0) - (count - 1) * step if form == MP4 else 0
+    return _timeline(stream, range(start, start + count * step, step), last if last > 2 * step else 0)
 
 
 def _walked(path: Path, stream: VideoStream) -> Timeline | None:

@@ -84,7 +84,7 @@ class Timeline:
         by_header = (stated, count / stated) if stated else (0.0, 0.0)
         if not self.base or not step:
             return by_header
-        last = step if self._constant() or not self.last else Fraction(self.last)
+        last = step if not self.last or (self._constant() and self.last <= 2 * step) else Fraction(self.last)
         seconds = ((count - 1) * step + last) * self.base
         # The first and the last time may both be rounded.
         if stated and abs(by_header[1] - seconds) <= (step / 2 + 2) * self.base:

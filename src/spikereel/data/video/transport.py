@@ -97,8 +97,8 @@ def _other(path: Path, at: int, first: int, second: int) -> DataError:
 def joined_cleanly(path: Path) -> bool:
     """Whether the video packets of a transport stream are all there, but for counters that begin anew at a seam.
 
-    A seam is where a table of programmes comes and then the start of a picture, by which decoding
-    may begin: a part that begins as a file does.
+    A seam is where a table of programmes comes and then the start of a picture by which decoding may begin: a part that
+    begins as a file does.
     """
     found, parts = _survey(path), transport_parts(path)
     if found is None or parts is None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole
 
+_BT601 = 6
+"""Of ITU-T H.273, table 4: the matrix of 525 and 625 lines."""
 CLOCK = Fraction(1, 90_000)
 """Seconds of a unit of time in files whose frames have times of their own."""
 
@@ -96,7 +98,7 @@ def _encode(
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.sample_aspect_ratio = aspect
-        context.colorspace, context.color_range = int(Colorspace.SMPTE170M), int(ColorRange.MPEG)
+        context.colorspace, context.color_range = _BT601, int(ColorRange.MPEG)
         context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.IEC61966_2_1)
         clock = 1 / rate if ticks is None else CLOCK
         context.time_base = clock
@@ -114,7 +116,7 @@ def _frame(picture: np.ndarray) -> av.VideoFrame:
     """yuv420p, limited range, by the matrix that the file states."""
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG)
-    frame.colorspace, frame.color_range = int(Colorspace.SMPTE170M), int(ColorRange.MPEG)
+    frame.colorspace, frame.color_range = _BT601, int(ColorRange.MPEG)
     frame.color_primaries, frame.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.IEC61966_2_1)
     return frame
 
