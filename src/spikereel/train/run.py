@@ -36,7 +36,12 @@ from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
 
-HINTS = (r"The '.*_dataloader' does not have many workers", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+HINTS = (
+    # the order of an epoch passes over what was seen of it
+    r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"The '.*_dataloader' does not have many workers",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
 """Warnings of Lightning about what is meant so here, or about its own insides."""
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -104,9 +109,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             weights = module.state_dict()
             checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
         write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-        norms = (PreciseNorms(recipe, train_set),) if recipe.optim.precise_norms else ()
         with _quiet():
-            trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
+            trainer = _trainer(recipe, folder, (keep, PreciseNorms(recipe, train_set), *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
         _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
