@@ -4,20 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from spikereel.body.skeletons import KINECT20
 from spikereel.config import override
 from spikereel.data.sets.utd_mhad import find_clips
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose, WindowReading
+from spikereel.runs.baselines import ENERGY_FRAMES, RIDGE_WEIGHT, features, motion_energy, ridge
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.recipes import get_recipe
 from spikereel.tasks.pose import PoseScore
 
-RIDGE_SIZE, RIDGE_WEIGHT = 32, 1.0
-"""Pixels, and the penalty in shares of the mean square of an input."""
-ENERGY_GRID, ENERGY_FRAMES = 8, 33
-"""Cells a side that motion energy is summed in, and frames that it is taken from."""
+RIDGE_SIZE = 32
+"""Pixels."""
 
 
 def counts_ridge(name: str, root: str) -> float:
@@ -26,7 +24,7 @@ def counts_ridge(name: str, root: str) -> float:
     changes = [f"data.root={root}", "data.flip=false", *(f"data.{option}=0" for option in off)]
     spec = override(get_recipe(name), changes).data
     train, val = (
-        _inputs(build_dataset(spec, split), lambda video: video.mean(0).flatten()) for split in ("train", "val")
+        features(build_dataset(spec, split), lambda video: video.mean(0).flatten()) for split in ("train", "val")
     )
     return _ridge(train, val)
 
@@ -38,15 +36,11 @@ def energy_ridge(name: str, root: str, folds: list[int]) -> dict[int, float]:
     Trained on the clips of all other folds, which have to be all that there are for this to be the recipe's own split.
     """
 
-    def energy(video: torch.Tensor) -> torch.Tensor:
-        thirds = video.diff(dim=0).abs().mean(1).tensor_split(3)
-        return torch.cat([F.adaptive_avg_pool2d(third.mean(0)[None], ENERGY_GRID).flatten() for third in thirds])
-
     plain = ["data.trails=0", f"data.frames={ENERGY_FRAMES}"]
     parts = {}
     for fold in folds:
         spec = override(get_recipe(name), [f"data.root={root}", f"data.fold={fold}", *plain]).data
-        parts[fold] = _inputs(build_dataset(spec, "val"), energy)
+        parts[fold] = features(build_dataset(spec, "val"), motion_energy)
     outcome = {}
     for fold, part in parts.items():
         x, y = zip(*(others for other, others in parts.items() if other != fold), strict=True)
@@ -54,22 +48,10 @@ def energy_ridge(name: str, root: str, folds: list[int]) -> dict[int, float]:
     return outcome
 
 
-def _inputs(clips: Any, of: Any) -> tuple[Any, Any]:
-    """Features [N, F] and labels [N] of all clips."""
-    items = [clips[i] for i in range(len(clips))]
-    return torch.stack([of(video) for video, _ in items]), torch.tensor([label for _, label in items])
-
-
 def _ridge(train: tuple[Any, Any], test: tuple[Any, Any]) -> float:
     """Top-1 in % of a ridge regression of the classes from standardised features."""
     classes = int(max(train[1].max(), test[1].max())) + 1
-    spread, middle = torch.std_mean(train[0], dim=0)
-    x, seen = ((z - middle) / spread.clamp(min=1e-6) for z in (train[0], test[0]))
-    target = F.one_hot(train[1], classes).float()
-    gram = x @ x.T
-    gram.diagonal().add_(RIDGE_WEIGHT * gram.diagonal().mean())
-    guess = seen @ (x.T @ torch.linalg.solve(gram, target - target.mean(0))) + target.mean(0)
-    return 100 * float((guess.argmax(1) == test[1]).float().mean())
+    return 100 * float((ridge(*train, test[0], classes=classes).argmax(1) == test[1]).float().mean())
 
 
 def pose_baselines(root: str, fold: int) -> list[tuple[str, dict[str, Any]]]:

@@ -41,7 +41,7 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor", "data"),
+    *("demo", "train", "compare", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor", "data"),
     *("data inspect", "data check", "data pack"),
 )
 
@@ -72,6 +72,7 @@ WORKS = {
     "data pack": ["data", "pack", "{videos}", "{out}/shards"],
     "train --list": ["train", "--list"],
     "train --show": ["train", "motion", "--show"],
+    "compare": ["compare", "{run}", "{run}"],
 }
 """Nothing optional is needed."""
 
@@ -153,6 +154,16 @@ def _events(root):
     return root
 
 
+def _run(root):
+    """What `train` leaves of a run, as far as `compare` reads it."""
+    root.mkdir()
+    figures = {"top1": 50.0, "trained": 100.0, "seconds": 1.0, "energy": {"snn": 1.0, "ann": 2.0}, "baselines": None}
+    report = {**figures, "classes": ["dark", "light"], "confusion": [[1, 0], [1, 0]], "firing": {"lif": 0.1}}
+    (root / "report.json").write_text(json.dumps(report))
+    (root / "recipe.json").write_text(json.dumps({"name": "video_folder", "optim": {"lr": 0.003}}))
+    return root
+
+
 def _matlab(root):
     for name, end in (("Depth", "depth"), ("Skeleton", "skeleton")):
         (root / name).mkdir(parents=True)
@@ -177,7 +188,7 @@ def answers(tmp_path_factory):
     places = {
         **_weights(root, videos), "videos": videos, "out": root / "out", "depth": root / "a1_s1_t1.npz",
         "events": _events(root / "events"), "masks": root / "masks", "matlab": _matlab(root / "matlab"),
-        "mmhpsd": _grey_stream(root / "mmhpsd"),
+        "mmhpsd": _grey_stream(root / "mmhpsd"), "run": _run(root / "run"),
     }  # fmt: skip
     (root / "out").mkdir()
     calls = {f"{name} --help": [*name.split(), "--help"] for name in COMMANDS} | {"--help": ["--help"]}

@@ -19,11 +19,13 @@ from spikereel.hub import (
     ARCHITECTURES,
     SIZES,
     Metadata,
+    architecture,
     create_model,
     find_weights,
     list_models,
     load_model,
     measured_size,
+    model_fields,
     save_model,
     weights_hash,
 )
@@ -361,3 +363,38 @@ def test_listed_sizes_are_those_of_the_built_models(name):
 
 def test_sizes_are_listed_for_no_other_models():
     assert list(json.loads(SIZES.read_text())) == list(ARCHITECTURES)
+
+
+def test_every_field_that_is_named_is_taken():
+    """What `model_fields` lists, create_model takes with its default, for that family and task."""
+    names = {"spikevideoformer": "spikevideoformer_ti", "svformer": "svformer_ti"}
+    fields = model_fields()
+    for name, field in fields.items():
+        for (family, task), default in field.defaults.items():
+            value = default
+            if name in ("widths", "depths", "num_classes", "frames", "image_size", "head_dim", "task"):
+                value = getattr(architecture(names[family]).config, name)
+            with torch.device("meta"):
+                create_model(names[family], **{name: value}, **({} if task is None else {"task": task}))
+    assert fields["head"].defaults == {("svformer", None): "conv", ("spikevideoformer", "segmentation"): "mlp"}
+    assert {"residual_gain", "alpha", "reset", "v_reset", "decay_input", "detach_reset", "iterations"} <= fields.keys()
+    assert not {"pose", "segmentation", "kind"} & fields.keys()
+
+
+def test_what_does_not_exist_is_said():
+    with pytest.raises(WeightsError, match=r"spikevideoformer_s: it is a network, and none come .*create_model"):
+        load_model("spikevideoformer_s")
+    with pytest.raises(WeightsError, match=r"spikevideoformer_ti, which is a network; name some: .*_ti\.motion"):
+        load_model("spikevideoformer_ti")
+    with pytest.raises(ConfigError, match=r"pretrained is no option.*load_model\('spikevideoformer_ti\.motion'\)"):
+        create_model("spikevideoformer_ti", pretrained=True)
+    with pytest.raises(ConfigError, match="None of spikevideoformer_s come with Spikereel"):
+        create_model("spikevideoformer_s", pretrained=True)
+
+
+def test_models_print_short():
+    models = list_models()
+    assert len(repr(models)) < 400
+    assert len(repr(models["svformer"])) < 150
+    model = create_model("svformer_ti")
+    assert repr(model) == "SVFormer(svformer_ti, 0.8 M parameters)"

@@ -13,7 +13,7 @@ BASE = {"errors", "config"}
 TOOLS = ("files", "extras", "versions")
 MAY_IMPORT = {
     "errors": set(),
-    "config": set(),
+    "config": {"files"},
     "moved": set(),
     "files": set(),
     "extras": set(),

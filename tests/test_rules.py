@@ -206,6 +206,9 @@ SETTLED = {"task", "num_classes", "in_channels", "joints", "frames", "image_size
 """By task and data of a recipe."""
 
 CHANGES: dict[str, Any] = {
+    "contrast": "beside",
+    "contrast_tau": 3.0,
+    "contrast_form": "on_off",
     "attention": "spatial",
     "similarity": "dot",
     "widths": (8, 16, 16, 24),
@@ -245,6 +248,8 @@ CHANGES: dict[str, Any] = {
 
 
 NEEDS: dict[str, dict[str, Any]] = {
+    "contrast_tau": {"contrast": "instead"},
+    "contrast_form": {"contrast": "instead"},
     "drop_path_over_time": {"drop_path": 0.1},
     "replay": {"neuron": "ilif"},
     "top": {"levels": 4},

@@ -67,7 +67,7 @@ def test_there_and_back(tmp_path):
         seconds=1 / 30,
         rotations=Rotation.random(15, random_state=0).as_matrix().reshape(3, 5, 3, 3),
     )
-    write_bvh(tmp_path / "a.bvh", motion)
+    write_bvh(tmp_path / "a.bvh", motion, positions=True)
     again = read_bvh(tmp_path / "a.bvh")
     assert (again.names, again.parents) == (motion.names, parents)
     np.testing.assert_allclose(again.joints(), motion.joints(), atol=1e-5)
@@ -118,7 +118,7 @@ def test_joints_that_turn(tmp_path):
     np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-9)
     wrist = motion.rotations[3, elbow] @ motion.offsets[0, forearm[0]]
     np.testing.assert_allclose(wrist, bend @ (rest[forearm[0]] - rest[elbow]), atol=0.01 * np.linalg.norm(wrist))
-    write_bvh(tmp_path / "x.bvh", motion)
+    write_bvh(tmp_path / "x.bvh", motion, positions=True)
     again = read_bvh(tmp_path / "x.bvh")
     order = [again.names.index(name) for name in KINECT20.joints]
     np.testing.assert_allclose(again.joints()[:, order], turned, atol=1e-4)

@@ -20,7 +20,7 @@ from spikereel.hub import create_model, load_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import Recipe, data_spec_of
-from spikereel.runs.model import start_from
+from spikereel.runs.start import start_from
 from spikereel.train.run import KeepWeights, train
 
 

@@ -1,29 +1,80 @@
 """What a tensor holds, looked at and never assumed: binary spikes, whole numbers, or real values."""
 
+from dataclasses import dataclass, replace
+from math import prod
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.layer import Operand
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import NeuronConfig, collected
+from spikereel.models.svformer import ClipConv
 
 PREFIX = 1024
 """Values looked at first: most real-valued tensors show themselves there."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Contents:
-    """What a tensor was seen to hold.
+    """What a tensor was seen to hold."""
 
-    sums: spikes of each time step and place, over batch and channels, float64 [S, places]. rate: their mean, [S].
-    S is the number of time steps that were looked at: those of the clip, or one. Both are None for real values.
-    """
+    operand: Operand
+    levels: int = 0
+    """Most spikes of one value; 0 for real ones."""
+    lead: tuple[int, ...] = ()
+    """Sizes of the first axes: time, batch and tokens, in whatever order the model has them."""
+    spikes: Tensor | None = None
+    """float64 [*lead], spikes of all channels and places; None for real values."""
+    planes: Tensor | None = None
+    """The same for each place: float64 [*lead, places]."""
+    each: int = 1
+    """Values behind one entry of `spikes`."""
+    rate: Tensor | None = None
+    """float64 [T], where firing rates are stated and nothing is counted."""
 
-    def __init__(self, operand: Operand, levels: int, sums: Tensor | None = None, rate: Tensor | None = None):
-        self.operand, self.levels, self.sums, self.rate = operand, levels, sums, rate
+    @property
+    def real(self) -> bool:
+        """No spikes."""
+        return self.operand == "real"
+
+
+def look(x: Tensor, lead: int, places: int) -> Contents:
+    """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes."""
+    operand, low, high = operand_of(x)
+    if operand == "real":
+        return Contents(operand=operand, lead=tuple(x.shape[:lead]))
+    return summed(x if low >= 0 else x.abs(), operand, max(high, -low, 1), lead, places)
+
+
+def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int) -> Contents:
+    """As `look`, of counts that are known to be whole and not negative."""
+    wide = torch.promote_types(counts.dtype, torch.float32)
+    channels = tuple(range(lead, counts.ndim - places))
+    planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
+    sizes = tuple(counts.shape[:lead])
+    planes = planes.reshape(*sizes, -1).double().cpu()
+    each = counts.numel() // max(prod(sizes), 1)
+    return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
+
+
+def axes_of(layer: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Numbers of leading axes and of axes of places that the operand of a weight layer has."""
+    if isinstance(layer, ClipConv):
+        return 2, 0
+    if not isinstance(layer, _ConvNd):
+        return x.ndim - 1, 0
+    places = len(layer.kernel_size)
+    return x.ndim - places - 1, places
 
 
 def operand_of(x: Tensor) -> tuple[Operand, int, int]:
     """What the values of a tensor are; the smallest and the largest, where they are whole."""
+    if x.dtype == torch.bool:
+        return "binary", 0, 1
+    if x.numel() == 0:
+        return "binary", 0, 0
     start = x.flatten()[:PREFIX] if x.is_contiguous() else x
     if not bool((start == start.round()).all()):
         return "real", 0, 0
@@ -45,3 +96,30 @@ def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:
 def one_sub_step(x: Tensor, module: nn.Module) -> Tensor:
     """The part of an operand that has the size of all time steps; all of it where nothing is replayed."""
     return x[: len(x) // module.neuron.sub_steps] if isinstance(module, OnSpikes) else x
+
+
+def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> Contents | None:
+    """What x holds, the operand of a layer, if it is the whole `output` of a neuron in one of the ways layers take it.
+
+    output: [T, B, ...], or more where sub-steps are replayed; None for any other view, which has to be looked at.
+    """
+    if x.storage_offset() != output.storage_offset() or len(seen.lead) != 2:
+        return None
+    folded = output.stride(0) == output.shape[1] * output.stride(1)
+    ways = [(output.movedim(2, -1) if isinstance(layer, nn.Linear) else output, seen.lead)]
+    if folded:
+        flat = output.flatten(0, 1)
+        ways.append((flat, (prod(seen.lead),)))
+        if flat.ndim > 3 and flat.is_contiguous():
+            ways.append((flat.flatten(2), (prod(seen.lead),)))
+    for view, lead in ways:
+        if x.shape == view.shape and x.stride() == view.stride() and _fits(layer, x, len(lead)):
+            spikes = None if seen.spikes is None else seen.spikes.reshape(lead)
+            planes = None if seen.planes is None else seen.planes.reshape(*lead, -1)
+            return replace(seen, lead=lead, spikes=spikes, planes=planes)
+    return None
+
+
+def _fits(layer: nn.Module, x: Tensor, lead: int) -> bool:
+    """Whether the layer takes the axis after the first ones for its channels."""
+    return isinstance(layer, nn.Linear) or axes_of(layer, x)[0] == lead

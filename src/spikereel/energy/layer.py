@@ -49,7 +49,7 @@ class LayerCost:
     """Values of the operand, read once."""
     weights: int = 0
     intermediates: float = 0.0
-    """Attention: values of k^T v, written and read."""
+    """Attention: values of k^T v, written and read; contrast: the mean of the past, at every step."""
     neurons: float = 0.0
     """Outputs of the neurons that come after this layer and before the next."""
     membranes: float = 0.0
@@ -64,7 +64,7 @@ class LayerCost:
 
 
 class Counted(Protocol):
-    """A clip whose layers were counted: a passport, or what has these two of it."""
+    """A clip whose layers were counted: a passport, or what has these of it."""
 
     @property
     def clip(self) -> tuple[int, ...]:
@@ -74,6 +74,11 @@ class Counted(Protocol):
     @property
     def layers(self) -> tuple[LayerCost, ...]:
         """In order of execution."""
+        ...
+
+    @property
+    def firing(self) -> dict[str, tuple[float, ...]]:
+        """Firing rate of every neuron, per time step."""
         ...
 
 

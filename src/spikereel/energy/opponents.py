@@ -18,7 +18,8 @@ class Opponent:
     """Of an activation."""
     energy_mj: float
     over_snn: float
-    """Its energy over that of the spiking network, both under the same cost model; above 1 the spikes win."""
+    """Its energy over that of the spiking network, both under the same cost model; above 1 the spikes win, NaN where
+    neurons are silent."""
 
 
 def equal_bits(steps: int, levels: int = 1) -> int:
@@ -37,10 +38,11 @@ def opponents(passport: Counted, cost: str | CostModel = "paper") -> list[Oppone
     if model.integer:
         bits = min(equal_bits(passport.clip[0], largest_spike(passport.layers)), model.word)
         found.append(("ANN of equal capacity", bits, bits))
+    dead = any(not any(rates) for rates in passport.firing.values())
     snn = model.clip_pj(passport.layers).total * 1e-9
     energies = [sum(model.ann_pj(x, bits).total for x in passport.layers) * 1e-9 for _, _, bits in found]
     return [
-        Opponent(name=name, bits=bits, energy_mj=mj, over_snn=mj / snn if snn else 0.0)
+        Opponent(name=name, bits=bits, energy_mj=mj, over_snn=math.nan if dead else mj / snn if snn else 0.0)
         for (name, bits, _), mj in zip(found, energies, strict=True)
     ]
 
@@ -98,6 +100,8 @@ def verdict(passport: Counted, costs: Mapping[str, CostModel]) -> list[str]:
 
 
 def _verdict(passport: Counted, model: CostModel) -> str:
+    if any(not any(rates) for rates in passport.firing.values()):
+        return "no verdict, since neurons never fire"
     outcomes = [
         f"{'win' if x.over_snn > 1 else 'lose'} against the {x.name} of {x.bits} bits, which costs "
         f"{x.over_snn:.3g} times as much"

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,7 +40,7 @@ class Origin:
     """What the firing rates are: measured, or stated in a file."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Passport:
     """Cost of one clip, measured on real clips."""
 
@@ -57,6 +58,11 @@ class Passport:
     origin: Origin = Origin()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        total = f"{self.energy_mj():.4g} mJ as the papers count"
+        said = f", {len(self.warnings)} warning(s): {self.warnings[0]}" if self.warnings else ""
+        return f"Passport({self.origin.model}, clip {list(self.clip)}, {len(self.layers)} layers, {total}{said})"
+
     @property
     def macs(self) -> float:
         """Dense multiply-accumulates of the clip."""
@@ -71,6 +77,27 @@ class Passport:
     def spiking(self) -> bool:
         """False for an ANN: no layer has spikes before it."""
         return not all(layer.analog for layer in self.layers)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Neurons that never fired."""
+        return tuple(name for name, rates in self.firing.items() if not any(rates))
+
+    @property
+    def saturated(self) -> tuple[str, ...]:
+        """Neurons that fired at every time step, all of them."""
+        return tuple(name for name, rates in self.firing.items() if self.spiking and min(rates) >= 1 - 1e-9)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has to be known before any figure, first of all; every form of the passport carries it."""
+        count, said = len(self.firing), []
+        if not self.firing:
+            said.append("no spiking neuron was seen: firing rates, neuron updates and membranes are not counted")
+        for names, what in ((self.silent, "never fire, so no ratio is given"), (self.saturated, "always fire")):
+            if names:
+                said.append(f"{len(names)} of {count} neurons {what}: {_few(names)}")
+        return (*said, *self.notes)
 
     @property
     def levels(self) -> int:
@@ -102,7 +129,10 @@ class Passport:
         return [sum(x) * 1e-9 for x in zip(*split.values(), strict=True)]
 
     def parts_mj(self, cost: str | CostModel = "paper") -> dict[str, float]:
-        """Millijoules by part, in total, of a decision, as an ANN, and how many times less than the ANN."""
+        """Millijoules by part, in total, of a decision, as an ANN, and how many times less than the ANN.
+
+        The ratio is NaN for a network with silent neurons: one that says nothing costs nothing.
+        """
         parts = {part: sum(x) * 1e-9 for part, x in self.per_frame_pj(cost).items()}
         total, ann = sum(parts.values()), self.ann_mj(cost)
         return {
@@ -112,7 +142,7 @@ class Passport:
             "per_view": total,
             "per_decision": total * self.views,
             "ann": ann,
-            "ann_over_snn": ann / total if total else 0.0,
+            "ann_over_snn": math.nan if self.silent else ann / total if total else 0.0,
         }
 
     def stages(self) -> dict[str, list[LayerCost]]:
@@ -163,9 +193,28 @@ class Passport:
             "firing": self.firing,
             "updates": self.updates,
             "notes": self.notes,
+            "warnings": self.warnings,
             "layers": [self._layer(x, models) for x in self.layers],
         }
         return _plain(content)
+
+    def to_html(self, costs: Iterable[str] = DEFAULT) -> str:
+        """One page with tables and charts, with nothing outside it."""
+        from spikereel.energy.page import html
+
+        return html({self.origin.model: self}, {name: cost_model(name) for name in costs})
+
+    def to_markdown(self, costs: Iterable[str] = DEFAULT) -> str:
+        """For notes."""
+        from spikereel.energy.report import markdown
+
+        return markdown({self.origin.model: self}, {name: cost_model(name) for name in costs})
+
+    def to_latex(self, costs: Iterable[str] = DEFAULT) -> str:
+        """Tables for papers, with the packages booktabs and graphicx."""
+        from spikereel.energy.report import latex
+
+        return latex({self.origin.model: self}, {name: cost_model(name) for name in costs})
 
     def _layer(self, layer: LayerCost, models: Mapping[str, CostModel]) -> dict[str, Any]:
         return {
@@ -224,14 +273,20 @@ def read_passport(path: str | Path) -> Passport:
         raise DataError(f"{path}: {error}") from None
 
 
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def _tuple(x: Any) -> Any:
     return tuple(x) if isinstance(x, list) else x
 
 
 def _plain(x: Any) -> Any:
-    """Lists for tuples, and no more digits than `DIGITS`."""
+    """Lists for tuples, no more digits than `DIGITS`, and null for what is no number."""
     if isinstance(x, Mapping):
         return {key: _plain(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
         return [_plain(value) for value in x]
-    return float(f"{x:.{DIGITS}g}") if isinstance(x, float) else x
+    if isinstance(x, float):
+        return None if math.isnan(x) else float(f"{x:.{DIGITS}g}")
+    return x

@@ -4,18 +4,20 @@ import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from spikereel.energy.contents import Contents, one_sub_step
-from spikereel.energy.meter import Meter
+from spikereel.energy.contents import Contents, axes_of, one_sub_step
+from spikereel.energy.meter import LAYOUT, Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
+from spikereel.energy.tally import Call
 from spikereel.errors import ConfigError, DataError
 from spikereel.layers.neuron import Neuron
-from spikereel.models.authors import strip_prefixes
 from spikereel.models.base import VideoModel
+from spikereel.models.wrappers import plain_names
 
 Rates = Mapping[str, float | Sequence[float]]
 
@@ -49,9 +51,9 @@ def estimate(
     with torch.device("meta"):
         empty = type(model)(model.config).eval()
         video = torch.zeros(clip[0], 1, *clip[1:])
-    with _Stated(empty, steps=clip[0], axes=["T", "B", "C", "H", "W"], rates=stated) as meter, torch.no_grad():
-        meter.begin(1)
-        empty(video)
+    meter = _Stated(empty, steps=clip[0], axes=LAYOUT.split(), rates=stated)
+    with torch.no_grad():
+        meter.run(video, 1)
     origin = Origin(model=model.metadata.name, weights=weights, code=code_hash(), rates="stated")
     return meter.passport(clip, views=views, origin=origin, notes=notes)
 
@@ -82,28 +84,29 @@ class _Stated(Meter):
 
     exact = False
 
-    def __init__(self, model: nn.Module, *, steps: int, axes: list[str], rates: dict[str, list[float]]):
+    def __init__(self, model: nn.Module, *, steps: int, axes: Sequence[str], rates: dict[str, list[float]]):
         super().__init__(model, steps=steps, axes=axes)
         self.stated = {name: torch.tensor(x, dtype=torch.float64) for name, x in rates.items()}
         self.fresh: Contents | None = None
 
-    def _spikes(self, name: str, module: Neuron, counts: Tensor) -> Contents:
+    def fired(self, name: str, module: Neuron, counts: Tensor) -> Contents:
         levels = _levels(module)
         integer = levels > 1 and not module.config.replays
-        self.fresh = Contents("integer" if integer else "binary", levels, rate=self.stated[name])
+        operand = "integer" if integer else "binary"
+        self.fresh = Contents(operand=operand, levels=levels, lead=tuple(counts.shape[:2]), rate=self.stated[name])
         return self.fresh
 
-    def _see(self, x: Tensor, module: nn.Module) -> Contents:
+    def contents(self, x: Tensor, module: nn.Module) -> Contents:
         # a copy of what the last neuron gave, unless a weight layer has been in between
-        return self.fresh or Contents("real", 0)
-
-    def operand(self, x: Tensor, module: nn.Module) -> tuple[Contents, int]:
-        look, x = self.look(x, module), one_sub_step(x, module)
-        averaged = look.rate is not None and self.steps > 1 and not self.has_time(x)
+        found = self.known_as(x, module) or self.fresh or Contents(operand="real")
         self.fresh = None
-        return look, self.steps if averaged else 1
+        return replace(found, lead=tuple(one_sub_step(x, module).shape[: axes_of(module, x)[0]]))
 
-    def synops(self, look: Contents, grid: Tensor | None) -> Tensor:
+    def mean_over_time(self, call: Call, x: Tensor) -> Contents | None:
+        one = self.steps > 1 and self.axes.forms(call.contents.lead, self.batch) == ["one"]
+        return call.contents if one and call.contents.rate is not None else None
+
+    def _sums(self, seen: Contents) -> Tensor:
         return torch.zeros(self.steps, dtype=torch.float64)
 
     def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
@@ -114,7 +117,7 @@ def _resolve(
     model: nn.Module, neurons: Mapping[str, Neuron], rates: Rates, steps: int
 ) -> tuple[dict[str, list[float]], str]:
     """A rate for every neuron and time step, and the unit that the values had."""
-    given = strip_prefixes(dict(rates))
+    given = plain_names(rates)
     known = dict(model.named_modules())
     if strange := [name for name in given if name not in known]:
         near = difflib.get_close_matches(strange[0], neurons, n=1)

@@ -135,7 +135,7 @@ def facts(passport: Passport) -> list[str]:
         lines.insert(1, f"mean firing rate {100 * passport.mean_rate:.1f} %{exact}")
     seen = f"measured on {passport.clips} clip(s), data {o.data[:HASH]}" if o.data else f"firing rates {o.rates}"
     lines.append("; ".join(x for x in (seen, o.weights and f"weights {o.weights[:HASH]}", o.code[:40]) if x))
-    return [*lines, *passport.notes]
+    return [*passport.warnings, *lines]
 
 
 def assumptions(costs: Costs) -> list[str]:
@@ -163,13 +163,17 @@ def markdown(passports: Passports, costs: Costs) -> str:
 
 
 def latex(passports: Passports, costs: Costs) -> str:
-    r"""Tables for `\input`, with the package booktabs."""
-    tables = [totals(passports, costs), against(passports, costs), constants(costs)]
-    return "\n".join(_latex(table) for table in tables if table.rows)
+    r"""Tables for `\input`, no wider than the text; the first one is followed by what has to be known before."""
+    tables = [x for x in (totals(passports, costs), against(passports, costs), constants(costs)) if x.rows]
+    notes = [f"{name}: {line}" for name, x in passports.items() for line in x.warnings]
+    shown = [_latex(x, () if i else notes) for i, x in enumerate(tables)]
+    return "\n".join(["% needs the packages booktabs and graphicx", *shown])
 
 
 def number(x: float, digits: int = 4) -> str:
-    """So many significant digits, without an exponent where it can be read."""
+    """So many significant digits, without an exponent where it can be read; "-" for what is no number."""
+    if x != x:
+        return "-"
     if x == 0:
         return "0"
     if 1e-3 <= abs(x) < 1e7:
@@ -220,20 +224,31 @@ _SPECIAL = str.maketrans(
 )
 
 
-def _latex(table: Table) -> str:
+ONE_COLUMN = 6
+"""Columns of a table that fits into one column of a page of two."""
+
+
+def _latex(table: Table, notes: Sequence[str]) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(x.translate(_SPECIAL) for x in cells) + r" \\"
 
     layout = "l" * table.words + "r" * (len(table.columns) - table.words)
+    kind = "table" if len(table.columns) <= ONE_COLUMN else "table*"
     body = [line(table.columns), r"\midrule", *(line(row) for row in table.rows)]
+    below = [rf"\par\footnotesize {x.translate(_SPECIAL)}" for x in notes]
     return "\n".join(
         [
-            rf"% {table.title}",
-            rf"\begin{{tabular}}{{{layout}}}",
+            rf"\begin{{{kind}}}",
+            r"\centering",
+            rf"\caption{{{_heading(table).translate(_SPECIAL)}.}}",
+            rf"\label{{tab:{table.title.split(',')[0].replace(' ', '-')}}}",
+            rf"\resizebox{{\linewidth}}{{!}}{{\begin{{tabular}}{{{layout}}}",
             r"\toprule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
+            *below,
+            rf"\end{{{kind}}}",
             "",
         ]
     )

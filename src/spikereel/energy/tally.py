@@ -1,10 +1,41 @@
 """Running sums over clips: what a layer does, and the firing rate of a neuron."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from spikereel.energy.contents import Contents
 from spikereel.energy.layer import LayerCost, Operand, wider
+from spikereel.energy.steps import Axes, Place
+
+
+@dataclass(kw_only=True, eq=False)
+class Call:
+    """One call of a module within a clip, until it is known which time steps it saw."""
+
+    name: str
+    contents: Contents
+    """Of the operand of a layer, of the output of a neuron."""
+    at: int
+    """Calls of all modules before it."""
+    values: int = 0
+    """Values of the operand or the output."""
+    macs: float = 0.0
+    inner: float = 0.0
+    fan: int = 1
+    """Outputs that each value feeds."""
+    folds: tuple[float, float] = (1.0, 1.0)
+    meets: Tensor | None = None
+    """float64 [*lead]: synaptic operations; None where nothing was counted."""
+    mean: Contents | None = None
+    """Where the operand can be spikes averaged over time: what these are in one time step."""
+    marks: Tensor | None = None
+    """See `spikereel.energy.order`."""
+    source: "Call | None" = None
+    """The spikes that came last before it."""
+    layer: "Tally | None" = None
+    """The weight layer that came last before a neuron."""
 
 
 class Mean:
@@ -14,59 +45,74 @@ class Mean:
         self.sums = torch.zeros(steps, dtype=torch.float64)
         self.samples = torch.zeros(steps, dtype=torch.float64)
 
-    def add(self, at: slice, rate: Tensor, batch: int) -> None:
+    def add(self, place: Place, rate: Tensor, batch: int) -> None:
+        """Note the rate of a call, [T] or [1]."""
+        at = slice(None) if place.step is None else slice(place.step, place.step + 1)
         self.sums[at] += rate * batch
         self.samples[at] += batch
 
     def value(self) -> Tensor:
+        """[T]."""
         return self.sums / self.samples.clamp_min(1)
 
 
 class Tally:
     """Running sums of one layer."""
 
-    def __init__(self, kind: str, steps: int):
-        self.kind = kind
+    def __init__(self, name: str, kind: str, steps: int):
+        self.name, self.kind, self.steps = name, kind, steps
         self.macs = self.inner = self.folded = self.fused = self.inputs = self.intermediates = 0.0
         self.neurons = self.membranes = self.spike_bits = 0.0
         self.operand: Operand = "binary"
         self.analog = self.merged = False
-        self.counted = self.at_once = True
-        self.weights = self.levels = self.calls = 0
+        self.counted = True
+        self.weights = self.levels = 0
         self.rate = Mean(steps)
         self.synops = torch.zeros(steps, dtype=torch.float64)
+        self.calls: list[Call] = []
+        """Of the clip that runs."""
 
-    def see(self, look: Contents) -> None:
-        self.operand = wider(self.operand, look.operand)
-        self.levels = max(self.levels, look.levels)
+    def see(self, contents: Contents) -> None:
+        """Note what enters."""
+        self.operand = wider(self.operand, contents.operand)
+        self.levels = max(self.levels, contents.levels)
 
-    def add(self, macs: float, inner: float, folds: tuple[float, float], inputs: float) -> None:
+    def add(self, macs: float, inner: float, folds: tuple[float, float]) -> None:
+        """Note dense operations."""
         self.macs += macs
         self.inner += inner
         self.folded += macs * folds[0]
         self.fused += macs * folds[1]
-        self.inputs += inputs
 
-    def spread(self) -> tuple[Tensor, Tensor]:
-        """Rate and operations of a layer that sees the whole clip in one call, its time hidden: all steps alike."""
-        steps = len(self.synops)
-        return self.rate.value().sum().expand(steps), (self.synops.sum() / steps).expand(steps)
+    def fire(self, outputs: float, bits: int | None) -> None:
+        """Note what the neurons behind the layer gave; bits of a spike, None for artificial neurons."""
+        self.neurons += outputs
+        if bits is not None:
+            self.membranes += outputs
+            self.spike_bits += outputs * bits
 
-    def cost(self, name: str, samples: int, *, exact: bool) -> LayerCost:
+    def meet(self, place: Place, operations: Tensor) -> None:
+        """Note synaptic operations of a call, [T] or [1]; those of no step in particular are spread over all."""
+        if place.form == "one" and place.step is None:
+            self.synops += operations.sum() / self.steps
+        elif place.step is None:
+            self.synops += operations
+        else:
+            self.synops[place.step] += operations.sum()
+
+    def cost(self, samples: int, *, exact: bool) -> LayerCost:
         """The sums as a row of the passport, per clip of one sample; exact: synaptic operations were counted."""
-        once = self.at_once and self.calls == 1 and len(self.synops) > 1
-        rate, synops = self.spread() if once else (self.rate.value(), self.synops)
         return LayerCost(
-            name=name,
+            name=self.name,
             kind=self.kind,
             macs=self.macs / samples,
             inner_macs=self.inner / samples,
             folded_macs=self.folded / samples,
             fused_macs=self.fused / samples,
             operand=self.operand,
-            rate=tuple(rate.tolist()),
+            rate=tuple(self.rate.value().tolist()),
             analog=self.analog,
-            synops=tuple((synops / samples).tolist()) if self.counted and exact else None,
+            synops=tuple((self.synops / samples).tolist()) if self.counted and exact else None,
             merged=self.merged,
             levels=0 if self.operand == "real" else max(self.levels, 1),
             inputs=self.inputs / samples,
@@ -76,3 +122,12 @@ class Tally:
             membranes=self.membranes / samples,
             spike_bits=self.spike_bits / samples,
         )
+
+
+def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Tensor:
+    """The firing rate of a call: [T], or [1] for a call that saw one step."""
+    if contents.rate is not None:
+        return contents.rate
+    assert contents.spikes is not None
+    sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
+    return sums * len(sums) / max(contents.each * contents.spikes.numel(), 1)

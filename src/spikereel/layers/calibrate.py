@@ -1,27 +1,54 @@
 """Batch-norm statistics from clips, for weights that have none of their own or a new clip length."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from spikereel.layers.modes import mode
+from spikereel.layers.observe import firing_rates
 
-def calibrate(model: nn.Module, clips: Iterable[Tensor]) -> None:
+SHIFT, MOST_SHIFTS = 0.25, 8
+"""Standard deviations by which `wake` lowers means at a time, and how often at most."""
+
+
+def calibrate(model: nn.Module, clips: Iterable[Tensor], *, run: Callable[[Tensor], object] | None = None) -> None:
     """Replace the running statistics of every batch norm by the mean over `clips` [T, B, C, H, W]; weights stay.
 
     Call it after loading weights without `attn_bn`, or to use a clip length or resolution other than the trained one:
-    the attention is a sum over T H W tokens, and so is what the norm after it sees.
+    the attention is a sum over T H W tokens, and so is what the norm after it sees. run: a part of the model, instead
+    of all of it.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-    momenta, training = [m.momentum for m in norms], model.training
+    momenta = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    model.train()
-    with torch.no_grad():
-        for clip in clips:
-            model(clip)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(training)
+    try:
+        with mode(model, training=True), torch.no_grad():
+            for clip in clips:
+                (run or model)(clip)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def wake(model: nn.Module, clip: Tensor, *, run: Callable[[Tensor], object] | None = None) -> None:
+    """Statistics of a clip for every batch norm of a fresh model, and means lowered until all its neurons fire.
+
+    Fresh norms have mean 0 and variance 1, with which the neurons behind them stay silent in evaluation mode. All
+    means are lowered alike, by no more than is needed. No random number of PyTorch's generator is used up.
+    """
+    with torch.random.fork_rng(devices=[]):
+        calibrate(model, [clip], run=run)
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    with mode(model, training=False), torch.no_grad():
+        for _ in range(MOST_SHIFTS):
+            with firing_rates(model) as rates:
+                (run or model)(clip)
+            if not rates.silent():
+                return
+            for norm in norms:
+                if norm.running_mean is not None and norm.running_var is not None:
+                    norm.running_mean -= SHIFT * norm.running_var.sqrt()

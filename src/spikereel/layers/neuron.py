@@ -43,6 +43,24 @@ class NeuronConfig:
     """Integer-LIF only: give each count as that many ones among `sub_steps` binary sub-steps, ones first."""
     backend: Backend = "auto"
 
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"neuron {self.kind!r} does not exist; choose one of {', '.join(get_args(Kind))}")
+        if not self.tau >= 1.0:
+            raise ConfigError(f"tau must be at least 1 time step, got {self.tau}")
+        if self.kind == "plif" and not self.tau > 1.0:
+            raise ConfigError(f"tau of plif must be above 1 time step to begin with, got {self.tau}")
+        if not self.threshold > 0.0:
+            raise ConfigError(f"threshold must be above 0, got {self.threshold}: the neuron would fire without input")
+        if not self.v_reset < self.threshold:
+            raise ConfigError(f"v_reset must be below the threshold {self.threshold}, got {self.v_reset}")
+        if self.alpha is not None and not self.alpha > 0.0:
+            raise ConfigError(f"alpha must be above 0, got {self.alpha}")
+        if self.levels < 1 or (self.top is not None and self.top < 1):
+            raise ConfigError(f"levels and top must be at least 1, got {self.levels} and {self.top}")
+        if not 0.0 <= self.ilif_decay <= 1.0:
+            raise ConfigError(f"ilif_decay must lie in [0, 1], got {self.ilif_decay}")
+
     @property
     def replays(self) -> bool:
         """Whether integer counts are given as binary sub-steps."""
@@ -89,12 +107,8 @@ class Neuron(nn.Module):
 
     def __init__(self, config: NeuronConfig):
         super().__init__()
-        if config.kind not in get_args(Kind):
-            raise ConfigError(f"neuron {config.kind!r} does not exist; choose one of {', '.join(get_args(Kind))}")
         self.config = config
         if config.kind == "plif":
-            if not config.tau > 1.0:
-                raise ConfigError(f"tau of plif must be above 1 time step to begin with, got {config.tau}")
             self.w = nn.Parameter(-torch.log(torch.tensor(config.tau - 1.0)))
 
     def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:

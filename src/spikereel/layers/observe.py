@@ -2,11 +2,14 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.contrast import Contrast
+from spikereel.layers.modes import mode
 from spikereel.layers.neuron import Neuron, collected
 
 WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -14,12 +17,14 @@ WEIGHT_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 def dense_macs(layer: nn.Module, output: Tensor) -> int:
     """Multiply-accumulates of one call of a convolution or linear layer with this output, biases left out."""
-    weight = layer.get_parameter("weight")
+    # not `get_parameter`: weights may be pruned, or parametrised
+    weight: Any = layer.weight
     return output.numel() * (weight.numel() // len(weight))
 
 
 def count_macs(model: nn.Module, clip: Tensor) -> int:
-    """Dense multiply-accumulates of `model(clip)`: convolutions, linear layers and the products of attention.
+    """Dense multiply-accumulates of `model(clip)`: convolutions, linear layers, the products of attention and the
+    contrast front.
 
     The meta device is enough. A linear head behind a mean over time counts once.
     """
@@ -33,17 +38,21 @@ def count_macs(model: nn.Module, clip: Tensor) -> int:
         nonlocal total
         total += 2 * len(attention.suffixes) * inputs[0].numel() * attention.head_dim
 
+    def contrast(front: Contrast, inputs: tuple, _output: tuple) -> None:
+        nonlocal total
+        total += front.macs(inputs[0])
+
+    counters = {WEIGHT_LAYERS: weights, ProductAttention: products, Contrast: contrast}
     hooks = [
-        module.register_forward_hook(weights if isinstance(module, WEIGHT_LAYERS) else products)
+        module.register_forward_hook(count)
         for module in model.modules()
-        if isinstance(module, (*WEIGHT_LAYERS, ProductAttention))
+        for kinds, count in counters.items()
+        if isinstance(module, kinds)
     ]
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()(clip)
+        with mode(model, training=False), torch.no_grad():
+            model(clip)
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     return total

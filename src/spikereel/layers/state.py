@@ -2,12 +2,13 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from spikereel.errors import StateError
 
@@ -91,3 +92,21 @@ def _leaves(node: Nested, prefix: str = ""):
             yield prefix + name, x
         else:
             yield from _leaves(x, f"{prefix}{name}.")
+
+
+def _children(state: State) -> tuple[list[Any], list[str]]:
+    return list(state.values()), list(state)
+
+
+def _from_children(children: Iterable[Any], names: list[str]) -> State:
+    return State(zip(names, children, strict=True))
+
+
+def _named_children(state: State) -> tuple[list[tuple[Any, Any]], list[str]]:
+    return [(pytree.MappingKey(name), x) for name, x in state.items()], list(state)
+
+
+# torch.export and torch.func look inside
+pytree.register_pytree_node(
+    State, _children, _from_children, serialized_type_name="spikereel.State", flatten_with_keys_fn=_named_children
+)

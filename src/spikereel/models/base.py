@@ -1,5 +1,7 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -7,9 +9,13 @@ from torch import Tensor, nn
 
 from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
+from spikereel.layers.neuron import Neuron
 from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
+
+PIXELS = 16.0
+"""Whole numbers above this are taken for pixels that nobody has normalised."""
 
 Task = Literal["classification", "pose", "segmentation"]
 """What a model is for: what its output is."""
@@ -26,6 +32,12 @@ class VideoModel(Pretrained, nn.Module):
     metadata: Metadata
     checkpointing: bool = False
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
+
+    def __repr__(self) -> str:
+        """One line; `torch.nn.Module.__repr__(model)` has every layer."""
+        count = sum(x.numel() for x in self.parameters())
+        name = self.metadata.name if getattr(self, "metadata", None) and self.metadata.name else self.family
+        return f"{type(self).__name__}({name}, {1e-6 * count:.1f} M parameters)"
 
     def __init__(self, config: Any = None):
         super().__init__()
@@ -56,6 +68,24 @@ class VideoModel(Pretrained, nn.Module):
             return checkpointed(block, x, *rest)
         return block(x, *rest)
 
+    def state_names(self) -> frozenset[str]:
+        """Dotted names of everything that a state of this model holds."""
+        raise NotImplementedError
+
+    def check_state(self, state: Any) -> None:
+        """Raises StateError for a state that lacks a part of this model's, or has one of another's."""
+        if torch.compiler.is_compiling() or not state:
+            return
+        if not isinstance(state, Mapping):
+            raise StateError(f"a state is what the model gave back with its output, got a {type(state).__name__}")
+        given, own = _flat_names(state), self.state_names()
+        problems = {"lacks": sorted(own - given), "has besides": sorted(given - own)}
+        if found := [f"{what} {len(names)} ({names[0]!r} first)" for what, names in problems.items() if names]:
+            raise StateError(
+                f"this state is none of this model: of {len(own)} parts it {' and it '.join(found)}; pass back what "
+                "the model gave as it is, a flat one through State.from_flat, or None to start again"
+            )
+
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
         """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
         if len(sums) != video.shape[1]:
@@ -66,12 +96,41 @@ class VideoModel(Pretrained, nn.Module):
 
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
+        if not isinstance(video, Tensor):
+            raise DataError(f"video is a {type(video).__name__}; give a tensor: torch.as_tensor(video).float()")
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
-            raise DataError(
-                f"this model takes video [T, B, C={channels}, H, W] with at least one frame, got {list(video.shape)}"
-            )
+            found = [i for i, n in enumerate(video.shape) if n == channels] if video.ndim == 5 else []
+            hint = f"; axis {found[0]} has {channels}: permute it to the third place" if found else ""
+            shape = f"[T, B, C={channels}, H, W]"
+            raise DataError(f"this model takes video {shape} with at least one frame, got {list(video.shape)}{hint}")
         if not video.is_floating_point():
             raise DataError(f"video must be floating point, got {video.dtype}; divide pixel values by 255")
-        if not torch.compiler.is_compiling() and not video.is_meta and not torch.isfinite(video).all():
+        own = next(self.parameters()).dtype
+        if video.dtype != own and not torch.is_autocast_enabled(video.device.type):
+            name = str(own).removeprefix("torch.")
+            raise DataError(f"video is {video.dtype}, the model {own}; give video.to(torch.{name})")
+        if not torch.compiler.is_compiling() and not video.is_meta:
+            self._check_values(video)
+
+    def _check_values(self, video: Tensor) -> None:
+        low, high = (float(x) for x in video.detach().aminmax())
+        if not (isfinite(low) and isfinite(high)):
             raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
+        # counts of events may be large, and have two channels
+        if high > PIXELS and low >= 0 and self.config.in_channels != 2 and torch.equal(video, video.round()):
+            raise DataError(f"video holds whole numbers to {high:g}, as pixels have; divide by 255 and normalise")
+
+
+def _flat_names(state: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
+    found: set[str] = set()
+    for name, x in state.items():
+        # a name with dots in it is no nested one
+        own = prefix + str(name).replace(".", "/")
+        found |= _flat_names(x, f"{own}.") if isinstance(x, Mapping) else {own}
+    return frozenset(found)
+
+
+def neuron_names(model: nn.Module) -> set[str]:
+    """Dotted names of all neurons."""
+    return {name for name, module in model.named_modules() if isinstance(module, Neuron)}

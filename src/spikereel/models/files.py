@@ -15,6 +15,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.metadata import Metadata
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
+from spikereel.models.wrappers import plain_names, unwrapped
 
 FORMAT = 1
 
@@ -32,13 +33,32 @@ def header_of(model: VideoModel, metadata: Metadata | None = None) -> dict:
     }
 
 
-def write_weights(model: VideoModel, path: Path, metadata: Metadata | None = None) -> None:
-    """Write weights and header into one file; whole or not at all."""
+def write_weights(model: nn.Module, path: Path, metadata: Metadata | None = None) -> None:
+    """Write weights and header into one file; whole or not at all. Wrappers around the model are seen through.
+
+    Raises WeightsError for what is no model of ours, or could not be read back.
+    """
     from safetensors.torch import save
 
-    tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
-    content = save(tensors, metadata={"spikereel": json.dumps(header_of(model, metadata))})
-    write_whole(path, content)
+    inner = unwrapped(model, VideoModel)
+    if not isinstance(inner, VideoModel):
+        raise WeightsError(f"cannot save a {type(model).__name__}: there is no model of spikereel in it")
+    header = header_of(inner, metadata)
+    tensors = {name: x.detach().cpu().contiguous() for name, x in plain_names(inner.state_dict()).items()}
+    _check_readable(header, tensors)
+    write_whole(path, save(tensors, metadata={"spikereel": json.dumps(header)}))
+
+
+def _check_readable(header: dict, tensors: dict[str, torch.Tensor]) -> None:
+    with torch.device("meta"):
+        own = from_header(header, "this model").state_dict()
+    strange = sorted(own.keys() ^ tensors.keys())
+    strange += [name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape]
+    if strange:
+        raise WeightsError(
+            f"cannot save this model: {len(strange)} weights are not those of its configuration, first {strange[0]!r}; "
+            "undo what was changed in it (pruning, parametrisation, other layers)"
+        )
 
 
 def read_weights(path: Path) -> VideoModel:

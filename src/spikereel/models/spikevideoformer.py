@@ -15,12 +15,13 @@ from torch.nn import functional as F
 
 from spikereel.errors import ConfigError, StateError
 from spikereel.layers.attention import STREAMING, Attention, SpikeAttention, schemes
+from spikereel.layers.contrast import ContrastConfig, contrast_of
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
-from spikereel.models.base import Task, VideoModel
+from spikereel.models.base import Task, VideoModel, neuron_names
 from spikereel.models.pose_head import Pose, PoseConfig, PoseHead
 from spikereel.models.segmentation_head import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
@@ -30,7 +31,7 @@ PATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpikeVideoFormerConfig:
+class SpikeVideoFormerConfig(ContrastConfig):
     """Every constant of the architecture; the defaults are the published ones."""
 
     task: Task = "classification"
@@ -55,6 +56,7 @@ class SpikeVideoFormerConfig:
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         schemes(self.attention)
         for name in ("num_classes", "in_channels", "heads"):
             if getattr(self, name) < 1:
@@ -119,7 +121,8 @@ class SpikeVideoFormer(VideoModel):
         config = self.config
         c0, c1, c2, c3 = config.widths
         neuron = config.neuron
-        self.downsample1_1 = Downsample(config.in_channels, c0 // 2, kernel=7, stride=2, neuron=None)
+        self.contrast = contrast_of(config)
+        self.downsample1_1 = Downsample(config.channels(config.in_channels), c0 // 2, kernel=7, stride=2, neuron=None)
         self.ConvBlock1_1 = nn.ModuleList([ConvBlock(c0 // 2, neuron)])
         self.downsample1_2 = Downsample(c0 // 2, c0, kernel=3, stride=2, neuron=neuron)
         self.ConvBlock1_2 = nn.ModuleList([ConvBlock(c0, neuron)])
@@ -197,6 +200,8 @@ class SpikeVideoFormer(VideoModel):
         """
         previous, after, x = state or State(), State(), video
         found = {}
+        if self.contrast is not None:
+            x, after["contrast"] = self.contrast(x, previous.get("contrast"))
         for name, stage in self.stages():
             if isinstance(stage, nn.ModuleList):
                 after[name] = {}
@@ -245,6 +250,15 @@ class SpikeVideoFormer(VideoModel):
         """Whether a call may go on from the state of the call before."""
         return self.config.attention in STREAMING
 
+    def state_names(self) -> frozenset[str]:
+        """Membranes of all neurons; running sums of causal attention and of the head of a classifier; the past of a
+        contrast front."""
+        names = neuron_names(self) | ({"contrast"} if self.contrast is not None else set())
+        for name, module in self.named_modules():
+            if isinstance(module, SpikeAttention) and "past" in module.groupings:
+                names |= {f"{name}.summed", f"{name}.frames"}
+        return frozenset(names | ({"head.counts", "head.frames"} if self.task == "classification" else set()))
+
     def _check(self, video: Tensor, state: State | None) -> None:
         self.check_video(video)
         if state and not self.can_stream:
@@ -252,6 +266,7 @@ class SpikeVideoFormer(VideoModel):
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"
             )
+        self.check_state(state)
         if state and "counts" in state.get("head", {}):
             self.check_batch(video, state["head"]["counts"])
 

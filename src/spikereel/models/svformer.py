@@ -14,18 +14,19 @@ from torch.nn import functional as F
 
 from spikereel.errors import ConfigError, DataError, StateError
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.contrast import ContrastConfig, contrast_of
 from spikereel.layers.neuron import Neuron, NeuronConfig
 from spikereel.layers.norm import ClipNorm
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
-from spikereel.models.base import VideoModel
+from spikereel.models.base import VideoModel, neuron_names
 from spikereel.ops.hamming import Similarity, attention
 
 Head = Literal["conv", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SVFormerConfig:
+class SVFormerConfig(ContrastConfig):
     """Every constant of the architecture; the defaults are the published ones."""
 
     num_classes: int = 101
@@ -53,6 +54,7 @@ class SVFormerConfig:
     neuron: NeuronConfig = field(default_factory=lambda: NeuronConfig(kind="plif", surrogate="atan"))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_classes", "in_channels", "frames", "image_size", "head_dim"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -231,7 +233,8 @@ class SVFormer(VideoModel):
         c = self.config
         widths, blocks = c.widths, sum(c.depths)
         rates = iter([c.drop_path * i / max(blocks - 1, 1) for i in range(blocks)])
-        channels = (c.in_channels, *widths)
+        self.contrast = contrast_of(c)
+        channels = (c.channels(c.in_channels), *widths)
         for i, (width, depth) in enumerate(zip(widths, c.depths, strict=True), start=1):
             kernel, stride = (6, 4) if i == 1 else (4, 2)
             self.add_module(f"patch_embed{i}", PatchEmbed(channels[i - 1], width, kernel, stride, c, spikes=i > 1))
@@ -298,6 +301,8 @@ class SVFormer(VideoModel):
         first = self._check(video, state)
         previous, after, x = state or State(), State(), video
         local = []
+        if self.contrast is not None:
+            x, after["contrast"] = self.contrast(x, previous.get("contrast"))
         for i in range(1, 5):
             name = f"patch_embed{i}"
             x, after[name] = self.run_block(self.get_submodule(name), x, previous.get(name), first)
@@ -319,6 +324,12 @@ class SVFormer(VideoModel):
         """Whether the weights fit clips of `config.frames` frames only."""
         return self.config.time_norm or self.config.head == "conv"
 
+    def state_names(self) -> frozenset[str]:
+        """Membranes of all neurons, sums before the head, how many frames were seen, the past of a contrast front."""
+        front = {"contrast"} if self.contrast is not None else set()
+        head = "dwconv_bf_head.sums" if self.config.head == "conv" else "head.sums"
+        return frozenset(neuron_names(self) | front | {head, "clip.frames"})
+
     def _local(self, x: Tensor, previous: State, after: State, first: int) -> Tensor:
         if self.lplif is not None:
             x, after["lplif"] = self.lplif(x, previous.get("lplif"))
@@ -339,6 +350,7 @@ class SVFormer(VideoModel):
             raise DataError(
                 "norms over single pixels of one time step need at least 2 clips a batch in training, got 1"
             )
+        self.check_state(state)
         for name in ("dwconv_bf_head", "head"):
             if state and name in state:
                 self.check_batch(video, state[name]["sums"])

@@ -116,7 +116,7 @@ def ilif(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(charge)
     current = x.to(charge.dtype)
-    if backend == "reference":
+    if backend == "reference" or (backend == "auto" and torch.compiler.is_compiling()):
         counts, charge = ilif_reference(current, charge, decay, top)
     else:
         from spikereel.kernels.lif_torch import fused_ilif
@@ -177,7 +177,9 @@ def _integrate(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(start)
     current = x.to(start.dtype)
-    if backend == "reference" or (backend == "auto" and not constants.detach_reset):
+    # compilers make a kernel of the reference, and cannot look into the fused one
+    plain = not constants.detach_reset or torch.compiler.is_compiling()
+    if backend == "reference" or (backend == "auto" and plain):
         spikes, v = lif_reference(current, start, decay, constants)
         return spikes.to(x.dtype), v
     if not constants.detach_reset:

@@ -41,6 +41,9 @@ class OptimSpec:
     mixup: float = 0.0
     cutmix: float = 0.0
     """Beta parameters; 0 turns either off. Of masks there is cutmix, of poses neither."""
+    start_norms: int = 0
+    """Training clips that give all batch norms their first statistics, before the first step, so that layers fire in
+    evaluation from then on. 0 begins with mean 0 and variance 1."""
     precise_norms: int = 0
     """Training clips that give all batch norms new statistics before every validation, and so in the weights that are
     kept (Wu and Johnson 2021). 0 keeps the running means of training, which small batches make noisy."""
@@ -52,7 +55,7 @@ class OptimSpec:
         for name in ("lr", "head_lr", "epochs", "batch", "accumulate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
-        for name in ("precise_norms", "energy_weight"):
+        for name in ("start_norms", "precise_norms", "energy_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"optim.{name} must not be negative, got {getattr(self, name)}")
         if self.epochs > 1 and self.epochs % 1:

@@ -110,6 +110,9 @@ VIDEO = frozenset(
             "std",
             "antialias",
             "whole",
+            "colour",
+            "channel_order",
+            "aspect",
             "crop_area",
             "flip",
             "simulate",
@@ -495,7 +498,11 @@ KINDS: dict[str, Kind] = {
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
     "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
     "nmnist": _recordings(_nmnist, "fold", "seed", "select_on_test"),
-    "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
+    "cifar10_dvs": _recordings(
+        _listed(cifar10_dvs.CIFAR10DVS, "split_rule", "axes"),
+        *("select_on_test", "sensor", "split_rule", "axes"),
+        sensor=cifar10_dvs.SENSOR,
+    ),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
     "figure": Kind(
         uses={

@@ -4,9 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spikereel.errors import WeightsError
-from spikereel.hub import architecture, create_model, load_model
+from spikereel.hub import architecture, create_model
 from spikereel.layers.attention import Attention
+from spikereel.layers.contrast import Form, Placement
 from spikereel.layers.neuron import Backend, Kind
 from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import Body, Regressor
@@ -14,6 +14,7 @@ from spikereel.models.segmentation_head import SegmentationHead
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.lif import Reset
 from spikereel.ops.surrogate import Surrogate
+from spikereel.runs.start import start_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,14 @@ class ModelSpec:
 
     name: str = "spikevideoformer_ti"
     start: str | None = None
-    """Weights to start from: a safetensors file or a listed name; parts of another shape (the head) start fresh."""
+    """Weights to start from: a safetensors file, a listed name, or auto for listed ones that fit; another head starts
+    fresh, and the first layer may see other channels (`spikereel.runs.start`)."""
+    contrast: Placement | None = None
+    """A front that shows the network what changed: beside the channels of the clip, or instead of them."""
+    contrast_tau: float | None = None
+    """Time constant of the past that a frame is held against, in frames of the clip."""
+    contrast_form: Form | None = None
+    """signed: changes of every channel; on_off: two channels, how much brighter and darker."""
     attention: Attention | None = None
     similarity: Similarity | None = None
     widths: tuple[int, ...] | None = None
@@ -84,24 +92,7 @@ def build_model(spec: ModelSpec, *, frames: int, size: int, **settled: Any) -> V
     known = {f.name for f in dataclasses.fields(architecture(spec.name).config)}
     tied = {"frames": frames, "image_size": size}
     changes |= {name: value for name, value in tied.items() if name in known}
-    model = create_model(spec.name, **changes, **settled)
+    model = create_model(spec.name, norms="published", **changes, **settled)
     if spec.start is not None:
         start_from(model, spec.start)
     return model
-
-
-def start_from(model: VideoModel, source: str) -> list[str]:
-    """Copy weights that fit by name and shape; returns the names that start fresh, which may be the head's alone.
-
-    Raises WeightsError where anything else differs.
-    """
-    have, own = load_model(source).state_dict(), model.state_dict()
-    fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
-    fresh = sorted((own.keys() | have.keys()) - fits.keys())
-    if any(not name.startswith(("head.", "lif.")) for name in fresh):
-        raise WeightsError(
-            f"{source} cannot start this model: {len(fresh)} entries differ, first {fresh[0]}; "
-            "choose the same architecture, attention and similarity"
-        )
-    model.load_state_dict(own | fits)
-    return fresh

@@ -306,12 +306,18 @@ def dvs128_objects() -> Recipe:
 
 
 def video_folder() -> Recipe:
-    """Your own videos: `data.root=FOLDER` with a sub-folder per class."""
+    """Your own videos: `data.root=FOLDER` with a sub-folder per class.
+
+    These values are for some 24 short videos; the command line fits them to yours (`spikereel.runs.own`).
+    """
     return Recipe(
         name="video_folder",
-        model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
-        data=DataSpec(kind="folder", frames=16, size=112, flip=True),
-        optim=OptimSpec(lr=1e-3, epochs=30, batch=8),
+        model=ModelSpec(
+            name="spikevideoformer_ti", start="auto", threshold=0.5, contrast="beside", contrast_form="on_off"
+        ),
+        data=DataSpec(kind="folder", frames=8, size=48, whole=True, crop_area=(0.6, 1.0), time_warp=0.5, flip=True),
+        optim=OptimSpec(lr=3e-3, epochs=67, batch=8, clip_norm=10.0, start_norms=24, precise_norms=24),
+        run=RunSpec(validate_every=6),
     )
 
 

@@ -21,10 +21,6 @@ from spikereel.runs.config import Recipe
 from spikereel.runs.origins import as_text, identities
 from spikereel.runs.tasks import TASKS, norm_clips
 from spikereel.train.checkpoint import saved_run
-from spikereel.train.module import SETTLING_STEPS
-
-EARLY_CLIPS = 32
-"""Training clips that norms are taken of in the first steps."""
 
 
 def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
@@ -41,7 +37,8 @@ class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is.
 
     The best are those of the best figure; never of one that is no number, or of a network that says the same of every
-    clip. With the checkpoint goes the random state, for what is drawn outside of the data set: mixtures and drop path.
+    clip, and of one with silent layers only until there is one without. With the checkpoint goes the random state, for
+    what is drawn outside of the data set: mixtures and drop path.
     """
 
     def __init__(
@@ -56,6 +53,8 @@ class KeepWeights(Callback):
     ):
         self.recipe, self.folder, self.data, self.order, self.epoch, self.done = recipe, folder, data, order, 0, 0
         self.best: float | None = None
+        self.asleep = False
+        """Whether the best weights so far have layers that are silent in evaluation: any without such are better."""
         self.passport, self.unseen = data_passport(data), unseen
         seen = identities(data)
         # weights that were started from have seen clips too
@@ -98,8 +97,10 @@ class KeepWeights(Callback):
             if not math.isfinite(value) or pl_module.dead:
                 return
             better = operator.ge if pl_module.objective.higher_is_better else operator.le
-            if self.best is None or better(value, self.best):
-                self.best = value
+            asleep = bool(pl_module.silent)
+            awake = self.asleep and not asleep
+            if self.best is None or awake or (asleep == self.asleep and better(value, self.best)):
+                self.best, self.asleep = value, asleep
                 save_model(pl_module.model, self.folder / "best.safetensors", metadata)
         except OSError as error:
             raise TrainingError(
@@ -109,10 +110,18 @@ class KeepWeights(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         run = saved_run(self.recipe, self.passport.hash, tuple(self.data.classes))
-        return {"best": self.best, "epoch": self.epoch, "done": self.done, "run": run, "random": _random()}
+        return {
+            "best": self.best,
+            "asleep": self.asleep,
+            "epoch": self.epoch,
+            "done": self.done,
+            "run": run,
+            "random": _random(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.epoch = state_dict["best"], int(state_dict["epoch"])
+        self.asleep = bool(state_dict.get("asleep", False))
         self._random = state_dict["random"]
         # the workers start to prepare clips before the first `on_train_epoch_start` of a resumed run
         self._set_epoch(self.epoch)
@@ -128,32 +137,22 @@ class KeepWeights(Callback):
 class PreciseNorms(Callback):
     """Takes the statistics of all batch norms anew from training clips before every validation.
 
-    Without `optim.precise_norms` that is done in the first steps alone, when running means still hold their start, and
-    layers that fire in training would be silent. Every process of a run sees the same clips, changed at random as for
-    training; those of segmentation are of the size that is judged, and not changed.
+    Every process of a run sees the same clips, changed at random as for training; those of segmentation are of the size
+    that is judged, and not changed.
     """
 
     def __init__(self, recipe: Recipe, data: Any):
-        self.recipe, self.data = recipe, data
-        self._loader: Any = None
+        batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
+        if TASKS[recipe.task].plain:
+            data = norm_clips(recipe.task, recipe.data, seed=seed)
+        # of its own, since that of training is in the middle of its epoch
+        spec = dataclasses.replace(recipe.data, workers=0)
+        self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+        self.batches = -(-recipe.optim.precise_norms // batch)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        asked = self.recipe.optim.precise_norms
-        if trainer.sanity_checking or not (asked or trainer.global_step < SETTLING_STEPS):
-            return
-        batch = min(self.recipe.optim.batch, len(self.data))
-        if self._loader is None:
-            self._loader = self._load(batch)
-        batches = -(-(asked or EARLY_CLIPS) // batch)
-        calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
-
-    def _load(self, batch: int) -> Any:
-        data, seed = self.data, self.recipe.run.seed
-        if TASKS[self.recipe.task].plain:
-            data = norm_clips(self.recipe.task, self.recipe.data, seed=seed)
-        # of its own, since that of training is in the middle of its epoch
-        spec = dataclasses.replace(self.recipe.data, workers=0)
-        return build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+        if not trainer.sanity_checking:
+            calibrate(pl_module.model, map(pl_module.clip_of, islice(self.loader, self.batches)))
 
 
 def _random() -> dict[str, Any]:

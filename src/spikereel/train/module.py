@@ -40,6 +40,8 @@ class TrainingModule(pl.LightningModule):
         """Classes that no training clip shows."""
         self.firing: list[str] = []
         """Neurons that never or always fired in the last validation."""
+        self.silent: list[str] = []
+        """Neurons that never fired in the last validation."""
         self.dead = False
         """Whether the last validation found a network that says the same of every clip."""
         self._resumed = False
@@ -120,14 +122,15 @@ class TrainingModule(pl.LightningModule):
         self._observer.__exit__(None, None, None)
         self._look.remove()
         means, silent = self.rates.means(), self.rates.silent()
-        self.firing = firing_notes(self.rates, self.model)
+        self.firing, self.silent = firing_notes(self.rates, self.model), silent
         self.dead = len(silent) == len(means) or (self._judged > 1 and not self._varies)
         figures = self.objective.figures() | {"firing": sum(means.values()) / len(means)}
         self.log_dict(figures, prog_bar=True, sync_dist=True)
         if self.trainer.sanity_checking:
             return
         self.history.append({"epoch": self.current_epoch, "step": self.global_step, **figures})
-        if self.global_step >= SETTLING_STEPS:
+        # norms that are taken anew need no time to settle
+        if self.global_step >= SETTLING_STEPS or self.optim.precise_norms:
             self._guard(silent)
 
     def _guard(self, silent: list[str]) -> None:
@@ -136,8 +139,9 @@ class TrainingModule(pl.LightningModule):
         dead = [name for name, n in self.silent_since.items() if n >= self.silent_epochs]
         if self.silent_epochs and dead:
             raise TrainingError(
-                f"dead network: {len(dead)} layer(s) never fired in {self.silent_epochs} validations: "
-                f"{', '.join(dead[:3])}. Lower optim.lr or the threshold; run.silent_epochs=0 turns this guard off"
+                f"dead network: {len(dead)} layer(s) never fired in evaluation in {self.silent_epochs} validations: "
+                f"{', '.join(dead[:3])}. Lower optim.lr or model.threshold, or take norms anew with "
+                "optim.precise_norms=64; run.silent_epochs=0 turns this guard off"
             )
 
     def _groups(self) -> list[dict[str, Any]]:

@@ -29,12 +29,14 @@ from spikereel.runs.model import build_model
 from spikereel.runs.origins import trained_on
 from spikereel.runs.seen import unseen
 from spikereel.runs.splits import named
+from spikereel.runs.start import source_of
 from spikereel.runs.tasks import TASKS
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
 from spikereel.train.folder import run_folder
 from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
+from spikereel.train.norms import StartNorms
 
 HINTS = (
     # the order of an epoch passes over what was seen of it
@@ -98,7 +100,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             # 1.3 times as fast on a CPU, and what tensor cores want
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
     batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed)
-    before = trained_on(load_model(recipe.model.start).metadata.training) if recipe.model.start else None
+    start = source_of(model, recipe.model.start)
+    before = trained_on(load_model(start).metadata.training) if start else None
     keep = KeepWeights(recipe, folder, train_set, order_of(batches), before=before, unseen=module.unseen)
     last = LastCheckpoint(folder / "last.ckpt")
     with run_folder(folder, resume=run.resume) as earlier:
@@ -109,8 +112,10 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             weights = module.state_dict()
             checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
         write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+        norms = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
+        norms += (PreciseNorms(recipe, train_set),) if recipe.optim.precise_norms else ()
         with _quiet():
-            trainer = _trainer(recipe, folder, (keep, PreciseNorms(recipe, train_set), *callbacks, last), len(batches))
+            trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
         _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from spikereel.data.clips import SeededClips, fingerprint, folder_samples
+from spikereel.data.clips import SeededClips, class_files, fingerprint
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
@@ -106,8 +106,9 @@ class EventFolder(EventFiles):
         sensor: Sensor | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ):
-        names, samples = folder_samples(Path(root), classes, suffixes=SUFFIXES)
+        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES)
         super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+        self.left_out = tuple(left_out)
 
 
 def good_files(

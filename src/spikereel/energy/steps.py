@@ -1,0 +1,115 @@
+"""Which time steps a call of a module saw: all of them, folded into its first axes, or the one whose turn it was."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+Form = Literal["time, batch", "batch, time", "time", "folded", "one"]
+
+ORDER = "the order of time and batch inside this model could not be told: figures of single steps may be mixed"
+
+
+class Place(NamedTuple):
+    """Where the figures of a call belong: to all time steps (`form` says how they lie), to one, or to all alike."""
+
+    form: Form
+    step: int | None = None
+
+
+class Axes:
+    """Where time and batch are in the tensors of one model; decided once a model.
+
+    looped: the model goes through time step by step; False: all steps at once; None: not decided, or both.
+    time_first: the order of time and batch where both are folded into one axis.
+    """
+
+    def __init__(self, steps: int, *, looped: bool | None, time_first: bool):
+        self.steps, self.looped, self.time_first = steps, looped, time_first
+        self.decided = looped is not None
+
+    def forms(self, lead: Sequence[int], batch: int) -> list[Form]:
+        """Every reading that the sizes of the first axes allow, the more telling ones first."""
+        t = self.steps
+        if t == 1:
+            return ["one"]
+        found: list[Form] = []
+        if len(lead) > 1 and tuple(lead[:2]) == (t, batch):
+            found.append("time, batch")
+        if len(lead) > 1 and tuple(lead[:2]) == (batch, t):
+            found.append("batch, time")
+        if not self.time_first:
+            found.reverse()
+        if lead and lead[0] % (t * batch) == 0:
+            found.append("folded")
+        if lead and lead[0] == batch:
+            found.append("one")
+        if lead and lead[0] == t and batch > 1:
+            found.append("time")
+        return found or ["one"]
+
+    def decide(self, calls: Sequence[Sequence[tuple[int, ...]]], batch: int) -> None:
+        """Learn from all calls of a clip, one list of first axes for each module, whether the model is looped."""
+        if self.decided:
+            return
+        self.decided = True
+        looped = whole = False
+        for leads in calls:
+            forms = {form for lead in leads for form in self.forms(lead, batch)}
+            looped |= forms == {"one"} and len(leads) % self.steps == 0
+            whole |= "one" not in forms
+        self.looped = None if looped == whole else looped
+
+    def doubtful(self, lead: Sequence[int], batch: int) -> bool:
+        """Whether the order of time and batch decides what these first axes mean."""
+        if self.steps == 1 or batch == 1:
+            return False
+        forms = self.forms(lead, batch)
+        return "folded" in forms or {"time, batch", "batch, time"} <= set(forms)
+
+    def places(
+        self, leads: Sequence[tuple[int, ...]], at: Sequence[int], pace: Sequence[int], batch: int
+    ) -> list[Place]:
+        """Where each call of one module belongs.
+
+        leads: the first axes of each call; at: when each came; pace: when the steps of the model began, if it shows.
+        """
+        forms = [self._form(lead, batch, len(leads)) for lead in leads]
+        single = [i for i, form in enumerate(forms) if form == "one"]
+        steps = self._steps([at[i] for i in single], pace)
+        found = dict(zip(single, steps, strict=True))
+        return [Place(form, found.get(i)) for i, form in enumerate(forms)]
+
+    def _form(self, lead: tuple[int, ...], batch: int, calls: int) -> Form:
+        forms = self.forms(lead, batch)
+        single, whole = "one" in forms, [form for form in forms if form != "one"]
+        if not (single and whole):
+            return forms[0]
+        looped = calls % self.steps == 0 if self.looped is None else self.looped
+        return "one" if looped else whole[0]
+
+    def _steps(self, at: Sequence[int], pace: Sequence[int]) -> list[int | None]:
+        """The time step of each call that saw one; None: it cannot be told, or there is none."""
+        t, calls = self.steps, len(at)
+        if t == 1:
+            return [0] * calls
+        if calls == t:
+            return list(range(t))
+        begun = [max(sum(start <= moment for start in pace) - 1, 0) for moment in at]
+        share = calls // t
+        if calls and calls % t == 0:
+            if not pace:
+                return [i // share for i in range(calls)]
+            even = all(begun.count(step) == share for step in range(t))
+            return list(begun) if even else [i % t for i in range(calls)]
+        return list(begun) if len(set(begun)) > 1 else [None] * calls
+
+    def by_step(self, values: Tensor, place: Place, batch: int) -> Tensor:
+        """Sums of values [*lead] for each time step, [T], or [1] for a call that saw one."""
+        t, flat = self.steps, values.flatten()
+        if place.form == "one":
+            return flat.sum()[None]
+        if place.form == "time":
+            return flat.view(t, -1).sum(1)
+        first = self.time_first if place.form == "folded" else place.form == "time, batch"
+        return flat.view(t, batch, -1).sum((1, 2)) if first else flat.view(batch, t, -1).sum((0, 2))

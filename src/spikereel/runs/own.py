@@ -1,0 +1,205 @@
+"""Videos of one's own: what a run should be like for so many clips, classes and seconds, and why.
+
+The rule was chosen on folders of 24 to 50 clips; every value can be changed by its key, and then stays.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from spikereel.config import override
+from spikereel.data.clips import Part, WrappedClips
+from spikereel.data.video.read import timeline
+from spikereel.errors import DataError
+from spikereel.hub import architecture
+from spikereel.models.svformer import SVFormerConfig
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.config import Recipe
+
+RULED = frozenset({"video_folder"})
+"""Recipes whose values follow from the clips when they are trained from the command line."""
+
+PASSES, CLIPS, POWER = 67, 24, 0.4
+"""Passes over so many training clips, and the power of their number by which passes become fewer."""
+LEAST_PASSES, MOST_PASSES = 8, 120
+
+LOOKED_AT = 9
+"""Files whose length is read."""
+
+LONG, MINUTES = 4.0, 30.0
+"""Seconds of a video from which a clip has more frames, and from which it is cut into several."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the rule goes by."""
+
+    clips: int
+    """For training."""
+    classes: int
+    seconds: float | None
+    """Median length of a video; None where that is not known."""
+    rate: float | None = None
+    """Frames a second of the videos; None where that is not known."""
+
+    def __str__(self) -> str:
+        length = "" if self.seconds is None else f" of about {self.seconds:.3g} s"
+        return f"{self.clips} training clips{length} in {self.classes} classes"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One value of a run."""
+
+    key: str
+    value: Any
+    reason: str
+    given: bool = False
+    """Whether the user gave it."""
+
+    def __str__(self) -> str:
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return f"{self.key}={value}: {'as given' if self.given else self.reason}"
+
+
+def facts_of(recipe: Recipe) -> Facts:
+    """The facts of the training clips of a recipe. Raises DataError for a single class."""
+    # broken files are found, and left out, when the run begins
+    spec = dataclasses.replace(recipe.data, on_error="raise", cache=None)
+    clips = build_dataset(spec, "train", task=recipe.task, seed=recipe.run.seed)
+    if len(clips.classes) < 2:
+        raise DataError(
+            f"{spec.root}: has the one class {', '.join(clips.classes)}, so there is nothing to tell apart; "
+            "add a sub-folder with videos of something else"
+        )
+    seconds, rates = _lengths(_paths(clips))
+    return Facts(clips=len(clips), classes=len(clips.classes), seconds=seconds, rate=rates)
+
+
+def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:
+    """The recipe with every value of the rule that no key of `given` names, and all these values with their reasons."""
+    recipe, first = _applied(recipe, _rule(recipe, facts), given)
+    # steps follow from the batch, which may be given
+    recipe, then = _applied(recipe, _steps(recipe, facts, given), given)
+    return recipe, (*first, *then)
+
+
+def _applied(recipe: Recipe, choices: Iterable[Choice], given: Collection[str]) -> tuple[Recipe, list[Choice]]:
+    made = []
+    for choice in choices:
+        section, name = choice.key.split(".")
+        part = getattr(recipe, section)
+        if choice.key in given:
+            choice = dataclasses.replace(choice, value=getattr(part, name), given=True)
+        recipe = dataclasses.replace(recipe, **{section: dataclasses.replace(part, **{name: choice.value})})
+        made.append(choice)
+    return recipe, made
+
+
+def batch_of(clips: int) -> int:
+    """Clips a step: 8 up to 200 clips, 16 up to 2,000, then 32."""
+    return min(8 if clips <= 200 else 16 if clips <= 2000 else 32, max(clips, 1))
+
+
+def passes_of(clips: int) -> int:
+    """Passes over all clips: 67 of 24 clips, fewer by the power 0.4 of their number, 8 to 120."""
+    return min(max(round(PASSES * (CLIPS / max(clips, 1)) ** POWER), LEAST_PASSES), MOST_PASSES)
+
+
+def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
+    """Values that do not follow from others."""
+    yield from _model(recipe)
+    n, seconds = facts.clips, facts.seconds
+    long = seconds is not None and seconds > LONG
+    yield Choice(
+        key="data.frames",
+        value=16 if long else 8,
+        reason=f"a video of {'more' if long else 'up to'} {'than ' if long else ''}{LONG:g} s",
+    )
+    tied = isinstance(architecture(recipe.model.name).config, SVFormerConfig)
+    side = 64 if tied or n > 500 else 48
+    yield Choice(
+        key="data.size", value=side, reason="a multiple of 32" if tied else "enough for large motions, and quick"
+    )
+    if seconds is not None and facts.rate is not None and seconds > MINUTES:
+        yield Choice(
+            key="data.stride", value=max(round(facts.rate / 2), 1), reason="two frames a second of a long video"
+        )
+        yield Choice(key="data.clips", value=4, reason="views that are averaged when a long video is judged")
+    yield Choice(key="data.whole", value=True, reason="nothing at the edge of the picture is lost")
+    yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
+    yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
+    yield Choice(key="optim.lr", value=3e-3, reason="with lower ones a small folder needs more steps than it has")
+    yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
+    yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
+
+
+def _model(recipe: Recipe) -> Iterator[Choice]:
+    data = recipe.data
+    moving = data.trails > 0 or data.simulate is not None or data.modality != "rgb"
+    yield Choice(
+        key="model.contrast",
+        value="none" if moving else "beside",
+        reason="the clips show motion already" if moving else "plain frames do not show a network what moves",
+    )
+    yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
+    yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
+    yield Choice(key="model.start", value="auto", reason="weights that know motion, where they fit")
+
+
+def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
+    """Passes, warm-up and norms."""
+    each = max(facts.clips // recipe.optim.batch, 1)
+    passes = recipe.optim.epochs if "optim.epochs" in given else passes_of(facts.clips)
+    steps = max(round(each * passes), 1)
+    warmup = min(max(0.05, round(10 / steps, 3)), 0.2)
+    yield Choice(key="optim.epochs", value=passes, reason=f"{steps} steps; fewer passes over more clips")
+    yield Choice(key="optim.warmup", value=warmup, reason=f"{round(warmup * steps)} steps")
+    norms = min(facts.clips, 256)
+    yield Choice(key="optim.start_norms", value=min(norms, 64), reason="no layer is silent from the first step on")
+    yield Choice(key="optim.precise_norms", value=norms, reason="weights are judged with norms that fit them")
+    yield Choice(key="run.validate_every", value=max(int(passes) // 10, 1), reason="about ten times a run")
+
+
+def keys_given(assignments: Sequence[str]) -> set[str]:
+    """The keys of `a.b=value` assignments."""
+    return {assignment.partition("=")[0].strip() for assignment in assignments}
+
+
+def ruled(recipe: Recipe, assignments: Sequence[str]) -> tuple[Recipe, Facts, tuple[Choice, ...]]:
+    """A recipe with its assignments and, where none says otherwise, what the rule says of its clips.
+
+    Raises ConfigError and DataError as the run would.
+    """
+    asked = override(recipe, assignments)
+    facts = facts_of(asked)
+    recipe, choices = suited(asked, facts, keys_given(assignments))
+    return recipe, facts, choices
+
+
+def _paths(clips: Any) -> list[Path]:
+    if isinstance(clips, Part):
+        whole = _paths(clips.clips)
+        return [whole[i] for i in clips.kept] if whole else []
+    if isinstance(clips, WrappedClips):
+        return _paths(clips.clips)
+    return [path for path, _ in getattr(clips, "samples", [])]
+
+
+def _lengths(paths: Sequence[Path]) -> tuple[float | None, float | None]:
+    """Median seconds and frames a second of some files, evenly spread; broken ones and those of no known rate out."""
+    seconds, rates = [], []
+    for path in paths[:: max(len(paths) // LOOKED_AT, 1)][:LOOKED_AT]:
+        try:
+            found = timeline(path)
+        except DataError:
+            continue
+        if found.base is None or len(found) < 2:
+            continue
+        length = float((found.times[-1] - found.times[0]) * found.base)
+        if length > 0:
+            seconds.append(length)
+            rates.append((len(found) - 1) / length)
+    return (median(seconds), median(rates)) if seconds else (None, None)

@@ -1,0 +1,43 @@
+"""What a run tells while it goes: the loss of every step, and how long it will take."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+WARM_UP = 2
+"""Steps that are left out of the estimate: the first ones load and compile."""
+
+ENOUGH = 5.0
+"""Seconds of steps that an estimate is made from."""
+
+
+class Watch(Callback):
+    """Keeps the losses, and says once, after some seconds, when the run will be done."""
+
+    def __init__(self, say: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic):
+        self.say, self.clock = say, clock
+        self.losses: list[float] = []
+        self.began: tuple[float, int] | None = None
+        self.said = False
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.losses.append(float(outputs["loss"]))
+        done, now = len(self.losses), self.clock()
+        if done == WARM_UP:
+            self.began = now, done
+        elif self.began is not None and not self.said and now - self.began[0] >= ENOUGH:
+            self.said = True
+            each = (now - self.began[0]) / (done - self.began[1])
+            total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
+            left = max(total - done, 0)
+            self.say(f"{total} steps of {each:.2g} s: about {in_words(left * each)} left, validations not counted")
+
+
+def in_words(seconds: float) -> str:
+    """A time, such as "40 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,129 @@
+"""Models inside wrappers, weights under their names, states of other models, input that is none."""
+
+from inspect import unwrap
+
+import pytest
+import torch
+from tiny import clip, tiny_model, tiny_svformer
+from torch import nn
+
+import spikereel
+from spikereel.energy import measure
+from spikereel.errors import DataError, StateError, WeightsError
+from spikereel.hub import create_model, load_model, save_model
+from spikereel.models.authors import authors_weights
+from spikereel.models.base import VideoModel
+
+
+class Lightning(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+
+WRAPPERS = {
+    "compiled": torch.compile,
+    "parallel": nn.DataParallel,
+    "lightning": Lightning,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+    "parallel, compiled": lambda m: nn.DataParallel(torch.compile(m)),
+    "lightning, parallel, compiled": lambda m: Lightning(nn.DataParallel(torch.compile(m))),
+}
+
+
+COMPILER = pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
+
+
+def small():
+    return create_model("spikevideoformer_ti", num_classes=3).eval()
+
+
+@COMPILER
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrappers_are_seen_through(name, tmp_path):
+    model = small()
+    wrapped = WRAPPERS[name](model)
+    save_model(wrapped, tmp_path / "w.safetensors")
+    again = load_model(tmp_path / "w.safetensors")
+    assert all(torch.equal(x, again.state_dict()[k]) for k, x in model.state_dict().items())
+    found = authors_weights(wrapped.state_dict())
+    assert found.keys() == model.state_dict().keys()
+
+
+@COMPILER
+def test_compiled_parts_are_seen_through(tmp_path):
+    model = tiny_model()
+    names = set(model.state_dict())
+    model.block3[0] = torch.compile(model.block3[0])
+    save_model(model, tmp_path / "w.safetensors")
+    assert set(load_model(tmp_path / "w.safetensors").state_dict()) == names
+
+
+def test_what_cannot_be_read_back_is_not_saved(tmp_path):
+    model = tiny_model()
+    nn.utils.parametrizations.weight_norm(model.head)
+    for bad in (model, nn.Linear(3, 3)):
+        with pytest.raises(WeightsError, match="cannot save"):
+            save_model(bad, tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@COMPILER
+def test_energy_of_a_wrapped_model():
+    model = tiny_model()
+    assert measure(torch.compile(model), clip()) == measure(model, clip())
+
+
+def streaming(kind):
+    if kind == "svformer":
+        return tiny_svformer().eval(), spikereel.State()
+    return tiny_model(attention="causal").eval(), None
+
+
+@pytest.mark.parametrize("kind", ["causal", "svformer"])
+def test_states_are_accounted_for_both_ways(kind):
+    model, start = streaming(kind)
+    video = clip().to(next(model.parameters()).dtype)
+    _, state = model(video[:2], start)
+    assert {name for name, _ in state.flat().items()} == model.state_names()
+    model(video[2:], state)
+    first = next(name for name, x in state.items() if x)
+    others = (
+        state.flat(),
+        {"state": state},
+        {"nope": torch.zeros(1)},
+        {k: x for k, x in state.items() if k != first},
+        {**state, "more": torch.zeros(1)},
+    )
+    for other in others:
+        with pytest.raises(StateError, match="none of this model"):
+            model(video[2:], spikereel.State(other))
+    with pytest.raises(StateError, match="got a list"):
+        model.check_state([state])
+
+
+def test_input_of_another_kind_gets_a_sentence():
+    model = small()
+    video = torch.rand(2, 1, 3, 32, 32)
+    for bad, said in (
+        (video.double(), "torch.float64, the model torch.float32"),
+        (video.half(), "torch.float16, the model torch.float32"),
+        ((255 * video).round().to(torch.uint8), "divide pixel values"),
+        ((255 * video).round(), "whole numbers to .* divide by 255"),
+        (video.numpy(), "numpy|ndarray"),
+        (video.movedim(2, -1), "axis 4 has 3"),
+    ):
+        with pytest.raises(DataError, match=said):
+            unwrap(VideoModel.check_video)(model, bad)
+
+
+@COMPILER
+def test_export_gives_the_state_as_well():
+    model = small()
+    video = torch.rand(2, 1, 3, 32, 32)
+    exported = torch.export.export(model, (video,))
+    logits, state = exported.module()(video)
+    wanted, own = model(video)
+    torch.testing.assert_close(logits, wanted)
+    assert isinstance(state, spikereel.State)
+    assert state.flat().keys() == own.flat().keys()

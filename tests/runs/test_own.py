@@ -1,0 +1,114 @@
+"""The rule for videos of one's own: what follows from clips, classes and seconds, and that a given key wins."""
+
+import dataclasses
+
+import pytest
+import torch
+from small import KINDS, video_folder
+
+from spikereel.errors import DataError
+from spikereel.runs.own import Facts, batch_of, facts_of, keys_given, passes_of, ruled, suited
+from spikereel.runs.recipes import get_recipe
+
+RECIPE = get_recipe("video_folder")
+
+
+def _facts(clips, seconds=2.0, classes=3):
+    return Facts(clips=clips, classes=classes, seconds=seconds, rate=30.0)
+
+
+@pytest.mark.parametrize("clips", [16, 24, 50, 200, 1600, 16_000])
+def test_steps_grow_with_the_clips_and_passes_fall(clips):
+    recipe, _ = suited(RECIPE, _facts(clips))
+    steps = recipe.optim.epochs * (clips // recipe.optim.batch)
+    assert 150 <= steps <= 8000
+    assert recipe.optim.epochs % 1 == 0
+    assert recipe.optim.warmup * steps >= 8
+    assert passes_of(clips) >= passes_of(2 * clips)
+    assert batch_of(clips) <= batch_of(2 * clips) <= 32
+
+
+def test_a_small_folder_gets_the_steps_it_needs():
+    recipe, _ = suited(RECIPE, _facts(24))
+    assert 160 <= recipe.optim.epochs * 3 <= 240
+    assert (recipe.optim.lr, recipe.optim.clip_norm) == (3e-3, 10.0)
+    assert recipe.optim.start_norms
+    assert recipe.optim.precise_norms
+    assert (recipe.model.contrast, recipe.model.start) == ("beside", "auto")
+
+
+def test_the_recipe_is_what_the_rule_says_of_24_clips():
+    recipe, _ = suited(RECIPE, _facts(24))
+    assert dataclasses.replace(recipe, optim=dataclasses.replace(recipe.optim, warmup=RECIPE.optim.warmup)) == RECIPE
+
+
+def test_every_value_has_a_reason_and_stands_in_the_recipe():
+    recipe, choices = suited(RECIPE, _facts(300, seconds=60.0))
+    assert {"data.stride", "data.clips", "data.frames", "optim.epochs"} <= {x.key for x in choices}
+    for choice in choices:
+        section, name = choice.key.split(".")
+        assert getattr(getattr(recipe, section), name) == choice.value
+        assert choice.reason
+        assert str(choice).startswith(f"{choice.key}=")
+
+
+def test_a_key_that_is_given_wins_and_what_follows_from_it_follows(tmp_path):
+    root = video_folder(tmp_path / "videos", each=5)
+    assignments = [f"data.root={root}", "optim.batch=2", "optim.lr=0.5", "model.start=null"]
+    recipe, facts, choices = ruled(RECIPE, assignments)
+    assert (recipe.optim.batch, recipe.optim.lr, recipe.model.start) == (2, 0.5, None)
+    assert facts.clips == 8
+    given = {x.key for x in choices if x.given}
+    assert given == {"optim.batch", "optim.lr", "model.start"}
+    steps = recipe.optim.epochs * 4
+    assert f"{steps} steps" in next(str(x) for x in choices if x.key == "optim.epochs")
+
+
+def test_the_facts_of_a_folder(tmp_path):
+    root = video_folder(tmp_path / "videos", each=5)
+    facts = facts_of(dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, root=str(root))))
+    # 8 frames at 10 a second
+    assert (facts.classes, facts.clips) == (2, 8)
+    assert facts.seconds == pytest.approx(0.7)
+    assert facts.rate == pytest.approx(10.0)
+
+
+def test_long_videos_are_cut_into_views_and_short_ones_are_not():
+    recipe, _ = suited(RECIPE, _facts(24, seconds=3600.0))
+    assert (recipe.data.frames, recipe.data.stride, recipe.data.clips) == (16, 15, 4)
+    recipe, _ = suited(RECIPE, _facts(24, seconds=1.0))
+    assert (recipe.data.frames, recipe.data.stride, recipe.data.clips) == (8, None, 1)
+
+
+def test_clips_that_show_motion_already_get_no_front():
+    for change in ({"trails": 0.33}, {"simulate": 0.2}):
+        recipe = dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, **change))
+        assert suited(recipe, _facts(24))[0].model.contrast == "none"
+
+
+def test_svformer_gets_frames_it_can_take():
+    recipe = dataclasses.replace(RECIPE, model=dataclasses.replace(RECIPE.model, name="svformer_ti"))
+    assert suited(recipe, _facts(24))[0].data.size % 32 == 0
+
+
+def test_a_single_class_is_refused_with_a_sentence(tmp_path):
+    root = video_folder(tmp_path / "videos")
+    for path in (root / KINDS[1]).iterdir():
+        path.unlink()
+    (root / KINDS[1]).rmdir()
+    with pytest.raises(DataError, match="nothing to tell apart; add a sub-folder"):
+        ruled(RECIPE, [f"data.root={root}"])
+
+
+def test_keys_of_assignments():
+    assert keys_given(["optim.lr=1", "data.mean = [1]"]) == {"optim.lr", "data.mean"}
+
+
+def test_the_model_of_the_recipe_has_the_front_and_the_start(tmp_path):
+    from spikereel.runs.model import build_model
+
+    model = build_model(RECIPE.model, frames=8, size=48, in_channels=3, num_classes=3)
+    assert model.contrast is not None
+    assert model.get_parameter("downsample1_1.encode_conv.weight").shape[1] == 5
+    with torch.no_grad():
+        assert model.eval()(torch.rand(2, 1, 3, 48, 48))[0].shape == (1, 3)
