@@ -112,8 +112,9 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             weights = module.state_dict()
             checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
         write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-        norms = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
-        norms += (PreciseNorms(recipe, train_set),) if recipe.optim.precise_norms else ()
+        norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
+        # in the first steps also where it is not asked for
+        norms += (PreciseNorms(recipe, train_set),)
         with _quiet():
             trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
