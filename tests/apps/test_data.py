@@ -294,10 +294,9 @@ def test_check_names_what_would_stop_training(tmp_path, capsys):
     root = video_folder(tmp_path / "d", each=2)
     assert main(["data", "check", str(root), "--min-frames", "1"]) == 0
     shown = capsys.readouterr().out
-    assert [line.split() for line in shown.splitlines() if line.startswith(("dark", "light"))] == [
-        ["dark", "2"],
-        ["light", "2"],
-    ]
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["dark", "2"] in rows
+    assert ["light", "2"] in rows
     (root / "grey").mkdir()
     assert main(["data", "check", str(root), "--min-frames", "1"]) == 1
     assert "grey: class without files" in capsys.readouterr().out
