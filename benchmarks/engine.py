@@ -5,9 +5,11 @@ the clip that is timed, `ops` every operation on the operands that are timed. Ro
 """
 
 import argparse
+import ctypes
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,8 +69,6 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _memory(options: argparse.Namespace) -> dict[str, Any]:
-    from run import _peak_mib
-
     torch.set_num_threads(options.threads[0])
     work = workload(4, 64, options.model)
     path = options.scratch
@@ -80,13 +80,23 @@ def _memory(options: argparse.Namespace) -> dict[str, Any]:
     del work
     engine(torch.randn(1, 1, 3, 64, 64))
     clip = torch.randn(options.frames[0], 1, 3, options.size, options.size)
-    before = _peak_mib()
+    # memory that was given back to the allocator is none of the call's
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    # the highest mark so far is that of the model; Linux lets it begin anew
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident_mib("VmRSS")
     _, state = engine(clip)
-    peak = _peak_mib() - before
+    peak = _resident_mib("VmHWM") - before
     layout = next(iter(engine._layouts.values()))
     held = sum(x.numel() * x.element_size() for x in state.flat().values())
     mib = {"state_mib": held, "buffers_mib": layout.bytes, "clip_mib": clip.numel() * 4}
     return {"frames": options.frames[0], "peak_mib": peak, **{name: x / 2**20 for name, x in mib.items()}}
+
+
+def _resident_mib(which: str) -> float:
+    """VmRSS: memory of this process now; VmHWM: the most since the mark began."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(which))
+    return int(line.split()[1]) / 1024
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:

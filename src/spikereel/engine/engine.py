@@ -23,6 +23,8 @@ from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
 
+FRAMES_AT_ONCE = 8
+
 
 class Engine:
     """`output, state = engine(video, state)`, as the model that it was compiled from, without gradients.
@@ -47,6 +49,7 @@ class Engine:
         self._layouts: dict[tuple[int, int, int], Layout] = {}
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
+        object.__setattr__(self._front, "check_video", self._check_video)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
         else:
@@ -61,7 +64,7 @@ class Engine:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.no_grad():
             if not self.tuned:
-                self.model.check_video(video)
+                self._check_video(video)
                 self.tune(video[:, :1])
             self.near_threshold = 0
             return self._front(video.float(), state)
@@ -115,6 +118,11 @@ class Engine:
 
     _watch: Watch | None = None
     _before: Before | None = None
+
+    def _check_video(self, video: Tensor) -> None:
+        """In place of the model's, which takes the memory of a second clip: a few frames at a time."""
+        for frames in video.split(FRAMES_AT_ONCE) if video.ndim and len(video) else (video,):
+            self.model.check_video(frames)
 
     def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""

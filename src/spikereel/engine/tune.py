@@ -19,7 +19,7 @@ class Tuner:
     def __init__(self) -> None:
         self.rates: dict[str, float] = {}
         self.seconds: dict[str, dict[str, float]] = {}
-        """{layer: {choice: best time of a chunk}}."""
+        """{layer: {choice: best time of a chunk}}, processor time of one thread: other programs do not count."""
 
     def __call__(self, layer: Layer, call: Call, t0: int, t1: int) -> None:
         if not isinstance(layer, SpikeConv) or t0:
@@ -31,11 +31,14 @@ class Tuner:
         ways = [w for w in choices(layer) if rate < BUSY or w in ("events8", "events4", "tables")] or choices(layer)
         packed = {way: pack(layer, way) for way in ways}
         best = dict.fromkeys(ways, float("inf"))
+        threads = native().threads()
+        native().set_threads(1)
         for _ in range(ROUNDS):
             for way in ways:
-                started = time.perf_counter()
+                started = time.thread_time()
                 spike_conv(layer, call, t0, t1, into, way, packed[way])
-                best[way] = min(best[way], time.perf_counter() - started)
+                best[way] = min(best[way], time.thread_time() - started)
+        native().set_threads(threads)
         self.seconds[layer.name] = best
         layer.choice = min(best, key=lambda way: best[way])
         layer.packed = packed[layer.choice]
