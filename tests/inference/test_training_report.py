@@ -62,6 +62,13 @@ def test_shuffled_labels_are_called_chance_and_learnt_by_heart():
     assert any("by heart" in line and "labels" in line for line in report.advice())
 
 
+def test_too_few_clips_are_no_reason_to_call_the_labels_wrong():
+    report = _report(confusion=[[2, 0], [0, 2]], history=[{"step": 1, "firing": 0.1}] * 10)
+    assert report.chance > 0.05
+    assert [line for line in report.advice() if "labels" in line] == []
+    assert "4 held-out clips say little" in report.advice()[-1]
+
+
 def test_the_best_of_many_validations_is_easier_to_reach_by_chance():
     once = _report(confusion=[[4, 1], [1, 4]], top1=80.0)
     often = dataclasses.replace(once, history=once.history * 10)

@@ -120,7 +120,7 @@ class TrainingReport:
                 f"{len(self.silent)} layer(s) never fired, first {self.silent[0]}: give a lower model.threshold or "
                 "optim.lr, or optim.precise_norms=64."
             )
-        if self.chance > CHANCE and self.trained >= 90:
+        if self.chance > CHANCE and self.trained >= 90 and self.trained - self.top1 > 20:
             found.append(
                 f"It has learnt its training clips by heart ({self.trained:.0f} %) and nothing that holds for others: "
                 "look whether the labels are right, and add clips."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikereel.errors import WeightsError
-from spikereel.hub import architecture, load_model
+from spikereel.hub import TASK_PARTS, architecture, load_model
 from spikereel.layers.contrast import ContrastConfig
 from spikereel.models.base import VideoModel
 
@@ -16,7 +16,7 @@ AUTO = "auto"
 """`model.start`: those weights of the architecture that ship and fit, and fresh ones where none do."""
 
 FREE = frozenset(
-    {"task", "num_classes", "in_channels", "attention", "drop_path", "residual_gain", "pose", "segmentation"}
+    {"task", "num_classes", "in_channels", "attention", "drop_path", "residual_gain", *TASK_PARTS}
     | {field.name for field in dataclasses.fields(ContrastConfig)}
 )
 """Fields of a configuration in which a model may differ from the weights that are chosen for it."""
@@ -136,7 +136,7 @@ def _differences(start: VideoModel, model: VideoModel, *, but: frozenset[str]) -
 
 
 def _way_out(start: VideoModel, model: VideoModel) -> str:
-    differ = _differences(start, model, but=frozenset({"task", "num_classes", "in_channels", "pose", "segmentation"}))
+    differ = _differences(start, model, but=frozenset({"task", "num_classes", "in_channels", *TASK_PARTS}))
     if not differ:
         return "choose weights of the same architecture"
     values = ", ".join(
