@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from spikereel.data.video.read import read_frames, timeline
 
-FRAMES = 40
+FRAMES = 120
+"""So many that some are torn after a seek: it takes a few refreshes until what is missing shows."""
 REFRESH = {
-    "periodic intra refresh": ("libx264", {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}),
+    "periodic intra refresh": ("libx264", {"crf": "20", "x264-params": "intra-refresh=1:keyint=12:bframes=0"}),
     "intra refresh with B-frames": ("libx264", {"x264-params": "intra-refresh=1:keyint=12:bframes=2"}),
     "open groups": ("libx264", {"x264-params": "open-gop=1:keyint=12:bframes=3"}),
     "closed groups": ("libx264", {"g": "12"}),
@@ -58,7 +59,8 @@ def test_every_frame_alone(name, suffix):
     path, linear = _film(name, suffix)
     known = timeline(path)
     assert len(known) == len(linear) == FRAMES
-    wrong = [i for i in range(FRAMES) if not torch.equal(read_frames(path, [i], timeline(path))[0], linear[i])]
+    numbers = range(FRAMES) if "refresh" in name else range(0, FRAMES, 3)
+    wrong = [i for i in numbers if not torch.equal(read_frames(path, [i], timeline(path))[0], linear[i])]
     assert wrong == []
 
 

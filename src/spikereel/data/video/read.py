@@ -183,8 +183,6 @@ def _sought(
                 return None
             # AVI has no times of display: a decoder that may reorder can be a frame off.
             numbered = container.format.name == "avi"
-            if numbered and not frames.begin(origin):
-                return _torn(torn, origin)
             # MP4's index is in the order of decoding.
             delay = max(origin - index[0].timestamp, 0)
             for number in wanted:
@@ -192,12 +190,17 @@ def _sought(
                 # of equal times the first may lie before a key frame
                 target = time - (group > 1)
                 key = index.search_timestamp(target - delay)
+                landing = None
                 if key > 0 and (shown is None or index[key].timestamp > shown):
+                    landing = index[key].timestamp
                     container.seek(target, stream=stream)
                     frames = _Ordered(decoded(path, stream, times))
-                    landing = index[key].timestamp
-                    if not frames.begin(landing if numbered else None):
-                        return _torn(torn, landing)
+                elif shown is None and numbered:
+                    landing = origin
+                if landing is not None and not frames.begin(landing if numbered else None):
+                    if torn is not None:
+                        torn.append(landing)
+                    return None
                 frame = frames.at(time, order)
                 if frame is None:
                     return None
@@ -205,11 +208,6 @@ def _sought(
     except DataError:
         return None
     return pictures
-
-
-def _torn(torn: list[int] | None, time: int) -> None:
-    if torn is not None:
-        torn.append(time)
 
 
 def _place(shown_at: Sequence[int] | np.ndarray, number: int) -> tuple[int, int, int]:
