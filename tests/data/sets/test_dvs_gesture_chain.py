@@ -40,6 +40,8 @@ def test_classes_are_words_in_the_order_of_text(root):
     assert (len(every.classes), every.classes[0], every.classes[-1]) == (81, "1111", "8888")
     assert list(every.classes) == sorted(every.classes)
     assert "1838" in every.classes
+    four = DVSGestureChain(root, READING, length=2, gestures=4).classes
+    assert four == tuple(sorted(four))
     no_repeat = DVSGestureChain(root, READING, repeat=False)
     assert len(no_repeat.classes) == 24
     assert not [word for word in no_repeat.classes if "11" in word]

@@ -12,6 +12,7 @@ from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.evt3 import read_evt3
 from spikereel.data.events.evt21 import read_evt21
 from spikereel.data.events.hdf5 import read_hdf5
+from spikereel.data.events.mat import read_mat
 from spikereel.data.events.nmnist import read_nmnist
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content
@@ -26,6 +27,7 @@ _MAGIC = {
     b"\x89HDF\r\n\x1a\n": read_hdf5,
     b"PK\x03\x04": read_npz,
     b"\x93NUMPY": read_npz,
+    b"MATLAB 5.0 MAT-file": read_mat,
 }
 _ENCODINGS = {
     **dict.fromkeys(("2.0", "EVT2"), prophesee.read_evt2),
@@ -56,7 +58,7 @@ class EventInfo:
 def read_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Events:
     """All events of a file, in memory, whatever its format; the content decides, and the suffix where it says nothing.
 
-    AEDAT 2.0, 3.1 and 4.0; N-MNIST (.bin, .bs2); Prophesee EVT 2.0, 2.1, 3.0 and DAT; HDF5; NPZ and NPY.
+    AEDAT 2.0, 3.1 and 4.0; N-MNIST (.bin, .bs2); Prophesee EVT 2.0, 2.1, 3.0 and DAT; HDF5; NPZ and NPY; MATLAB 5.
     `sensor=(width, height)` is for files that do not state it. What is written for a camera that wraps its clock comes
     out continuous.
     Raises DataError for a file that is missing, empty, without events, unknown, cut inside an event or packet, with
@@ -102,5 +104,5 @@ def _reader(path: Path) -> Callable[..., Events]:
         return read_nmnist
     raise DataError(
         f"{path}: is of no known event format (starts with {head[:8]!r}); "
-        f"give AEDAT, N-MNIST .bin, Prophesee RAW or DAT, HDF5 or NPZ"
+        f"give AEDAT, N-MNIST .bin, Prophesee RAW or DAT, HDF5, NPZ or MATLAB 5"
     )
