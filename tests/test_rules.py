@@ -34,7 +34,7 @@ OWNERS = {
     "h5py": ("data/events/hdf5.py",),
     "lz4": ("data/events/aedat4.py",),
     "zstandard": ("data/events/aedat4.py",),
-    "scipy": ("data/sets/utd_mhad.py",),
+    "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
 }

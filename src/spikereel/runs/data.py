@@ -34,6 +34,7 @@ KindName = Literal[
     "nmnist",
     "cifar10_dvs",
     "hardvs",
+    "asl_dvs",
     "n_caltech101",
     "n_cars",
     "dailydvs200",
@@ -73,7 +74,7 @@ class Where:
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
     split_rule: Literal["spikingjelly", "tebn", "last_hundred"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, which have no official split: the recordings of each class that are for test.
+    """cifar10_dvs, n_caltech101, asl_dvs, which have no official split: the recordings of each class that are for test.
     spikingjelly: the last tenth by name in the order of text; cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred,
     900 to 999."""
     held_out: str = "0001TP"
@@ -176,7 +177,8 @@ class EventOptions:
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
     axes: Literal["spikingjelly", "tonic", "address"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, whose public loaders have x and y differently: as one of them, or as in the file."""
+    """cifar10_dvs, n_caltech101, asl_dvs, whose public loaders have x and y differently: as one of them, or as in the
+    file."""
     chain_length: int = 4
     chain_gestures: int = 3
     chain_repeat: bool = True

@@ -16,6 +16,7 @@ from spikereel.data.made.scenes import MotionClips
 from spikereel.data.mask_clips import Colour, SegmentationClips, bit_palette
 from spikereel.data.pose import PoseClips
 from spikereel.data.sets import (
+    asl_dvs,
     camvid,
     cifar10_dvs,
     cityscapes,
@@ -539,6 +540,11 @@ KINDS: dict[str, Kind] = {
         sensor=cifar10_dvs.SENSOR,
     ),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
+    "asl_dvs": _recordings(
+        _listed(asl_dvs.ASLDVS, "split_rule", "axes"),
+        *("select_on_test", "sensor", "split_rule", "axes"),
+        sensor=asl_dvs.SENSOR,
+    ),
     "n_caltech101": _recordings(
         _listed(n_caltech101.NCaltech101, "split_rule", "axes"),
         *("select_on_test", "sensor", "split_rule", "axes"),

@@ -40,6 +40,8 @@ def test_classes_are_words_in_the_order_of_text(root):
     assert (len(every.classes), every.classes[0], every.classes[-1]) == (81, "1111", "8888")
     assert list(every.classes) == sorted(every.classes)
     assert "1838" in every.classes
+    four = DVSGestureChain(root, READING, length=2, gestures=4).classes
+    assert four == tuple(sorted(four))
     no_repeat = DVSGestureChain(root, READING, repeat=False)
     assert len(no_repeat.classes) == 24
     assert not [word for word in no_repeat.classes if "11" in word]
@@ -67,20 +69,21 @@ def test_a_second_row_of_one_gesture_is_a_name_of_its_own(root):
     assert [word for word, name in chains if name == "user02_led_1"] == ["11"]
 
 
-def test_frames_are_those_of_whole_gestures(root):
+@pytest.mark.parametrize(("frames", "whole"), [(8, 3), (16, 6)])
+def test_frames_are_those_of_whole_gestures(root, frames, whole):
     """By the published rule, step by step: G frames of N // G events, the rest in the last, the first n_i kept."""
-    data = DVSGestureChain(root, READING, split="test")
+    data = DVSGestureChain(root, EventReading(bins=frames, size=(8, 8)), split="test")
     index = data.labels.index(data.classes.index("1838"))
     video, _ = data[index]
     rows = DVS128Gesture(root, READING, split="test")
     counts = data.durations("1838", "user24_led_0")
-    assert (data.whole, sum(counts), len(video)) == (6, 16, 16)
+    assert (data.whole, sum(counts), len(video)) == (whole, frames, frames)
     frame = iter(video)
     for label, count in zip((1, 8, 3, 8), counts, strict=True):
         events = rows.events(rows.labels.index(label))
-        each = len(events) // 6
+        each = len(events) // whole
         for k in range(count):
-            part = slice(each * k, len(events) if k == 5 else each * (k + 1))
+            part = slice(each * k, len(events) if k == whole - 1 else each * (k + 1))
             expected = np.zeros((2, 8, 8), np.float32)
             np.add.at(expected, (np.where(events.p[part], 0, 1), events.y[part] // 16, events.x[part] // 16), 1)
             assert torch.equal(next(frame), torch.from_numpy(expected))

@@ -1,4 +1,4 @@
-"""`spikereel data`: inspect, check and pack."""
+"""`spikereel data`: inspect, check, repair and pack."""
 
 import argparse
 import re
@@ -14,8 +14,8 @@ def add(commands: Any) -> None:
     """Register data and its actions."""
     data = commands.add_parser(
         "data",
-        help="look into files, and pack them",
-        description="Look into files of videos and events, and pack them.",
+        help="look into files, repair and pack them",
+        description="Look into files of videos and events, repair and pack them.",
     )
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
     about = command(actions, "inspect", _data_inspect, "say what one file is", reads=("file",))
@@ -35,6 +35,13 @@ def add(commands: Any) -> None:
         "--workers", type=int, metavar="N", help="read so many files at a time (default: one for each processor)"
     )
     json_option(look)
+    text = "sort the events of a recording by time, drop those outside the sensor, and write them as NPZ"
+    mend = actions.add_parser("repair", help=text, description=text[0].upper() + text[1:] + ".")
+    mend.set_defaults(command=_data_repair)
+    mend.add_argument("file", metavar="IN", help="a recording of an event camera; it is not changed")
+    mend.add_argument("out", metavar="OUT", help="the file to write, such as repaired.npz")
+    _sensor_option(mend)
+    json_option(mend)
     add_pack(actions)
 
 
@@ -59,6 +66,23 @@ def _data_inspect(options: argparse.Namespace) -> None:
     if options.json:
         write_json(options.json, described(found))
     new_console().print(info_table(options.file, found))
+
+
+def _data_repair(options: argparse.Namespace) -> None:
+    from spikereel.data.events.repair import repair
+
+    writable(options.json)
+    done = repair(options.file, options.out, sensor=_sensor(options.sensor))
+    times = "time" if done.backwards == 1 else "times"
+    new_console().print(
+        f"{options.out}: {done.events} events; {done.dropped} outside the sensor dropped; time went backwards "
+        f"{done.backwards} {times} before",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if options.json:
+        write_json(options.json, dataclasses.asdict(done))
 
 
 def _data_check(options: argparse.Namespace) -> int:

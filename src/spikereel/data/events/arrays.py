@@ -15,7 +15,7 @@ COLUMNS = {
     "t": ("t", "ts", "timestamp", "timestamps"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
-    "p": ("p", "ps", "polarity", "on"),
+    "p": ("p", "ps", "pol", "polarity", "on"),
 }
 """Names that are in use for each column."""
 _ONE = "events"

@@ -1,4 +1,4 @@
-"""Prophesee recordings: RAW in the encoding EVT 2.0, and DAT; EVT 3.0 is in `evt3`.
+"""Prophesee recordings: RAW in the encoding EVT 2.0, and DAT; EVT 2.1 is in `evt21`, EVT 3.0 in `evt3`.
 
 Source: the data encoding formats of the Metavision SDK's documentation. Triggers and vendor words are passed over.
 """
@@ -45,15 +45,9 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     text, start = raw_header(data)
     width, height = require_sensor(path, stated_sensor(text), sensor)
     words = records(path, data, start, "<u4")
-    highs = np.flatnonzero(words >> 28 == _HIGH)
-    at = np.flatnonzero(words < 0x2000_0000)
-    first = np.searchsorted(at, highs)
-    at = at[first[0] :] if len(highs) else at[:0]
+    at, t = timed(words)
     require_events(path, len(at))
     events = words[at]
-    time = unwrap(words[highs] & 0xFFF_FFFF, 28) << 6
-    t = np.repeat(time, np.diff(first, append=first[0] + len(at)))
-    t += (events >> 22) & 0x3F
     return Events(
         t=t,
         x=((events >> 11) & 0x7FF).astype(np.uint16),
@@ -64,6 +58,19 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
         format="EVT2",
         source=str(path),
     )
+
+
+def timed(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the words of events are, and int64 microseconds of each; those before the first time word are left out."""
+    highs = np.flatnonzero(words >> 28 == _HIGH)
+    at = np.flatnonzero(words < 0x2000_0000)
+    if not len(highs):
+        return at[:0], np.empty(0, np.int64)
+    first = np.searchsorted(at, highs)
+    at = at[first[0] :]
+    time = unwrap(words[highs] & 0xFFF_FFFF, 28) << 6
+    t = np.repeat(time, np.diff(first, append=first[0] + len(at)))
+    return at, t + (words[at] >> 22 & 0x3F)
 
 
 def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:

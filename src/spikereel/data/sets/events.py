@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from spikereel.data.clips import SeededClips, class_files, fingerprint
+from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
@@ -91,7 +92,7 @@ class EventFiles(EventItems):
 
 
 class EventFolder(EventFiles):
-    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
+    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
     given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
@@ -107,7 +108,7 @@ class EventFolder(EventFiles):
         sensor: Sensor | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ):
-        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES)
+        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES | {MAT})
         super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
         self.left_out = tuple(left_out)
 
