@@ -1,6 +1,7 @@
 """`spikereel data`: inspect, check, repair and pack."""
 
 import argparse
+import dataclasses
 import re
 from typing import Any
 
@@ -36,8 +37,7 @@ def add(commands: Any) -> None:
     )
     json_option(look)
     text = "sort the events of a recording by time, drop those outside the sensor, and write them as NPZ"
-    mend = actions.add_parser("repair", help=text, description=text[0].upper() + text[1:] + ".")
-    mend.set_defaults(command=_data_repair)
+    mend = command(actions, "repair", _data_repair, text, reads=("file",), writes=("out", "json"))
     mend.add_argument("file", metavar="IN", help="a recording of an event camera; it is not changed")
     mend.add_argument("out", metavar="OUT", help="the file to write, such as repaired.npz")
     _sensor_option(mend)
@@ -71,18 +71,15 @@ def _data_inspect(options: argparse.Namespace) -> None:
 def _data_repair(options: argparse.Namespace) -> None:
     from spikereel.data.events.repair import repair
 
-    writable(options.json)
     done = repair(options.file, options.out, sensor=_sensor(options.sensor))
     times = "time" if done.backwards == 1 else "times"
+    if options.json:
+        write_json(options.json, dataclasses.asdict(done))
     new_console().print(
         f"{options.out}: {done.events} events; {done.dropped} outside the sensor dropped; time went backwards "
         f"{done.backwards} {times} before",
-        markup=False,
-        highlight=False,
         soft_wrap=True,
     )
-    if options.json:
-        write_json(options.json, dataclasses.asdict(done))
 
 
 def _data_check(options: argparse.Namespace) -> int:
