@@ -16,7 +16,7 @@ from spikereel.data.video.read import read_frames, timeline
 
 FRAMES = 40
 MANY = 120
-"""Of periodic intra refresh: so many that some are torn after a seek: it takes a few refreshes until what is missing shows."""
+"""Of periodic intra refresh: it takes a few refreshes until what is missing after a seek shows."""
 REFRESH = {
     "periodic intra refresh": ("libx264", {"crf": "20", "x264-params": "intra-refresh=1:keyint=12:bframes=0"}),
     "intra refresh with B-frames": ("libx264", {"x264-params": "intra-refresh=1:keyint=12:bframes=2"}),
