@@ -36,7 +36,9 @@ def test_inspect_a_video(tmp_path, capsys):
     path, out = video_file(tmp_path / "a.mp4", frames=8), tmp_path / "info.json"
     assert main(["data", "inspect", str(path), "--json", str(out)]) == 0
     found = json.loads(out.read_text())
-    assert list(found) == VIDEO_KEYS
+    assert list(found) == [*VIDEO_KEYS, "assumed", "notes"]
+    assert found.pop("assumed")["matrix"] == "BT.601 (not stated)"
+    assert found.pop("notes") == []
     assert found == {"frames": 8, "fps": 10.0, "width": 64, "height": 48, "codec": "h264", "seconds": 0.8}
     shown = capsys.readouterr().out
     assert "h264" in shown
