@@ -47,7 +47,7 @@ def test_clock_wraps(save):
     [
         (evt21("big"), "EVT 2.1, and its byte order is big; add '% endianness little'"),
         (evt21("", header=HEADER.replace("% endianness {}\n", "")), "byte order is not stated"),
-        (evt21("little")[:-3], "ends inside an event, after 5 of 8 bytes"),
+        (evt21("little")[:-3], "is EVT 2.1 and ends inside a word, after 5 of 8 bytes"),
         (evt21("little", WORDS[:1]), "holds no events"),
         (evt21("little", WORDS[:2]), "holds no events"),
         (evt21("little", [(8 << 28, 0), (62 << 11, 4)]), "event 0 has x 64, outside the sensor of 64 x 48"),

@@ -1,5 +1,8 @@
 """HDF5 files as DSEC, MVSEC, e2vid, Prophesee and v2e lay them out, and odd ones."""
 
+import subprocess
+import sys
+
 import event_writers as write
 import numpy as np
 import pytest
@@ -83,7 +86,9 @@ def test_hdf5_without_data_or_filter(h5):
         properties.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, ())
         space, kind = h5py.h5s.create_simple((5,)), h5py.h5t.py_create(np.dtype(STRUCTURED))
         h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, properties)
-    with pytest.raises(DataError, match="HDF5 filter ECF of Prophesee, which h5py lacks; run h5repack -f GZIP=4"):
+    with pytest.raises(
+        DataError, match="HDF5 filter ECF of Prophesee, which h5py lacks; install hdf5plugin, or run h5repack"
+    ):
         read_events(path)
 
 
@@ -133,3 +138,18 @@ def test_hdf5_units_and_errors(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError):
             read_events(path)
+
+
+def test_hdf5_with_blosc(tmp_path):
+    """Where hdf5plugin is installed; a process of its own has not imported it before."""
+    plugin = pytest.importorskip("hdf5plugin")
+    path = tmp_path / "blosc.h5"
+    with h5py.File(path, "w") as file:
+        for name, column in zip("txyp", zip(*write.FIVE, strict=True), strict=True):
+            file.create_dataset(f"events/{name}", data=np.array(column), chunks=True, **plugin.Blosc())
+        file.attrs.update({"width": 40, "height": 40})
+    code = (
+        "import sys; from spikereel.data.events.readers import read_events; print(read_events(sys.argv[1]).t.tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([row[0] for row in write.FIVE])

@@ -32,6 +32,10 @@ def read_evt21(path: Path, *, sensor: Sensor | None = None) -> Events:
         raise DataError(
             f"{path}: is EVT 2.1, and its byte order is {order}; add '% endianness little' or 'legacy' to its header"
         )
+    if rest := (len(data) - start) % 8:
+        raise DataError(
+            f"{path}: is EVT 2.1 and ends inside a word, after {rest} of 8 bytes; copy or download it again"
+        )
     words = records(path, data, start, "<u4", columns=2)
     heads, bits = (np.ascontiguousarray(words[:, half]) for half in _ORDERS[order])
     at, t = timed(heads)

@@ -1,6 +1,8 @@
 """HDF5 files of events, as DSEC, MVSEC, e2vid, Prophesee and v2e lay them out. h5py comes with the extra "events"."""
 
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
         import h5py
     except ImportError:
         raise ConfigError(f"{path}: is HDF5, which needs h5py; run pip install spikereel[events]") from None
+    with suppress(ImportError):
+        # Importing it gives h5py more filters, Blosc among them.
+        import_module("hdf5plugin")
     try:
         with h5py.File(path, "r") as file:
             place = next((name for name in _PLACES if name in file), "/")
@@ -90,7 +95,7 @@ def _require_readable(path: Path, datasets: Iterable[Any]) -> None:
             if not h5py.h5z.filter_avail(number):
                 raise DataError(
                     f"{path}: is compressed with the HDF5 filter {_FILTERS.get(number, number)}, which h5py lacks; "
-                    f"run h5repack -f GZIP=4 on it where the filter's plugin is installed"
+                    f"install hdf5plugin, or run h5repack -f GZIP=4 on it where the filter's plugin is installed"
                 )
     if stated > _DEFLATES * path.stat().st_size:
         raise DataError(f"{path}: states {stated} bytes of events, more than it can hold; copy it again")
