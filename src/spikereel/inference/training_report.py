@@ -127,7 +127,7 @@ class TrainingReport:
             )
         elif self.chance > CHANCE and self.trained < 90:
             found.append(
-                f"It has not fully learnt its training clips either ({self.trained:.0f} %): look whether the labels are "
+                f"It has not fully learnt its training clips either ({self.trained:.0f} %): look whether labels are "
                 "right; then give more optim.epochs, or another optim.lr by a factor of 3."
             )
         elif self.trained - self.top1 > 20:
