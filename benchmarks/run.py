@@ -255,19 +255,22 @@ def _peak_mib() -> float:
 
 def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
     """Write an outcome to RESULTS, with command, commit, hardware and versions."""
+    from spikereel import __version__
     from spikereel.versions import hardware
 
     processor = hardware().split(",")[0]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
+    # the package need not be installed: PYTHONPATH is enough in the side environments of the peers
+    versions = {"spikereel": __version__, **{p: version(p) for p in ("torch", "numpy")}}
     content = {
         "benchmark": name,
         "command": f"python benchmarks/{script} {' '.join(sys.argv[1:])}",
         "date": str(date.today()),
         "commit": commit,
         "hardware": processor,
-        "versions": {p: version(p) for p in ("spikereel", "torch", "numpy")},
+        "versions": versions,
         **outcome,
     }
     words = "-".join(re.findall(r"[A-Z][A-Za-z0-9]{2,}", processor))

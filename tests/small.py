@@ -25,7 +25,7 @@ def small_recipe(folder: Path, **changes: Any) -> Recipe:
     parts = {
         "model": ModelSpec(**SMALL),
         "data": DATA,
-        "optim": OptimSpec(batch=8, epochs=0.5, lr=1e-3, precise_norms=8),
+        "optim": OptimSpec(batch=8, epochs=0.5, lr=1e-3),
         "run": RunSpec(out=str(folder), progress=False, silent_epochs=0),
     }
     for name, part in parts.items():

@@ -128,20 +128,33 @@ def _weights(root, videos):
         ),
         "folder": _small(root / "folder.safetensors", files, classes=("dark", "light"), num_classes=2, **rgb),
         "actions": _small(
-            root / "actions.safetensors", MOTION, classes=tuple(map(str, range(27))), num_classes=27,
+            root / "actions.safetensors",
+            MOTION,
+            classes=tuple(map(str, range(27))),
+            num_classes=27,
             **(rgb | {"channels": 1}),
         ),
         "pose": _small(root / "pose.safetensors", FIGURE, task="pose", channels=1, joints=20),
         "body": _small(root / "body.safetensors", FIGURE, task="pose", channels=1, joints=24),
         "three": _small(
-            root / "three.safetensors", MASKS, task="segmentation", classes=("a", "b", "c"), num_classes=3, width=8,
+            root / "three.safetensors",
+            MASKS,
+            task="segmentation",
+            classes=("a", "b", "c"),
+            num_classes=3,
+            width=8,
             channels=3,
         ),
         "segmentation": _small(
-            root / "masks.safetensors", MASKS, task="segmentation", classes=("rest", "moving"), num_classes=2, width=8,
+            root / "masks.safetensors",
+            MASKS,
+            task="segmentation",
+            classes=("rest", "moving"),
+            num_classes=2,
+            width=8,
             channels=3,
         ),
-    }  # fmt: skip
+    }
 
 
 def _events(root):
@@ -186,10 +199,16 @@ def answers(tmp_path_factory):
     write_clip(root / "a1_s1_t1.npz", frames=7)
     write_folder(root / "masks", videos=1, frames=2)
     places = {
-        **_weights(root, videos), "videos": videos, "out": root / "out", "depth": root / "a1_s1_t1.npz",
-        "events": _events(root / "events"), "masks": root / "masks", "matlab": _matlab(root / "matlab"),
-        "mmhpsd": _grey_stream(root / "mmhpsd"), "run": _run(root / "run"),
-    }  # fmt: skip
+        **_weights(root, videos),
+        "videos": videos,
+        "out": root / "out",
+        "depth": root / "a1_s1_t1.npz",
+        "events": _events(root / "events"),
+        "masks": root / "masks",
+        "matlab": _matlab(root / "matlab"),
+        "mmhpsd": _grey_stream(root / "mmhpsd"),
+        "run": _run(root / "run"),
+    }
     (root / "out").mkdir()
     calls = {f"{name} --help": [*name.split(), "--help"] for name in COMMANDS} | {"--help": ["--help"]}
     calls |= WORKS | {name: arguments for name, (arguments, _) in LACKS.items()}

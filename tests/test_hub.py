@@ -379,3 +379,22 @@ def test_every_field_that_is_named_is_taken():
     assert fields["head"].defaults == {("svformer", None): "conv", ("spikevideoformer", "segmentation"): "mlp"}
     assert {"residual_gain", "alpha", "reset", "v_reset", "decay_input", "detach_reset", "iterations"} <= fields.keys()
     assert not {"pose", "segmentation", "kind"} & fields.keys()
+
+
+def test_what_does_not_exist_is_said():
+    with pytest.raises(WeightsError, match=r"spikevideoformer_s: it is a network, and none come .*create_model"):
+        load_model("spikevideoformer_s")
+    with pytest.raises(WeightsError, match=r"spikevideoformer_ti, which is a network; name some: .*_ti\.motion"):
+        load_model("spikevideoformer_ti")
+    with pytest.raises(ConfigError, match=r"pretrained is no option.*load_model\('spikevideoformer_ti\.motion'\)"):
+        create_model("spikevideoformer_ti", pretrained=True)
+    with pytest.raises(ConfigError, match="None of spikevideoformer_s come with Spikereel"):
+        create_model("spikevideoformer_s", pretrained=True)
+
+
+def test_models_print_short():
+    models = list_models()
+    assert len(repr(models)) < 400
+    assert len(repr(models["svformer"])) < 150
+    model = create_model("svformer_ti")
+    assert repr(model) == "SVFormer(svformer_ti, 0.8 M parameters)"

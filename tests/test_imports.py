@@ -13,7 +13,7 @@ BASE = {"errors", "config"}
 TOOLS = ("files", "extras", "versions")
 MAY_IMPORT = {
     "errors": set(),
-    "config": set(),
+    "config": {"files"},
     "moved": set(),
     "files": set(),
     "extras": set(),
@@ -27,13 +27,28 @@ MAY_IMPORT = {
     "data": {"body", "files"},
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
+    "engine": {"models", "layers", "ops"},
     "runs": {"hub", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
     "inference": {"show", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
     "show": {"inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
     "apps": {
-        *("inference", "show", "train", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body"),
+        *(
+            "inference",
+            "show",
+            "train",
+            "runs",
+            "energy",
+            "engine",
+            "hub",
+            "tasks",
+            "models",
+            "data",
+            "layers",
+            "ops",
+            "body",
+        ),
         *(*TOOLS, *spikereel.__all__),
     },
 }

@@ -13,6 +13,7 @@ from spikereel.moved import MovedModules
 __version__ = "0.1.0"
 
 _WHERE = {
+    "compile": "spikereel.engine.engine",
     "create_model": "spikereel.hub",
     "list_models": "spikereel.hub",
     "load_model": "spikereel.hub",
@@ -26,6 +27,7 @@ _MODULES = {"energy": "spikereel.energy"}
 
 __all__ = [
     "State",
+    "compile",
     "create_model",
     "energy",
     "list_models",
@@ -38,6 +40,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from spikereel import energy
+    from spikereel.engine.engine import compile
     from spikereel.hub import create_model, list_models, load_model, save_model
     from spikereel.inference.predict import predict
     from spikereel.layers.state import State

@@ -6,10 +6,11 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spikereel.errors import ConfigError
+from spikereel.files import expand
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,7 +37,7 @@ def build(cls: type[C], values: Mapping[str, Any]) -> C:
     try:
         parsed = parser.parse_object({"value": {name: x for name, x in values.items() if name not in free}})
     except ArgumentError as error:
-        raise ConfigError(_one_line(str(error))) from None
+        raise ConfigError(_complaint(cls, values) or _one_line(str(error))) from None
     built = parser.instantiate(parsed).value
     return dataclasses.replace(built, **{name: dict(value) for name, value in free.items()}) if free else built
 
@@ -50,7 +51,8 @@ def override(config: C, assignments: Iterable[str]) -> C:
     for assignment in assignments:
         key, found, text = assignment.partition("=")
         if not found:
-            raise ConfigError(f"{assignment!r} is not an assignment; write key=value, for example train.epochs=5")
+            example = _example(known_keys(type(config)))
+            raise ConfigError(f"{assignment!r} is not an assignment; write key=value, for example {example}")
         _assign(type(config), values, key.strip(), text.strip())
     return build(type(config), values)
 
@@ -95,8 +97,65 @@ def _assign(cls: type, values: dict, key: str, text: str) -> None:
     for part in path:
         cls, values = typing.get_type_hints(cls)[part], values[part]
     value = _literal(text)
+    if isinstance(value, str):
+        value = expand(value)
     is_text = value is None or isinstance(value, str) or not _is_text_alone(typing.get_type_hints(cls)[leaf])
     values[leaf] = value if is_text else text
+
+
+def _example(keys: Sequence[str]) -> str:
+    """An assignment that can be made, for a message."""
+    return next((f"{key}=5" for key in keys if key.rpartition(".")[2] in ("epochs", "frames")), f"{keys[0]}=VALUE")
+
+
+def _complaint(cls: type, values: Mapping[str, Any], prefix: str = "") -> str | None:
+    """What to say of the first value that its field cannot have; None where every one may be right."""
+    for name, kind in typing.get_type_hints(cls).items():
+        if name not in values:
+            continue
+        if dataclasses.is_dataclass(kind):
+            if found := _complaint(kind, values[name], f"{prefix}{name}."):  # type: ignore[arg-type]
+                return found
+        elif not _fits(kind, values[name]):
+            value = values[name]
+            if typing.get_origin(kind) is typing.Literal:
+                choices = [str(x) for x in typing.get_args(kind)]
+                near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                return f"option {prefix + name!r} must be one of {', '.join(choices)}; got {value!r}{hint}"
+            return f"option {prefix + name!r} is {value!r}: {_wish(kind)}"
+    return None
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a plain value can be one of this type; types that are not known here take anything."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return value in parts
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(part, value) for part in parts)
+    if origin is tuple:
+        each = parts[:1] * len(value) if isinstance(value, list | tuple) and parts[-1] is Ellipsis else parts
+        whole = isinstance(value, list | tuple) and len(value) == len(each)
+        return whole and all(map(_fits, each, value))
+    plain = {float: (int, float), int: int, bool: bool, str: str, type(None): type(None)}
+    return kind not in plain or (isinstance(value, plain[kind]) and (kind is bool or not isinstance(value, bool)))
+
+
+def _wish(kind: Any) -> str:
+    """What to give for a field of this type."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return f"choose one of {', '.join(map(str, parts))}"
+    if origin in (typing.Union, types.UnionType):
+        own = [_wish(part) for part in parts if part is not type(None)]
+        return " or ".join([*own, *(["none"] if type(None) in parts else [])])
+    if origin is tuple:
+        example = {float: ("0.5", "1.0", "1.5"), int: ("1", "2", "3")}.get(parts[0], ("a", "b", "c"))
+        count = len(parts) if parts[-1] is not Ellipsis else 2
+        return f"give a list such as [{', '.join((example * count)[:count])}]"
+    words = {float: "give a number", int: "give a whole number", bool: "give true or false", str: "give text"}
+    return words.get(kind, f"give a {getattr(kind, '__name__', kind)}")
 
 
 def _is_text_alone(kind: Any) -> bool:

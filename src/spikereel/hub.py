@@ -90,7 +90,7 @@ class Architecture:
     """Where weights can be had besides those in this package."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ModelInfo:
     """One row of `list_models`."""
 
@@ -109,6 +109,11 @@ class ModelInfo:
     published: tuple[Published, ...]
     source: str
     config: Any = field(repr=False)
+
+    def __repr__(self) -> str:
+        t, _, h, w = self.clip
+        size = f"{1e-6 * self.parameters:.1f} M parameters, {1e-9 * self.macs:,.3g} GMAC"
+        return f"ModelInfo({self.name}: {size} for {t} x {h} x {w}; weights: {', '.join(self.weights) or 'none'})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +199,17 @@ def _twin(entry: Architecture) -> Architecture:
 ARCHITECTURES: dict[str, Architecture] = _BASES | {name + ANN: _twin(entry) for name, entry in _BASES.items()}
 
 
+class ModelList(dict[str, ModelInfo]):
+    """Models by name; prints as their names."""
+
+    def __repr__(self) -> str:
+        names = [name for name in self if not name.endswith(ANN)]
+        return f"{len(self)} models: {', '.join(names)}; each also as NAME{ANN}"
+
+
 def list_models() -> dict[str, ModelInfo]:
     """All models by name: task, size, operations, scheme, weights, where to get others, and published figures."""
-    return {name: _info(name) for name in ARCHITECTURES}
+    return ModelList({name: _info(name) for name in ARCHITECTURES})
 
 
 def create_model(name: str, *, norms: Any = "firing", **config: Any) -> VideoModel:
@@ -214,6 +227,8 @@ def create_model(name: str, *, norms: Any = "firing", **config: Any) -> VideoMod
     """
     base = architecture(name).config
     _check_texts(config)
+    if "pretrained" in config:
+        raise ConfigError(f"pretrained is no option: models begin with fresh weights. {_loadable(name)}")
     values = dataclasses.asdict(base)
     if config.get("task", "classification") != "classification" and "task" not in values:
         raise ConfigError(f"{name} is for classification alone; task={config['task']!r} needs a SpikeVideoFormer")
@@ -325,9 +340,38 @@ def find_weights(name_or_path: str | Path) -> Path:
     if name in ARCHITECTURES and tag in ARCHITECTURES[name].weights:
         return SHIPPED / f"{name}.{tag}.safetensors"
     listed = [f"{n}.{t}" for n, entry in ARCHITECTURES.items() for t in entry.weights]
+    if str(name_or_path) in ARCHITECTURES:
+        raise WeightsError(_no_weights(str(name_or_path)))
+    if name in ARCHITECTURES:
+        own = ", ".join(f"{name}.{t}" for t in ARCHITECTURES[name].weights) or "none"
+        raise WeightsError(f"no weights at {name_or_path}: of {name} there are {own}; listed are {', '.join(listed)}")
     raise WeightsError(
         f"no weights at {name_or_path}: no file, no saved folder and no listed name; listed are {', '.join(listed)}"
     )
+
+
+def _loadable(name: str) -> str:
+    """Where trained weights of an architecture are."""
+    entry = ARCHITECTURES[name]
+    listed = " or ".join(f"load_model('{name}.{tag}')" for tag in entry.weights)
+    return f"For trained ones: {listed}" if listed else f"None of {name} come with Spikereel ({entry.obtain})"
+
+
+def _no_weights(name: str) -> str:
+    """What to say where weights of an architecture are asked for by its name alone."""
+    entry = ARCHITECTURES[name]
+    fresh = f"create_model({name!r}) makes one with fresh weights"
+    if entry.weights:
+        return f"no weights at {name}, which is a network; name some: {', '.join(f'{name}.{t}' for t in entry.weights)}"
+    return f"no weights at {name}: it is a network, and none come with Spikereel ({entry.obtain}); {fresh}"
+
+
+def files_of(name_or_path: str | Path) -> list[str]:
+    """Files that `load_model` reads for a name; none for what names no weights."""
+    try:
+        return [str(find_weights(name_or_path))]
+    except WeightsError:
+        return []
 
 
 def _family(config: SpikeVideoFormerConfig | SVFormerConfig) -> type[VideoModel]:

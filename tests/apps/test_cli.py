@@ -72,10 +72,21 @@ def test_broken_files_are_one_line_and_nothing_is_written(name, tmp_path, out, w
     make, words = BROKEN[name]
     make(tmp_path / name)
     good = video_file(tmp_path / "good.mp4")
-    message = refused(capsys, "predict", good, tmp_path / name, "--model", weights, "--out", out)
+    message = refused(capsys, "predict", tmp_path / name, "--model", weights, "--out", out)
     assert name in message
     assert words in message
     assert not out.exists()
+    results = tmp_path / "r.json"
+    arguments = [good, tmp_path / name, good, "--model", weights, "--out", out, "--no-video", "--json", results]
+    assert main(["predict", *map(str, arguments)]) == 1
+    assert one_line(*capsys.readouterr()) == message
+    one, broken, other = json.loads(results.read_text())
+    assert words in broken["error"]
+    assert one["top5"] == other["top5"]
+    results.unlink()
+    assert main(["predict", *map(str, arguments), "--on-error", "stop"]) == 1
+    assert one_line(*capsys.readouterr()) == message
+    assert len(json.loads(results.read_text())) == 2
 
 
 @pytest.mark.parametrize(
@@ -172,7 +183,7 @@ def test_videos_of_the_same_name_do_not_overwrite_each_other(tmp_path, out, weig
     arguments = ["--model", str(weights), "--out", str(out), "--no-video", "--json", str(results)]
     assert main(["predict", *videos, *arguments]) == 0
     capsys.readouterr()
-    assert {p.name for p in files(out)} == {"clip_0.json", "clip_1.json"}
+    assert {p.name for p in files(out)} == {"clip_0.json", "clip_1.json", "predictions.csv"}
     assert [x["path"] for x in json.loads(results.read_text())] == videos
 
 

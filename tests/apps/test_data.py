@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from small import cut_short, video_file
+from small import cut_short, video_file, video_folder
 
 from spikereel.apps.check import check, inspect
 from spikereel.apps.cli import main
 from spikereel.errors import DataError
+from spikereel.runs.clips import build_dataset
+from spikereel.runs.config import DataSpec
 
 VIDEO_KEYS = ["frames", "fps", "width", "height", "codec", "seconds"]
 RECORDING_KEYS = ["events", "on", "off", "t_first_us", "t_last_us", "width", "height", "format"]
@@ -286,3 +288,27 @@ def test_real_files(real_data):
     recordings = [p for p in (real_data / "event_zoo").iterdir() if p.suffix in (".aedat4", ".bin", ".dat", ".raw")]
     assert len(recordings) == 6
     assert all(inspect(path).events > 0 for path in recordings)
+
+
+def test_check_names_what_would_stop_training(tmp_path, capsys):
+    root = video_folder(tmp_path / "d", each=2)
+    assert main(["data", "check", str(root), "--min-frames", "1"]) == 0
+    shown = capsys.readouterr().out
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["dark", "2"] in rows
+    assert ["light", "2"] in rows
+    (root / "grey").mkdir()
+    assert main(["data", "check", str(root), "--min-frames", "1"]) == 1
+    assert "grey: class without files" in capsys.readouterr().out
+    with pytest.raises(DataError, match="grey: class without"):
+        build_dataset(DataSpec(kind="folder", root=str(root)), "train")
+
+
+def test_check_sees_the_parts_of_a_data_set(tmp_path):
+    video_folder(tmp_path / "train", each=1)
+    video_folder(tmp_path / "val", each=1)
+    video_file(tmp_path / "val" / "other" / "0.mp4")
+    report = check(tmp_path, min_frames=1)
+    assert report.classes["train"] == {"dark": 1, "light": 1}
+    assert report.stops == ["val/other: not among the classes of training"]
+    assert not report.ok

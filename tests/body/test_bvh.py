@@ -67,7 +67,7 @@ def test_there_and_back(tmp_path):
         seconds=1 / 30,
         rotations=Rotation.random(15, random_state=0).as_matrix().reshape(3, 5, 3, 3),
     )
-    write_bvh(tmp_path / "a.bvh", motion)
+    write_bvh(tmp_path / "a.bvh", motion, positions=True)
     again = read_bvh(tmp_path / "a.bvh")
     assert (again.names, again.parents) == (motion.names, parents)
     np.testing.assert_allclose(again.joints(), motion.joints(), atol=1e-5)
@@ -118,7 +118,7 @@ def test_joints_that_turn(tmp_path):
     np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-9)
     wrist = motion.rotations[3, elbow] @ motion.offsets[0, forearm[0]]
     np.testing.assert_allclose(wrist, bend @ (rest[forearm[0]] - rest[elbow]), atol=0.01 * np.linalg.norm(wrist))
-    write_bvh(tmp_path / "x.bvh", motion)
+    write_bvh(tmp_path / "x.bvh", motion, positions=True)
     again = read_bvh(tmp_path / "x.bvh")
     order = [again.names.index(name) for name in KINECT20.joints]
     np.testing.assert_allclose(again.joints()[:, order], turned, atol=1e-4)
@@ -148,3 +148,35 @@ def test_real_motion():
         assert np.ptp(bones, axis=0).max() < 0.1
         head, low = joints[:, motion.names.index("Head"), 1], joints[..., 1].min(1)
         assert 120 < np.median(head - low) < 190
+
+
+SPACED = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 1
+  CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation
+  JOINT Upper Leg.L%s
+    OFFSET 0.1 0 0
+    CHANNELS 3 Xrotation Yrotation Zrotation
+    End Site
+    {
+      OFFSET 0 0.02 -0.5
+    }
+  }
+}
+MOTION
+Frames: 1
+Frame Time: 0.033333
+0 0 1 0 0 0 10 20 30
+"""
+
+
+@pytest.mark.parametrize("brace", ["\n  {\n", " {\n", "{ \n"])
+def test_names_of_joints_may_have_spaces(tmp_path, brace):
+    (tmp_path / "a.bvh").write_text(SPACED % brace)
+    motion = read_bvh(tmp_path / "a.bvh")
+    assert motion.names == ("Hips", "Upper Leg.L")
+    write_bvh(tmp_path / "b.bvh", motion)
+    again = read_bvh(tmp_path / "b.bvh")
+    assert again.names == motion.names
+    assert np.allclose(again.joints(), motion.joints(), atol=1e-5)

@@ -408,3 +408,59 @@ def test_calibrate_serves_every_task(task, data, options):
     assert seen == 8
     assert moves[0].mean > 0
     assert not torch.equal(model.downsample1_1.encode_bn.running_mean, before)
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """A checkpoint as training scripts write it: two sets of weights, numbers of numpy, an optimiser."""
+    torch.manual_seed(0)
+    own = create_model("svformer_ti").state_dict()
+    scaled = {name: 0.5 * x if x.is_floating_point() else x for name, x in own.items()}
+    path = tmp_path / "run.pth"
+    numbers = {"best": np.float64(83.1), "epoch": np.int64(3), "lr": np.float32(0.1), "done": np.bool_(True)}
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3, 3), "step": torch.ones(3)}}, "param_groups": []}
+    torch.save({"model": own, "ema": {"state_dict": scaled}, "optimizer": optimizer, **numbers}, path)
+    return path, own, scaled
+
+
+def test_every_set_of_weights_is_named_and_the_one_asked_for_taken(sets, tmp_path, capsys):
+    path, own, scaled = sets
+    out = tmp_path / "w.safetensors"
+    for more, wanted, others in (([], own, ["ema.state_dict"]), (["--weights", "ema.state_dict"], scaled, ["model"])):
+        line = [
+            "import",
+            str(path),
+            "--as",
+            "svformer_ti",
+            "--out",
+            str(out),
+            "--json",
+            str(tmp_path / "r.json"),
+            *more,
+        ]
+        assert main(line) == 0
+        assert f"other weights too: {others[0]}" in " ".join(capsys.readouterr().out.split())
+        assert json.loads((tmp_path / "r.json").read_text())["other_weights"] == others
+        taken = load_model(out).state_dict()
+        assert all(torch.equal(taken[name], x) for name, x in wanted.items())
+    assert main(["import", str(path), "--as", "svformer_ti", "--out", str(out), "--weights", "nothing"]) == 2
+    assert "has no weights 'nothing'; it has 'model', 'ema.state_dict'" in capsys.readouterr().err
+
+
+def test_several_unusual_sets_are_asked_about(sets, tmp_path):
+    _, own, scaled = sets
+    torch.save({"student": own, "teacher": scaled}, tmp_path / "two.pth")
+    with pytest.raises(WeightsError, match="several weights: student, teacher; say which"):
+        read_import(tmp_path / "two.pth", "svformer_ti")
+    torch.save({"student": own}, tmp_path / "one.pth")
+    assert read_import(tmp_path / "one.pth", "svformer_ti").found.whole
+
+
+class Settings:
+    """Of a training script."""
+
+
+def test_what_is_refused_is_named_by_key_and_type(sets, tmp_path):
+    torch.save({"model": sets[1], "settings": Settings()}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"holds more than tensors \(settings: .*\.Settings\)"):
+        read_import(tmp_path / "x.pth", "svformer_ti")

@@ -145,7 +145,9 @@ def test_predict_writes_everything(video, weights, tmp_path, options, capsys):
         )
         == 0
     )
-    assert sorted(p.name for p in out.iterdir()) == ["street.json", "street.mp4", "street.png", "street_masks"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        *("street.coco.json", "street.json", "street.mp4", "street.png", "street_labelmap.txt", "street_masks")
+    ]
     info = probe(out / "street.mp4")
     assert (info.frames, info.fps, info.height, info.width) == (CHUNK + 3, 10, 40, 56)
     found = json.loads((out / "street.json").read_text())
@@ -162,6 +164,14 @@ def test_predict_writes_everything(video, weights, tmp_path, options, capsys):
     assert found["classes"] == list(CLASSES)
     assert 0 < found["same_as_frame_before"] <= 100
     assert found["energy"]["energy_mj"]
+    coco = json.loads((out / "street.coco.json").read_text())
+    assert [x["name"] for x in coco["categories"]] == list(CLASSES)
+    assert len(coco["images"]) == CHUNK + 3
+    own = [x for x in coco["annotations"] if x["image_id"] == coco["images"][4]["id"]]
+    assert {x["category_id"] - 1: x["area"] for x in own} == {
+        i: n for i, n in enumerate(np.bincount(labels.ravel())) if n
+    }
+    assert (out / "street_labelmap.txt").read_text().splitlines()[1].startswith(f"{CLASSES[0]}:")
     assert json.loads((tmp_path / "all.json").read_text())["frames"] == found["frames"]
     assert "street_masks" in capsys.readouterr().out.replace("\n", "")
 
@@ -173,7 +183,7 @@ def test_predict_on_a_folder_and_again(weights, tmp_path):
     assert main(call) == 0
     (tmp_path / "frames" / "v0" / "00003.png").unlink()
     assert main(call) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["v0.json", "v0.png", "v0_masks"]
+    assert sorted(p.name for p in out.iterdir()) == ["v0.coco.json", "v0.json", "v0.png", "v0_labelmap.txt", "v0_masks"]
     assert sorted(p.name for p in (out / "v0_masks").iterdir()) == ["000001.png", "000002.png"]
 
 
@@ -241,8 +251,8 @@ def test_colours():
     labels = torch.tensor([[0, 0, 1, IGNORE]], dtype=torch.uint8)
     assert coloured(labels, palette).permute(1, 2, 0).tolist() == [[[255, 0, 0], [255, 0, 0], [0, 0, 255], [0, 0, 0]]]
     shown = overlay(torch.full((3, 1, 4), 100, dtype=torch.uint8), labels, palette)
-    assert shown[:, 0, 0].tolist() == [185, 45, 45]
-    assert shown[:, 0, 2].tolist() == [18, 18, 74], "the edge between classes is dark"
+    assert shown[:, 0, 0].tolist() == [162, 60, 60]
+    assert shown[:, 0, 2].tolist() == [24, 24, 65], "the edge between classes is dark"
 
 
 def test_palettes_of_data(tmp_path):

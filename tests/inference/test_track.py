@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,7 @@ def test_results_come_back(model, clip, tmp_path):
     with np.load(tmp_path / "x.npz") as saved:
         np.testing.assert_array_equal(saved["joints"], found.joints)
         assert saved["names"].tolist() == list(KINECT20.joints)
-    found.write_bvh(tmp_path / "x.bvh")
+    replace(found, bvh_positions=True).write_bvh(tmp_path / "x.bvh")
     motion = read_bvh(tmp_path / "x.bvh")
     order = [motion.names.index(name) for name in KINECT20.joints]
     back = motion.joints()[:, order] / 100 * (1, -1, -1)
@@ -219,7 +220,16 @@ def test_the_command_writes_all_of_it(weights, clip, tmp_path):
     out = tmp_path / "out"
     arguments = ["predict", "--task", "pose", str(clip), "--model", str(weights), "--out", str(out), "--smooth"]
     assert main([*arguments, "--json", str(tmp_path / "all.json")]) == 0
-    assert {p.name for p in out.iterdir()} == {f"a1_s1_t1.{x}" for x in ("json", "npz", "bvh", "mp4", "png")}
+    assert {p.name for p in out.iterdir()} == {
+        f"a1_s1_t1.{x}" for x in ("json", "coco.json", "npz", "bvh", "mp4", "png")
+    }
+    text = (out / "a1_s1_t1.bvh").read_text()
+    assert text.count("CHANNELS 6") == 1
+    assert text.count("CHANNELS 3") == 19
+    assert "OFFSET 0.000000 0.000000 0.000000" not in text
+    coco = json.loads((out / "a1_s1_t1.coco.json").read_text())
+    assert coco["categories"][0]["keypoints"] == list(KINECT20.joints)
+    assert {len(x["keypoints"]) for x in coco["annotations"]} == {60}
     found = json.loads((tmp_path / "all.json").read_text())
     assert (found["task"], found["skeleton"]["name"], len(found["joints_m"])) == ("pose", "kinect20", 11)
 

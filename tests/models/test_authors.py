@@ -20,10 +20,10 @@ from spikereel.models.authors import (
     load_matching,
     merge_heads,
     read_checkpoint,
-    strip_prefixes,
 )
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer, SVFormerConfig
+from spikereel.models.wrappers import plain_names
 
 SVFORMER = SVFormerConfig(num_classes=3, frames=4, image_size=32, widths=(8, 16, 32, 32), head_dim=8)
 FAMILIES = {
@@ -85,7 +85,7 @@ def test_wrappers_and_prefixes(model, weights, tmp_path, wrapper):
 
 def test_a_prefix_goes_only_where_all_names_bear_it():
     mixed = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
-    assert strip_prefixes(mixed) == mixed
+    assert plain_names(mixed) == mixed
 
 
 def test_distillation_head_is_averaged(model, weights, tmp_path):

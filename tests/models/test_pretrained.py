@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spikereel.errors import WeightsError
-from spikereel.hub import Metadata, load_model, save_model
+from spikereel.hub import Metadata, create_model, load_model, save_model
 from spikereel.models import pretrained
 from spikereel.models.base import VideoModel
 from spikereel.models.pretrained import model_card
@@ -84,10 +84,13 @@ def test_saving_again_replaces_the_weights_and_leaves_the_card(model, folder):
 def test_card(model):
     card = model_card(model, "me/small")
     front = card.split("---\n")[1].splitlines()
-    assert {"library_name: spikereel", "license: apache-2.0", "tags:", f"- {model.family}"} <= set(front)
+    assert {"library_name: spikereel", "pipeline_tag: video-classification", "tags:", f"- {model.family}"} <= set(front)
+    assert not any(line.startswith("license") for line in front)
+    assert "license: mit" in model_card(model, "me/small", license="mit").split("---\n")[1]
+    assert "Trained on my own films." in model_card(model, "me/small", data="my own films")
     parameters = sum(p.numel() for p in model.parameters())
     for words in (
-        f"{parameters:,} parameters for 3 classes",
+        f"{parameters:,} parameters for one class of a clip, of 3",
         'from_pretrained("me/small")',
         "| top1 | 93.5 |",
         "| neuron.tau | 2 |",
@@ -106,7 +109,7 @@ def test_card(model):
     assert "Converted from `run.pyth`: the terms of its authors" in model_card(model, "me/small")
     assert "| top1 | 87.8 |" in model_card(model, "me/small")
     model.metadata = Metadata()
-    assert model_card(model, "me/small").count("ot recorded.") == 3
+    assert model_card(model, "me/small").count("ot recorded.") == 4
 
 
 def test_what_disagrees_or_lacks_is_named(folder):
@@ -218,3 +221,21 @@ def test_a_name_of_the_hub_fetches_the_two_files_and_no_more(model, folder, monk
     assert same(VideoModel.from_pretrained("me/small", revision="r", cache_dir="c"), model)
     assert (asked["name"], asked["revision"], asked["cache_dir"]) == ("me/small", "r", "c")
     assert asked["allow_patterns"] == ["model.safetensors", "config.json"]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "tag", "words", "call"),
+    [
+        ("pose", {"joints": 20}, "keypoint-detection", "the pose of a person, 20 joints", "pose, state = model"),
+        ("segmentation", {"num_classes": 19}, "image-segmentation", "every pixel, of 19", "logits, state = model"),
+        ("classification", {"num_classes": 7}, "video-classification", "a clip, of 7", "logits, state = model"),
+    ],
+)
+def test_cards_say_the_task_of_the_model(task, options, tag, words, call):
+    card = model_card(create_model("spikevideoformer_ti", task=task, **options), "me/x")
+    assert f"pipeline_tag: {tag}" in card
+    assert words in card
+    assert call in card
+    assert ("## Classes" in card) == (task != "pose")
+    assert "1000 classes" not in card
+    assert "apache" not in card

@@ -144,8 +144,8 @@ def test_models_table_has_every_model_and_its_weights(width: int):
 def test_models_table_shows_operations_clips_figures_and_sources():
     text = show(models_table(list_models()))
     assert ".motion_spatial" in text
-    assert row(text, "spikevideoformer_b ")[:4] == ["classification", "55.4", "794", "32x224x224"]
-    assert row(text, "meta_spikeformer_l ")[2:6] == ["1,780", "32x224x224", "spatial,", "dot"]
+    assert row(text, "spikevideoformer_b ")[:4] == ["55.4", "794", "32x224x224", "joint,"]
+    assert row(text, "meta_spikeformer_l ")[1:5] == ["1,780", "32x224x224", "spatial,", "dot"]
     words = " ".join(text.split())
     assert "UCF101 top-1 80.73 %" in words
     assert "1 clip x 1 crop" in words

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,11 +30,14 @@ from spikereel.data.sets.kinetics import clip_names
 from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_depth_and_joints
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.read import VideoInfo, probe
+from spikereel.data.walk import find, said, subfolders, walk
 from spikereel.errors import DataError, SpikereelError
 
 LISTS = frozenset({".csv", ".json", ".txt"})
 BESIDE = ("ucfTrainTestlist", "testTrainMulti_7030_splits")
 """Folders of lists that may lie beside the videos."""
+PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+"""Names, in small letters, of folders that hold the class folders of a part."""
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
@@ -73,6 +76,12 @@ class Report:
     recordings: int = 0
     others: int = 0
     """Files that are neither, which nobody looked into."""
+    left_out: list[str] = field(default_factory=list)
+    """Those of them that are no lists or notes: no data set reads them either."""
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{part: {class: files}} of a folder with a subfolder for each class; the part is "" where there are none."""
+    stops: list[str] = field(default_factory=list)
+    """What training on these classes would stop at."""
     broken: list[tuple[str, str]] = field(default_factory=list)
     """(file, reason)."""
     short: list[tuple[str, int]] = field(default_factory=list)
@@ -85,7 +94,12 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {**dataclasses.asdict(self), "ok": not self.broken}
+        return {**dataclasses.asdict(self), "ok": self.ok}
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is broken, and nothing would stop training."""
+        return not (self.broken or self.stops)
 
 
 def check(
@@ -106,15 +120,19 @@ def check(
     started, root = time.monotonic(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with videos or recordings")
-    # a link to nothing is a file that is not there, and no reason to say nothing
-    files = sorted(p for p in root.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
-    folders = {p.parent for p in files if _PICTURE.fullmatch(p.name)}
-    data = [p for p in files if p.suffix.lower() in VIDEOS or _is_depth(p) or _is_recording(p)] + sorted(folders)
-    others = len({p for p in files if p.parent not in folders} - set(data))
-    report = Report(root=str(root), others=others)
+    files, found = list(walk(root)), find(root, VIDEOS | RECORDINGS)
+    named = set(found.files)
+    folders = {p for p in named if p.is_dir()} | {p.parent for p in files if _PICTURE.fullmatch(p.name)}
+    data = [p for p in files if (p in named and _counts(p)) or _is_depth(p)] + sorted(folders)
+    others = {p for p in files if p.parent not in folders} - set(data)
+    left_out = [p.relative_to(root).as_posix() for p in found.left_out if p in others]
+    report = Report(root=str(root), others=len(others), left_out=left_out)
     report.missing, report.broken = _missing(root, files)
     if not data:
-        raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(VIDEOS | RECORDINGS))}")
+        more = f"; {said(left_out)}" if left_out else ""
+        known = " ".join(sorted(VIDEOS | RECORDINGS))
+        raise DataError(f"{root}: no videos or recordings in it; known are {known}{more}")
+    report.classes, report.stops = _classes(root, data, files)
     look = partial(_look, sensor=sensor)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
@@ -137,9 +155,20 @@ def check(
 def info_table(path: str, found: VideoInfo | EventInfo) -> RenderableType:
     """What `inspect` found."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    for name, value in dataclasses.asdict(found).items():
-        table.add_row(name, Text(f"{value:,.6g}" if isinstance(value, float) else str(value)))
+    fields = described(found)
+    for name, value in (fields | (fields.pop("assumed", None) or {})).items():
+        shown = "; ".join(value) if name == "notes" else f"{value:,.6g}" if isinstance(value, float) else str(value)
+        if shown:
+            table.add_row(name, Text(shown))
     return Group(Text(path, overflow="fold"), table)
+
+
+def described(found: VideoInfo | EventInfo) -> dict[str, Any]:
+    """Plain types, for `json.dump`."""
+    fields = dataclasses.asdict(found)
+    # in words among what was assumed
+    fields.pop("aspect", None)
+    return fields
 
 
 def report_table(report: Report) -> RenderableType:
@@ -154,15 +183,66 @@ def report_table(report: Report) -> RenderableType:
         "short": [f"{name}: {frames} frames" for name, frames in report.short],
         "duplicate": [" = ".join(group) for group in report.duplicate],
         "missing": report.missing,
+        "stops training": report.stops,
     }
+    if report.left_out:
+        lines.append(Text(said(report.left_out), "yellow"))
     for name, texts in troubles.items():
-        style = "bold red" if name == "broken" else "yellow"
+        style = "bold red" if name in ("broken", "stops training") else "yellow"
         if texts:
             more = [f"... and {len(texts) - SHOWN} more; --json has all"] if len(texts) > SHOWN else []
             lines += [Text(f"{name}: {len(texts)}", style), *(Text(f"  {x}") for x in [*texts[:SHOWN], *more])]
-    if len(lines) == 1:
+    if not any(troubles.values()):
         lines.append(Text(f"nothing wrong with any of {good} files", "green"))
+    for part, counts in report.classes.items():
+        lines.append(_class_table(part, counts))
     return Group(*lines)
+
+
+def _class_table(part: str, counts: dict[str, int]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(Text(f"class of {part}/" if part else "class"), overflow="fold")
+    table.add_column("files", justify="right", no_wrap=True)
+    for name, count in list(counts.items())[:SHOWN]:
+        table.add_row(Text(name), str(count))
+    if len(counts) > SHOWN:
+        table.add_row(f"... and {len(counts) - SHOWN} more; --json has all", "")
+    return table
+
+
+def _counts(path: Path) -> bool:
+    """Of files whose names data sets take: arrays may be no recordings."""
+    return path.suffix.lower() not in (".npz", ".npy") or _is_recording(path)
+
+
+def _classes(root: Path, data: list[Path], files: list[Path]) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Files of every class, as training sees them, and what it would stop at; nothing of a data set with lists."""
+    if any(p.suffix.lower() in LISTS and p.parent == root and _names_files(p) for p in files):
+        return {}, []
+    if any((folder / name).is_dir() for folder in (root, root.absolute().parent) for name in BESIDE):
+        return {}, []
+    parts = [p for p in subfolders(root) if p.name.lower() in PARTS]
+    counted, stops = {}, []
+    for part in parts or [root]:
+        name, folders = "" if part == root else part.name, subfolders(part)
+        counts = Counter(p.relative_to(part).parts[0] for p in data if p.is_relative_to(part) and p != part)
+        found = {folder.name: counts[folder.name] for folder in folders}
+        if not any(found.values()) or not set(folders).isdisjoint(data):
+            continue
+        counted[name] = found
+        stops += [f"{Path(name, x).as_posix()}: class without files" for x, count in found.items() if not count]
+    training = next((x for name, x in counted.items() if name.lower().startswith("train")), None)
+    for name, found in counted.items():
+        strangers = [x for x in found if training is not None and x not in training]
+        stops += [f"{name}/{x}: not among the classes of training" for x in strangers]
+    return counted, stops
+
+
+def _names_files(path: Path) -> bool:
+    try:
+        return bool(_listed(path))
+    except DataError:
+        return True
 
 
 def _is_depth(path: Path) -> bool:

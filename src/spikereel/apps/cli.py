@@ -1,9 +1,9 @@
 """The command line. Every error that a user can cause is one line on stderr and exit code 2."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from spikereel import __version__
@@ -20,21 +20,34 @@ from spikereel.apps.commands import (
     predict,
     train,
 )
+from spikereel.apps.commands.common import ready
+from spikereel.apps.output import OutputError, steady
 from spikereel.errors import SpikereelError
 from spikereel.extras import extra_of, lacking
 
 EPILOG = """examples:
-  spikereel demo                                        train, judge, predict and draw on procedural clips
-  spikereel train motion optim.epochs=5                 a recipe, with any field changed
-  spikereel train video_folder data.root=videos         your own videos, one sub-folder per class
-  spikereel compare runs/video_folder runs/video_folder.1      two runs: accuracy, confusion, settings
-  spikereel evaluate runs/motion/best.safetensors       judge on clips that training never saw
+  spikereel demo
+      train, judge, predict and draw on procedural clips
+  spikereel train motion optim.epochs=5
+      a recipe, with any field changed
+  spikereel train video_folder data.root=videos
+      your own videos, one sub-folder per class
+  spikereel compare runs/video_folder runs/video_folder.1
+      two runs: accuracy, confusion, settings
+  spikereel evaluate runs/motion/best.safetensors
+      judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
-  spikereel energy spikevideoformer_s --frames 8        what a clip costs, beside the same network as an ANN
-  spikereel energy svformer --rates rates.json --cost paper       the same from published firing rates
-  spikereel import checkpoint.pyth --as svformer        weights of the papers' authors, read safely
-  spikereel data check videos                           broken, short, double and missing files of a folder
+      a file, or a folder of them
+  spikereel energy spikevideoformer_s --frames 8
+      what a clip costs, beside the same network as an ANN
+  spikereel energy svformer --rates rates.json --cost paper
+      the same from published firing rates
+  spikereel import checkpoint.pyth --as svformer
+      weights of the papers' authors, read safely
+  spikereel data check videos
+      broken, short, double and missing files of a folder
   spikereel calibrate weights.safetensors data.kind=folder data.root=videos
+      new statistics for the norms of weights
 """
 
 
@@ -47,24 +60,41 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 if `data check` found broken files, 2 for a mistake."""
+    try:
+        with steady():
+            return _run(arguments)
+    except OutputError as error:
+        _say(str(error))
+        return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _options(arguments)
     try:
+        ready(options)
         return options.command(options) or 0
     except SpikereelError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(" ".join(str(error).split()))
+        return 2
+    except OSError as error:
+        # what a disk does at any place: full, gone, forbidden
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}; make room, or choose another place")
         return 2
     except ModuleNotFoundError as error:
         extra = extra_of(error.name)
         if error.name is None or extra is None:
             raise
-        print(f"error: {lacking(error.name, extra)}", file=sys.stderr)
+        _say(lacking(error.name, extra))
         return 2
     except KeyboardInterrupt as interruption:
-        print(str(interruption) or "interrupted", file=sys.stderr)
+        _say(str(interruption) or "interrupted", "")
         return getattr(interruption, "code", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _say(error: str, label: str = "error: ") -> None:
+    """One line on stderr, where that is open."""
+    with suppress(OSError, AttributeError):
+        print(f"{label}{error}", file=sys.stderr)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

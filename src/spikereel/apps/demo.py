@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
+from spikereel.apps.commands.common import new_console, progress
 from spikereel.data.made.scenes import MotionClips
 from spikereel.extras import need
-from spikereel.files import writable, write_json
+from spikereel.files import keep_inputs, writable, write_json
 from spikereel.hub import load_model, weights_hash
 from spikereel.inference.classify import Prediction, classify
 from spikereel.models.base import VideoModel
@@ -52,7 +52,9 @@ def demo(
     need("train")
     need("draw")
     writable(out / "report.json")
-    console = console or Console()
+    console = console or new_console()
+    names = ["demo.png", "annotated.mp4", "report.json", *(f"{Path(video).stem}.mp4" for video in videos)]
+    keep_inputs({f"output {i}" if i else "the picture": out / name for i, name in enumerate(names)}, videos)
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     results, evaluations = {}, {}
@@ -60,7 +62,7 @@ def demo(
         start = None if from_scratch else f"spikevideoformer_ti.{tag}"
         console.rule(f"training: {name}" + (f", from {start}" if start else ", from fresh weights"))
         results[name] = _train(get_recipe(recipe), out, start)
-        evaluations[name] = _judge(results[name].last, console)
+        evaluations[name] = _judge(results[name].last)
         top1 = evaluations[name].score.top1
         console.print(f"{name}: {top1:.1f} % of {FRESH_CLIPS} fresh clips (chance 10 %)", style="bold")
     if not from_scratch:
@@ -99,7 +101,7 @@ def demo(
     write_json(out / "report.json", report)
     console.rule("done")
     for what in ("demo.png", "annotated.mp4", "report.json"):
-        console.print(f"written: {out / what}", markup=False)
+        console.print(f"written: {out / what}")
     console.print(f"{report['seconds']:.0f} s in all")
     return report
 
@@ -122,11 +124,11 @@ def _train(recipe: Recipe, out: Path, start: str | None) -> Any:
     )
 
 
-def _judge(weights: Path, console: Console) -> Evaluation:
+def _judge(weights: Path) -> Evaluation:
     model = load_model(weights)
     spec = replace(data_spec_of(model.metadata), seed=FRESH_SEED, test_length=FRESH_CLIPS)
     dataset = build_dataset(spec, "test")
-    with Progress(console=console, transient=True) as bar:
+    with progress() as bar:
         task = bar.add_task("judging fresh clips", total=len(dataset))
         return evaluate(
             model, dataset, spec, progress=lambda done, total: bar.update(task, completed=done, total=total)

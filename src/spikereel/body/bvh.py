@@ -13,6 +13,10 @@ from spikereel.errors import DataError
 from spikereel.files import whole
 
 _AXES = "XYZ"
+_TURNED = "3 Zrotation Xrotation Yrotation"
+_PLACED = "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+END = 0.4
+"""Length of a head, hand or foot, in that of the bone before it."""
 _TWIST = 1e-6
 """Weight of the turn of the parent, where the turn of the bones has 1."""
 
@@ -66,11 +70,12 @@ def read_bvh(path: str | PathLike) -> Motion:
     """The motion of a BVH file.
 
     Rotation channels multiply in the order of the file; position channels take the place of the joint's offset. End
-    sites are no joints. Raises DataError for a file that is missing, cut short or of other contents.
+    sites are no joints. The name of a joint is the rest of its line, spaces inside it and all, as Blender writes it.
+    Raises DataError for a file that is missing, cut short or of other contents.
     """
     path = Path(path)
     try:
-        words = iter(path.read_text(encoding="utf-8-sig").split())
+        words = _words(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a BVH file ({error}); check the path") from None
     try:
@@ -79,8 +84,14 @@ def read_bvh(path: str | PathLike) -> Motion:
         raise DataError(f"{path}: is not a whole BVH file ({error or 'it ends too soon'}); copy it again") from None
 
 
-def write_bvh(path: str | PathLike, motion: Motion) -> None:
-    """Write a motion; every joint has three positions and three rotations (z, x, y) a frame. Whole or not at all."""
+def write_bvh(path: str | PathLike, motion: Motion, *, positions: bool = False) -> None:
+    """Write a motion; the root has three positions and three rotations (z, x, y) a frame. Whole or not at all.
+
+    Other joints turn about their parents at the median of their offsets, so bones keep their length, as programs for
+    animation want it; with `positions` they have three positions as well, and are exactly where they were. The end of
+    a bone that nothing follows is END of its length on.
+    """
+    still = np.median(motion.offsets, axis=0) if not positions else motion.offsets[0]
     children: dict[int, list[int]] = {}
     for child, parent in enumerate(motion.parents):
         children.setdefault(parent, []).append(child)
@@ -93,26 +104,45 @@ def write_bvh(path: str | PathLike, motion: Motion) -> None:
             [
                 f"{pad}{'JOINT' if depth else 'ROOT'} {motion.names[j]}",
                 f"{pad}{{",
-                f"{pad}  OFFSET {_numbers(motion.offsets[0, j])}",
-                f"{pad}  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation",
+                f"{pad}  OFFSET {_numbers(still[j] if depth else motion.offsets[0, j])}",
+                f"{pad}  CHANNELS {_PLACED if positions or not depth else _TURNED}",
             ]
         )
         for child in children.get(j, []):
             joint(child, depth + 1)
         if j not in children:
-            lines.extend([f"{pad}  End Site", f"{pad}  {{", f"{pad}    OFFSET 0 0 0", f"{pad}  }}"])
+            lines.extend(
+                [f"{pad}  End Site", f"{pad}  {{", f"{pad}    OFFSET {_numbers(END * still[j])}", f"{pad}  }}"]
+            )
         lines.append(f"{pad}}}")
 
     joint(children[-1][0], 0)
     lines += ["MOTION", f"Frames: {len(motion.offsets)}", f"Frame Time: {motion.seconds:.8g}"]
     rows = np.concatenate([motion.offsets, _zxy_degrees(motion.rotations)], axis=-1)[:, order]
-    lines += [_numbers(row) for row in rows.reshape(len(rows), -1)]
+    columns = rows.reshape(len(rows), -1)
+    if not positions:
+        columns = np.concatenate([rows[:, 0], rows[:, 1:, 3:].reshape(len(rows), -1)], axis=-1)
+    lines += [_numbers(row) for row in columns]
     path = Path(path)
     try:
         with whole(path) as part:
             part.write_text("\n".join(lines) + "\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a file, and the names of joints, each as one."""
+    for line in text.splitlines():
+        kind, rest = (*line.split(None, 1), "", "")[:2]
+        if kind not in ("ROOT", "JOINT"):
+            yield from line.split()
+            continue
+        name, brace, more = rest.partition("{")
+        yield kind
+        if name.strip():
+            yield name.strip()
+        yield from (brace + " " + more).split()
 
 
 def _motion(path: Path, words: Iterator[str]) -> Motion:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikereel.data.walk import find, said, subfolders, visible
 from spikereel.errors import DataError
 
 T_co = TypeVar("T_co", covariant=True)
@@ -35,8 +36,18 @@ class Clips(Protocol[T_co]):
         ...
 
     @property
+    def left_out(self) -> Sequence[Path]:
+        """Files in the folders of the data set that do not count by their names; see `spikereel.data.walk`."""
+        ...
+
+    @property
     def simulated(self) -> bool:
         """Whether events are made from video, not recorded."""
+        ...
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Which of several published readings of the data set it has, by option."""
         ...
 
     def __len__(self) -> int: ...
@@ -66,9 +77,12 @@ class SeededClips(Dataset[tuple[Tensor, T_co]]):
     classes: Sequence[str] = ()
     skipped: Sequence[tuple[Path, str]] = ()
     missing: Sequence[str] = ()
+    left_out: Sequence[Path] = ()
     simulated: bool = False
     notes: Sequence[str] = ()
     """What is worth a look about these clips, a line each."""
+    choices: Mapping[str, str] = {}
+    """Which of several published readings of the data set it has, by option."""
 
     def __init__(self, seed: int = 0):
         self.seed = seed
@@ -123,7 +137,9 @@ class WrappedClips(SeededClips[T_co]):
         self.clips, self.classes = clips, tuple(clips.classes)
         # A data set that says nothing of them has left nothing out.
         self.skipped, self.missing = getattr(clips, "skipped", ()), getattr(clips, "missing", ())
+        self.left_out = getattr(clips, "left_out", ())
         self.simulated, self.notes = getattr(clips, "simulated", False), tuple(getattr(clips, "notes", ()))
+        self.choices = getattr(clips, "choices", {})
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the random clips and changes, here and in the other data set."""
@@ -178,21 +194,34 @@ def folder_samples(
     classes: all subfolders in alphabetical order, unless given. what: the files, for the errors. Raises DataError for a
     missing or empty folder, a class without files, and a subfolder that is not among the given classes.
     """
+    names, samples, _ = class_files(root, classes, suffixes=suffixes, what=what)
+    return names, samples
+
+
+def class_files(
+    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str], what: str = "files"
+) -> tuple[tuple[str, ...], list[tuple[Path, int]], list[Path]]:
+    """`folder_samples`, and the files that were left out. Files in folders below that of a class are of it too."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with a subfolder per class")
-    found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = [folder.name for folder in subfolders(root)]
     if not found:
         raise DataError(f"{root}: has no subfolders; put the {what} of each class into one named for it")
     names, samples = tuple(found if classes is None else classes), []
+    left_out = [path for path in visible(root) if path.is_file() and path.suffix.lower() in suffixes]
     for name in found:
         if name not in names:
             raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
-        files = sorted(p for p in (root / name).iterdir() if p.suffix.lower() in suffixes and not p.is_dir())
-        if not files:
-            endings = " ".join(sorted(suffixes))
-            raise DataError(f"{root / name}: class without {what} ({endings}); add some or remove the folder")
-        samples += [(path, names.index(name)) for path in files]
-    return names, samples
+        own = find(root / name, suffixes)
+        left_out += own.left_out
+        if not own.files:
+            endings, others = " ".join(sorted(suffixes)), said(own.left_out, root / name)
+            raise DataError(
+                f"{root / name}: class without {what} ({endings}); add some or remove the folder"
+                + (f"; {others}" if others else "")
+            )
+        samples += [(path, names.index(name)) for path in own.files]
+    return names, samples, left_out
 
 
 def _bytes(path: Path) -> int:

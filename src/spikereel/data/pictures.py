@@ -1,4 +1,4 @@
-"""Pictures and label masks from files, by Pillow."""
+"""Pictures and label masks from files, by Pillow: upright by their EXIF, the frame and its mask alike."""
 
 from pathlib import Path
 
@@ -7,14 +7,20 @@ import torch
 from torch import Tensor
 
 from spikereel.data.augment import require_pillow
+from spikereel.data.exif import tiff_orientation
+from spikereel.data.video.orientation import BY_EXIF
 from spikereel.errors import DataError
 
+_GREY_ALPHA_16 = bytes([16, 4])
 PICTURES = frozenset({".jpg", ".jpeg", ".png"})
 """Suffixes of pictures."""
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture as uint8 [3, H, W], RGB. Raises DataError for a file that is none; ConfigError without Pillow."""
+    """A picture as uint8 [3, H, W], RGB, upright; 16-bit grey by its high byte, as video readers do it.
+
+    Raises DataError for a file that is none; ConfigError without Pillow.
+    """
     return torch.from_numpy(_array(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
@@ -37,14 +43,25 @@ def read_grey(path: Path, side: int) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask as it is stored: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
+    """A mask as it is stored, upright: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
-    Raises DataError as `read_picture`, and for pictures with losses, whose labels are not what they were.
+    What is transparent keeps its value. Raises DataError as `read_picture`, for pictures with losses, whose labels are
+    not what they were, and for the one kind of PNG that Pillow cannot give as it is: 16 bits of grey with alpha.
     """
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: masks are PNG files; other formats change labels")
     mask = _array(path, None)
-    return mask[..., :3] if mask.ndim == 3 else mask
+    if _png_kind(path) == _GREY_ALPHA_16:
+        raise DataError(f"{path}: is a mask of 16-bit grey with alpha; save it without the alpha channel")
+    if mask.ndim == 2:
+        return mask
+    return mask[..., 0] if mask.shape[-1] == 2 else mask[..., :3]
+
+
+def _png_kind(path: Path) -> bytes:
+    """Bits of a channel and type of colour (PNG specification, 11.2.1: the first chunk)."""
+    with path.open("rb") as file:
+        return file.read(26)[24:]
 
 
 def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -53,8 +70,14 @@ def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) ->
 
     try:
         with Image.open(path) as picture:
+            how = BY_EXIF[tiff_orientation(picture.info.get("exif", b""))]
+            if mode is not None and picture.mode.startswith("I"):
+                # Pillow would make white of all above 255
+                picture = Image.fromarray((np.array(picture) >> 8).clip(0, 255).astype(np.uint8))
             converted = picture if mode is None else picture.convert(mode)
-            return np.array(converted if size is None else converted.resize(size))
+            if size is not None:
+                converted = converted.resize(size)
+            return np.ascontiguousarray(how.upright(torch.from_numpy(np.array(converted))).numpy())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; copy it there, or leave out what belongs to it") from None
     except UnidentifiedImageError:

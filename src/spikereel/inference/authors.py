@@ -13,7 +13,15 @@ from torch import Tensor
 from spikereel.config import unknown_key
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import ARCHITECTURES, Metadata, create_model, load_model, save_model
-from spikereel.models.authors import Comparison, authors_weights, fields_from_shapes, load_matching
+from spikereel.models.authors import (
+    WRAPPERS,
+    Comparison,
+    authors_weights,
+    fields_from_shapes,
+    load_matching,
+    read_checkpoint,
+    weight_sets,
+)
 from spikereel.models.base import VideoModel
 from spikereel.runs.recipes import published_data
 
@@ -28,6 +36,10 @@ class Imported:
     name: str
     """What the configuration is taken from."""
     found: Comparison
+    taken: str = ""
+    """Key of the weights in the file; empty for a file that is a state_dict itself."""
+    others: tuple[str, ...] = ()
+    """Keys of other weights in the file, which were not taken."""
 
     def counts(self) -> dict[str, int]:
         """Entries by how they met."""
@@ -41,6 +53,8 @@ class Imported:
             "source": str(self.source),
             "sha256": self.sha256,
             "as": self.name,
+            "weights": self.taken,
+            "other_weights": list(self.others),
             "architecture": self.model.family,
             "config": dataclasses.asdict(self.model.config),
             "matched": list(self.found.matched),
@@ -50,27 +64,38 @@ class Imported:
         }
 
 
-def read_import(source: str | Path, name: str) -> Imported:
+def read_import(source: str | Path, name: str, *, weights: str | None = None) -> Imported:
     """A checkpoint in a model of the given name; entries without a place are in `found`, and fresh in the model.
 
     name: an architecture, which the shapes in the file complete (classes, channels, frames, size), or weights (a file,
     a folder or a listed name), whose configuration is kept as it is, with their classes and way to make clips.
+    weights: key of the set of weights to take, where the file has several, such as "model_ema".
     Raises WeightsError for a file that cannot be read safely or has nothing in common with the model, ConfigError for
     an unknown name.
     """
     source = Path(source)
     named = None if name in ARCHITECTURES else _named(name)
-    weights = authors_weights(source)
+    content = read_checkpoint(source)
+    sets, tensors = weight_sets(content), authors_weights(content, key=weights)
+    taken = weights if weights is not None else next((x for x in (*WRAPPERS, *sets) if x in sets), "")
     with torch.random.fork_rng(devices=[]):
         # what the file does not give is fresh, and the same each time
         torch.manual_seed(0)
-        model = _like(named) if named else _create(name, weights)
-    found = load_matching(model, weights)
+        model = _like(named) if named else _create(name, tensors)
+    found = load_matching(model, tensors)
     if not found.matched:
         raise WeightsError(f"{source} has no entry in common with {name}: {found}; give another --as")
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Imported(model=model.eval(), source=source, sha256=digest, name=name, found=found)
+    return Imported(
+        model=model.eval(),
+        source=source,
+        sha256=digest,
+        name=name,
+        found=found,
+        taken=taken,
+        others=tuple(x for x in sets if x != taken),
+    )
 
 
 def write_import(imported: Imported, out: str | Path, *, partial: bool = False) -> None:
@@ -84,6 +109,7 @@ def write_import(imported: Imported, out: str | Path, *, partial: bool = False) 
             "Give another --as, or --partial to leave fresh values where nothing fits"
         )
     origin = {"origin": imported.source.name, "sha256": imported.sha256, "imported_as": imported.name}
+    origin |= {"weights": imported.taken} if imported.others else {}
     meta = imported.model.metadata
     metadata = dataclasses.replace(
         meta,

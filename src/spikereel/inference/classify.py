@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,10 @@ class Prediction:
         """{neuron: firing rate, mean over time}."""
         return {name: sum(rates) / len(rates) for name, rates in self.passport.firing.items()}
 
+    def brief(self) -> tuple[str, str]:
+        """The answer, and how sure."""
+        return self.label, f"{100 * self.top5[0][1]:.1f} %"
+
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
         passport = self.passport.to_json()
@@ -93,6 +97,7 @@ class Prediction:
                 "height": self.info.height,
                 "codec": self.info.codec,
                 "seconds": self.info.seconds,
+                "assumed": None if self.info.assumed is None else asdict(self.info.assumed),
             },
             "top5": [{"class": name, "probability": p} for name, p in self.top5],
             "running": None
@@ -153,7 +158,7 @@ def classify(model: VideoModel, source: str | PathLike | Tensor, *, views: int |
         weights=passport.origin.weights,
         passport=passport,
         info=seen.info,
-        classes=_classes_of(metadata, model.config.num_classes),
+        classes=classes_of(metadata, model.config.num_classes),
         probabilities=_softmax(logits),
         indices=seen.indices,
         clips=seen.clips,
@@ -214,7 +219,8 @@ def _best(classes: Sequence[str], probabilities: Sequence[float]) -> list[tuple[
     return sorted(zip(classes, probabilities, strict=True), key=lambda pair: -pair[1])[:5]
 
 
-def _classes_of(metadata: Metadata, count: int) -> tuple[str, ...]:
+def classes_of(metadata: Metadata, count: int) -> tuple[str, ...]:
+    """The names that weights give their classes, or numbers. Raises ConfigError where there are more or fewer."""
     classes = metadata.classes or tuple(f"class {i}" for i in range(count))
     if len(classes) != count:
         raise ConfigError(f"these weights name {len(classes)} classes, the model has {count}; save them again")

@@ -18,8 +18,11 @@ from spikereel.data.mask_clips import number_of
 from spikereel.data.npz import load_arrays
 from spikereel.data.pictures import PICTURES, read_picture
 from spikereel.data.sets.utd_mhad import read_depth
+from spikereel.data.video.deep import deep, read_deep
 from spikereel.data.video.read import VideoInfo, glance, probe, read_frames, timeline
+from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.data.video.timeline import Timeline
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 USUAL_FPS = 30.0
@@ -50,6 +53,8 @@ class Frames:
     """What the names of the frames, or the source itself, count them by."""
     timeline: Timeline | None = None
     """When the frames of a video are shown."""
+    seer: Callable[[Sequence[int], Each | None], Tensor] | None = None
+    """What `sample` calls, where a network sees other colours or another shape than `read` gives."""
 
     def __len__(self) -> int:
         return self.info.frames
@@ -81,8 +86,13 @@ class Frames:
         return self.reader(indices, each)
 
     def sample(self, indices: Sequence[int], each: Each | None = None) -> Tensor:
-        """As `read`, but of a video whose rate varies the frames that are shown at steps of equal time."""
-        return self.read(indices if self.timeline is None else self.timeline.at_equal_times(indices), each)
+        """As `read`, but in the colours and the shape that the network sees, and of a video whose rate varies the
+        frames that are shown at steps of equal time, `sampled`."""
+        return (self.seer or self.reader)(self.sampled(indices), each)
+
+    def sampled(self, indices: Sequence[int]) -> Sequence[int]:
+        """The numbers of the frames that `sample` reads."""
+        return indices if self.timeline is None else self.timeline.at_equal_times(indices)
 
     def pictures(self, indices: Sequence[int] | None = None) -> Iterator[Tensor]:
         """Frames one by one, all of them or those of some numbers, as pictures to look at: uint8 [3, H, W]."""
@@ -98,11 +108,20 @@ class Frames:
 
         Videos of variable rate give the times that stand in the file.
         """
-        known = self.timeline
-        if known is not None and known.base is not None:
-            times = np.asarray(known.times, np.float64)
-            return (times - times[0]) * float(known.base)
+        known = None if self.timeline is None else self.timeline.seconds()
+        if known is not None:
+            return known
         return np.arange(len(self)) / self.info.fps if self.info.fps else None
+
+    def during(self) -> np.ndarray | None:
+        """When each frame begins to be shown, and when the last one ends, float64 [N + 1] seconds; None where that is
+        at equal steps of 1 / info.fps, or where the source does not say."""
+        known, fps = self.timeline, self.info.fps
+        times = None if known is None else known.during()
+        if times is None or not fps:
+            return None
+        even = np.arange(len(times)) / fps
+        return None if np.abs(times - even).max() <= 0.75 / fps + 0.001 else times
 
     def at(self, seconds: float) -> int:
         """The number of the frame that is shown at an instant; the first one before it, the last one after it.
@@ -128,12 +147,13 @@ class Frames:
         return (indices[start : start + count] for start in range(0, len(indices), count))
 
 
-def open_frames(source: str | PathLike, *, whole: bool = False) -> Frames:
+def open_frames(source: str | PathLike, *, whole: bool = False, depth: bool = False) -> Frames:
     """The frames of a file or folder, whatever it is.
 
     A video file; a folder of numbered pictures; a `.npy` clip, see `read_clip`; depth in millimetres, a `.npz` with
     `depth` or a `.npy`, uint16 [N, H, W], or a `.mat` of UTD-MHAD; an event file, whose frames are a thirtieth of a
     second each. whole: decode a video to its end first, so that damage anywhere in it is found now.
+    depth: a video of grey in more than 8 bits is depth, too.
     Raises DataError for anything else.
     """
     name, path = fspath(source), Path(source)
@@ -146,11 +166,17 @@ def open_frames(source: str | PathLike, *, whole: bool = False) -> Frames:
         return _of_arrays(name, path)
     if suffix in RECORDINGS:
         return event_frames(name, read_events(path))
-    return video_frames(name, whole=whole)
+    frames = video_frames(name, whole=whole)
+    if depth and deep(frames.info):
+        return depth_frames(name, read_deep(path), frames.info.fps or USUAL_FPS)
+    return frames
 
 
-def video_frames(name: str, *, whole: bool = False) -> Frames:
-    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else."""
+def video_frames(name: str, *, whole: bool = False, rendering: Rendering = AS_STORED) -> Frames:
+    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else.
+
+    rendering: what a network sees of it.
+    """
     info, known = (probe(name), timeline(name)) if whole else glance(name)
     return Frames(
         name=name,
@@ -159,13 +185,14 @@ def video_frames(name: str, *, whole: bool = False) -> Frames:
         numbers=range(info.frames),
         timeline=known,
         reader=lambda indices, each: read_frames(name, indices, known, each=each),
+        seer=lambda indices, each: read_frames(name, indices, known, each=each, rendering=rendering),
         paint=to_pictures,
     )
 
 
 def picture_frames(folder: Path) -> Frames:
     """Of a folder of numbered pictures. Raises DataError for one without any, and for several recordings in one."""
-    pictures = sorted((number_of(p), p) for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+    pictures = sorted((number_of(p), p) for p in visible(folder) if p.suffix.lower() in PICTURES)
     if not pictures:
         raise DataError(f"{folder}: is a folder without frames .jpg or .png; give a video, or a folder that has some")
     numbers, paths = zip(*pictures, strict=True)
@@ -294,6 +321,14 @@ def info_of(shape: Sequence[int], codec: str, fps: float = 0.0) -> VideoInfo:
     frames, _, height, width = shape
     seconds = frames / fps if fps else 0.0
     return VideoInfo(frames=frames, fps=fps, width=width, height=height, codec=codec, seconds=seconds)
+
+
+def notes_of(info: VideoInfo) -> tuple[str, ...]:
+    """What is unusual about a video that is seen as colour pictures."""
+    cut = ()
+    if info.assumed is not None and deep(info):
+        cut = (f"{info.assumed.bits}-bit grey is cut to its highest 8 bits; weights that see depth read it whole",)
+    return (*info.notes, *cut)
 
 
 def to_pictures(clip: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from spikereel.data.trails import trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.clip import USUAL_FPS
+from spikereel.data.video.deep import read_deep
 from spikereel.data.video.read import VideoInfo, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import (
@@ -25,13 +26,14 @@ from spikereel.inference.frames import (
     array_frames,
     drawn_frames,
     info_of,
+    notes_of,
     read_clip,
     tensor_frames,
     video_frames,
 )
 from spikereel.runs.config import DataSpec
 from spikereel.runs.kinds import KINDS, sees_recordings, sensor_of
-from spikereel.runs.readings import depth_reading, event_reading
+from spikereel.runs.readings import depth_reading, event_reading, rendering_of
 
 ARRAYS = ("tensor", "npy")
 """What `VideoInfo.codec` says of clips that are no video file."""
@@ -72,7 +74,7 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     made = isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 2
     if sees_recordings(spec) or (made and spec.simulate is not None):
         return _recording(source, spec, clips)
-    video = _open(source)
+    video = _open(source, spec)
     # an array shorter than the span of a clip has been cut in time already; a short file repeats its last frame
     cut = video.info.codec in ARRAYS and video.info.frames < (spec.stride or 1) * spec.frames
     stride = None if cut and clips == 1 else spec.stride
@@ -81,18 +83,29 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
         raise DataError(f"{video.name}: has {video.channels} channels, this model takes {channels}")
-    views_of, note = _trailed if spec.trails else _plain, SIMULATED["events"]
+    see, note = _trailed if spec.trails else _plain, SIMULATED["events"]
     if simulated:
-        views_of, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
+        see, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
     return Look(
         name=video.name,
         info=video.info,
         frames=video,
         clips=clips,
-        notes=(note,) if simulated else (),
-        indices=tuple(i for indices in chosen for i in indices[-spec.frames :]),
-        views=[view[:, None] for indices in chosen for view in views_of(video, indices, spec, crops)],
+        notes=(*((note,) if simulated else ()), *notes_of(video.info)),
+        indices=tuple(i for indices in chosen for i in video.sampled(indices[-spec.frames :])),
+        views=[view[:, None] for indices in chosen for view in see(video, indices, spec, crops)],
     )
+
+
+def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list[int], list[Tensor]]:
+    """Numbers of the frames of one clip between two numbers, chosen as of a video of that length, and its crops."""
+    count = spec.frames if spec.simulate is None else spec.frames + 1
+    indices = [first + i for i in sample_indices(last - first, count, stride=spec.stride)]
+    simulated = spec.modality != "rgb" or spec.simulate is not None
+    see = _trailed if spec.trails else _plain
+    if simulated:
+        see = _drawn if spec.simulate is None else _simulated
+    return indices[-spec.frames :], [view[:, None] for view in see(video, indices, spec, spec.crops)]
 
 
 def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
@@ -157,24 +170,30 @@ def _bins(name: str, clip: Tensor) -> Frames:
 
 def _depth(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
     """A depth video."""
-    if isinstance(source, Tensor) or Path(source).suffix.lower() not in (".mat", ".npy", ".npz"):
+    suffix = "" if isinstance(source, Tensor) else Path(source).suffix.lower()
+    if isinstance(source, Tensor) or suffix not in VIDEOS | {".mat", ".npy", ".npz"}:
         name = "clip" if isinstance(source, Tensor) else fspath(source)
-        raise DataError(f"{name}: is no depth, which these weights see; give .npz with `depth`, uint16 [T, H, W] in mm")
+        raise DataError(
+            f"{name}: is no depth, which these weights see; give .npz with `depth`, uint16 [T, H, W] in mm, or a video "
+            "of 16-bit grey"
+        )
     if clips > 1:
         raise ConfigError(f"views is {clips}, but these weights see whole videos; give views=1")
-    depth = read_depth(Path(source))
+    depth = read_deep(Path(source)) if suffix in VIDEOS else read_depth(Path(source))
     video, chosen = depth_clip(depth, depth_reading(spec, train=False, seed=0))
     pictures = picture(depth, spec.size)[:, None]
     frames = drawn_frames(fspath(source), pictures, info_of(pictures.shape, "depth", depth_info(depth).fps), "depth")
     return Look(name=fspath(source), info=depth_info(depth), indices=chosen, views=[video[:, None]], frames=frames)
 
 
-def _open(source: str | PathLike | Tensor) -> Frames:
+def _open(source: str | PathLike | Tensor, spec: DataSpec) -> Frames:
     """Pictures, or frames made of something else, in a tensor, a .npy file or a video."""
     if isinstance(source, Tensor):
         return tensor_frames("clip", source)
     name = fspath(source)
-    return array_frames(name, read_clip(name)) if Path(name).suffix.lower() == ".npy" else video_frames(name)
+    if Path(name).suffix.lower() == ".npy":
+        return array_frames(name, read_clip(name))
+    return video_frames(name, rendering=rendering_of(spec))
 
 
 def _plain(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
@@ -188,12 +207,17 @@ def _trailed(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> I
     see = EvalTransform(
         size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias, whole=spec.whole
     )
-    each, constant = see.by_frame(), spec.trails * (video.info.fps or USUAL_FPS)
+    each, constant = see.by_frame(), spec.trails * (_pace(video) or USUAL_FPS)
     assert each is not None
     numbers = trail_frames(indices, constant)
     small = video.sample(numbers, each)
     clip = see.finish(with_trails(small, [i - numbers[0] for i in indices], constant))
     return clip if crops > 1 else clip[None]
+
+
+def _pace(video: Frames) -> float:
+    """Frames a second of those that are sampled."""
+    return video.info.fps if video.timeline is None else video.timeline.pace(video.info.fps)
 
 
 def _drawn(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:

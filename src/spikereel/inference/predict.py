@@ -13,6 +13,7 @@ from spikereel.errors import ConfigError
 from spikereel.hub import load_model
 from spikereel.inference.classify import Prediction, classify
 from spikereel.inference.segment import Segments, label, segments
+from spikereel.inference.timeline import Timeline, timeline_of
 from spikereel.inference.track import Box, Track, track_file
 from spikereel.models.base import VideoModel
 
@@ -39,6 +40,10 @@ class Result(Protocol):
         """What a terminal shows, for `rich`."""
         ...
 
+    def brief(self) -> tuple[str, str]:
+        """The answer in few words, and how sure it is, or of how much."""
+        ...
+
     def write(self, folder: Path, name: str, *, video: bool = True, progress: Progress | None = None) -> list[str]:
         """Write all there is into a folder, each file whole or not at all; lines that say what was written."""
         ...
@@ -56,15 +61,50 @@ class Task:
     """Options of `predict` that mean something here."""
     follows: bool = False
     """Whether `begin` takes `progress`."""
+    endings: tuple[str, ...]
+    """Of the files that `Result.write` may make."""
     doing: str
     """What the progress bar says."""
 
 
+def _classes_of_file(
+    model: VideoModel,
+    source: str | PathLike | Tensor,
+    *,
+    views: int | None = None,
+    every: float | None = None,
+    progress: Progress | None = None,
+) -> Prediction | Timeline:
+    if every is None:
+        return classify(model, source, views=views)
+    if views not in (None, 1):
+        raise ConfigError("views and every exclude each other: windows are one view each; leave one out")
+    if isinstance(source, Tensor):
+        raise ConfigError("clip: is a tensor; windows of so many seconds are for files")
+    return timeline_of(model, source, every=every, progress=progress)
+
+
 TASKS = {
-    "classification": Task(begin=classify, options=("views",), doing="classifying"),
-    "pose": Task(begin=track_file, options=("box", "camera", "smooth", "smpl"), follows=True, doing="tracking"),
+    "classification": Task(
+        begin=_classes_of_file,
+        options=("views", "every"),
+        follows=True,
+        endings=(".json", ".mp4", ".png"),
+        doing="classifying",
+    ),
+    "pose": Task(
+        begin=track_file,
+        options=("box", "camera", "smooth", "smpl", "bvh_positions"),
+        follows=True,
+        endings=(".json", ".coco.json", ".npz", ".bvh", ".mp4", ".png"),
+        doing="tracking",
+    ),
     "segmentation": Task(
-        begin=segments, finish=label, options=("size", "window", "overlap", "offsets"), doing="labelling"
+        begin=segments,
+        finish=label,
+        options=("size", "window", "overlap", "offsets"),
+        endings=(".json", ".coco.json", "_labelmap.txt", ".mp4", ".png", "_masks"),
+        doing="labelling",
     ),
 }
 
@@ -74,16 +114,18 @@ def predict(
     source: str | PathLike | Tensor,
     *,
     views: int | None = None,
+    every: float | None = None,
     box: Box | None = None,
     camera: Camera | None = None,
     smooth: bool = False,
     smpl: str | None = None,
+    bvh_positions: bool = False,
     size: int | None = None,
     window: Sequence[int] | None = None,
     overlap: float | None = None,
     offsets: Sequence[int] | None = None,
     progress: Progress | None = None,
-) -> Prediction | Track | Segments:
+) -> Prediction | Timeline | Track | Segments:
     """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
 
     result = spikereel.predict("spikevideoformer_ti.motion", "clip.mp4")
@@ -92,8 +134,9 @@ def predict(
     model: weights by name or path, or a model. source: a video, an event recording, depth, a `.npy` clip, or a folder
     of pictures, whichever the weights were trained on; for classes also a tensor [T, C, H, W].
     Classes: `views` clips in time are averaged; None takes those the model is evaluated with.
+    `every` gives one answer for each window of so many seconds instead, a `Timeline`.
     Pose: `box` is left, top, width and height of the person in pixels, `camera` that of the frames, `smooth` a one-euro
-    filter, `smpl` the file of the body model.
+    filter, `smpl` the file of the body model, `bvh_positions` gives every joint of the BVH file its position.
     Segmentation: `size` is the short side that the network sees, `window` the height and width of windows that slide
     over the frames and overlap by the share `overlap`, `offsets` the frames of a clip from the labelled one at 0.
     progress: called with frames done and frames in all.
@@ -104,10 +147,12 @@ def predict(
     model = load_model(fspath(model)) if isinstance(model, str | PathLike) else model
     options = {
         "views": views,
+        "every": every,
         "box": box,
         "camera": camera,
         "smooth": smooth or None,
         "smpl": smpl,
+        "bvh_positions": bvh_positions or None,
         "size": size,
         "window": window,
         "overlap": overlap,

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from spikereel.energy import Passport, measure, metering
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import weights_hash
 from spikereel.inference.classify import ENERGY
-from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
+from spikereel.inference.frames import USUAL_FPS, Frames, notes_of, open_frames
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import offset_seconds, palette_of
@@ -40,6 +40,8 @@ class Segmenter:
     offsets: tuple[int, ...]
     """Of the frames of a clip from the one that is labelled, in the numbers of the source, or in its frames."""
     by_number: bool
+    lags: tuple[float, ...] = ()
+    """Offsets in seconds, of a source whose rate varies; then the frames that are shown at those instants are seen."""
     fps: float | None = None
     """What the numbers of the frames say, where the source does not."""
     notes: tuple[str, ...] = ()
@@ -60,9 +62,19 @@ class Segmenter:
 
     def clip(self, near: "_Near", position: int) -> Tensor:
         """The clip [T, 1, C, h, w] of a frame, as the network gets it."""
-        unit = "numbers" if self.by_number else "frames"
-        positions = chosen(near.frames.numbers, position, self.offsets, unit)
+        positions = near.positions(position)
         return torch.stack([near.seen(p) for p in positions])[:, None].to(next(self.model.parameters()).device)
+
+    def positions(self, frames: Frames) -> list[list[int]]:
+        """Which frames make the clip of each frame."""
+        if not self.lags:
+            unit = "numbers" if self.by_number else "frames"
+            return [chosen(frames.numbers, position, self.offsets, unit) for position in range(len(frames))]
+        begins = frames.seconds()
+        assert begins is not None
+        shown = np.searchsorted(begins, begins[:, None] + np.array(self.lags) + 1e-6, side="right") - 1
+        shown[:, [lag == 0 for lag in self.lags]] = np.arange(len(begins))[:, None]
+        return shown.clip(0).tolist()
 
     def seen(self, pictures: Tensor) -> Tensor:
         """uint8 [N, 3, H, W] as the network gets them."""
@@ -104,7 +116,8 @@ def segmenter_of(
     changes: dict[str, Any] = {"size": size, "window": None if window is None else tuple(window), "overlap": overlap}
     spec = replace(spec, **{name: value for name, value in changes.items() if value is not None})
     check_window(spec.window, spec.overlap)
-    notes = []
+    notes = list(notes_of(source.info))
+    lags: tuple[float, ...] = ()
     by_number = spec.offset_unit == "numbers" and not isinstance(source.numbers, range)
     if offsets is not None:
         own, by_number = tuple(sorted(offsets)), False
@@ -112,7 +125,9 @@ def segmenter_of(
             raise ConfigError(f"offsets are {list(offsets)}: make them ascend, and have the frame itself, 0")
     else:
         own, unit = offsets_of(spec), offset_seconds(spec)
-        if unit and source.info.fps and not by_number:
+        if unit and source.during() is not None and not by_number:
+            lags = tuple(offset * unit for offset in own)
+        elif unit and source.info.fps and not by_number:
             own = tuple(round(offset * unit * source.info.fps) for offset in own)
         elif unit and not by_number and len(own) > 1:
             notes.append(f"{source.name} does not say how fast it is: frames of a clip are {list(own)} frames apart")
@@ -123,6 +138,7 @@ def segmenter_of(
         spec=spec,
         offsets=own,
         by_number=by_number,
+        lags=lags,
         fps=_pace(source.numbers, spec) if by_number else None,
         notes=tuple(notes),
     )
@@ -172,13 +188,19 @@ class Segments:
             raise ConfigError(f"{self.path}: its middle is not labelled yet; go through `labelled` first")
         return self._passport
 
+    def brief(self) -> tuple[str, str]:
+        """What most pixels are, and how many."""
+        means = np.array(self.shares).mean(0)
+        first = int(means.argmax())
+        return self.segmenter.classes[first], f"{100 * means[first]:.1f} % of pixels"
+
     def labelled(self, *, keep: bool = False) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(position, picture uint8 [3, H, W], labels uint8 [H, W]) of every frame, in order, counted as they go by.
 
         keep: hold the labels, packed, for `labels` and `draw`; without it memory does not grow with the length.
         """
         how, frames = self.segmenter, self.source
-        near = _Near(frames, how.seen, how.offsets)
+        near = _Near(frames, how.seen, how.positions(frames))
         for position in range(len(frames)):
             clip = how.clip(near, position)
             if position == len(frames) // 2:
@@ -240,11 +262,12 @@ class Segments:
             "weights": weights_hash(how.model),
             "fps": self.fps,
             "frames": len(self.shares),
+            "assumed": None if self.source.info.assumed is None else asdict(self.source.info.assumed),
             "size": list(self.source.size),
             "seen_short_side": how.spec.size,
             "window": list(how.spec.window),
-            "offsets": list(how.offsets),
-            "offset_unit": "numbers" if how.by_number else "frames",
+            "offsets": list(how.lags or how.offsets),
+            "offset_unit": "seconds" if how.lags else "numbers" if how.by_number else "frames",
             "classes": list(how.classes),
             "palette": [list(colour) for colour in how.palette],
             "share": dict(zip(how.classes, shares.mean(0).round(3).tolist(), strict=True)),
@@ -285,12 +308,17 @@ def label(found: Segments, progress: Callable[[int, int], None] | None = None) -
 class _Near:
     """The frames around the one at hand, as they are shown and as they are seen."""
 
-    def __init__(self, frames: Frames, see: Callable[[Tensor], Tensor], offsets: Sequence[int]):
-        self.frames, self.see = frames, see
+    def __init__(self, frames: Frames, see: Callable[[Tensor], Tensor], clips: list[list[int]]):
+        self.frames, self.see, self._clips = frames, see, clips
         self._shown: dict[int, Tensor] = {}
         self._seen: dict[int, Tensor] = {}
-        ahead = max(offsets[-1], 0) + CHUNK
-        self._stores = ((self._shown, ahead), (self._seen, ahead - offsets[0]))
+        ahead = max(0, *(max(clip) - position for position, clip in enumerate(clips))) + CHUNK
+        behind = max(position - min(clip) for position, clip in enumerate(clips))
+        self._stores = ((self._shown, ahead), (self._seen, ahead + behind))
+
+    def positions(self, position: int) -> list[int]:
+        """Of the frames of a clip."""
+        return self._clips[position]
 
     def shown(self, position: int) -> Tensor:
         return self._from(self._shown, position)

@@ -1,7 +1,7 @@
 """Where the joints of a person are in every frame of a recording, however long."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,12 @@ from spikereel.body.camera import Camera
 from spikereel.body.skeletons import KINECT20, Skeleton
 from spikereel.data.pose import channels
 from spikereel.data.sets.utd_mhad_pose import KINECT_DEPTH, read_person
+from spikereel.data.video.rendering import Assumed
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json, write_whole
 from spikereel.hub import weights_hash
-from spikereel.inference.frames import USUAL_FPS, Frames, open_frames
+from spikereel.inference.coco import keypoints
+from spikereel.inference.frames import USUAL_FPS, Frames, notes_of, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
@@ -55,12 +57,29 @@ class Track:
     notes: tuple[str, ...] = ()
     frames: Frames | None = None
     """What `draw` draws."""
+    bvh_positions: bool = False
+    """Whether `write_bvh` gives every joint its position, where other programs want rotations alone."""
 
     def __repr__(self) -> str:
         return f"Track({self.path}: {self.skeleton.name} in {len(self.joints)} frames, {self.fps:g} a second)"
 
     def __rich__(self) -> str:
         return repr(self)
+
+    def brief(self) -> tuple[str, str]:
+        """The answer, and of how much."""
+        return self.skeleton.name, f"{len(self.joints)} frames"
+
+    @property
+    def seconds(self) -> np.ndarray | None:
+        """When each frame begins to be shown, where that is not at equal steps of 1 / fps."""
+        during = None if self.frames is None else self.frames.during()
+        return None if during is None else during[:-1]
+
+    @property
+    def assumed(self) -> Assumed | None:
+        """How the pixels of the video were taken."""
+        return None if self.frames is None else self.frames.info.assumed
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`."""
@@ -78,6 +97,8 @@ class Track:
             "camera": {"fx": self.camera.fx, "fy": self.camera.fy, "cx": self.camera.cx, "cy": self.camera.cy},
             "box": np.round(self.box, 2).tolist(),
             "frames": len(self.joints),
+            "seconds": None if self.seconds is None else np.round(self.seconds, 6).tolist(),
+            "assumed": None if self.assumed is None else asdict(self.assumed),
             "joints_m": np.round(self.joints, 5).tolist(),
             "points_px": np.round(self.points, 2).tolist(),
             "notes": list(self.notes),
@@ -105,9 +126,10 @@ class Track:
         write_json(folder / f"{name}.json", self.to_json())
         self.write_npz(folder / f"{name}.npz")
         self.write_bvh(folder / f"{name}.bvh")
+        write_json(folder / f"{name}.coco.json", keypoints(self))
         for suffix in ("mp4", "png") if video else ():
             self.draw(folder / f"{name}.{suffix}")
-        kinds = "json, npz, bvh" + (", mp4 and png" if video else "")
+        kinds = "json, npz, bvh, coco.json" + (", mp4 and png" if video else "")
         return [f"{len(self.joints)} frames of {self.path}; written: {folder / name} as {kinds}", *self.notes]
 
     def write_npz(self, path: Path) -> None:
@@ -125,10 +147,22 @@ class Track:
         )
         write_whole(path, content.getvalue())
 
+    def at_equal_times(self) -> np.ndarray:
+        """Joints [N, J, 3] at steps of 1 / fps."""
+        if self.seconds is None:
+            return self.joints
+        even = np.arange(len(self.joints)) / self.fps
+        flat = self.joints.reshape(len(self.joints), -1)
+        between = [np.interp(even, self.seconds, column) for column in flat.T]
+        return np.stack(between, axis=1).reshape(self.joints.shape).astype(self.joints.dtype)
+
     def write_bvh(self, path: Path) -> None:
-        """Motion in centimetres, y up; see `motion_of`."""
-        up = 100.0 * self.joints * (1.0, -1.0, -1.0)
-        write_bvh(path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps))
+        """Motion in centimetres, y up; see `motion_of`. A file has one step of time: of a recording whose rate varies
+        it has the joints at equal steps, between those of the frames before and after."""
+        up = 100.0 * self.at_equal_times() * (1.0, -1.0, -1.0)
+        write_bvh(
+            path, motion_of(up, self.skeleton.joints, self.skeleton.parents, 1 / self.fps), positions=self.bvh_positions
+        )
 
 
 def track_file(
@@ -139,6 +173,7 @@ def track_file(
     camera: Camera | None = None,
     smooth: bool = False,
     smpl: str | None = None,
+    bvh_positions: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Track:
     """`track` on a video, a folder of pictures, depth or an event recording; see `open_frames`.
@@ -147,8 +182,10 @@ def track_file(
     """
     spec = _spec_of(model)
     spec = replace(spec, smpl=smpl or spec.smpl)
-    frames = open_frames(source, whole=True)
-    return track(model, frames, box=box, camera=camera, smooth=smooth, spec=spec, progress=progress)
+    deep = spec.modality == "depth" or KINDS[spec.kind].films_depth
+    frames = open_frames(source, whole=True, depth=deep)
+    found = track(model, frames, box=box, camera=camera, smooth=smooth, spec=spec, progress=progress)
+    return replace(found, bvh_positions=bvh_positions)
 
 
 def track(
@@ -174,7 +211,7 @@ def track(
     row = KINDS[spec.kind]
     smpl, skeleton, seen = smpl_of(model, spec), row.skeleton or KINECT20, row.camera
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
-    notes: list[str] = []
+    notes: list[str] = list(notes_of(recording.info))
     height, width = recording.size
     if camera is None and recording.holds == "depth" and (height, width) == (120, 160):
         camera = KINECT_DEPTH
@@ -197,7 +234,9 @@ def track(
     points = seen.project(around + where[:, None]) * squares[:, None, 2:] + squares[:, None, :2]
     joints = around + camera.locate(around, points)[:, None]
     if smooth:
-        joints = one_euro(joints, fps)
+        during = recording.during()
+        # of equal times the second frame is a microsecond later
+        joints = one_euro(joints, fps if during is None else 1 / np.diff(during[:-1]).clip(1e-6))
         points = camera.project(joints)
     return Track(
         path=recording.name,
@@ -253,19 +292,23 @@ def run_pose(model: VideoModel, video: Tensor, frames: int, *, overlap: float = 
         return cast(Any, kind)(*means)
 
 
-def one_euro(x: Tensor, fps: float, *, cutoff: float = 1.0, beta: float = 0.7, speed_cutoff: float = 1.0) -> Tensor:
+def one_euro(
+    x: Tensor, fps: float | np.ndarray, *, cutoff: float = 1.0, beta: float = 0.7, speed_cutoff: float = 1.0
+) -> Tensor:
     """The one-euro filter (Casiez et al. 2012) over the first axis: a low pass whose cutoff grows with speed.
 
+    fps: frames a second, or one over each of the steps between them.
     cutoff and speed_cutoff in Hz; beta in Hz for a speed of one unit of x a second.
     """
 
-    def share(frequency: Tensor | float) -> Tensor | float:
-        return 1.0 / (1.0 + fps / (2 * torch.pi * frequency))
+    def share(frequency: Tensor | float, rate: float) -> Tensor | float:
+        return 1.0 / (1.0 + rate / (2 * torch.pi * frequency))
 
     out, speed = [x[0]], torch.zeros_like(x[0])
-    for now in x[1:]:
-        speed = speed + share(speed_cutoff) * ((now - out[-1]) * fps - speed)
-        out.append(out[-1] + share(cutoff + beta * speed.abs()) * (now - out[-1]))
+    rates = np.broadcast_to(fps, len(x) - 1).tolist()
+    for now, rate in zip(x[1:], rates, strict=True):
+        speed = speed + share(speed_cutoff, rate) * ((now - out[-1]) * rate - speed)
+        out.append(out[-1] + share(cutoff + beta * speed.abs(), rate) * (now - out[-1]))
     return torch.stack(out)
 
 

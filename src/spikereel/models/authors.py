@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spikereel.errors import WeightsError
+from spikereel.models.pickled import refused_entries
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.models.wrappers import plain_names
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 """Keys under which the papers' repositories keep their weights."""
+
+_SCALAR_NAMES = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64"
+SCALARS = tuple(getattr(np, name) for name in _SCALAR_NAMES.split())
+"""Numbers of numpy, which training scripts keep beside weights: figures, epochs, learning rates."""
 
 MAGIC = (b"PK\x03\x04", b"\x80")
 """How archives and pickles begin, in both of which PyTorch saves."""
@@ -75,13 +81,13 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
+def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any], *, key: str | None = None) -> None:
     """Load a published checkpoint (`.pth`, `.pyth`, `.safetensors`, or its content) into a model of the same shape.
 
     Raises WeightsError, and leaves the model as it was, unless every key of the file finds its place with the right
     shape and every key of the model is given. Pickles run no code; see `authors_weights` for what is read.
     """
-    weights = authors_weights(source)
+    weights = authors_weights(source, key=key)
     found = compare(model, weights)
     if not found.whole:
         raise WeightsError(
@@ -91,16 +97,35 @@ def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any
     model.load_state_dict(weights)
 
 
-def authors_weights(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
+def authors_weights(source: str | Path | Mapping[str, Any], *, key: str | None = None) -> dict[str, Tensor]:
     """The tensors of a published checkpoint by the names they have in our models.
 
     Of a checkpoint with wrapping keys ("model", "model_state", ...) all else is dropped: optimiser, epoch, arguments.
+    key: which set of weights to take, such as "model_ema" or "ema.state_dict", see `weight_sets`; None takes the first
+    of WRAPPERS, or the only one.
     What wrappers leave in names is removed ("module.", "_orig_mod.", ...); a distillation head `head_kd` is averaged
     with `head`, which is what the authors' model does when it evaluates. Raises WeightsError for anything but a
     state_dict.
     """
     content = read_checkpoint(source) if isinstance(source, str | Path) else source
-    return merge_heads(plain_names(_unwrap(content, _name(source))))
+    return merge_heads(plain_names(_chosen(content, _name(source), key)))
+
+
+def weight_sets(content: Mapping[str, Any], *, prefix: str = "") -> dict[str, Mapping[str, Tensor]]:
+    """Every set of weights in a checkpoint, by its dotted key; "" for a checkpoint that is a state_dict itself.
+
+    A set is a mapping of names to tensors, of two or more and at least one of them of several axes. The state of an
+    optimiser, whose entries are numbered, is none.
+    """
+    tensors = {name: x for name, x in content.items() if isinstance(x, Tensor)}
+    named = all(isinstance(name, str) for name in content)
+    found = {}
+    if named and len(tensors) > 1 and any(x.ndim > 1 for x in tensors.values()):
+        found[prefix] = content
+    for name, inner in content.items():
+        if isinstance(inner, Mapping) and isinstance(name, str) and "optim" not in name:
+            found |= weight_sets(inner, prefix=f"{prefix}.{name}" if prefix else name)
+    return found
 
 
 def compare(model: nn.Module, weights: Mapping[str, Tensor]) -> Comparison:
@@ -147,7 +172,7 @@ def read_checkpoint(path: str | Path) -> Mapping:
     """Content of a checkpoint file. Raises WeightsError for one that is missing, broken or would run code.
 
     Pickles are read with `weights_only=True`, so no code in them can run. Besides tensors and plain values they may
-    hold an `argparse.Namespace`, in which training scripts keep their arguments.
+    hold an `argparse.Namespace`, in which training scripts keep their arguments, and numbers of numpy.
     """
     path = Path(path)
     if not path.is_file():
@@ -168,12 +193,12 @@ def read_checkpoint(path: str | Path) -> Mapping:
         with warnings.catch_warnings():
             # a newer pickle protocol is named in a warning first; what cannot be read still raises
             warnings.simplefilter("ignore", UserWarning)
-            with torch.serialization.safe_globals([Namespace]):
+            with torch.serialization.safe_globals(_harmless()):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(
-            f"{path} is a pickle that holds more than tensors and was not opened, since it could run code; "
-            "save its state_dict alone, in safetensors if you can"
+            f"{path} is a pickle that holds more than tensors{_strangers(path)} and was not opened, since it could run "
+            "code; save its state_dict alone, in safetensors if you can"
         ) from None
     except UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -181,6 +206,37 @@ def read_checkpoint(path: str | Path) -> Mapping:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a state_dict; save model.state_dict()")
     return content
+
+
+def _harmless() -> list[Any]:
+    """What may stand in a pickle besides tensors and plain values; none of it runs anything of a file."""
+    kinds = {type(np.dtype(scalar)) for scalar in SCALARS}
+    scalar = np.float64(0).__reduce__()[0]
+    # files of numpy before 2.0 give the function the address it had
+    return [Namespace, np.dtype, *SCALARS, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
+
+
+def _strangers(path: Path) -> str:
+    """The keys of a checkpoint whose values are refused, with their types, read without making any of them."""
+    found = refused_entries(path, allowed={f"{x.__module__}.{x.__qualname__}" for x in (Namespace, *SCALARS)})
+    if not found:
+        return ""
+    return " (" + ", ".join(f"{key}: {kind}" if key else kind for key, kind in found[:3]) + ")"
+
+
+def _chosen(content: Mapping, name: str, key: str | None) -> dict[str, Tensor]:
+    """One set of weights of a checkpoint: that of the key, or the usual one."""
+    sets = weight_sets(content)
+    if key is not None:
+        if key not in sets:
+            raise WeightsError(f"{name} has no weights {key!r}; it has {', '.join(map(repr, sets)) or 'none'}")
+        return _unwrap(sets[key], name)
+    usual = [x for x in WRAPPERS if isinstance(content.get(x), Mapping)]
+    if not usual and "" not in sets and sets:
+        if len(sets) > 1:
+            raise WeightsError(f"{name} holds several weights: {', '.join(sets)}; say which with --weights KEY")
+        return _unwrap(next(iter(sets.values())), name)
+    return _unwrap(content, name)
 
 
 def _unwrap(content: Mapping, name: str) -> dict[str, Tensor]:

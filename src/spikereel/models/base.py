@@ -30,8 +30,16 @@ class VideoModel(Pretrained, nn.Module):
 
     config: Any
     metadata: Metadata
+    contrast: nn.Module | None
+    """A front that shows the network what changed; None for none."""
     checkpointing: bool = False
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
+
+    def __repr__(self) -> str:
+        """One line; `torch.nn.Module.__repr__(model)` has every layer."""
+        count = sum(x.numel() for x in self.parameters())
+        name = self.metadata.name if getattr(self, "metadata", None) and self.metadata.name else self.family
+        return f"{type(self).__name__}({name}, {1e-6 * count:.1f} M parameters)"
 
     def __init__(self, config: Any = None):
         super().__init__()

@@ -21,12 +21,14 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 class Pretrained:
     """Saves a model as a folder in the layout of the Hugging Face hub, and reads it back from there."""
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, license: str | None = None, data: str | None = None) -> None:
         """Write `model.safetensors` (as `save_model`), `config.json` (its header, for readers) and `README.md`.
 
         Each file is written whole or not at all; a README.md that is there already is left as it is.
+        license: the one these weights are given under, by the hub's name for it, such as "mit"; the card names none
+        otherwise. data: what the card says they were trained on.
         """
-        _write(self, Path(folder), "path/to/folder")
+        _write(self, Path(folder), "path/to/folder", license=license, data=data)
 
     @classmethod
     def from_pretrained(
@@ -62,11 +64,16 @@ class Pretrained:
         private: bool | None = None,
         token: str | bool | None = None,
         branch: str | None = None,
+        license: str | None = None,
+        data: str | None = None,
     ) -> str:
-        """Upload what `save_pretrained` writes to "owner/name", which is made if need be; the address of the commit."""
+        """Upload what `save_pretrained` writes to "owner/name", which is made if need be; the address of the commit.
+
+        license and data: as there.
+        """
         hub = _hub(f"push to {repo_id}")
         with TemporaryDirectory() as folder, _hub_errors(f"cannot push to {repo_id}"):
-            _write(self, Path(folder), repo_id)
+            _write(self, Path(folder), repo_id, license=license, data=data)
             api = hub.HfApi(token=token, library_name="spikereel", library_version=__version__)
             api.create_repo(repo_id, private=private, exist_ok=True)
             if branch is not None:
@@ -92,9 +99,21 @@ def read_folder(folder: Path) -> Any:
     return model
 
 
-def model_card(model: Any, where: str) -> str:
-    """Markdown for README.md: what the model is, how its clips are made, what was measured, how to load it."""
+CARDS = {
+    "classification": ("video-classification", "logits, state = model(video)  # logits [B, classes]"),
+    "pose": ("keypoint-detection", "pose, state = model(video)  # pose.joints [T, B, J, 3], metres"),
+    "segmentation": ("image-segmentation", "logits, state = model(video)  # logits [T, B, classes, H, W]"),
+}
+"""{task: (what the hub calls it, a line that runs the model)}."""
+
+
+def model_card(model: Any, where: str, *, license: str | None = None, data: str | None = None) -> str:
+    """Markdown for README.md: what the model is and sees, how its clips are made, what was measured, how to load it.
+
+    license and data are what the user says; without a license the card names none.
+    """
     meta, name = model.metadata, type(model).__name__
+    tag, example = CARDS[model.task]
     origin = next((x for key, x in _flat(meta.training) if key.rpartition(".")[2] == "origin"), None)
     parameters = sum(p.numel() for p in model.parameters())
     tags = "\n".join(f"- {tag}" for tag in ("spikereel", model.family, "spiking-neural-network", "video"))
@@ -102,25 +121,24 @@ def model_card(model: Any, where: str) -> str:
         [
             "---",
             "library_name: spikereel",
-            "license: apache-2.0",
-            "pipeline_tag: video-classification",
+            *([f"license: {_plain(license)}"] if license else []),
+            f"pipeline_tag: {tag}",
             "tags:",
             tags,
             "---",
             "",
             f"# {_plain(meta.name or name)}",
             "",
-            f"A {name} with {parameters:,} parameters for {model.config.num_classes} classes.",
+            f"A {name} with {parameters:,} parameters for {_subject(model)}.",
+            f"Trained on {_plain(data or _data_of(meta.preprocess))}.",
+            f"License of these weights: {_plain(license) if license else 'not stated by who saved them'}.",
             *([f"Converted from `{_plain(origin)}`: the terms of its authors hold as well."] if origin else []),
             "",
             "## Architecture",
             "",
             *_table(dataclasses.asdict(model.config)),
             "",
-            "## Classes",
-            "",
-            ", ".join(f"`{_plain(c)}`" for c in meta.classes) or "Their names are not recorded.",
-            "",
+            *_names(model),
             "## How clips are made",
             "",
             *(_table(_without(meta.preprocess, "root")) or ["Not recorded."]),
@@ -135,14 +153,35 @@ def model_card(model: Any, where: str) -> str:
             "from spikereel.models.base import VideoModel",
             "",
             f'model = VideoModel.from_pretrained("{where}")',
-            "logits, state = model(video)  # video [T, B, C, H, W]",
+            "# video float32 [T, B, C, H, W], as above",
+            example,
             "```",
             "",
         ]
     )
 
 
-def _write(model: Any, folder: Path, where: str) -> None:
+def _subject(model: Any) -> str:
+    """What the model finds."""
+    if model.task == "pose":
+        return f"the pose of a person, {model.config.pose.joints} joints"
+    what = "the class of every pixel, of" if model.task == "segmentation" else "one class of a clip, of"
+    return f"{what} {model.config.num_classes}"
+
+
+def _data_of(preprocess: Mapping[str, Any]) -> str:
+    return f"`data.kind={preprocess['kind']}`" if preprocess.get("kind") else "data that is not recorded"
+
+
+def _names(model: Any) -> list[str]:
+    """The section of the classes; a pose has none."""
+    if model.task == "pose":
+        return []
+    names = ", ".join(f"`{_plain(c)}`" for c in model.metadata.classes)
+    return ["## Classes", "", names or "Their names are not recorded.", ""]
+
+
+def _write(model: Any, folder: Path, where: str, *, license: str | None = None, data: str | None = None) -> None:
     from spikereel.models.files import header_of, write_weights
 
     if folder.exists() and not folder.is_dir():
@@ -150,7 +189,7 @@ def _write(model: Any, folder: Path, where: str) -> None:
     write_weights(model, folder / WEIGHTS)
     write_whole(folder / CONFIG, (json.dumps(header_of(model), indent=2) + "\n").encode())
     if not (folder / CARD).exists():
-        write_whole(folder / CARD, model_card(model, where).encode())
+        write_whole(folder / CARD, model_card(model, where, license=license, data=data).encode())
 
 
 def _same(config: Path, weights: Path) -> bool:

@@ -116,12 +116,15 @@ def ilif(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(charge)
     current = x.to(charge.dtype)
-    if backend == "reference" or (backend == "auto" and torch.compiler.is_compiling()):
+    if backend == "reference" or (backend == "auto" and torch.compiler.is_exporting()):
         counts, charge = ilif_reference(current, charge, decay, top)
     else:
-        from spikereel.kernels.lif_torch import fused_ilif
+        if torch.compiler.is_compiling():
+            from spikereel.kernels.lif_compiled import compiled_ilif as fused
+        else:
+            from spikereel.kernels.lif_torch import fused_ilif as fused
 
-        counts, charge = fused_ilif(current, charge, decay, top)
+        counts, charge = fused(current, charge, decay, top)
     counts = counts.to(x.dtype)
     return (counts / levels if normalise else counts), charge
 
@@ -177,16 +180,18 @@ def _integrate(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(start)
     current = x.to(start.dtype)
-    # compilers make a kernel of the reference, and cannot look into the fused one
-    plain = not constants.detach_reset or torch.compiler.is_compiling()
+    plain = not constants.detach_reset or torch.compiler.is_exporting()
     if backend == "reference" or (backend == "auto" and plain):
         spikes, v = lif_reference(current, start, decay, constants)
         return spikes.to(x.dtype), v
     if not constants.detach_reset:
         raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
-    from spikereel.kernels.lif_torch import fused_lif
+    if torch.compiler.is_compiling():
+        from spikereel.kernels.lif_compiled import compiled_lif as fused
+    else:
+        from spikereel.kernels.lif_torch import fused_lif as fused
 
-    spikes, v = fused_lif(current, start, decay, constants)
+    spikes, v = fused(current, start, decay, constants)
     return spikes.to(x.dtype), v
 
 

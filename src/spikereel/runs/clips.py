@@ -1,7 +1,7 @@
 """From a DataSpec to datasets and loaders."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from spikereel.data.clips import Clips
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.pose import PoseClips
+from spikereel.data.walk import SAID
 from spikereel.errors import ConfigError
 from spikereel.models.base import Task
 from spikereel.runs.batches import EpochOrder, SameSize, sizes_of
@@ -155,21 +156,35 @@ class DataPassport:
     """Of names, sizes and labels of all files read, not their content, and of the names of missing ones."""
     simulated: bool
     """Whether events were made from video, not recorded."""
+    left_out: int = 0
+    """Files in the folders of the data that do not count by their names."""
+    left_out_first: tuple[str, ...] = ()
+    """The first of them."""
+    choices: dict[str, str] = field(default_factory=dict)
+    """Where a data set is published in several readings, the one taken, by option: split_rule, axes."""
 
     def __str__(self) -> str:
         facts = [f"{self.hash[:12]}, {self.clips} clips"]
         facts += [f"{getattr(self, name)} {name}" for name in ("missing", "skipped") if getattr(self, name)]
+        if self.left_out:
+            more = ", ..." if self.left_out > len(self.left_out_first) else ""
+            facts.append(f"{self.left_out} left out ({', '.join(self.left_out_first)}{more})")
+        facts += [f"{name}={value}" for name, value in self.choices.items()]
         return ", ".join([*facts, "simulated events"] if self.simulated else facts)
 
 
 def data_passport(dataset: Clips) -> DataPassport:
     """The passport of a dataset."""
+    left_out = getattr(dataset, "left_out", ())
     return DataPassport(
         clips=len(dataset),
         missing=len(dataset.missing),
         skipped=len(dataset.skipped),
         hash=dataset.fingerprint(),
         simulated=dataset.simulated,
+        left_out=len(left_out),
+        left_out_first=tuple(path.name for path in left_out[:SAID]),
+        choices=dict(dataset.choices),
     )
 
 

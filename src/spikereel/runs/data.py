@@ -34,6 +34,11 @@ KindName = Literal[
     "nmnist",
     "cifar10_dvs",
     "hardvs",
+    "asl_dvs",
+    "n_caltech101",
+    "n_cars",
+    "dailydvs200",
+    "dvs_gesture_chain",
     "figure",
     "mmhpsd",
     "camvid",
@@ -68,6 +73,10 @@ class Where:
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
+    split_rule: Literal["spikingjelly", "tebn", "last_hundred"] = "spikingjelly"
+    """cifar10_dvs, n_caltech101, asl_dvs, which have no official split: the recordings of each class that are for test.
+    spikingjelly: the last tenth by name in the order of text; cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred,
+    900 to 999."""
     held_out: str = "0001TP"
     """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
     on_error: Literal["raise", "skip"] = "raise"
@@ -115,6 +124,13 @@ class Pixels:
     of each frame has its own: light and white balance go."""
     antialias: bool = True
     """Files: smooth before shrinking; the papers' code does not."""
+    colour: Literal["tagged", "bt601"] = "tagged"
+    """Videos: YUV becomes RGB by the matrix that the file states, or by BT.601 whatever it states, as OpenCV up to 4.12
+    does; see docs/data/videos.md."""
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """Videos: red first, or blue first as frames of OpenCV."""
+    aspect: Literal["stored", "shown"] = "stored"
+    """Videos: pixels as they are stored, or stretched to the shape that players show."""
     whole: bool = False
     """Videos: all of the frame, squeezed into the square, and not its central box; training boxes are of the frame's
     shape, more or less."""
@@ -160,6 +176,13 @@ class EventOptions:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
+    axes: Literal["spikingjelly", "tonic", "address"] = "spikingjelly"
+    """cifar10_dvs, n_caltech101, asl_dvs, whose public loaders have x and y differently: as one of them, or as in the
+    file."""
+    chain_length: int = 4
+    chain_gestures: int = 3
+    chain_repeat: bool = True
+    """dvs_gesture_chain: gestures of a chain, of how many kinds (up to 10), and whether one may follow itself."""
     sensor: tuple[int, ...] = ()
     """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
     simulate: float | None = None
@@ -186,7 +209,7 @@ class Made:
     """motion, figure: clips an epoch, and clips to judge on."""
     seed: int = 0
     """motion, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth of the videos is
-    held out: the order that it is taken of."""
+    held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
     focus: tuple[str, ...] = ()
     """motion: classes that every second training clip is of, to learn what comes late."""
 

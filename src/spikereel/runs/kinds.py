@@ -10,13 +10,29 @@ from typing import Any, Literal
 
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.source import Sensor
 from spikereel.data.made.scenes import MotionClips
 from spikereel.data.mask_clips import Colour, SegmentationClips, bit_palette
 from spikereel.data.pose import PoseClips
-from spikereel.data.sets import camvid, cifar10_dvs, cityscapes, hardvs, masks, mmhpsd, nmnist, utd_mhad, vspw
+from spikereel.data.sets import (
+    asl_dvs,
+    camvid,
+    cifar10_dvs,
+    cityscapes,
+    dailydvs200,
+    hardvs,
+    masks,
+    mmhpsd,
+    n_caltech101,
+    n_cars,
+    nmnist,
+    utd_mhad,
+    vspw,
+)
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
 from spikereel.data.sets.dvs128_objects import WINDOW_US, DVS128Objects
+from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.events import EventFolder
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.folder import VideoFolder
@@ -110,6 +126,9 @@ VIDEO = frozenset(
             "std",
             "antialias",
             "whole",
+            "colour",
+            "channel_order",
+            "aspect",
             "crop_area",
             "flip",
             "simulate",
@@ -339,6 +358,25 @@ def _dvs128_objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     return DVS128Objects(root_of(spec), reading, part=part, classes=ask.classes, on_error=spec.on_error)
 
 
+def _dailydvs200(spec: DataSpec, ask: Ask, reading: Any) -> Any:
+    return dailydvs200.DailyDVS200(root_of(spec), reading, split=ask.split, on_error=spec.on_error)
+
+
+def _chains(spec: DataSpec, ask: Ask) -> DVSGestureChain:
+    train = ask.split == "train"
+    return DVSGestureChain(
+        root_of(spec),
+        EventReading(bins=spec.frames, values=spec.counts, size=(spec.size, spec.size), train=train, seed=ask.seed),
+        split=ask.split,
+        length=spec.chain_length,
+        gestures=spec.chain_gestures,
+        repeat=spec.chain_repeat,
+        seed=spec.seed,
+        cache=spec.cache,
+        on_error=spec.on_error,
+    )
+
+
 def _motion(spec: DataSpec, ask: Ask) -> MotionVideos:
     train = ask.split == "train"
     length = spec.train_length if train else spec.test_length
@@ -449,6 +487,7 @@ def _masked_kind(build: Build, *reads: str, **facts: Any) -> Kind:
     return Kind(uses={"segmentation": Use(build=build, reads=MASKS | set(reads))}, keeps_size=True, **facts)
 
 
+_CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
 _SUBJECTS = frozenset({"root", "fold", "protocol", "select_on_test", "depth_motion"}) | _WARPED
@@ -495,8 +534,34 @@ KINDS: dict[str, Kind] = {
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
     "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
     "nmnist": _recordings(_nmnist, "fold", "seed", "select_on_test"),
-    "cifar10_dvs": _recordings(_listed(cifar10_dvs.CIFAR10DVS), "select_on_test", "sensor", sensor=cifar10_dvs.SENSOR),
+    "cifar10_dvs": _recordings(
+        _listed(cifar10_dvs.CIFAR10DVS, "split_rule", "axes"),
+        *("select_on_test", "sensor", "split_rule", "axes"),
+        sensor=cifar10_dvs.SENSOR,
+    ),
     "hardvs": _recordings(_listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
+    "asl_dvs": _recordings(
+        _listed(asl_dvs.ASLDVS, "split_rule", "axes"),
+        *("select_on_test", "sensor", "split_rule", "axes"),
+        sensor=asl_dvs.SENSOR,
+    ),
+    "n_caltech101": _recordings(
+        _listed(n_caltech101.NCaltech101, "split_rule", "axes"),
+        *("select_on_test", "sensor", "split_rule", "axes"),
+        sensor=n_caltech101.SENSOR,
+    ),
+    "n_cars": _recordings(_listed(n_cars.NCars), "select_on_test", "sensor", sensor=n_cars.SENSOR),
+    "dailydvs200": _recordings(_dailydvs200, "sensor", sensor=dailydvs200.SENSOR),
+    "dvs_gesture_chain": Kind(
+        uses={
+            "classification": Use(
+                build=_chains,
+                reads=frozenset({"root", "counts", "cache", "on_error", "seed"} | _CHAIN),
+                modalities=("events",),
+                recordings=True,
+            )
+        }
+    ),
     "figure": Kind(
         uses={
             "pose": Use(

@@ -16,6 +16,7 @@ from spikereel.data.sets.utd_mhad_pose import WindowReading
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
 from spikereel.data.video.clip import Reading
+from spikereel.data.video.rendering import Rendering
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError
 from spikereel.runs.data import SPLITS, DataSpec, Split
@@ -60,6 +61,7 @@ def video_reading(
         cache=_cache(spec, train),
         trails=spec.trails,
         time_warp=spec.time_warp if train else 0.0,
+        rendering=rendering_of(spec),
     )
 
 
@@ -67,7 +69,14 @@ def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
     """Frames no smaller than training crops need, or of the very size that evaluation shrinks them to."""
     if spec.cache is None:
         return None
-    return FrameCache(Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size)
+    return FrameCache(
+        Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size, rendering_of(spec)
+    )
+
+
+def rendering_of(spec: DataSpec) -> Rendering:
+    """How decoded frames of videos become pictures."""
+    return Rendering(colour=spec.colour, aspect=spec.aspect, order=spec.channel_order)
 
 
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:

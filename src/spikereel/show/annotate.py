@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikereel.data.video.rendering import shown_size
 from spikereel.data.video.write import write_video
 from spikereel.errors import ConfigError
 from spikereel.extras import need
@@ -46,13 +47,14 @@ def annotate(
     if prediction.clips > 1:
         raise ConfigError(f"this prediction is of {prediction.clips} clips; annotate one: predict(..., views=1)")
     film = _Film.of(_frames(frames), fps)
-    scene, total = _Scene(prediction, *film.frames.size), len(film.frames)
+    scene = _Scene(prediction, *shown_size(*film.frames.size, film.frames.info.aspect))
+    total = len(film.frames)
 
     def drawn() -> Iterator[Tensor]:
         for number, picture in zip(film.numbers, film.frames.pictures(film.numbers), strict=True):
             yield torch.from_numpy(scene.draw(picture.permute(1, 2, 0).numpy(), number, total)).permute(2, 0, 1)
 
-    write_video(path, drawn(), film.fps)
+    write_video(path, drawn(), film.fps, times=film.times)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +64,23 @@ class _Film:
     frames: Frames
     numbers: list[int]
     fps: float
+    times: list[float] | None = None
+    """Seconds at which each begins to be shown, and at which the last one ends, where steps are not equal."""
 
     @classmethod
     def of(cls, frames: Frames, fps: float | None) -> "_Film":
         """The whole source, or frames spread over it, in its true duration unless that would make a slide show."""
         total, rate = len(frames), fps or frames.info.fps or CLIP_FPS
         numbers = torch.linspace(0, total - 1, min(total, MOST_FRAMES)).round().long().tolist()
-        rate = max(rate * len(numbers) / total, min(rate, SLOWEST_FPS))
-        return cls(frames=frames, numbers=numbers, fps=rate)
+        during = None if fps else frames.during()
+        if during is not None:
+            numbers = sorted(set(frames.sampled(numbers))) if total > MOST_FRAMES else numbers
+        shown = rate * len(numbers) / total
+        rate = max(shown, min(rate, SLOWEST_FPS))
+        if during is None:
+            return cls(frames=frames, numbers=numbers, fps=rate)
+        times = (np.append(during[numbers], during[-1]) - during[numbers[0]]) * shown / rate
+        return cls(frames=frames, numbers=numbers, fps=rate, times=times.tolist())
 
 
 def _frames(source: str | PathLike | Tensor | Frames) -> Frames:

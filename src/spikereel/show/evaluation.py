@@ -60,14 +60,14 @@ def pose_table(evaluation: Evaluation, weights_hash: str) -> RenderableType:
     means, joints = evaluation.score.means(), evaluation.score.per_joint()
     facts = Text(f"{evaluation.clips} clips, {evaluation.score.frames} frames", "bold")
     hashes = Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for name in means:
         unit = {"pck": "%", "acceleration": "mm/step²"}.get(name, "mm")
-        table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
+        table.add_column(Text(f"{name.replace('_', chr(10))}\n{unit}"), justify="right", no_wrap=True)
     table.add_row(Text("all", "bold green"), *(Text(f"{x:.1f}", "bold green") for x in means.values()))
     for joint in evaluation.score.skeleton.joints:
-        table.add_row(joint, *(f"{joints[name][joint]:.1f}" for name in means))
+        table.add_row(Text(joint), *(f"{joints[name][joint]:.1f}" for name in means))
     return Group(facts, hashes, table)
 
 
@@ -84,5 +84,5 @@ def segmentation_table(evaluation: Evaluation, weights_hash: str) -> RenderableT
         if figures[name] is not None:
             table.add_row(Text(name, "bold green"), Text(f"{figures[name]:.1f}", "bold green"))
     for name, iou in figures["per_class"].items():
-        table.add_row(name, "-" if iou is None else f"{iou:.1f}")
+        table.add_row(Text(name), "-" if iou is None else f"{iou:.1f}")
     return Group(facts, hashes, table)

@@ -24,17 +24,15 @@ def models_table(models: Mapping[str, ModelInfo]) -> RenderableType:
     shown = {name: info for name, info in models.items() if name not in twins}
     table = _narrow()
     table.add_column("model", no_wrap=True)
-    table.add_column("task", overflow="fold", min_width=8)
     for name in ("M\nparam.", "GMAC\na clip"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("clip\nT x H x W", "attention", "weights"):
-        table.add_column(name, no_wrap=name.startswith("clip"), overflow="fold", min_width=9)
+        table.add_column(name, no_wrap=True)
     for name, info in shown.items():
         t, _, h, w = info.clip
         weights = Text("\n".join(full.removeprefix(name) for full in info.weights) or "-", "green")
         table.add_row(
             Text(name, "bold"),
-            info.task,
             f"{info.parameters * 1e-6:.1f}",
             f"{float(f'{info.macs * 1e-9:.3g}'):,g}",
             f"{t}x{h}x{w}",
@@ -99,7 +97,14 @@ def import_table(imported: Imported) -> RenderableType:
     c = imported.model.config
     fields = {x: getattr(c, x) for x in ("num_classes", "in_channels", "frames", "image_size") if hasattr(c, x)}
     facts = ", ".join(f"{key} {value}" for key, value in fields.items())
-    return Group(Text(f"{imported.source} as {imported.name}: {facts}"), table)
+    lines: list[RenderableType] = [Text(f"{imported.source} as {imported.name}: {facts}"), table]
+    if imported.others:
+        taken = imported.taken or "the weights at its top"
+        others = ", ".join(imported.others)
+        lines.append(
+            Text(f"took {taken}; the file has other weights too: {others} (--weights KEY takes them)", "yellow")
+        )
+    return Group(*lines)
 
 
 def moves_table(moves: Sequence[Move], most: int = 5) -> RenderableType:

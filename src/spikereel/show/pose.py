@@ -1,6 +1,7 @@
 """A tracked person drawn: the skeleton over the video, and in three dimensions."""
 
 from collections.abc import Iterable
+from fractions import Fraction
 from os import PathLike
 from typing import Any
 
@@ -24,7 +25,9 @@ def overlay(path: str | PathLike, track: Track, pictures: Iterable[Tensor]) -> N
     """
     need("draw")
     drawn = (_drawn(*frame, track) for frame in zip(pictures, track.points, track.box, strict=True))
-    write_video(path, drawn, track.fps)
+    frames = track.frames
+    times, aspect = (None, Fraction(1)) if frames is None else (frames.during(), frames.info.aspect)
+    write_video(path, drawn, track.fps, times=times, aspect=aspect)
 
 
 def _drawn(picture: Tensor, points: np.ndarray, box: np.ndarray, track: Track) -> Tensor:

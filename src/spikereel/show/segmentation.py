@@ -1,5 +1,6 @@
 """Labels drawn: over a video, as palette pictures, as a time line, and beside the truth."""
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
@@ -14,21 +15,27 @@ import torch
 from torch import Tensor
 
 from spikereel.data.mask_clips import IGNORE, Colour, SegmentationClips
+from spikereel.data.pictures import read_mask
 from spikereel.data.transforms import MEAN, STD
 from spikereel.data.video.write import write_video
+from spikereel.errors import ConfigError
 from spikereel.extras import need
-from spikereel.files import write_json, write_whole
+from spikereel.files import write_json, write_text, write_whole
+from spikereel.inference.coco import label_map, write_masks
 from spikereel.inference.segment import Segments
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec
 from spikereel.runs.kinds import palette_of
-from spikereel.show.style import CORRECT, UNJUDGED, WRONG, save, unit
+from spikereel.show.style import BACK, CORRECT, FAINT, TEXT, UNJUDGED, WRONG, save, unit
 from spikereel.tasks.segmentation import SegmentationScore
 from spikereel.tasks.sliding import segment
 
-OPACITY = 0.55
+OPACITY = 0.4
 """Of the colours over the frames."""
 _MOST_NAMED = 20
+_CELL = 150
+"""Pixels that a name in a legend has at least."""
+_ROWS = 2
 _DPI = 90
 
 
@@ -72,6 +79,8 @@ def write_segments(
     source, palette = found.source, found.segmenter.palette
     folder.mkdir(parents=True, exist_ok=True)
     masks = folder / f"{name}_masks"
+    if masks.exists():
+        _require_ours(masks, folder / f"{name}.json")
 
     with TemporaryDirectory(prefix=f".{name}_masks.", dir=folder) as hidden:
         unfinished = Path(hidden, "masks")
@@ -81,17 +90,58 @@ def write_segments(
                 write_mask(unfinished / f"{source.numbers[position]:06d}.png", labels, palette)
                 if progress is not None:
                     progress(position + 1, len(source))
-                yield overlay(picture, labels, palette)
+                yield with_legend(overlay(picture, labels, palette), labels, found.segmenter.classes, palette)
 
         if video:
-            write_video(folder / f"{name}.mp4", drawn(), found.fps)
+            write_video(folder / f"{name}.mp4", drawn(), found.fps, times=source.during(), aspect=source.info.aspect)
         else:
             deque(drawn(), maxlen=0)
-        if masks.is_dir():
+        if masks.exists():
+            _require_ours(masks, folder / f"{name}.json")
             rmtree(masks)
         unfinished.rename(masks)
+    stored = ((n, read_mask(masks / f"{n:06d}.png")) for n in source.numbers)
+    write_masks(folder / f"{name}.coco.json", ((n, torch.from_numpy(x)) for n, x in stored), found.segmenter.classes)
+    write_text(folder / f"{name}_labelmap.txt", label_map(found.segmenter.classes, palette))
     write_timeline(folder / f"{name}.png", found)
     write_json(folder / f"{name}.json", found.to_json() | {"masks": str(masks)})
+
+
+def _require_ours(masks: Path, result: Path) -> None:
+    """Raises ConfigError for a folder of masks that no earlier result beside it names: it may be the user's own."""
+    try:
+        ours = json.loads(result.read_text()).get("masks")
+    except (OSError, ValueError, AttributeError):
+        ours = None
+    if ours is None or Path(ours).name != masks.name:
+        raise ConfigError(f"{masks} is there and was not written by predict; move it, or choose another --out")
+
+
+def with_legend(picture: Tensor, labels: Tensor, classes: Sequence[str], palette: Sequence[Colour]) -> Tensor:
+    """A picture uint8 [3, H, W] above the names of its largest classes [3, H + h, W]; h depends on W alone.
+
+    A picture that is too narrow for names stays as it is.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    width = picture.shape[2]
+    columns = width // _CELL
+    if columns < 2:
+        return picture
+    size = max(13, round(width / 70))
+    cell, line = width // columns, size + 8
+    shares = torch.bincount(labels.flatten().long(), minlength=len(classes))[: len(classes)]
+    largest = [i for i in shares.argsort(descending=True).tolist() if shares[i]][: columns * _ROWS]
+    strip = Image.new("RGB", (width, _ROWS * line + 8), BACK)
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(size)
+    for place, i in enumerate(sorted(largest)):
+        left, top = place % columns * cell + 8, place // columns * line + 6
+        pen.rectangle([left, top + 1, left + size, top + 1 + size], fill=palette[i], outline=FAINT)
+        name = f"{classes[i]} {100 * float(shares[i]) / labels.numel():.0f} %"
+        while len(name) > 4 and pen.textlength(name, font=font) > cell - size - 20:
+            name = name[:-2] + "\N{HORIZONTAL ELLIPSIS}"
+        pen.text((left + size + 6, top), name, fill=TEXT, font=font)
+    return torch.cat([picture, torch.from_numpy(np.array(strip)).permute(2, 0, 1)], dim=1)
 
 
 def draw_segments(path: str | PathLike, found: Segments) -> None:
@@ -104,7 +154,14 @@ def draw_segments(path: str | PathLike, found: Segments) -> None:
         write_timeline(path, found)
         return
     pairs = enumerate(found.source.pictures())
-    write_video(path, (overlay(x, found.labels(i), found.segmenter.palette) for i, x in pairs), found.fps)
+    how = found.segmenter
+
+    def drawn() -> Iterator[Tensor]:
+        for i, picture in pairs:
+            labels = found.labels(i)
+            yield with_legend(overlay(picture, labels, how.palette), labels, how.classes, how.palette)
+
+    write_video(path, drawn(), found.fps, times=found.source.during(), aspect=found.source.info.aspect)
 
 
 def write_timeline(path: str | PathLike, found: Segments) -> None:
@@ -115,7 +172,8 @@ def write_timeline(path: str | PathLike, found: Segments) -> None:
     how, shares = found.segmenter, 100.0 * np.array(found.shares)
     order = [i for i in np.argsort(-shares.mean(0), kind="stable") if shares[:, i].any()]
     # one frame has an extent too
-    times = np.arange(len(shares) + 1) / found.fps
+    during = found.source.during()
+    times = np.arange(len(shares) + 1) / found.fps if during is None else during
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     axes = figure.add_subplot()
     below = np.zeros(len(shares) + 1)

@@ -46,7 +46,7 @@ def by_block(firing: Mapping[str, Rates]) -> dict[str, dict[str, list[float]]]:
 def prediction_tables(prediction: Prediction) -> list[RenderableType]:
     """All that a terminal shows of a prediction."""
     return [
-        Rule(prediction.path),
+        Rule(Text(prediction.path)),
         top5_table(prediction),
         firing_table(prediction.firing),
         energy_table(prediction.passport, brief=True),
@@ -147,7 +147,7 @@ def energy_table(
 
 def shares_table(found: Segments) -> Table:
     """The classes of a recording by their share of its pixels; those of no pixel are left out."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=found.source.name, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(found.source.name), title_justify="left")
     table.add_column("class")
     table.add_column("%", justify="right")
     table.add_column("in frames", justify="right")
@@ -155,15 +155,23 @@ def shares_table(found: Segments) -> Table:
     for i in shares.mean(0).argsort(descending=True).tolist():
         if shares[:, i].any():
             seen = f"{int((shares[:, i] > 0).sum())}"
-            table.add_row(found.segmenter.classes[i], f"{100 * float(shares[:, i].mean()):.1f}", seen)
+            table.add_row(Text(found.segmenter.classes[i]), f"{100 * float(shares[:, i].mean()):.1f}", seen)
     return table
 
 
 def _rich(table: report.Table) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left")
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=table.title and Text(table.title),
+        title_justify="left",
+    )
     for i, name in enumerate(table.columns):
         word = i < table.words
-        shown.add_column(name, justify="left" if word else "right", no_wrap=not word, overflow="fold", min_width=6)
+        shown.add_column(
+            Text(name), justify="left" if word else "right", no_wrap=not word, overflow="fold", min_width=6
+        )
     for row in table.rows:
         shown.add_row(*map(Text, row))
     return shown

@@ -21,6 +21,10 @@ from spikereel.runs.config import Recipe
 from spikereel.runs.origins import as_text, identities
 from spikereel.runs.tasks import TASKS, norm_clips
 from spikereel.train.checkpoint import saved_run
+from spikereel.train.module import SETTLING_STEPS
+
+EARLY_CLIPS = 32
+"""Training clips that norms are taken of in the first steps."""
 
 
 def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figures: Any) -> Metadata:
@@ -137,22 +141,32 @@ class KeepWeights(Callback):
 class PreciseNorms(Callback):
     """Takes the statistics of all batch norms anew from training clips before every validation.
 
-    Every process of a run sees the same clips, changed at random as for training; those of segmentation are of the size
-    that is judged, and not changed.
+    Without `optim.precise_norms` that is done in the first steps alone, when running means still hold their start, and
+    layers that fire in training would be silent. Every process of a run sees the same clips, changed at random as for
+    training; those of segmentation are of the size that is judged, and not changed.
     """
 
     def __init__(self, recipe: Recipe, data: Any):
-        batch, seed = min(recipe.optim.batch, len(data)), recipe.run.seed
-        if TASKS[recipe.task].plain:
-            data = norm_clips(recipe.task, recipe.data, seed=seed)
-        # of its own, since that of training is in the middle of its epoch
-        spec = dataclasses.replace(recipe.data, workers=0)
-        self.loader = build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
-        self.batches = -(-recipe.optim.precise_norms // batch)
+        self.recipe, self.data = recipe, data
+        self._loader: Any = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if not trainer.sanity_checking:
-            calibrate(pl_module.model, map(pl_module.clip_of, islice(self.loader, self.batches)))
+        asked = self.recipe.optim.precise_norms
+        if trainer.sanity_checking or not (asked or trainer.global_step < SETTLING_STEPS):
+            return
+        batch = min(self.recipe.optim.batch, len(self.data))
+        if self._loader is None:
+            self._loader = self._load(batch)
+        batches = -(-(asked or EARLY_CLIPS) // batch)
+        calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
+
+    def _load(self, batch: int) -> Any:
+        data, seed = self.data, self.recipe.run.seed
+        if TASKS[self.recipe.task].plain:
+            data = norm_clips(self.recipe.task, self.recipe.data, seed=seed)
+        # of its own, since that of training is in the middle of its epoch
+        spec = dataclasses.replace(self.recipe.data, workers=0)
+        return build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
 
 
 def _random() -> dict[str, Any]:

@@ -38,7 +38,12 @@ from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
 from spikereel.train.norms import StartNorms
 
-HINTS = (r"The '.*_dataloader' does not have many workers", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+HINTS = (
+    # the order of an epoch passes over what was seen of it
+    r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"The '.*_dataloader' does not have many workers",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
 """Warnings of Lightning about what is meant so here, or about its own insides."""
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -107,8 +112,9 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             weights = module.state_dict()
             checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
         write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-        norms = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
-        norms += (PreciseNorms(recipe, train_set),) if recipe.optim.precise_norms else ()
+        norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
+        # in the first steps also where it is not asked for
+        norms += (PreciseNorms(recipe, train_set),)
         with _quiet():
             trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)

@@ -239,7 +239,7 @@ def test_evt3_low_part_starts_anew(save):
         ("a.bin", write.nmnist([(5, 3, 2, 1), (4, 3, 2, 1)]), "backwards at event 1"),
         ("a.dat", write.dat(FIVE)[:-8].replace(b"\x0c\x08", b"\x0e\x08"), "events of type 14 and 8 bytes"),
         ("a.dat", write.dat([(9, 1, 50, 1)]), "event 0 has y 50, outside the sensor of 40 x 40"),
-        ("a.raw", b"% evt 2.1\n" + bytes(8), "its encoding is 2.1"),
+        ("a.raw", b"% evt 4\n" + bytes(8), "its encoding is 4; EVT 2.0, 2.1"),
         ("a.raw", b"% hello\n" + bytes(8), "is of no known event format"),
         ("a.raw", write.evt2(FIVE, header="% evt 2.0\n"), "does not state the size of its sensor; give sensor="),
         ("a.raw", write.evt2(FIVE)[:-1], "ends inside an event, after 3 of 4 bytes"),

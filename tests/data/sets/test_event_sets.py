@@ -1,4 +1,4 @@
-"""N-MNIST, DVS128 objects, CIFAR10-DVS and HARDVS, in their layouts; and the real ones among them."""
+"""N-MNIST and DVS128 objects, in their layouts; and the real ones among them."""
 
 import shutil
 
@@ -9,10 +9,7 @@ import torch
 
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.reading import EventReading
-from spikereel.data.sets.cifar10_dvs import CIFAR10DVS
-from spikereel.data.sets.cifar10_dvs import CLASSES as IMAGES
 from spikereel.data.sets.dvs128_objects import WINDOW_US, DVS128Objects
-from spikereel.data.sets.hardvs import HARDVS
 from spikereel.data.sets.nmnist import NMNIST
 from spikereel.errors import ConfigError, DataError
 
@@ -119,38 +116,6 @@ def test_objects_refuse(session, tmp_path):
         DVS128Objects(session, EventReading(bins=2, bin_us=1000))
 
 
-def test_cifar10_dvs_splits_each_class_by_number(tmp_path):
-    for name in IMAGES:
-        for number in (0, 899, 900, 999):
-            content = write.aedat2([(number, 1, 2, 1)])
-            # some of the published files name no camera
-            content = content.replace(b"# AEChip: a.b.DVS128\r\n", b"")
-            save(tmp_path / name / f"cifar10_{name}_{number}.aedat", content)
-    train, test = (CIFAR10DVS(tmp_path, READING, split=split) for split in ("train", "test"))
-    assert (len(train), len(test)) == (20, 20)
-    assert test.labels == [label for label in range(10) for _ in range(2)]
-    assert {path.stem[-4:] for path, _ in test.samples} == {"_900", "_999"}
-    assert test[3][0].shape == (2, 2, 128, 128)
-    save(tmp_path / "bird" / "x.aedat", b"#")
-    with pytest.raises(DataError, match=r"x\.aedat: is not named"):
-        CIFAR10DVS(tmp_path, READING)
-    (tmp_path / "bird" / "x.aedat").unlink()
-    # a folder of test recordings alone, and not of all classes
-    shutil.rmtree(tmp_path / "truck")
-    for path in tmp_path.glob("*/*_[08]*.aedat"):
-        path.unlink()
-    assert CIFAR10DVS(tmp_path, READING, split="test").labels == test.labels[:18]
-    with pytest.raises(DataError, match=r"airplane: has no recordings with numbers below 900, which train is of"):
-        CIFAR10DVS(tmp_path, READING)
-
-
-def test_cifar10_dvs_trains_on_all_classes(tmp_path):
-    for name in IMAGES[:-1]:
-        save(tmp_path / name / f"cifar10_{name}_5.aedat", write.aedat2([(1, 1, 2, 1)]))
-    with pytest.raises(DataError, match="truck: has no recordings"):
-        CIFAR10DVS(tmp_path, READING)
-
-
 def test_bad_digits_can_be_left_out(listed):
     save(listed / "2.bs2", b"cut")
     digits = NMNIST(listed, READING, on_error="skip")
@@ -161,24 +126,6 @@ def test_bad_objects_can_be_left_out(session):
     save(session / "Cubo.aedat", b"#!AER-DAT2.0\r\ncut")
     objects = DVS128Objects(session, READING, on_error="skip")
     assert (set(objects.labels), [path.name for path, _ in objects.skipped]) == ({1}, ["Cubo.aedat"])
-
-
-def test_hardvs_lists(tmp_path):
-    save(tmp_path / "action_001/a.npz", write.npz([(1, 2, 3, 1)], width=346, height=260))
-    save(tmp_path / "action_300/b.aedat4", b"")
-    save(tmp_path / "train_label.txt", b"action_001/a 8 0\naction_300/b.aedat4 299\n")
-    data = HARDVS(tmp_path, READING)
-    assert (data.labels, len(data.classes)) == ([0, 299], 300)
-    assert data[0][0].shape == (2, 2, 260, 346)
-    assert HARDVS(tmp_path, READING, on_error="skip").labels == [0]
-    for lists, message in (
-        ("action_001/a 300", "0 to 299"),
-        ("action_001/a", "0 to 299"),
-        ("action_001/c 0", "c is no event file"),
-    ):
-        save(tmp_path / "val_label.txt", lists.encode())
-        with pytest.raises(DataError, match=rf"val_label\.txt:1: .*{message}"):
-            HARDVS(tmp_path, READING, split="val")
 
 
 @pytest.mark.realdata

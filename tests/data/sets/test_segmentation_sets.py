@@ -153,8 +153,11 @@ def write_vspw(root, *, videos=3, frames=5):
     (root / "label_num_dic_final.json").write_text(json.dumps({"others": 0, "wall": 1, "ceiling": 2}))
 
 
-def test_vspw_labels_begin_at_one(tmp_path):
+@pytest.mark.parametrize("form", [int, str])  # the published list has numbers as text
+def test_vspw_labels_begin_at_one(tmp_path, form):
     write_vspw(tmp_path)
+    names = {name: form(number) for name, number in (("others", 0), ("wall", 1), ("ceiling", 2))}
+    (tmp_path / "label_num_dic_final.json").write_text(json.dumps(names))
     data = VSPW(tmp_path, MaskReading(offsets=(-3, 0)), split="train")
     assert len(data) == 10
     assert (len(data.classes), data.classes[:3]) == (124, ("wall", "ceiling", "3"))

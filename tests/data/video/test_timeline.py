@@ -38,14 +38,14 @@ def _repeated(source, path, times: int) -> None:
 @pytest.fixture
 def decoded(monkeypatch) -> list[int]:
     """Grows by one with every frame that is decoded."""
-    seen, decode = [], video._decoded
+    seen, decode = [], video.decoded
 
     def counted(path, stream, *options):
         for frame in decode(path, stream, *options):
             seen.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(video, "_decoded", counted)
+    monkeypatch.setattr(video, "decoded", counted)
     return seen
 
 

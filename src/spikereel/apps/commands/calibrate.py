@@ -4,14 +4,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spikereel.apps.commands.common import command, new_console
-from spikereel.files import writable
+from spikereel.apps.commands.common import command, new_console, progress, ready
 
 
 def add(commands: Any) -> None:
     """Register calibrate."""
     calibrate = command(
-        commands, "calibrate", _calibrate, "re-estimate the statistics of all batch norms on training clips"
+        commands,
+        "calibrate",
+        _calibrate,
+        "re-estimate the statistics of all batch norms on training clips",
+        reads=("model", "assignments"),
+        writes={"out": "--out"},
     )
     calibrate.add_argument("model", metavar="WEIGHTS", help="a .safetensors file, a folder or a listed name")
     calibrate.add_argument(
@@ -27,23 +31,21 @@ def add(commands: Any) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from rich.progress import Progress
-
     from spikereel.hub import load_model
     from spikereel.inference.calibrate import recalibrate, write_calibrated
     from spikereel.runs.data import data_of
     from spikereel.show.models import moves_table
 
     name = Path(options.model).name.removesuffix(".safetensors")
-    out = options.out or f"{name}.calibrated.safetensors"
-    writable(out)
+    out = options.out = options.out or f"{name}.calibrated.safetensors"
+    ready(options)
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
     console = new_console()
-    with Progress(console=console, transient=True) as bar:
+    with progress() as bar:
         seeing = bar.add_task("seeing clips", total=None)
         seen, moves = recalibrate(
             model, spec, options.clips, progress=lambda done, total: bar.update(seeing, completed=done, total=total)
         )
     write_calibrated(model, out)
-    console.print(moves_table(moves), f"{seen} training clips of data.kind={spec.kind}; written: {out}", markup=False)
+    console.print(moves_table(moves), f"{seen} training clips of data.kind={spec.kind}; written: {out}")

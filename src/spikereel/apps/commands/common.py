@@ -1,27 +1,114 @@
-"""What the commands share: how one is registered, and where it writes."""
+"""What the commands share: how one is registered, what it reads and writes, and how it prints."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from spikereel.errors import ConfigError
+from spikereel.files import expand, keep_inputs, writable
 
-def command(commands: Any, name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
-    """Register a command; `text`, in small letters and without a full stop, is its help."""
+
+def command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], Any],
+    text: str,
+    *,
+    reads: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    writes: Mapping[str, str] | None = None,
+) -> argparse.ArgumentParser:
+    """Register a command; `text`, in small letters and without a full stop, is its help.
+
+    reads: options that name files, folders, or assignments key=value. folders: options that name
+    folders to write into. writes: {option: what to call it} of the files
+    that are written; those of options in `reads` and of each other are refused before any work, see `ready`.
+    """
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=run, reads=tuple(reads), folders=tuple(folders), writes=dict(writes or {}))
     return parser
+
+
+def ready(options: argparse.Namespace) -> None:
+    """Expand the paths of a command, and see that each output can be written and is no input.
+
+    Raises ConfigError where one cannot be, or is one.
+    """
+    for name in {*options.reads, *options.folders, *options.writes}:
+        value = getattr(options, name)
+        if isinstance(value, list | tuple):
+            setattr(options, name, [expand(x) for x in value])
+        elif value is not None:
+            setattr(options, name, expand(value))
+    outputs = {what: getattr(options, name) for name, what in options.writes.items()}
+    for path in outputs.values():
+        writable(path)
+    keep_inputs(outputs, inputs_of(options))
+    for what, path in outputs.items():
+        if what != "--out" and path is not None and _is_binary(path):
+            raise ConfigError(f"{what} {path} is there already and is no text; choose another name, or remove it first")
+
+
+def _is_binary(path: str) -> bool:
+    """Of a regular file that is there: a video, weights, but no report of before."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return b"\0" in file.read(4096)
+
+
+def inputs_of(options: argparse.Namespace) -> list[str]:
+    """Files and folders that a command reads, by what stands on its line; also as values of assignments."""
+    from spikereel.hub import files_of
+
+    found = []
+    for name in options.reads:
+        value = getattr(options, name)
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if text is None:
+                continue
+            key, _, path = text.partition("=")
+            found += [text] if os.path.exists(text) else [expand(path)] if path and "." in key else files_of(text)
+    return found
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
     """`--json PATH`."""
     parser.add_argument("--json", metavar="PATH", help="write the results to this file as well")
+    writes = parser.get_default("writes")
+    parser.set_defaults(writes={**writes, "json": "--json"})
 
 
-def new_console() -> Any:
-    """Of rich, which is imported only where a command runs."""
+def new_console(*, stderr: bool = False) -> Any:
+    """Of rich, which is imported only where a command runs: text is shown as it is, and no name is markup."""
     from rich.console import Console
 
-    return Console()
+    # a stream that is given is asked for its encoding
+    return Console(file=sys.stderr if stderr else sys.stdout, markup=False, emoji=False, highlight=False)
+
+
+def progress() -> Any:
+    """A bar on standard error, where somebody looks on; names are shown as they are, on one line of any width."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    console = new_console(stderr=True)
+    text = TextColumn(
+        "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    bars = (BarColumn(bar_width=20), TaskProgressColumn(markup=False), TimeRemainingColumn())
+    return Progress(text, *bars, console=console, transient=True, expand=True, disable=not console.is_terminal)
+
+
+def entry(name: str, text: str, *, indent: int = 22, width: int = 80) -> str:
+    """A name, and beside it its text in as many lines as it needs; under it where the name is too long."""
+    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    room = " " * indent
+    head = f"{name:<{indent}}{lines.pop(0)}" if len(name) < indent else name
+    return "\n".join([head, *(room + line for line in lines)])
 
 
 def one_or_all(results: Sequence[Any]) -> Any:
@@ -32,4 +119,4 @@ def one_or_all(results: Sequence[Any]) -> Any:
 def note(console: Any, text: str | None) -> None:
     """Print what is worth a look, if anything is."""
     if text:
-        console.print(f"note: {text}", style="yellow", markup=False)
+        console.print(f"note: {text}", style="yellow")

@@ -1,34 +1,32 @@
-"""`spikereel data`: inspect, check and pack."""
+"""`spikereel data`: inspect, check, repair and pack."""
 
 import argparse
 import dataclasses
 import re
 from typing import Any
 
-from spikereel.apps.commands.common import json_option, new_console
+from spikereel.apps.commands.common import command, json_option, new_console, progress
 from spikereel.apps.commands.pack import add_pack
 from spikereel.errors import ConfigError
-from spikereel.files import writable, write_json
+from spikereel.files import write_json
 
 
 def add(commands: Any) -> None:
     """Register data and its actions."""
     data = commands.add_parser(
         "data",
-        help="look into files, and pack them",
-        description="Look into files of videos and events, and pack them.",
+        help="look into files, repair and pack them",
+        description="Look into files of videos and events, repair and pack them.",
     )
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
-    about = actions.add_parser("inspect", help="say what one file is", description="Say what one file is.")
-    about.set_defaults(command=_data_inspect)
+    about = command(actions, "inspect", _data_inspect, "say what one file is", reads=("file",))
     about.add_argument("file", metavar="FILE", help="a video or a recording of an event camera")
     _sensor_option(about)
     json_option(about)
     text = (
         "decode all files of a folder; report broken, short, duplicate and missing ones; exit code 1 if any is broken"
     )
-    look = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
-    look.set_defaults(command=_data_check)
+    look = command(actions, "check", _data_check, text, reads=("root",))
     look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
     _sensor_option(look)
     look.add_argument(
@@ -38,6 +36,12 @@ def add(commands: Any) -> None:
         "--workers", type=int, metavar="N", help="read so many files at a time (default: one for each processor)"
     )
     json_option(look)
+    text = "sort the events of a recording by time, drop those outside the sensor, and write them as NPZ"
+    mend = command(actions, "repair", _data_repair, text, reads=("file",), writes=("out", "json"))
+    mend.add_argument("file", metavar="IN", help="a recording of an event camera; it is not changed")
+    mend.add_argument("out", metavar="OUT", help="the file to write, such as repaired.npz")
+    _sensor_option(mend)
+    json_option(mend)
     add_pack(actions)
 
 
@@ -56,25 +60,34 @@ def _sensor(text: str | None) -> tuple[int, int] | None:
 
 
 def _data_inspect(options: argparse.Namespace) -> None:
-    from spikereel.apps.check import info_table, inspect
+    from spikereel.apps.check import described, info_table, inspect
 
-    writable(options.json)
     found = inspect(options.file, sensor=_sensor(options.sensor))
-    new_console().print(info_table(options.file, found))
     if options.json:
-        write_json(options.json, dataclasses.asdict(found))
+        write_json(options.json, described(found))
+    new_console().print(info_table(options.file, found))
+
+
+def _data_repair(options: argparse.Namespace) -> None:
+    from spikereel.data.events.repair import repair
+
+    done = repair(options.file, options.out, sensor=_sensor(options.sensor))
+    times = "time" if done.backwards == 1 else "times"
+    if options.json:
+        write_json(options.json, dataclasses.asdict(done))
+    new_console().print(
+        f"{options.out}: {done.events} events; {done.dropped} outside the sensor dropped; time went backwards "
+        f"{done.backwards} {times} before",
+        soft_wrap=True,
+    )
 
 
 def _data_check(options: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
     from spikereel.apps.check import check, report_table
 
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {options.workers}")
-    writable(options.json)
-    console = new_console()
-    with Progress(console=console, transient=True) as bar:
+    with progress() as bar:
         task = bar.add_task("decoding files", total=None)
         report = check(
             options.root,
@@ -83,7 +96,7 @@ def _data_check(options: argparse.Namespace) -> int:
             workers=options.workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    console.print(report_table(report))
     if options.json:
         write_json(options.json, report.to_json())
-    return int(bool(report.broken))
+    new_console().print(report_table(report))
+    return int(not report.ok)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from spikereel.apps.commands.common import command
+from spikereel.apps.commands.common import command, entry
 
 
 def add(commands: Any) -> None:
@@ -15,4 +15,4 @@ def _doctor(_options: argparse.Namespace) -> None:
     from spikereel.apps.doctor import report
 
     for name, value in report().items():
-        print(f"{name:22} {value}")
+        print(entry(name, value, indent=24))

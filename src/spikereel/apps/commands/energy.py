@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console
+from spikereel.apps.commands.common import command, json_option, new_console, progress
 from spikereel.errors import ConfigError
-from spikereel.files import writable, write_json
+from spikereel.files import write_json
 
 
 def add(commands: Any) -> None:
@@ -15,6 +15,8 @@ def add(commands: Any) -> None:
         "energy",
         _energy,
         "say what a clip costs: operations, energy under several cost models, opponents and break-even rates",
+        reads=("model", "compare", "data", "video", "rates"),
+        writes={"html": "--html", "markdown": "--markdown", "latex": "--latex"},
     )
     energy.set_defaults(mistake=energy.error)
     energy.add_argument("model", nargs="?", help="weights (file or listed name), an architecture, or a passport's JSON")
@@ -49,8 +51,6 @@ def _energy(options: argparse.Namespace) -> None:
     from spikereel.inference.passports import Source, energy_of, joules_of, write_passports, write_reports
     from spikereel.show.tables import energy_table, firing_table
 
-    for path in (options.json, options.html, options.markdown, options.latex):
-        writable(path)
     if not (options.model or options.compare):
         options.mistake("energy needs a MODEL, or --compare A B C")
     names = [*([options.model] if options.model else []), *(options.compare or [])]
@@ -71,23 +71,25 @@ def _energy(options: argparse.Namespace) -> None:
         _implied(options, source)
         return
     console = new_console()
-    with console.status("counting") as status:
-        passports, notes = {}, {}
+    passports, notes = {}, {}
+    with progress() as bar:
+        counting = bar.add_task("counting", total=len(names))
         for name in names:
-            status.update(f"counting {name}")
+            bar.update(counting, description=f"counting {name}")
             passports[name], notes[name] = energy_of(name, source)
+            bar.advance(counting)
+    written = write_reports(passports, costs, page=options.html, md=options.markdown, tex=options.latex)
+    if options.json:
+        write_passports(options.json, passports, notes, costs)
     if len(passports) == 1:
         console.print(firing_table(passports[names[0]].firing))
     console.print(energy_table(passports, costs))
     for name, note in notes.items():
-        console.print(note if len(notes) == 1 else f"{name}: {note}", style="dim", markup=False)
+        console.print(note if len(notes) == 1 else f"{name}: {note}", style="dim")
         for line in joules_of(name, passports[name]).lines() if options.measured else []:
-            console.print(line, style="yellow", markup=False)
-    written = write_reports(passports, costs, page=options.html, md=options.markdown, tex=options.latex)
-    if options.json:
-        write_passports(options.json, passports, notes, costs)
+            console.print(line, style="yellow")
     for path in written:
-        console.print(f"written: {path}", markup=False)
+        console.print(f"written: {path}")
 
 
 def _implied(options: argparse.Namespace, source: Any) -> None:
@@ -98,7 +100,8 @@ def _implied(options: argparse.Namespace, source: Any) -> None:
     if options.model not in ARCHITECTURES:
         raise unknown_key(str(options.model), ARCHITECTURES, "model")
     rates = implied_rates(options.model, options.implied, source)
-    for name, rate in rates.items():
-        print(f"{options.implied:g} mJ a clip imply a mean firing rate of {rate:.3f} under {name}: {IMPLIED[name]}")
     if options.json:
         write_json(options.json, {"model": options.model, "energy_mj": options.implied, "implied_rate": rates})
+    for name, rate in rates.items():
+        said = f"{options.implied:g} mJ a clip imply a mean firing rate of {rate:.3f} under {name}: {IMPLIED[name]}"
+        new_console().print(said)

@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console
-from spikereel.files import writable, write_json
+from spikereel.files import write_json
 
 
 def add(commands: Any) -> None:
@@ -18,9 +18,8 @@ def _list(options: argparse.Namespace) -> None:
     from spikereel.runs.recipes import RECIPES
     from spikereel.show.models import models_table
 
-    writable(options.json)
     models, console = list_models(), new_console()
-    console.print(models_table(models))
-    console.print(f"recipes: {', '.join(RECIPES)}", markup=False)
     if options.json:
         write_json(options.json, {name: dataclasses.asdict(info) for name, info in models.items()})
+    console.print(models_table(models))
+    console.print(f"recipes: {', '.join(RECIPES)}")

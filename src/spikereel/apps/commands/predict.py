@@ -1,13 +1,23 @@
 """`spikereel predict`: what is in a file, for each of the three tasks."""
 
 import argparse
-from collections.abc import Callable
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, one_or_all
-from spikereel.errors import ConfigError
-from spikereel.files import writable, write_json
+from spikereel.apps.commands.common import command, json_option, new_console, one_or_all, progress
+from spikereel.errors import ConfigError, SpikereelError
+from spikereel.files import keep_inputs, writable, write_json, write_text
+
+FULL = 3
+"""Files up to which each has its tables; of more each has a line."""
+
+TABLE = "predictions.csv"
+"""The one table of several files, in the folder of the results."""
 
 
 def add(commands: Any) -> None:
@@ -17,17 +27,32 @@ def add(commands: Any) -> None:
         "predict",
         _predict,
         "classify videos and print the top 5, firing rates and energy; or find joints, or label every pixel",
+        reads=("videos", "model", "smpl"),
+        folders=("out",),
     )
     predict.add_argument(
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="video files, event recordings, depth (.npz), .npy clips, or folders of frames (segmentation)",
+        help="video files, event recordings, depth (.npz), .npy clips, folders of any of these, or of frames",
     )
     predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
-    predict.add_argument("--views", type=int, default=1, help="clips in time to average (default: %(default)s)")
-    predict.add_argument("--no-video", action="store_true", help="write no annotated video")
+    predict.add_argument("--views", type=int, metavar="N", help="average so many clips in time (default: 1)")
+    predict.add_argument(
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help="give one answer for each window of so many seconds, with a time line (default: for videos over a minute)",
+    )
+    predict.add_argument(
+        "--on-error",
+        choices=("skip", "stop"),
+        default="skip",
+        help="what a broken file does: name it and go on, or end there (default: %(default)s)",
+    )
+    predict.add_argument("--quiet", action="store_true", help="print errors alone")
+    predict.add_argument("--no-video", action="store_true", help="write no annotated video and no pictures")
     predict.add_argument(
         "--task",
         choices=("classification", "pose", "segmentation"),
@@ -40,6 +65,9 @@ def add(commands: Any) -> None:
     predict.add_argument("--camera", metavar="FX,FY,CX,CY", help="pose: intrinsics of the frames, pixels")
     predict.add_argument("--smooth", action="store_true", help="pose: smooth the joints with a one-euro filter")
     predict.add_argument("--smpl", metavar="FILE", help="pose in parameters of SMPL: your copy of the body model")
+    predict.add_argument(
+        "--bvh-positions", action="store_true", help="pose: give all joints positions in the BVH (default: rotations)"
+    )
     predict.add_argument("--size", type=int, help="segmentation: short side that is seen (default: that of training)")
     predict.add_argument("--window", metavar="H,W", help="segmentation: see frames in windows that slide over them")
     predict.add_argument("--overlap", type=float, help="segmentation: share of a window (default: 0.5)")
@@ -51,39 +79,131 @@ def add(commands: Any) -> None:
     json_option(predict)
 
 
-def _predict(options: argparse.Namespace) -> None:
-    from rich.progress import Progress
-
+def _predict(options: argparse.Namespace) -> int:
     from spikereel.hub import load_model
-    from spikereel.inference.predict import TASKS, begin
+    from spikereel.inference.knows import knows
+    from spikereel.inference.predict import TASKS
+    from spikereel.inference.sources import sources_of
 
     out = Path(options.out)
-    for path in (out / "x.json", options.json):
-        writable(path)
+    writable(out / "x.json")
     model = load_model(options.model)
     if options.task not in (None, model.task):
         raise ConfigError(
             f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
         )
     task, console = TASKS[model.task], new_console()
-    chosen = {name: OPTIONS[name](options) for name in task.options}
-    # all files are read before anything is written, so a broken one leaves nothing half done
-    results = []
-    with Progress(console=console, transient=True) as bar:
-        for video in options.videos:
-            results.append(begin(model, video, chosen, _progress(bar, f"{task.doing} {Path(video).name}")))
-    out.mkdir(parents=True, exist_ok=True)
-    names = _distinct([Path(result.path).stem for result in results])
-    for name, result in zip(names, results, strict=True):
-        with Progress(console=console, transient=True) as bar:
-            progress = _progress(bar, f"writing {name}")
-            said = result.write(out, name, video=not options.no_video, progress=progress)
+    chosen = {name: OPTIONS[name](options) for name in task.options if OPTIONS[name](options) is not None}
+    sources, notes = sources_of(options.videos, model)
+    results = {f"the result {x.name}{end}": out / f"{x.name}{end}" for x in sources for end in task.endings}
+    keep_inputs({**results, "--json": options.json, "the table": out / TABLE}, [x.path for x in sources])
+    console.quiet = options.quiet
+    console.print(f"{knows(model)}.", style="bold")
+    for line in notes:
+        console.print(line, style="yellow")
+    batch = _Batch(options=options, model=model, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
+    try:
+        for source in sources:
+            if not batch.take(source) and options.on_error == "stop":
+                break
+    finally:
+        batch.finish(table=len(sources) > 1)
+    return batch.code(len(sources))
+
+
+@dataclass(kw_only=True)
+class _Batch:
+    """Files one after the other; each has its results before the next one is looked at."""
+
+    options: argparse.Namespace
+    model: Any
+    chosen: dict[str, Any]
+    out: Path
+    console: Any
+    brief: bool
+    """Whether a file gets one line."""
+    done: list[dict[str, Any]] = field(default_factory=list)
+    """What --json gets."""
+    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Of the table."""
+    broken: int = 0
+
+    def take(self, source: Any) -> bool:
+        """Predict one file, write its results and print them; whether that went well."""
+        try:
+            result, said = self._written(source)
+        except SpikereelError as error:
+            reason = " ".join(str(error).split())
+            self.done.append({"path": source.path, "error": reason})
+            self.rows.append((source.path, "", "", reason))
+            self.broken += 1
+            print(f"error: {reason}", file=sys.stderr)
+            return False
+        self.done.append(result.to_json())
+        self.rows.append((source.path, *result.brief(), ""))
+        self._show(result, said)
+        return True
+
+    def _written(self, source: Any) -> tuple[Any, list[str]]:
+        from spikereel.inference.predict import TASKS, begin
+        from spikereel.inference.timeline import is_long, usual_window
+
+        chosen, name = dict(self.chosen), Path(source.path).name
+        if self.model.task == "classification" and not {"views", "every"} & chosen.keys():
+            chosen["views"] = 1
+            if is_long(self.model, source.path):
+                del chosen["views"]
+                chosen["every"] = usual_window(self.model, glance_fps(source.path))
+        with progress() as bar:
+            result = begin(self.model, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
+        self.out.mkdir(parents=True, exist_ok=True)
+        with progress() as bar:
+            told = _progress(bar, f"writing {source.name}")
+            return result, result.write(self.out, source.name, video=not self.options.no_video, progress=told)
+
+    def _show(self, result: Any, said: list[str]) -> None:
+        if self.brief:
+            self.console.print(one_line(result.path, *result.brief()), no_wrap=True, crop=False)
+            return
         for table in result.tables():
-            console.print(table)
+            self.console.print(table)
         for number, line in enumerate(said):
-            console.print(line, style="dim" if number else None, markup=False)
-    if options.json:
-        write_json(options.json, one_or_all([result.to_json() for result in results]))
+            self.console.print(line, style="dim" if number else None)
+
+    def finish(self, *, table: bool) -> None:
+        """Write the table and the JSON of what was done so far."""
+        good = len(self.rows) - self.broken
+        if self.options.json and (good or table):
+            write_json(self.options.json, one_or_all(self.done))
+        if table and good:
+            write_text(self.out / TABLE, csv_of(("file", "answer", "detail", "error"), self.rows))
+            self.console.print(f"{good} of {len(self.rows)} files; one table: {self.out / TABLE}")
+
+    def code(self, count: int) -> int:
+        """0 where all went well, 1 where some did, 2 where none did."""
+        return 0 if not self.broken and len(self.rows) == count else 1 if len(self.rows) > self.broken else 2
+
+
+def glance_fps(path: str) -> float:
+    """Frames a second, as the file says."""
+    from spikereel.data.video.read import glance
+
+    return glance(path)[0].fps
+
+
+def one_line(path: str, answer: str, detail: str, width: int = 80) -> str:
+    """A file and its answer in so many characters: of a long path the end is shown."""
+    room = width - 2 - min(len(detail), 24) - 2 - 24
+    shown = path if len(path) <= room else f"...{path[-room + 3 :]}"
+    return f"{shown:<{room}}  {answer[:24]:<24}  {detail[:24]}"
+
+
+def csv_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([head, *rows])
+    return text.getvalue()
 
 
 def _progress(bar: Any, text: str) -> Callable[[int, int], None]:
@@ -120,16 +240,14 @@ def _numbers(option: str, text: str | None) -> tuple[float, float, float, float]
     return a, b, c, d
 
 
-def _distinct(names: list[str]) -> list[str]:
-    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
-
-
 OPTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "views": lambda options: options.views,
+    "every": lambda options: options.every,
     "box": lambda options: _numbers("--box", options.box),
     "camera": lambda options: _lens(options.camera),
-    "smooth": lambda options: options.smooth,
+    "smooth": lambda options: options.smooth or None,
     "smpl": lambda options: options.smpl,
+    "bvh_positions": lambda options: options.bvh_positions or None,
     "size": lambda options: options.size,
     "window": lambda options: _integers("--window", options.window),
     "overlap": lambda options: options.overlap,

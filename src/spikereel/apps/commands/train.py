@@ -5,13 +5,15 @@ import dataclasses
 import json
 from typing import Any
 
-from spikereel.apps.commands.common import command, new_console, note
+from spikereel.apps.commands.common import command, entry, new_console, note
 from spikereel.errors import ConfigError
 
 
 def add(commands: Any) -> None:
     """Register train."""
-    train = command(commands, "train", _train, "train by a recipe; `spikereel train --list` names them")
+    train = command(
+        commands, "train", _train, "train by a recipe; `spikereel train --list` names them", reads=("assignments",)
+    )
     train.add_argument("recipe", nargs="?", help="name of a recipe")
     train.add_argument("assignments", nargs="*", metavar="key=value", help="fields to change, such as optim.epochs=5")
     train.add_argument("--list", action="store_true", help="list the recipes and stop")
@@ -27,7 +29,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if options.list or options.recipe is None:
         for name, recipe in RECIPES.items():
-            print(f"{name:18} {(recipe.__doc__ or '').splitlines()[0]}")
+            print(entry(name, (recipe.__doc__ or "").splitlines()[0]))
         if options.list:
             return
         raise ConfigError("name a recipe: spikereel train RECIPE [key=value ...]")
@@ -66,7 +68,7 @@ def _train(options: argparse.Namespace) -> None:
     for line in result.notes:
         note(console, line)
     for path, reason in result.skipped:
-        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+        console.print(f"skipped {path}: {reason}", style="yellow")
     if TASKS[recipe.task].views and options.report:
         _report(console, recipe, result, watch.losses, choices)
 

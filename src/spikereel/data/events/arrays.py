@@ -15,7 +15,7 @@ COLUMNS = {
     "t": ("t", "ts", "timestamp", "timestamps"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
-    "p": ("p", "ps", "polarity"),
+    "p": ("p", "ps", "pol", "polarity", "on"),
 }
 """Names that are in use for each column."""
 _ONE = "events"
@@ -45,9 +45,10 @@ def may_be_events(names: Collection[str]) -> bool:
 
 
 def one_array(path: Path, array: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a structured array, or of [N, 4] of t, x, y, p. Raises DataError for another."""
+    """The columns of a structured array, by name and title, or of [N, 4] of t, x, y, p. Raises DataError else."""
     if array.dtype.names:
-        return {name: array[name] for name in array.dtype.names if name}
+        # A title, such as `p` of a field called `on`, is a name too, and `dtype.fields` has both.
+        return {name: array[name] for name in array.dtype.fields or () if name}
     if array.ndim != 2 or array.shape[1] != 4:
         raise DataError(f"{path}: holds one array {list(array.shape)}; make it [N, 4] of t, x, y, p, or structured")
     return dict(zip(COLUMNS, array.T, strict=True))

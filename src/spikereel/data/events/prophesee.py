@@ -1,4 +1,4 @@
-"""Prophesee recordings: RAW in the encoding EVT 2.0, and DAT; EVT 3.0 is in `evt3`.
+"""Prophesee recordings: RAW in the encoding EVT 2.0, and DAT; EVT 2.1 is in `evt21`, EVT 3.0 in `evt3`.
 
 Source: the data encoding formats of the Metavision SDK's documentation. Triggers and vendor words are passed over.
 """
@@ -32,6 +32,7 @@ _SENSORS = {
 }
 _ATIS = (304, 240)
 _HIGH = 8
+_DAT_LATEST = 2
 
 
 def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
@@ -44,15 +45,9 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     text, start = raw_header(data)
     width, height = require_sensor(path, stated_sensor(text), sensor)
     words = records(path, data, start, "<u4")
-    highs = np.flatnonzero(words >> 28 == _HIGH)
-    at = np.flatnonzero(words < 0x2000_0000)
-    first = np.searchsorted(at, highs)
-    at = at[first[0] :] if len(highs) else at[:0]
+    at, t = timed(words)
     require_events(path, len(at))
     events = words[at]
-    time = unwrap(words[highs] & 0xFFF_FFFF, 28) << 6
-    t = np.repeat(time, np.diff(first, append=first[0] + len(at)))
-    t += (events >> 22) & 0x3F
     return Events(
         t=t,
         x=((events >> 11) & 0x7FF).astype(np.uint16),
@@ -65,9 +60,24 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     )
 
 
+def timed(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the words of events are, and int64 microseconds of each; those before the first time word are left out."""
+    highs = np.flatnonzero(words >> 28 == _HIGH)
+    at = np.flatnonzero(words < 0x2000_0000)
+    if not len(highs):
+        return at[:0], np.empty(0, np.int64)
+    first = np.searchsorted(at, highs)
+    at = at[first[0] :]
+    time = unwrap(words[highs] & 0xFFF_FFFF, 28) << 6
+    t = np.repeat(time, np.diff(first, append=first[0] + len(at)))
+    return at, t + (words[at] >> 22 & 0x3F)
+
+
 def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
     """8 bytes an event, little-endian: microseconds in 32 bits, which may wrap, then 14 bits x, 14 y, 1 polarity.
 
+    Versions below 2 ("% Version 1") have 9 bits x, 8 y, 1 polarity, as Prophesee's own Matlab reader says. A header
+    without a version is read as version 2, as Prophesee's Python reader does.
     Files without a size are of the ATIS, 304 x 240 (N-Cars, GEN1), unless it is given. Raises DataError as
     `read_events`, and for events of another type than 0 and 12 or another size.
     """
@@ -82,19 +92,29 @@ def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
     require_events(path, len(words))
     stated, events = stated_sensor(text), words[:, 1]
     width, height = require_sensor(path, stated, sensor or _ATIS if stated is None else sensor)
-    x, y = (events & 0x3FFF).astype(np.uint16), ((events >> 14) & 0x3FFF).astype(np.uint16)
+    version = _dat_version(text)
+    bits_x, bits_y = (9, 8) if version < 2 else (14, 14)
+    x = (events & (1 << bits_x) - 1).astype(np.uint16)
+    y = (events >> bits_x & (1 << bits_y) - 1).astype(np.uint16)
+    # From version 2 on every bit above y counts, as it always did here.
+    above = events >> (bits_x + bits_y)
     if stated is sensor is None:
         require_inside(path, x, y, _ATIS)
     return Events(
         t=unwrap(words[:, 0], 32),
         x=x,
         y=y,
-        p=(events >> 28) != 0,
+        p=(above & 1 if version < 2 else above) != 0,
         width=width,
         height=height,
-        format="DAT",
+        format="DAT" if version >= 2 else f"DAT version {version}",
         source=str(path),
     )
+
+
+def _dat_version(text: str) -> int:
+    found = re.search(r"^%\s*Version[ \t:]+(\d+)", text, re.MULTILINE | re.IGNORECASE)
+    return _pixels(found[1]) if found else _DAT_LATEST
 
 
 def encoding(data: bytes) -> str:

@@ -10,7 +10,9 @@ from spikereel.data.events.aedat import read_aedat2, read_aedat3
 from spikereel.data.events.aedat4 import read_aedat4
 from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.evt3 import read_evt3
+from spikereel.data.events.evt21 import read_evt21
 from spikereel.data.events.hdf5 import read_hdf5
+from spikereel.data.events.mat import read_mat
 from spikereel.data.events.nmnist import read_nmnist
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content
@@ -25,8 +27,13 @@ _MAGIC = {
     b"\x89HDF\r\n\x1a\n": read_hdf5,
     b"PK\x03\x04": read_npz,
     b"\x93NUMPY": read_npz,
+    b"MATLAB 5.0 MAT-file": read_mat,
 }
-_ENCODINGS = {"2.0": prophesee.read_evt2, "EVT2": prophesee.read_evt2, "3.0": read_evt3, "EVT3": read_evt3}
+_ENCODINGS = {
+    **dict.fromkeys(("2.0", "EVT2"), prophesee.read_evt2),
+    **dict.fromkeys(("2.1", "EVT21"), read_evt21),
+    **dict.fromkeys(("3.0", "EVT3"), read_evt3),
+}
 _HEAD = 1 << 16
 """Bytes; longer than any header of % lines."""
 
@@ -51,7 +58,7 @@ class EventInfo:
 def read_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Events:
     """All events of a file, in memory, whatever its format; the content decides, and the suffix where it says nothing.
 
-    AEDAT 2.0, 3.1 and 4.0; N-MNIST (.bin, .bs2); Prophesee EVT 2.0, EVT 3.0 and DAT; HDF5; NPZ and NPY.
+    AEDAT 2.0, 3.1 and 4.0; N-MNIST (.bin, .bs2); Prophesee EVT 2.0, 2.1, 3.0 and DAT; HDF5; NPZ and NPY; MATLAB 5.
     `sensor=(width, height)` is for files that do not state it. What is written for a camera that wraps its clock comes
     out continuous.
     Raises DataError for a file that is missing, empty, without events, unknown, cut inside an event or packet, with
@@ -90,12 +97,12 @@ def _reader(path: Path) -> Callable[..., Events]:
         if name in _ENCODINGS:
             return _ENCODINGS[name]
         if name:
-            raise DataError(f"{path}: its encoding is {name}; EVT 2.0 and 3.0 are read, so convert it")
+            raise DataError(f"{path}: its encoding is {name}; EVT 2.0, 2.1 and 3.0 are read, so convert it")
         if path.suffix.lower() == ".dat" or head.startswith(b"% Data file containing"):
             return prophesee.read_dat
     if path.suffix.lower() in (".bin", ".bs2"):
         return read_nmnist
     raise DataError(
         f"{path}: is of no known event format (starts with {head[:8]!r}); "
-        f"give AEDAT, N-MNIST .bin, Prophesee RAW or DAT, HDF5 or NPZ"
+        f"give AEDAT, N-MNIST .bin, Prophesee RAW or DAT, HDF5, NPZ or MATLAB 5"
     )

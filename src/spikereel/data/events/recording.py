@@ -7,12 +7,21 @@ import numpy as np
 from spikereel.errors import ConfigError, DataError
 
 
+class MisplacedEvents(DataError):
+    """Events outside the sensor or not in the order of their times: what `spikereel data repair` can mend."""
+
+    columns: dict[str, np.ndarray] | None = None
+    """t, x, y and p as they were read."""
+    width: int = 0
+    height: int = 0
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Events:
     """N events in the order of their times; checked when made, never sorted.
 
     Raises DataError, with `source` and the number of the first event at fault, for columns of other types or unequal
-    lengths, an event outside the sensor, and a time that goes backwards.
+    lengths; MisplacedEvents, a DataError, for an event outside the sensor, and a time that goes backwards.
     """
 
     t: np.ndarray
@@ -44,9 +53,9 @@ class Events:
         self._require_inside("y", self.height)
         if (self.t[1:] < self.t[:-1]).any():
             i = int(np.argmax(self.t[1:] < self.t[:-1])) + 1
-            raise DataError(
-                f"{self.source}: time goes backwards at event {i}, {self.t[i]} us after {self.t[i - 1]} us; "
-                f"sort the events or cut the recording there"
+            raise self._misplaced(
+                f"time goes backwards at event {i}, {self.t[i]} us after {self.t[i - 1]} us; "
+                f"sort the events with `spikereel data repair`, or cut the recording there"
             )
 
     def __len__(self) -> int:
@@ -67,7 +76,14 @@ class Events:
         column = getattr(self, name)
         if len(column) and int(column.max()) >= size:
             i = int(np.argmax(column >= size))
-            raise DataError(
-                f"{self.source}: event {i} has {name} {column[i]}, outside the sensor of {self.width} x {self.height}; "
-                f"check the size if you gave one, or copy the file again"
+            raise self._misplaced(
+                f"event {i} has {name} {column[i]}, outside the sensor of {self.width} x {self.height}; check the size "
+                f"if you gave one, copy the file again, or drop such events with `spikereel data repair`"
             )
+
+    def _misplaced(self, reason: str) -> MisplacedEvents:
+        # Made of its message alone, as workers of a loader make errors again.
+        error = MisplacedEvents(f"{self.source}: {reason}")
+        error.columns = {"t": self.t, "x": self.x, "y": self.y, "p": self.p}
+        error.width, error.height = self.width, self.height
+        return error

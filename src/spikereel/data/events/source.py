@@ -39,8 +39,9 @@ def content(path: Path, limit: int = -1) -> bytes:
 
 
 def header(data: bytes, mark: bytes, *, last: bytes) -> tuple[str, int]:
-    """The leading lines that start with `mark`, and where they end; the line that starts with `last` closes them.
+    """The leading lines that start with `mark`, and where they end; the line that is `last` closes them.
 
+    A line that only begins like `last`, such as "% endianness little", is one as any other.
     Where no such line comes, a line with control characters is taken for events that happen to start with the mark.
     """
     at = 0
@@ -50,7 +51,7 @@ def header(data: bytes, mark: bytes, *, last: bytes) -> tuple[str, int]:
         if _CONTROL.search(line):
             break
         at = end
-        if line.lower().startswith(last):
+        if line.strip().lower() == last:
             break
     return data[:at].decode("utf-8", errors="replace"), at
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from spikereel.data.mask_clips import IGNORE, LabelSet, MaskClips, MaskedVideo, MaskReading, number_of, split_at_gaps
 from spikereel.data.pictures import PICTURES
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 RATE = 30.0
@@ -85,7 +86,7 @@ class CamVid(MaskClips):
 
 def find_frames(root: Path, folder: str) -> dict[str, Found]:
     """The labelled frames of a folder, by sequence. Raises DataError for none, and for a frame without a mask."""
-    frames = sorted(p for p in (root / folder).glob("*") if p.suffix.lower() in PICTURES)
+    frames = [p for p in visible(root / folder) if p.suffix.lower() in PICTURES] if (root / folder).is_dir() else []
     if not frames:
         raise DataError(f"{root / folder}: no frames <sequence>_<number>.jpg; give the folder that has train/ and val/")
     found: dict[str, Found] = defaultdict(list)

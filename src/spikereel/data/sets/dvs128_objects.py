@@ -12,6 +12,7 @@ from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
 from spikereel.data.sets.events import EventItems, good_files
+from spikereel.data.walk import find
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("Caixa", "Caneca", "Cubo", "Estilete", "Lapiseira", "Tesoura")
@@ -81,7 +82,7 @@ def _recordings(root: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one of recordings <object>.aedat")
     numbers, found = {name.casefold(): i for i, name in enumerate(classes)}, []
-    for path in sorted(p for p in root.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()):
+    for path in find(root, SUFFIXES).files:
         name = _REPEAT.sub("", path.stem).casefold()
         if name not in numbers:
             raise DataError(f"{path}: is of none of the objects {', '.join(classes)}; rename or remove it")

@@ -1,6 +1,7 @@
 """Data sets of event recordings: any list of labelled files, and folders with a subfolder per class."""
 
 from collections.abc import Sequence
+from math import ceil
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from spikereel.data.clips import SeededClips, fingerprint, folder_samples
+from spikereel.data.clips import SeededClips, class_files, fingerprint
+from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
@@ -90,7 +92,7 @@ class EventFiles(EventItems):
 
 
 class EventFolder(EventFiles):
-    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz); see `EventFiles`.
+    """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
     given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
@@ -106,8 +108,27 @@ class EventFolder(EventFiles):
         sensor: Sensor | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ):
-        names, samples = folder_samples(Path(root), classes, suffixes=SUFFIXES)
+        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES | {MAT})
         super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+        self.left_out = tuple(left_out)
+
+
+def last_tenths(samples: Sequence[tuple[Path, int]], split: str, *, root: Path) -> list[tuple[Path, int]]:
+    """Of (path, label), those of a split where the last tenth of each label's names, as text, is for "test".
+
+    Of n recordings the first ceil(0.9 n) are "train", as in SpikingJelly's `split_to_train_test_set(0.9, ...)`.
+    Raises ConfigError for another split; DataError where it has none.
+    """
+    if split not in ("train", "test"):
+        raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
+    chosen = []
+    for label in sorted({label for _, label in samples}):
+        own = sorted((path for path, other in samples if other == label), key=lambda path: path.name)
+        border = ceil(len(own) * 0.9)
+        chosen += [(path, label) for path in (own[border:] if split == "test" else own[:border])]
+    if not chosen:
+        raise DataError(f"{root}: no class has 10 recordings, of which the last is for test; copy the rest")
+    return chosen
 
 
 def good_files(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from spikereel.data.clips import SeededClips, fingerprint, folder_samples
+from spikereel.data.clips import SeededClips, class_files, fingerprint
 from spikereel.data.video.clip import SUFFIXES, Progress, Reading, read_clip
 from spikereel.data.video.read import Timeline, probe, timeline
+from spikereel.data.walk import find
 from spikereel.errors import DataError
 
 
@@ -116,7 +117,8 @@ class VideoFiles(SeededClips[int]):
 
 
 class VideoFolder(VideoFiles):
-    """`root/<class>/<any name>.mp4` (or another of SUFFIXES); see `VideoFiles`.
+    """`root/<class>/<any name>.mp4`, in folders below that too; see `spikereel.data.walk` for what counts, and
+    `VideoFiles`. `left_out` has the other files.
 
     Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
     given - give the training set's to a test folder that may lack some. A link to a file that is gone is a bad file.
@@ -126,8 +128,9 @@ class VideoFolder(VideoFiles):
 
     def __init__(self, root: str | PathLike, reading: Reading, *, classes: Sequence[str] | None = None):
         root = Path(root)
-        names, samples = folder_samples(root, classes, suffixes=SUFFIXES, what="video files")
+        names, samples, left_out = class_files(root, classes, suffixes=SUFFIXES, what="video files")
         super().__init__(samples, reading, classes=names, root=root)
+        self.left_out = tuple(left_out)
 
 
 def videos_by_name(root: Path) -> dict[str, Path]:
@@ -142,5 +145,5 @@ def videos_by_name(root: Path) -> dict[str, Path]:
     def replaces(path: Path) -> bool:
         return any(folder.startswith("replacement") for folder in path.relative_to(root).parts[:-1])
 
-    paths = sorted(root.rglob("*"), key=lambda path: (replaces(path), path))
-    return {path.stem: path for path in paths if path.suffix.lower() in SUFFIXES}
+    paths = sorted(find(root, SUFFIXES).files, key=lambda path: (replaces(path), path))
+    return {path.stem: path for path in paths}

@@ -1,5 +1,7 @@
 """HARDVS (Wang et al. 2024): some 107,000 recordings of 300 activities before a DAVIS346."""
 
+import re
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -13,14 +15,18 @@ from spikereel.errors import ConfigError, DataError
 SENSOR = (346, 260)
 
 _CLASSES = 300
+_NAMES = "HARDVS_300_class.txt"
+_NAME = re.compile(r"Action\s*(\d+)[\s_.-]*(\S.*)", re.IGNORECASE)
 
 
 class HARDVS(EventFiles):
     """The recordings of one of the lists train_label.txt, val_label.txt and test_label.txt; see `EventFiles`.
 
     A line is `path label` or `path frames label`, with labels 0 to 299; the path, relative to the list's folder, is
-    that of an event file, with or without its suffix. The classes are "0" to "299". Raises DataError for a list or a
-    recording that is missing, and a line that makes no sense, with its number.
+    that of an event file, with or without its suffix, or of a folder in which the file has the folder's name.
+    The classes have the names of HARDVS_300_class.txt where it lies beside the lists, and Action001 is label 0; else
+    they are "0" to "299". Raises DataError for a list or a recording that is missing, and a line that makes no sense,
+    with its number.
     """
 
     def __init__(
@@ -35,7 +41,7 @@ class HARDVS(EventFiles):
             raise ConfigError(f"split is {split!r}: choose 'train', 'val' or 'test'")
         root = Path(root)
         samples = _samples(root / f"{split}_label.txt")
-        classes = tuple(map(str, range(_CLASSES)))
+        classes = _names(root / _NAMES)
         super().__init__(samples, reading, classes=classes, root=root, sensor=SENSOR, on_error=on_error)
 
 
@@ -50,7 +56,35 @@ def _samples(path: Path) -> list[tuple[Path, int]]:
 
 
 def _recording(path: Path, number: int, named: Path) -> Path:
-    for candidate in (named, *(named.with_name(named.name + suffix) for suffix in sorted(SUFFIXES))):
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"{path}:{number}: {named} is no event file, with or without a suffix; copy it from the dataset")
+    """The file of a line: as named, with a suffix, or so in a folder of its name."""
+    suffixes = ("", *sorted(SUFFIXES))
+    places = (named, named / named.name, named.with_suffix("") / named.name) if named.name else ()
+    for place in places:
+        for suffix in suffixes:
+            candidate = place.with_name(place.name + suffix)
+            if candidate.is_file():
+                return candidate
+    raise DataError(
+        f"{path}:{number}: {named} is no event file, with or without a suffix, nor a folder with one of its name; "
+        f"copy it from the dataset"
+    )
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """The names of the classes, by label; their numbers where there is no such file."""
+    if not path.exists():
+        return tuple(map(str, range(_CLASSES)))
+    names: dict[int, str] = {}
+    for number, line in read_lines(path, "the names of HARDVS, lines 'Action001 name'"):
+        found = _NAME.fullmatch(line.strip())
+        label = int(found[1]) - 1 if found else -1
+        if found is None or not 0 <= label < _CLASSES or label in names:
+            raise DataError(
+                f"{path}:{number}: {line!r} is not 'Action001 name' with a number of 1 to 300, each once; correct it"
+            )
+        names[label] = found[2].strip()
+    if lacking := [label + 1 for label in range(_CLASSES) if label not in names]:
+        raise DataError(f"{path}: has no name for Action{lacking[0]:03}; copy it from the dataset, or remove it")
+    often = Counter(names.values())
+    # Two classes of one name are told apart by the number.
+    return tuple(n if often[n := names[k]] == 1 else f"{n} (Action{k + 1:03})" for k in range(_CLASSES))

@@ -8,6 +8,7 @@ from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.sets.ucf101 import find_folders, require_split
 from spikereel.data.text import read_lines
 from spikereel.data.video.clip import Reading
+from spikereel.data.walk import visible
 from spikereel.errors import DataError
 
 _FORM = "the official lists of HMDB51"
@@ -31,7 +32,7 @@ class HMDB51(VideoFiles):
         require_split(split, fold)
         videos, folder = find_folders(Path(root), videos=("hmdb51_org", "videos"), lists="testTrainMulti_7030_splits")
         ending = f"_test_split{fold}.txt"
-        lists = {path.name.removesuffix(ending): path for path in folder.glob(f"*{ending}")}
+        lists = {path.name.removesuffix(ending): path for path in visible(folder) if path.name.endswith(ending)}
         if not lists:
             raise DataError(f"{folder}: no lists *{ending}; unpack {_FORM} there")
         classes = sorted(lists)

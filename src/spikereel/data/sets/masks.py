@@ -7,6 +7,7 @@ from pathlib import Path
 from spikereel.data.mask_clips import IGNORE, Colour, LabelSet, MaskClips, MaskedVideo, MaskReading, number_of
 from spikereel.data.pictures import PICTURES
 from spikereel.data.text import read_text
+from spikereel.data.walk import subfolders, visible
 from spikereel.errors import DataError
 
 CLASS_LIST = "classes.txt"
@@ -25,7 +26,7 @@ class MaskFolder(MaskClips):
 
     def __init__(self, root: str | PathLike, reading: MaskReading, *, classes: str | PathLike | None = None):
         root = Path(root)
-        folders = sorted(p for p in (root / "frames").glob("*") if p.is_dir())
+        folders = subfolders(root / "frames") if (root / "frames").is_dir() else []
         if not folders:
             raise DataError(f"{root / 'frames'}: no folder of a video in it; put frames in frames/<video>/")
         labels = read_classes(Path(classes) if classes is not None else root / CLASS_LIST)
@@ -69,14 +70,14 @@ def masked_video(frames: Path, masks: Path, name: str, *, whole: bool = False) -
     whole: every frame must have one. Raises DataError for no frames, no masks, one number twice, or what lacks its
     other half.
     """
-    pictures = sorted((number_of(p), p) for p in frames.glob("*") if p.suffix.lower() in PICTURES)
+    pictures = sorted((number_of(p), p) for p in visible(frames) if p.suffix.lower() in PICTURES)
     if not pictures:
         raise DataError(f"{frames}: no frames in it; copy the video {name} again, or leave it out")
     numbers, paths = zip(*pictures, strict=True)
     if len(set(numbers)) < len(numbers):
         twice = next(b for a, b in pairwise(pictures) if a[0] == b[0])
         raise DataError(f"{twice[1]}: another frame has the number {twice[0]} too; number the frames in order of time")
-    there = {p.stem: p for p in masks.glob("*.png")}
+    there = {p.stem: p for p in visible(masks) if p.suffix.lower() == ".png"} if masks.is_dir() else {}
     if alone := sorted(there.keys() - {p.stem for p in paths}):
         raise DataError(f"{there[alone[0]]}: there is no frame of that name in {frames}; remove it, or copy the frame")
     if not there:

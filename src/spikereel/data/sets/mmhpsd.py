@@ -19,6 +19,7 @@ from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
 from spikereel.data.pictures import read_grey
 from spikereel.data.pose import Target, check_joints, check_points, target_of
+from spikereel.data.walk import subfolders
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole
@@ -138,7 +139,7 @@ class MMHPSD(SeededClips[Target]):
 def find_streams(root: Path) -> list[tuple[Path, int]]:
     """(folder, subject) of every stream, by name. Raises DataError for none."""
     found = []
-    for folder in sorted(p for p in root.glob("subject*") if p.is_dir()):
+    for folder in subfolders(root) if root.is_dir() else ():
         name = re.match(r"subject(\d+)", folder.name)
         if name is not None:
             found.append((folder, int(name[1])))

@@ -9,6 +9,7 @@ from spikereel.data.events.readers import SUFFIXES
 from spikereel.data.events.reading import EventReading
 from spikereel.data.sets.events import EventFiles
 from spikereel.data.text import read_lines
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = tuple("0123456789")
@@ -62,7 +63,7 @@ def _listed(root: Path) -> list[tuple[Path, int]]:
     if any((root / digit).is_dir() for digit in CLASSES):
         return _digits(root)
     samples = []
-    for path in sorted(root.glob("*.txt")):
+    for path in [p for p in visible(root) if p.suffix.lower() == ".txt"]:
         lines = _lines(path)
         if any(recording.is_file() for _, (recording, _) in lines):
             samples += [_required(path, number, sample) for number, sample in lines]

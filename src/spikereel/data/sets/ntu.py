@@ -9,6 +9,7 @@ from typing import Literal
 from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.text import require_choice
 from spikereel.data.video.clip import Reading
+from spikereel.data.walk import walk
 from spikereel.errors import DataError
 
 TRAINING_SUBJECTS = frozenset({1, 2, 4, 5, 8, 9, *range(13, 20), 25, 27, 28, 31, 34, 35, 38})
@@ -34,7 +35,9 @@ TRAINING_SUBJECTS_120 = TRAINING_SUBJECTS | {
 }
 """The 53 of 106 subjects of NTU RGB+D 120."""
 
-_NAME = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})_rgb\.avi", re.ASCII)
+_NAME = re.compile(
+    r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R\d{3}A(?P<action>\d{3})_rgb\.(?i:avi)", re.ASCII
+)
 
 Protocol = Literal["cross_subject", "cross_view", "cross_setup"]
 
@@ -120,8 +123,8 @@ class NTU120(NTU):
 def _videos(root: Path, edition: Edition) -> list[tuple[Path, dict[str, int]]]:
     """(path, its numbers) of every colour video under root, once each."""
     by_name: dict[str, Path] = {}
-    for path in sorted(root.rglob("*.avi")):
-        if path.name.endswith("_ir.avi"):
+    for path in walk(root) if root.is_dir() else ():
+        if path.suffix.lower() != ".avi" or path.stem.endswith("_ir"):
             continue
         first = by_name.setdefault(path.name, path)
         if path != first and _size(path) != _size(first):

@@ -8,6 +8,7 @@ from typing import Literal
 from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.text import require_choice
 from spikereel.data.video.clip import Reading
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
@@ -49,7 +50,9 @@ class UTInteraction(VideoFiles):
 def _clips(root: Path) -> list[tuple[Path, int, int]]:
     """(path, sequence, label) of every clip in the folder."""
     clips = []
-    for path in sorted(root.glob("*.avi")):
+    for path in visible(root) if root.is_dir() else ():
+        if path.suffix.lower() != ".avi":
+            continue
         name = _NAME.fullmatch(path.name)
         if name is None:
             raise DataError(f"{path}: is not named <number>_<sequence>_<class 0-5>.avi; remove or rename it")

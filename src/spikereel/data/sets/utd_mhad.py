@@ -17,6 +17,7 @@ from spikereel.data.npz import load_arrays
 from spikereel.data.pose import check_joints
 from spikereel.data.trails import bent, on_off, past
 from spikereel.data.video.read import VideoInfo
+from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = (
@@ -148,7 +149,7 @@ def find_clips(root: Path) -> list[tuple[Path, int, int]]:
     """(depth file, label, subject) of every clip, by name. Raises DataError for none, and a name of another form."""
     folder = root / "Depth" if (root / "Depth").is_dir() else root
     clips = []
-    for path in sorted(p for p in folder.glob("*") if p.suffix in (".npz", ".mat")):
+    for path in [p for p in visible(folder) if p.suffix.lower() in (".npz", ".mat")] if folder.is_dir() else ():
         name = _NAME.fullmatch(path.stem)
         if name is None or not 1 <= int(name["action"]) <= len(CLASSES):
             raise DataError(f"{path}: is not named aA_sS_tT with A from 1 to {len(CLASSES)}; rename or remove it")

@@ -50,8 +50,9 @@ def _labels(root: Path) -> LabelSet:
     path = root / NAMES
     named = read_json(path, object, "copy it again") if path.is_file() else {}
     try:
-        numbers = {number: name for name, number in named.items()}
-    except (TypeError, AttributeError):
+        # the published file has its numbers as text
+        numbers = {int(number): name for name, number in named.items()}
+    except (TypeError, AttributeError, ValueError):
         raise DataError(f"{path}: is not JSON of class names and numbers; copy it again") from None
     return LabelSet(
         classes=tuple(str(numbers.get(i, i)) for i in range(1, COUNT + 1)),

@@ -1,7 +1,7 @@
 """Decoded frames of videos, shrunk and kept on disk: a file is decoded once, whatever the number of epochs."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from tokenize import TokenError
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikereel.data.transforms import resize_short_side
 from spikereel.data.video.read import read_frames, sample_indices, timeline
+from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole
 
@@ -30,6 +31,8 @@ class FrameCache:
     folder: Path
     short_side: int
     """Short side of the frames kept, in pixels; smaller videos keep their size."""
+    rendering: Rendering = AS_STORED
+    """Colours and shape of the pixels."""
     _hashes: dict[tuple[Path, int, int], str] = field(default_factory=dict, compare=False, repr=False)
 
     def frames(self, path: Path, count: int | None) -> Tensor:
@@ -37,7 +40,8 @@ class FrameCache:
 
         Raises DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """
-        place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}.npy"
+        own = "" if self.rendering == AS_STORED else "_" + "_".join(astuple(self.rendering))
+        place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}{own}.npy"
         array = self._kept(place, count)
         if array is None:
             array = self._make(path, count)
@@ -59,12 +63,12 @@ class FrameCache:
     def _make(self, path: Path, count: int | None) -> np.ndarray:
         known = timeline(path)
         numbers = list(range(len(known))) if count is None else sample_indices(len(known), count)
-        first = self._shrunk(read_frames(path, numbers[:1], known))
+        first = self._shrunk(read_frames(path, numbers[:1], known, rendering=self.rendering))
         if first.numel() * len(numbers) > MOST_BYTES:
             raise ConfigError(
                 f"{path}: its {len(numbers)} frames are too many to keep; leave data.cache out, or cut it"
             )
-        frames = read_frames(path, known.at_equal_times(numbers), known, each=self._shrunk)
+        frames = read_frames(path, known.at_equal_times(numbers), known, each=self._shrunk, rendering=self.rendering)
         return np.ascontiguousarray(frames.permute(0, 2, 3, 1).numpy())
 
     def _shrunk(self, frame: Tensor) -> Tensor:

@@ -12,9 +12,16 @@ from spikereel.data.trails import bent, trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
 from spikereel.data.video.read import Timeline, glance, read_frames, sample_indices, timeline
+from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.errors import ConfigError
 
-SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+SUFFIXES = frozenset(
+    {
+        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+    }
+)
+"""Endings of video files, in small letters."""
 
 USUAL_FPS = 25.0
 """Of videos that do not say."""
@@ -52,6 +59,8 @@ class Reading:
     """Seed of everything random."""
     on_error: Literal["raise", "skip"] = "raise"
     """What happens to a bad file, see `VideoFiles`."""
+    rendering: Rendering = AS_STORED
+    """Colours and shape of the pixels."""
     cache: FrameCache | None = None
     """Where decoded frames are kept; whole clips then go through the transform at their size."""
     progress: Progress | None = None
@@ -115,8 +124,8 @@ def _views(path: Path, known: Timeline, how: Reading, clip: int, generator: torc
     steps = _by_frame(transform, generator) if how.copies == 1 else None
     if steps:
         each, finish = steps
-        return [finish(read_frames(path, numbers, known, each=each))]
-    frames = read_frames(path, numbers, known)
+        return [finish(read_frames(path, numbers, known, each=each, rendering=how.rendering))]
+    frames = read_frames(path, numbers, known, rendering=how.rendering)
     return [transform(frames, generator) for _ in range(how.copies)]
 
 
@@ -126,7 +135,7 @@ def _moving(
     """The copies of one clip with trails, for which all frames up to its last are decoded, once."""
     info, known = glance(path, known)
     chosen = _chosen(len(known), how, clip, generator)
-    constant = how.trails * (info.fps or USUAL_FPS)
+    constant = how.trails * (known.pace(info.fps) or USUAL_FPS)
     numbers = trail_frames(chosen, constant)
     steps = [_by_frame(how.transform, generator) for _ in range(how.copies)]
     copies = [step for step in steps if step]
@@ -137,7 +146,7 @@ def _moving(
     if how.cache:
         small = cut(how.cache.frames(path, None)[numbers.start : numbers.stop])
     else:
-        small = read_frames(path, known.at_equal_times(numbers), known, each=cut)
+        small = read_frames(path, known.at_equal_times(numbers), known, each=cut, rendering=how.rendering)
     picked = [number - numbers.start for number in chosen]
     parts = small.chunk(how.copies, dim=1)
     return [finish(with_trails(part, picked, constant)) for part, (_, finish) in zip(parts, copies, strict=True)]

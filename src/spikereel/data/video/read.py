@@ -12,32 +12,28 @@ frame threads, which would swallow errors at the end of a stream; colours are co
 others takes longer than a frame.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
-from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from spikereel.data.video.matroska import matroska_break
-from spikereel.data.video.orientation import Orientation, orientation
-from spikereel.data.video.streams import opened, packets
+from spikereel.data.video.decode import decoded, require_whole
+from spikereel.data.video.index import marks_of, told
+from spikereel.data.video.index import timeline as timeline
+from spikereel.data.video.orientation import Orientation, exif_of, orientation
+from spikereel.data.video.rendering import AS_STORED, Assumed, Rendering, assumed_of, stated_aspect, upright_aspect
+from spikereel.data.video.streams import opened
 from spikereel.data.video.timeline import Timeline
 from spikereel.data.video.timeline import sample_indices as sample_indices
 from spikereel.errors import ConfigError, DataError
-
-_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-"""ffmpeg's name of its reader of MP4 and MOV."""
-_DOUBTFUL = 1
-"""Bytes of a packet that may not become a frame: encoders mark frames that they left out so."""
-
 
 Take = Callable[[Path, VideoFrame], Tensor]
 
@@ -58,22 +54,28 @@ class VideoInfo:
     """ffmpeg's name of the format, such as "h264" or "av1"."""
     seconds: float
     """Time to the end of the last frame, frames / fps; 0.0 where fps is."""
+    aspect: Fraction = Fraction(1)
+    """Width to height of a pixel, upright."""
+    assumed: Assumed | None = None
+    """How the pixels of a video file are taken."""
+    notes: tuple[str, ...] = ()
+    """What is unusual about the file."""
 
 
 def probe(path: str | PathLike) -> VideoInfo:
     """Decode the whole file and say what is in it. Raises DataError for anything that is not a good video."""
     path = Path(path)
     with opened(path) as stream:
-        _require_whole(path)
-        frames = _decoded(path, stream)
+        require_whole(path)
+        frames = decoded(path, stream)
         first = next(frames)
         times, last = [first.pts], first
         for last in frames:
             times.append(last.pts)
-        return _info(path, stream, first, _told(stream, times, last.duration))
+        return _info(path, stream, first, told(stream, times, last.duration))
 
 
-def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[VideoInfo, "Timeline"]:
+def glance(path: str | PathLike, known: Timeline | None = None) -> tuple[VideoInfo, Timeline]:
     """What `probe` says, by the index and the first frame alone, and the timeline: for clips of files of any length.
 
     Damage after the first frame goes unseen. known: the timeline, for callers that have it. Raises as `timeline`.
@@ -81,33 +83,25 @@ def glance(path: str | PathLike, known: "Timeline | None" = None) -> tuple[Video
     path = Path(path)
     known = known or timeline(path)
     with opened(path) as stream:
-        frame = next(_decoded(path, stream))
+        frame = next(decoded(path, stream))
         return _info(path, stream, frame, known), known
 
 
 def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -> VideoInfo:
     fps, seconds = known.rate(float(stream.average_rate or stream.guessed_rate or 0))
-    upright = not orientation(path, first).transposed
+    how = orientation(path, first)
     return VideoInfo(
         frames=len(known),
         fps=fps,
-        width=first.width if upright else first.height,
-        height=first.height if upright else first.width,
+        width=first.height if how.transposed else first.width,
+        height=first.width if how.transposed else first.height,
         # For AV1 this is the name of the format, not of one of its decoders.
         codec=stream.codec_context.codec.canonical_name,
         seconds=seconds,
+        aspect=upright_aspect(stated_aspect(stream), how),
+        assumed=assumed_of(stream, first, how),
+        notes=known.notes,
     )
-
-
-def timeline(path: str | PathLike) -> Timeline:
-    """When the frames of a file are shown: MP4, MOV and AVI of constant rate have it in their index, which is all
-    that is read; other files are read through once, without decoding. Only where a packet may not become a frame, one
-    of a single byte or one before the first key frame, all are decoded. Raises DataError as `read_frames`.
-    """
-    path = Path(path)
-    with opened(path) as stream:
-        known = _indexed(stream) or _walked(path, stream)
-    return known or _played(path)
 
 
 def read_frames(
@@ -116,16 +110,19 @@ def read_frames(
     known: Timeline | None = None,
     *,
     each: Callable[[Tensor], Tensor] | None = None,
+    rendering: Rendering = AS_STORED,
 ) -> Tensor:
     """Frames of a file by number, in the order asked for, repeats allowed: uint8 [T, 3, H, W], RGB, upright.
 
-    Decodes from the key frame before a wanted frame and skips what lies between key frames, and frames that no other
+    Frame i is the i-th that comes when all are decoded, bit for bit. Decodes from the key frame before a wanted frame
+    and skips what lies between key frames, and frames that no other
     needs, so that a clip of a long file costs what a clip costs; damage elsewhere goes unseen, a cut file is refused
     whatever the indices. Files without an index or without true times (MPEG, TS, AVI with B-frames) are decoded from
-    the start, the first time without leaving anything out.
+    the start, the first time without leaving anything out. So are files whose key frames by the index are none, such as
+    those of periodic intra refresh.
     `known` is the `timeline` of the file, for callers that have it already, and learns from the reading. `each` is done
     to every frame alone, uint8 [1, 3, H, W], as it comes, so that large frames never lie in memory together:
-    [1, C, h, w] -> [T, C, h, w].
+    [1, C, h, w] -> [T, C, h, w]. `rendering`: colours and shape of the pixels.
     Raises DataError as `probe`, or for an index past the last frame; ConfigError for none or a negative one.
     """
     path = Path(path)
@@ -136,21 +133,14 @@ def read_frames(
     if max(order) >= len(known):
         raise DataError(f"{path}: has {len(known)} frames, frame {max(order)} was asked for; sample below {len(known)}")
     wanted, sizes = sorted(set(order)), set()
-    shown: dict[int, Orientation] = {}
+    shown = _Shown(rendering, known.aspect)
 
     def take(path: Path, frame: VideoFrame) -> Tensor:
-        picture = _upright(path, frame, shown)
+        picture = shown.upright(path, frame)
         sizes.add(picture.shape)
         return picture if each is None else each(picture.permute(2, 0, 1)[None])
 
-    # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
-    marks = known.marks if len(known.marks) > wanted[-1] else None
-    pictures = None
-    if known.exact:
-        pictures = _sought(path, wanted, marks or known.times, take)
-    elif marks:
-        pictures = _marked(path, wanted, marks, take)
-    pictures = pictures or _counted(path, wanted, known, take)
+    pictures = _found(path, wanted, known, take)
     if len(sizes) > 1:
         raise DataError(f"{path}: the frame size changes on the way; convert it to one size")
     if each is None:
@@ -158,92 +148,26 @@ def read_frames(
     return torch.cat([pictures[index] for index in order])
 
 
-def _indexed(stream: VideoStream) -> Timeline | None:
-    """The timeline by the index alone; None if that may not hold every frame, or at unequal steps."""
-    entries, count, form = stream.index_entries, stream.frames, stream.container.format.name
-    if form not in ("avi", _MP4) or stream.start_time is None or not 2 <= len(entries) == count:
-        return None
-    if not entries[0].is_keyframe:
-        return None
-    first = entries[0].timestamp
-    step = entries[1].timestamp - first
-    # AVI marks gaps by empty entries anywhere; of MP4 a sample is enough, since frames are told by their times later.
-    looked = range(count) if form == "avi" else sorted({i * (count - 1) // 255 for i in range(256)})
-    if step < 1 or any(
-        entry.timestamp != first + i * step or entry.size <= _DOUBTFUL or entry.is_discard
-        for i, entry in ((i, entries[i]) for i in looked)
-    ):
-        return None
-    start = stream.start_time
-    return _timeline(stream, range(start, start + count * step, step))
-
-
-def _walked(path: Path, stream: VideoStream) -> Timeline | None:
-    """The timeline by the packets; None if some of them may not become frames."""
-    times, last = [], None
-    _require_whole(path)
-    for packet in packets(path, stream):
-        if packet.is_corrupt:
-            raise DataError(f"{path}: is cut short or damaged at about frame {len(times)}; copy or download it again")
-        if packet.size and not packet.is_discard:
-            if packet.size <= _DOUBTFUL or not (times or packet.is_keyframe):
-                return None
-            times.append(packet.pts)
-            if last is None or (packet.pts or 0) >= (last.pts or 0):
-                last = packet
-    if last is None:
-        raise DataError(f"{path}: has no frames; convert it again from its source")
-    if None in times:
-        return Timeline(range(len(times)), exact=False)
-    return _timeline(stream, np.sort(np.array(times, np.int64)), last.duration)
-
-
-def _played(path: Path) -> Timeline:
-    """The timeline by the frames."""
-    with opened(path) as stream:
-        times, last = [], None
-        for last in _decoded(path, stream):
-            times.append(last.pts)
-        assert last is not None
-        return _told(stream, times, last.duration)
-
-
-def _told(stream: VideoStream, times: list[int | None], last: int | None) -> Timeline:
-    """The timeline by the times of all frames, as they were decoded, and how long the last one is shown."""
-    marks = _marks(times)
-    if _times_are_guesses(stream) or not marks or any(a >= b for a, b in pairwise(marks)):
-        return Timeline(range(len(times)), exact=False, marks=marks)
-    return _timeline(stream, np.array(marks, np.int64), last, marks)
-
-
-def _timeline(
-    stream: VideoStream, times: range | np.ndarray, last: int | None = None, marks: Sequence[int] = ()
-) -> Timeline:
-    """The timeline of a stream by the times of its frames."""
-    guesses = _times_are_guesses(stream)
-    # In an MPEG program stream a pack of 2 KB may hold several frames, whose times are lost to a reader that begins
-    # in the middle: it tells the wrong ones.
-    exact = not guesses and stream.container.format.name != "mpeg"
-    base = None if guesses else stream.time_base
-    return Timeline(times, exact, list(marks), base, last or 0)
-
-
-def _marks(times: list[int | None]) -> list[int]:
-    """The times of frames if they tell one from another, else none."""
-    known = [time for time in times if time is not None]
-    return known if len(set(known)) == len(times) else []
-
-
-def _times_are_guesses(stream: VideoStream) -> bool:
-    """AVI counts frames in the order of decoding, and B-frames are shown in another."""
-    return stream.container.format.name == "avi" and stream.codec_context.has_b_frames
+def _found(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict[int, Tensor]:
+    """What is taken of frames, by number, by the shortest way that finds them."""
+    # Where the index misleads or a seek lands on damage, decoding from the start finds the frames or the true error.
+    marks = known.marks if len(known.marks) > wanted[-1] else None
+    pictures = None
+    if known.exact and not known.torn:
+        pictures = _sought(path, wanted, marks or known.times, take, known.torn)
+    if pictures is None and marks and (known.torn or not known.exact):
+        pictures = _marked(path, wanted, marks, take)
+    return pictures or _counted(path, wanted, known, take)
 
 
 def _sought(
-    path: Path, wanted: list[int], shown_at: Sequence[int] | np.ndarray, take: Take
+    path: Path, wanted: list[int], shown_at: Sequence[int] | np.ndarray, take: Take, torn: list[int] | None = None
 ) -> dict[int, Tensor] | None:
-    """What is taken of frames, by number, told by their times; jumps ahead to key frames and leaves out what no other
-    frame needs. None where that does not succeed.
+    """What is taken of frames, by number, told by their times, and by their order where times are equal; jumps ahead to
+    key frames and leaves out what no other frame needs. None where that does not succeed.
+
+    torn: gets the time of a key frame by the index that is none, since frames after it need some before it, or that has
+    another time.
     """
     pictures: dict[int, Tensor] = {}
     times = {int(shown_at[number]) for number in wanted}
@@ -254,24 +178,77 @@ def _sought(
             # Only now Matroska reads its index.
             container.seek(origin, stream=stream)
             index, shown = stream.index_entries, None
-            frames = _decoded(path, stream, times)
+            frames = _Ordered(decoded(path, stream, times))
             if not len(index):
                 return None
+            # AVI has no times of display: a decoder that may reorder can be a frame off.
+            numbered = container.format.name == "avi"
             # MP4's index is in the order of decoding.
             delay = max(origin - index[0].timestamp, 0)
             for number in wanted:
-                time = int(shown_at[number])
-                key = index.search_timestamp(time - delay)
+                time, order, group = _place(shown_at, number)
+                # of equal times the first may lie before a key frame
+                target = time - (group > 1)
+                key = index.search_timestamp(target - delay)
+                landing = None
                 if key > 0 and (shown is None or index[key].timestamp > shown):
-                    container.seek(time, stream=stream)
-                    frames = _decoded(path, stream, times)
-                frame = next((x for x in frames if x.pts is None or x.pts >= time), None)
-                if frame is None or frame.pts != time:
+                    landing = index[key].timestamp
+                    container.seek(target, stream=stream)
+                    frames = _Ordered(decoded(path, stream, times))
+                elif shown is None and numbered:
+                    landing = origin
+                if landing is not None and not frames.begin(landing if numbered else None):
+                    if torn is not None:
+                        torn.append(landing)
+                    return None
+                frame = frames.at(time, order)
+                if frame is None:
                     return None
                 pictures[number], shown = take(path, frame), time
     except DataError:
         return None
     return pictures
+
+
+def _place(shown_at: Sequence[int] | np.ndarray, number: int) -> tuple[int, int, int]:
+    """The time of a frame, how many before it have the same, and how many have it in all."""
+    time = int(shown_at[number])
+    first, end = number, number + 1
+    while first and shown_at[first - 1] == time:
+        first -= 1
+    while end < len(shown_at) and shown_at[end] == time:
+        end += 1
+    return time, number - first, end - first
+
+
+class _Ordered:
+    """Frames in the order of display, told by their time, and by their order where times are equal."""
+
+    def __init__(self, frames: Iterator[VideoFrame]):
+        self.frames = frames
+        self.first: VideoFrame | None = None
+        self.time: int | None = None
+        self.seen = 0
+
+    def begin(self, time: int | None) -> bool:
+        """Whether the first one is a key frame, not one that frames before it have a part in, and of this time."""
+        self.first = next(self.frames, None)
+        return self.first is not None and bool(self.first.key_frame) and time in (None, self.first.pts)
+
+    def at(self, time: int, order: int) -> VideoFrame | None:
+        """The frame of a time that comes after `order` others of the same; None where there is no such."""
+        while (frame := self._next()) is not None:
+            if frame.pts is None or frame.pts > time:
+                return None
+            self.seen = self.seen + 1 if frame.pts == self.time else 0
+            self.time = frame.pts
+            if frame.pts == time and self.seen == order:
+                return frame
+        return None
+
+    def _next(self) -> VideoFrame | None:
+        frame, self.first = self.first, None
+        return next(self.frames, None) if frame is None else frame
 
 
 def _marked(path: Path, wanted: list[int], marks: list[int], take: Take) -> dict[int, Tensor] | None:
@@ -282,7 +259,7 @@ def _marked(path: Path, wanted: list[int], marks: list[int], take: Take) -> dict
     numbers = {marks[number]: number for number in wanted}
     try:
         with opened(path) as stream:
-            for frame in _decoded(path, stream, numbers):
+            for frame in decoded(path, stream, numbers):
                 if frame.pts in numbers:
                     pictures[numbers[frame.pts]] = take(path, frame)
                     if len(pictures) == len(wanted):
@@ -300,86 +277,37 @@ def _counted(path: Path, wanted: list[int], known: Timeline, take: Take) -> dict
     times: list[int | None] = []
     last = None
     with opened(path) as stream:
-        for number, last in enumerate(_decoded(path, stream)):
+        for number, last in enumerate(decoded(path, stream)):
             times.append(last.pts)
             if number == wanted[len(pictures)]:
                 pictures[number] = take(path, last)
                 if len(pictures) == len(wanted):
                     break
         assert last is not None
-        known.marks[:] = max(known.marks, _marks(times), key=len)
+        known.marks[:] = max(known.marks, marks_of(times), key=len)
         return pictures | {number: take(path, last) for number in wanted[len(pictures) :]}
 
 
-def _index_is_short(stream: VideoStream) -> bool:
-    """Whether MP4 promises more frames than its index holds, and these do not fit the duration: ffmpeg drops what lies
-    outside the file, or outside the times of an edit list.
+def _upright(path: Path, frame: VideoFrame) -> Tensor:
+    """uint8 [H, W, 3], RGB."""
+    return _Shown(AS_STORED, Fraction(1)).upright(path, frame)
 
-    An edit list hides frames too, but takes them from the duration, which is known then.
+
+class _Shown:
+    """Frames as they are shown: upright, in the colours and the shape that are asked for.
+
+    Orientations are kept by rotation: to ask for a matrix takes longer than to resize.
     """
-    index = stream.index_entries
-    if not 1 <= len(index) < stream.frames:
-        return False
-    if not stream.duration:
-        return True
-    if len(index) == 1:
-        assert stream.time_base is not None
-        step = 1 / (stream.average_rate * stream.time_base) if stream.average_rate else 0
-        return not stream.duration / 2 <= step <= 2 * stream.duration
-    first, last = index[0].timestamp, index[-1].timestamp
-    step = (last - first) / (len(index) - 1)
-    # Frames that are decoded only for those behind them have times below 0.
-    ends_early = stream.duration > 1.2 * (last - first) + 3 * step
-    ends_late = last - max(first, 0) > 1.5 * stream.duration + 3 * step
-    return ends_early or ends_late
 
+    def __init__(self, rendering: Rendering, aspect: Fraction):
+        self.rendering, self.aspect = rendering, aspect
+        self._known: dict[tuple[int, int], Orientation] = {}
 
-def _require_whole(path: Path) -> None:
-    if path.is_file() and (at := matroska_break(path)) is not None:
-        raise DataError(f"{path}: is damaged at byte {at}; copy or download it again")
-
-
-def _decoded(path: Path, stream: VideoStream, needed: Collection[int] | None = None) -> Iterator[VideoFrame]:
-    """Every frame in order of display, each one checked; DataError at the first damaged one and if any are missing.
-
-    needed: times of frames that are wanted; others come only where they are needed to decode these.
-    """
-    frames = promised = samples = 0
-    container = stream.container
-    # Where a packet holds two frames, as in AVI by XviD and DivX, one cannot be left out alone.
-    packed = needed and stream.codec_context.name == "mpeg4"
-    split = BitStreamFilterContext("mpeg4_unpack_bframes", stream) if packed else None
-    for packet in packets(path, stream):
-        if packet.is_corrupt:
-            raise DataError(f"{path}: is cut short or damaged at about frame {frames}; copy or download it again")
-        # Packets to discard are those that an edit list hides: clips trimmed on a phone have them.
-        promised += packet.size > 0 and not packet.is_discard
-        samples += packet.size > 0
-        for part in split.filter(packet) if split and packet.size else [packet]:
-            if needed:
-                stream.codec_context.skip_frame = "DEFAULT" if part.pts in needed else "NONREF"
-            for frame in stream.decode(part):
-                if frame.is_corrupt:
-                    raise DataError(f"{path}: frame {frames} is damaged; copy or download it again")
-                yield frame
-                frames += 1
-    if not frames:
-        raise DataError(f"{path}: no frame of it can be decoded; convert it again from its source")
-    if container.format.name == _MP4 and (samples < len(stream.index_entries) or _index_is_short(stream)):
-        raise DataError(f"{path}: its index is damaged at about frame {samples}; copy or download it again")
-    if needed:
-        return
-    if container.format.name == "avi":
-        # Over damage between frames ffmpeg goes on to the next one that it finds.
-        promised = max(promised, sum(entry.size > 0 for entry in stream.index_entries))
-    if promised - frames > 2 + promised // 10:
-        raise DataError(f"{path}: only {frames} of {promised} frames can be decoded; convert it again from its source")
-
-
-def _upright(path: Path, frame: VideoFrame, shown: dict[int, Orientation] | None = None) -> Tensor:
-    """uint8 [H, W, 3], RGB. `shown` keeps orientations by rotation: to ask for a matrix takes longer than to resize."""
-    shown = {} if shown is None else shown
-    how = shown.get(frame.rotation)
-    if how is None:
-        how = shown[frame.rotation] = orientation(path, frame)
-    return how.upright(torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1)))
+    def upright(self, path: Path, frame: VideoFrame) -> Tensor:
+        """uint8 [H, W, 3]."""
+        key = frame.rotation, exif_of(frame)
+        how = self._known.get(key)
+        if how is None:
+            how = self._known[key] = orientation(path, frame)
+        picture = how.upright(self.rendering.picture(frame))
+        return self.rendering.shaped(picture, upright_aspect(self.aspect, how))

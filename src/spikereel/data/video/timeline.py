@@ -9,6 +9,7 @@ import torch
 
 from spikereel.errors import ConfigError
 
+_MILLISECOND = Fraction(1, 1000)
 MOST_FRAMES = 1_000_000
 """Of a clip: more is a slip, found before memory is taken for them."""
 
@@ -18,7 +19,7 @@ class Timeline:
     """When the frames of a file are shown."""
 
     times: range | np.ndarray
-    """When each frame is shown; ascending, in units of the stream's time base."""
+    """When each frame is shown, in units of the stream's time base; ascending, and equal where a unit holds several."""
     exact: bool
     """Whether decoded frames can be told by these times, and sought."""
     marks: list[int] = field(default_factory=list, compare=False)
@@ -28,6 +29,12 @@ class Timeline:
     """Seconds of a unit; None where the times only count the frames."""
     last: int = 0
     """Units that the last frame is shown for; 0 where the file does not say."""
+    torn: list[int] = field(default_factory=list, compare=False)
+    """Times of key frames by the index that are none, filled in by reading: then the file is decoded from the start."""
+    notes: tuple[str, ...] = ()
+    """What is unusual about the file."""
+    aspect: Fraction = Fraction(1)
+    """Width to height of a pixel as it is stored."""
 
     def __len__(self) -> int:
         """Frames."""
@@ -44,6 +51,31 @@ class Timeline:
         even = np.linspace(times[0], times[-1], len(times))
         return (np.searchsorted(times, even[list(indices)] + 1e-6 * float(self._step()), side="right") - 1).tolist()
 
+    def seconds(self) -> np.ndarray | None:
+        """When each frame is shown, float64 [N] seconds after the first; None where the times only count the frames."""
+        if self.base is None:
+            return None
+        times = np.asarray(self.times)
+        return (times - times[0]) * float(self.base)
+
+    def during(self) -> np.ndarray | None:
+        """When each frame begins to be shown, and when the last one ends: float64 [N + 1] seconds after the first; None
+        where the times only count the frames."""
+        begins = self.seconds()
+        if begins is None or self.base is None:
+            return None
+        last = self.last or self._step()
+        return np.append(begins, begins[-1] + float(last * self.base))
+
+    def pace(self, stated: float) -> float:
+        """Frames a second of those that `at_equal_times` gives: the stated rate where it agrees with the times, else by
+        the first and the last time. For what lasts so many seconds; 0.0 where unknown."""
+        step = self._step()
+        if not self.base or not step:
+            return stated
+        true = 1 / float(step * self.base)
+        return stated if stated and abs(len(self) / stated - len(self) / true) * true <= 1 else true
+
     def rate(self, stated: float) -> tuple[float, float]:
         """Frames a second, and seconds from the first frame to the end of the last: by the rate that the file states if
         that agrees with the times to half a frame, or if there are no true times, else by these. 0.0 where unknown.
@@ -52,7 +84,7 @@ class Timeline:
         by_header = (stated, count / stated) if stated else (0.0, 0.0)
         if not self.base or not step:
             return by_header
-        last = step if self._constant() or not self.last else Fraction(self.last)
+        last = step if not self.last or (self._constant() and self.last <= 2 * step) else Fraction(self.last)
         seconds = ((count - 1) * step + last) * self.base
         # The first and the last time may both be rounded.
         if stated and abs(by_header[1] - seconds) <= (step / 2 + 2) * self.base:
@@ -67,8 +99,10 @@ class Timeline:
         times = self.times
         if isinstance(times, range):
             return True
-        # Half a step and less is the rounding of Matroska's milliseconds.
-        return bool(np.abs(times - np.linspace(times[0], times[-1], len(times))).max() <= self._step() / 2)
+        # Half a step and less is the rounding of Matroska's milliseconds; of a step shorter than two, one of them.
+        rounded = self.base is not None and self.base <= _MILLISECOND and self._step() < 2
+        most = 1 if rounded else self._step() / 2
+        return bool(np.abs(times - np.linspace(times[0], times[-1], len(times))).max() <= most)
 
 
 def sample_indices(

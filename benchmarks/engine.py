@@ -1,0 +1,151 @@
+"""The engine beside its peers: `python benchmarks/engine.py infer|memory|ops|report`.
+
+Nothing is timed before it agreed with the reference in the same process: `infer` checks every peer and the engine on
+the clip that is timed, `ops` every operation on the operands that are timed. Rounds are interleaved.
+"""
+
+import argparse
+import ctypes
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from engine_ops import operations
+from peer_speed import measured, rates, workload
+from peers import PEERS, peer
+from peers.contract import Built
+from run import save
+
+from spikereel.engine.engine import Engine, compile
+
+ENGINE = "engine"
+
+
+def infer(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a call, each length and number of threads in a process of its own, and ratios to the engine's."""
+    names = [ENGINE, *options.peers]
+    if reasons := [reason for name in names if (reason := peer(name).missing())]:
+        sys.exit("\n".join(reasons))
+    rows = []
+    for frames in options.frames:
+        for threads in options.threads:
+            row = _alone("_infer", frames, threads, options)
+            rows.append(row)
+            print(f"T = {frames}, {threads} thread(s), {row['quiet_rounds']} of {row['rounds']} rounds quiet")
+            for name, x in row["rows"].items():
+                low, high = x["over_engine_spread"]
+                print(
+                    f"  {name:22} {1e3 * x['median']:8.1f} ms (best {1e3 * x['best']:.1f})   "
+                    f"{x['over_engine']:6.2f} x the engine ({low:.2f} to {high:.2f}; best {x['best_over_best']:.2f})",
+                    flush=True,
+                )
+    return {
+        "model": f"{options.model}, joint Hamming attention, random weights, norms calibrated on the clip",
+        "rows": rows,
+    }
+
+
+def _infer(options: argparse.Namespace) -> dict[str, Any]:
+    threads = options.threads[0]
+    torch.set_num_threads(threads)
+    work = workload(options.frames[0], options.size, options.model)
+    found = measured([ENGINE, *options.peers], work, options.rounds, base=ENGINE)
+    shape = {"frames": options.frames[0], "size": options.size, "threads": threads}
+    return {**shape, "firing_rates": rates(work), **found}
+
+
+def memory(options: argparse.Namespace) -> dict[str, Any]:
+    """Peak memory of a call above what is held before it, in processes of their own."""
+    rows = [_alone("_memory", frames, options.threads[0], options) for frames in options.frames]
+    for row in rows:
+        print(
+            f"T = {row['frames']:3}: {row['peak_mib']:.1f} MiB above the loaded engine, of which state "
+            f"{row['state_mib']:.1f}, buffers {row['buffers_mib']:.1f}, clip {row['clip_mib']:.1f} beside it"
+        )
+    return {"model": options.model, "rows": rows}
+
+
+def _memory(options: argparse.Namespace) -> dict[str, Any]:
+    torch.set_num_threads(options.threads[0])
+    work = workload(4, 64, options.model)
+    path = options.scratch
+    engine = compile(work.model)
+    # small: the choice of kernels is no part of what is measured
+    engine.tune(work.clip)
+    engine.save(path)
+    engine = Engine.load(path)
+    del work
+    engine(torch.randn(1, 1, 3, 64, 64))
+    clip = torch.randn(options.frames[0], 1, 3, options.size, options.size)
+    # memory that was given back to the allocator is none of the call's
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    # the highest mark so far is that of the model; Linux lets it begin anew
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident_mib("VmRSS")
+    _, state = engine(clip)
+    peak = _resident_mib("VmHWM") - before
+    layout = next(iter(engine._layouts.values()))
+    held = sum(x.numel() * x.element_size() for x in state.flat().values())
+    mib = {"state_mib": held, "buffers_mib": layout.bytes, "clip_mib": clip.numel() * 4}
+    return {"frames": options.frames[0], "peak_mib": peak, **{name: x / 2**20 for name, x in mib.items()}}
+
+
+def _resident_mib(which: str) -> float:
+    """VmRSS: memory of this process now; VmHWM: the most since the mark began."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(which))
+    return int(line.split()[1]) / 1024
+
+
+def report(options: argparse.Namespace) -> dict[str, Any]:
+    """Where the time goes, layer by layer."""
+    torch.set_num_threads(options.threads[0])
+    work = workload(options.frames[0], options.size, options.model)
+    built: Built = peer(ENGINE).build(work.model, work.clip)
+    engine = compile(work.model)
+    engine.tune(work.clip)
+    best = min((engine.report(work.clip) for _ in range(options.rounds)), key=lambda x: x.seconds)
+    print(best)
+    return {"model": options.model, "parity": built.settings, **best.to_json()}
+
+
+def ops(options: argparse.Namespace) -> dict[str, Any]:
+    """Single operations against PyTorch's, on one thread and more."""
+    return {"rows": [row for threads in options.threads for row in operations(threads, options.rounds)]}
+
+
+def _alone(what: str, frames: int, threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One row, in a process whose thread pools have the right size from the start."""
+    command = [sys.executable, __file__, what, "--frames", str(frames), "--threads", str(threads), "--size"]
+    command += [str(options.size), "--rounds", str(options.rounds), "--model", options.model]
+    command += ["--scratch", options.scratch, "--peers", *options.peers]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # libraries print to stdout too; ours is the last line
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Parse the command line, run, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = {"infer": infer, "memory": memory, "ops": ops, "report": report, "_infer": _infer, "_memory": _memory}
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("--peers", nargs="*", choices=[name for name in PEERS if name != ENGINE], default=[])
+    parser.add_argument("--frames", type=int, nargs="+", default=[8])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--model", default="spikevideoformer_s")
+    parser.add_argument("--scratch", default="/tmp/spikereel-benchmark.engine", help="where `memory` writes an engine")
+    options = parser.parse_args()
+    outcome = commands[options.command](options)
+    if options.command.startswith("_"):
+        print(json.dumps(outcome))
+    else:
+        peers = "-".join(["", *options.peers]) if options.peers else ""
+        save(f"engine-{options.command}{peers}", outcome, "engine.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Single operations of the engine against PyTorch's: neuron, attention, convolutions of spikes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from peers.rounds import interleaved, summary
+from torch.nn import functional as F
+
+from spikereel.engine import packing
+from spikereel.engine.attending import between
+from spikereel.engine.loaded import native
+from spikereel.ops.hamming import attention
+from spikereel.ops.lif import lif
+
+FRAMES = 8
+LIF = {
+    "kind": 1,
+    "soft_reset": False,
+    "decay_input": True,
+    "top": 1,
+    "decay": 0.5,
+    "threshold": 1.0,
+    "v_reset": 0.0,
+    "start": 0.0,
+    "fresh": True,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """Ours and its opponents, the last check done."""
+
+    name: str
+    runs: dict[str, Callable[[], object]]
+    about: dict[str, Any]
+
+
+def operations(threads: int, rounds: int) -> list[dict[str, Any]]:
+    """A row for each operation; AssertionError, and no time, where results differ."""
+    torch.set_num_threads(threads)
+    native().set_threads(threads)
+    rows = []
+    made = [_neuron(), _attention(), *(_convolution(rate) for rate in (0.02, 0.05, 0.1, 0.2, 0.4))]
+    with torch.inference_mode():
+        for operation in made:
+            found = summary(interleaved(operation.runs, rounds), "engine")
+            rows.append({"operation": operation.name, "threads": threads, **operation.about, **found})
+            for name, x in found["rows"].items():
+                print(
+                    f"{operation.name:44} {threads} thread(s) {name:24} {1e3 * x['best']:8.3f} ms, "
+                    f"{x['over_engine']:6.1f} x the engine",
+                    flush=True,
+                )
+    return rows
+
+
+class _Into:
+    def __init__(self, channels: int, pixels: int, *, spikes: bool, norm: bool):
+        lanes = packing.whole(channels) * 16
+        self.value = None if spikes else np.zeros((FRAMES, pixels, lanes), np.float32)
+        self.bits = np.zeros((1, FRAMES, pixels, packing.spike_words(channels)), np.uint16) if spikes else None
+        self.membrane = np.zeros((pixels, lanes), np.float32) if spikes else None
+        self.scale = np.full((1, lanes), 0.05, np.float32) if norm else None
+        self.bias = np.full((1, lanes), 0.5, np.float32) if norm else None
+        neuron = LIF if spikes else {**LIF, "kind": 0}
+        self.target = native().Target(
+            channels,
+            scale=self.scale,
+            bias=self.bias,
+            residual=None,
+            value=self.value,
+            bits=self.bits,
+            membrane=self.membrane,
+            near=None,
+            **neuron,
+        )
+
+
+def _last(x: torch.Tensor) -> np.ndarray:
+    """[T, C, H, W] as [T, H W, C]."""
+    return np.ascontiguousarray(x.flatten(2).transpose(1, 2).numpy())
+
+
+def _neuron() -> Operation:
+    x = torch.randn(FRAMES, 128, 56, 56)
+    values, into = _last(x), _Into(128, 56 * 56, spikes=True, norm=False)
+    run = lambda: native().fire(values, target=into.target)  # noqa: E731
+    run()
+    assert torch.equal(torch.from_numpy(packing.unpack_spikes(into.bits, 128, 56, 56)), lif(x)[0])
+    runs = {"engine": run, "reference": lambda: lif(x), "plain loop": lambda: lif(x, backend="reference")}
+    return Operation(name="LIF [8, 128, 56, 56]", runs=runs, about={"rate": float(lif(x)[0].mean())})
+
+
+def _attention() -> Operation:
+    dim, heads, height = 256, 8, 14
+    q, k, v = ((torch.rand(FRAMES, dim, height, height) < 0.18).float() for _ in range(3))
+    packed = [packing.pack_spikes(x.numpy()) for x in (q, k, v)]
+    into = _Into(dim, height**2, spikes=True, norm=True)
+    d = dim // heads
+    shared = {"channels": dim, "heads": heads, "grouping": 1}
+
+    def run() -> None:
+        counts = np.zeros((1, heads, d + 1, packing.whole(d) * 16), np.int32)
+        native().attend_count(packed[1], packed[2], counts=counts.reshape(-1), **shared)
+        sums = between(counts, True).reshape(-1)
+        native().attend_apply(packed[0], hamming=True, sums=sums, target=into.target, **shared)
+
+    def tokens(x: torch.Tensor) -> torch.Tensor:
+        return x.view(FRAMES, heads, d, -1).permute(1, 0, 3, 2).flatten(1, 2)
+
+    def reference() -> torch.Tensor:
+        a = attention(tokens(q), tokens(k), tokens(v), similarity="hamming", scale=1.0)
+        a = a.unflatten(1, (FRAMES, -1)).permute(1, 0, 3, 2).reshape(q.shape)
+        return lif(torch.addcmul(torch.tensor(0.5), a, torch.tensor(0.05)))[0]
+
+    run()
+    with torch.inference_mode():
+        assert torch.equal(torch.from_numpy(packing.unpack_spikes(into.bits, dim, height, height)), reference())
+    return Operation(
+        name="Hamming attention, norm, LIF [8, 256, 14, 14]",
+        runs={"engine": run, "reference": reference},
+        about={"rate": 0.18},
+    )
+
+
+def _convolution(rate: float) -> Operation:
+    inputs, outputs, size = 64, 256, 56
+    x = (torch.rand(FRAMES, inputs, size, size) < rate).float()
+    # multiples of 1/16: sums are exact, results have to be equal
+    weight = torch.randint(-64, 65, (outputs, inputs, 3, 3)).float() / 16
+    last, last_weight = (t.contiguous(memory_format=torch.channels_last) for t in (x, weight))
+    bits = packing.pack_spikes(x.numpy())
+    shared = {"channels": inputs, "height": size, "width": size, "kernel": 3, "padding": 1}
+    check, timed = _Into(outputs, size**2, spikes=False, norm=False), _Into(outputs, size**2, spikes=True, norm=True)
+    rows, tables = packing.event_rows(weight.numpy(), 8), packing.table_rows(weight.numpy())
+
+    def events(target: object) -> None:
+        native().events(bits, stride=1, weights=rows, block=8, target=target, **shared)
+
+    def table(target: object) -> None:
+        native().tables(bits, weights=tables, target=target, **shared)
+
+    ways = {"events": events, **({"tables": table} if native().has_tables() else {})}
+    for way in ways.values():
+        check.value[:] = np.nan
+        way(check.target)
+        with torch.inference_mode():
+            assert np.array_equal(check.value, _last(F.conv2d(x.double(), weight.double(), padding=1).float()))
+    seconds = {name: _once(lambda way=way: way(timed.target)) for name, way in ways.items()}
+    best = min(seconds, key=seconds.__getitem__)
+    runs = {
+        "engine": lambda: ways[best](timed.target),
+        "oneDNN channels-last": lambda: F.conv2d(last, last_weight, padding=1),
+        "oneDNN": lambda: F.conv2d(x, weight, padding=1),
+    }
+    return Operation(
+        name=f"3x3 of spikes 64 -> 256 at 56, {100 * rate:.0f} %, ours with norm and LIF",
+        runs=runs,
+        about={"rate": rate, "kernel": best},
+    )
+
+
+def _once(run: Callable[[], object]) -> float:
+    import time
+
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - started)
+    return best

@@ -1,0 +1,50 @@
+"""Our engine on its native kernels, the kernel of each layer chosen on the clip, and checked on it layer by layer."""
+
+import time
+
+from torch import Tensor
+
+from peers.contract import Built, Peer
+from peers.parity import ParityError
+from spikereel.engine.engine import compile
+from spikereel.engine.loaded import native
+from spikereel.engine.verify import verify
+from spikereel.models.base import VideoModel
+
+AT_THRESHOLD = 1e-5
+"""A spike may differ from float64 where its charge is nearer to the threshold than this."""
+ERROR = 1e-5
+"""Largest error of a value, in shares of the largest one of its layer."""
+
+
+def build(model: VideoModel, clip: Tensor) -> Built:
+    """ParityError unless every layer agrees with float64 on its own operands of this very clip."""
+    started = time.perf_counter()
+    engine = compile(model)
+    engine.tune(clip)
+    seconds = time.perf_counter() - started
+    rows = verify(engine, clip)
+    worst = max(rows, key=lambda row: row.farthest)
+    if not worst.farthest <= AT_THRESHOLD:
+        raise ParityError(f"{worst.layer}: a spike differs {worst.farthest:.1e} from the threshold: not timed")
+    off = max(rows, key=lambda row: row.error)
+    if not off.error <= ERROR:
+        raise ParityError(f"{off.layer}: off by {off.error:.1e} of the largest value: not timed")
+    settings = {
+        "seconds_to_compile": seconds,
+        "instruction_set": native().instruction_set(),
+        "spikes": sum(row.spikes for row in rows),
+        "spikes_unlike_float64": sum(row.differing for row in rows),
+        "farthest_from_threshold": worst.farthest,
+        "largest_error_of_a_value": off.error,
+    }
+    return Built(run=lambda video: engine(video)[0], settings=settings)
+
+
+PEER = Peer(
+    name="engine",
+    what="our engine, native kernels, float32",
+    build=build,
+    # with random weights one spike at the threshold moves all outputs, in float32 as well: `build` looks at each spike
+    tolerance=1.0,
+)

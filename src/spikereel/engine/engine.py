@@ -1,0 +1,283 @@
+"""The engine: a compiled model, called as the model is."""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikereel.engine import files, lower_spikevideoformer, lower_svformer
+from spikereel.engine.execute import Before, Call, Watch, run
+from spikereel.engine.loaded import native
+from spikereel.engine.memory import Layout, lay_out
+from spikereel.engine.packing import LANES, whole
+from spikereel.engine.plan import AttendApply, Program
+from spikereel.engine.report import REFERENCE, Profile, Report, Row
+from spikereel.engine.tune import Tuner
+from spikereel.errors import ConfigError, StateError, WeightsError
+from spikereel.layers.state import State
+from spikereel.models.base import VideoModel
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.svformer import SVFormer
+
+FRAMES_AT_ONCE = 8
+
+
+class Engine:
+    """`output, state = engine(video, state)`, as the model that it was compiled from, without gradients.
+
+    The backbone runs on native kernels; what is behind it, the head, is the model's own. The first clip also serves to
+    choose the kernel of each layer (`tune`). States of the engine and of the model continue each other.
+    """
+
+    name = "native"
+
+    def __init__(self, model: VideoModel, program: Program, *, threads: int | None = None, tuned: bool = False):
+        self.model = model
+        self.program = program
+        self.tuned = tuned
+        """Whether the kernels are chosen; otherwise the first clip chooses them."""
+        self.threads = threads
+        """None: as many as PyTorch uses."""
+        self.near_threshold = 0
+        """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
+        self._rooms: dict[str, Tensor] = {}
+        """Membranes of the call that is under way, [B, H, W, lanes]."""
+        self._layouts: dict[tuple[int, int, int], Layout] = {}
+        self._front = copy.copy(model)
+        """The same model and weights with another backbone."""
+        object.__setattr__(self._front, "check_video", self._check_video)
+        if isinstance(model, SpikeVideoFormer):
+            object.__setattr__(self._front, "pyramid", self._pyramid)
+        else:
+            object.__setattr__(self._front, "features", self._features)
+
+    @property
+    def config(self) -> Any:
+        """That of the model."""
+        return self.model.config
+
+    def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """The output and the state after the last frame; errors are those of the model."""
+        with torch.no_grad():
+            if not self.tuned:
+                self._check_video(video)
+                self.tune(video[:, :1])
+            self.near_threshold = 0
+            return self._front(video.float(), state)
+
+    def tune(self, video: Tensor) -> None:
+        """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
+        with torch.no_grad():
+            padded = _whole_strides(self.model, video.float())
+            if self.model.contrast is not None:
+                padded, _ = self.model.contrast(padded)
+            self._clip(padded[:, 0], None, State(), 0, before=Tuner())
+        self.tuned = True
+
+    def report(self, video: Tensor, state: State | None = None) -> Report:
+        """A call on this clip [T, B, C, H, W], layer by layer: kernel, firing rate, time, operations saved."""
+        if not self.tuned:
+            self(video, state)
+        self._watch = profile = Profile()
+        started = time.perf_counter()
+        try:
+            self(video, state)
+        finally:
+            self._watch = None
+        rows = profile.rows()
+        rest = max(time.perf_counter() - started - profile.counting - sum(row.seconds for row in rows), 0.0)
+        head = Row(layer="head, state and copies", kernel=REFERENCE, rate=None, seconds=rest, macs=0, saved=0.0)
+        return Report(
+            instruction_set=native().instruction_set(),
+            threads=native().threads(),
+            frames=len(video),
+            near_threshold=self.near_threshold,
+            rows=(*rows, head),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write packed weights, chosen kernels and the head into one file, which `load` maps into memory."""
+        if not self.tuned:
+            raise ConfigError("the kernels are not chosen yet; give the engine a clip first, or call tune(video)")
+        files.write(Path(path), self.program, self.model, files.head_of(self.model), native().instruction_set())
+
+    @classmethod
+    def load(cls, path: str | Path, *, threads: int | None = None) -> "Engine":
+        """An engine as it was saved; WeightsError for a broken file, or kernels that this processor has not."""
+        program, model, instruction_set = files.read(Path(path))
+        if instruction_set not in native().instruction_sets():
+            raise WeightsError(
+                f"{path} was made for {instruction_set}, this processor has {', '.join(native().instruction_sets())}; "
+                "compile the model here"
+            )
+        return cls(model, program, threads=threads, tuned=True)
+
+    _watch: Watch | None = None
+    _before: Before | None = None
+
+    def _check_video(self, video: Tensor) -> None:
+        """In place of the model's, which takes the memory of a second clip: a few frames at a time."""
+        for frames in video.split(FRAMES_AT_ONCE) if video.ndim and len(video) else (video,):
+            self.model.check_video(frames)
+
+    def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
+        """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
+        values, after = self._backbone(video, taps, state)
+        return values, after
+
+    def _features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """In place of SVFormer's: the values before its head, and the state after."""
+        (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
+        if not self.model.config.local_path:
+            return x, after
+        first = _frames_seen(State(state or {}).flat())
+        assert isinstance(self.model, SVFormer)
+        local = self.model._local(local, state or State(), after, first)
+        return torch.cat([local, x], dim=2), after
+
+    def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
+        """The values behind some stages, and the state after; clip by clip."""
+        after, past = State(), None
+        if self.model.contrast is not None:
+            video, past = self.model.contrast(video, (state or State()).get("contrast"))
+        parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
+        joined = (
+            {name: torch.cat([part[name] for part in parts], dim=1) for name in taps} if len(parts) > 1 else parts[0]
+        )
+        found = State.from_flat(dict(after))
+        if past is not None:
+            found["contrast"] = past
+        return [joined[name] for name in taps], found
+
+    def _clip(
+        self, clip: Tensor, state: State | None, after: dict, index: int, *, batch: int = 1, before: Any = None
+    ) -> dict[str, Tensor]:
+        """One clip [T, C, H, W] of a batch; fills its share of the flat state `after`."""
+        native().set_threads(self.threads or torch.get_num_threads())
+        frames, _, height, width = clip.shape
+        layout = self._layout(frames, height, width)
+        known = State(state or {}).flat()
+        membranes = self._membranes(layout, after, index, batch)
+        for name, own in membranes.items():
+            if known:
+                _fill(own, known, name, index, after[name].shape)
+        call = Call(
+            layout,
+            np.ascontiguousarray(clip.detach().cpu().numpy()),
+            membranes,
+            fresh=not known,
+            first=_frames_seen(known),
+        )
+        self._past_in(call, known, index)
+        run(self.program, call, before=before or self._before, watch=self._watch)
+        self._past_out(call, after, index, batch, frames)
+        self.near_threshold += int(call.near[0])
+        maps = {
+            name: _as_maps(layout.arrays[id(b)], b.channels, layout.sizes[id(b.writer)])
+            for name, b in self.program.taps.items()
+        }
+        # the next clip of the batch comes into the same memory
+        return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
+
+    def _layout(self, frames: int, height: int, width: int) -> Layout:
+        key = (frames, height, width)
+        if key not in self._layouts:
+            # the memory of one shape at a time
+            self._layouts = {key: lay_out(self.program, frames, height, width)}
+        return self._layouts[key]
+
+    def _membranes(self, layout: Layout, after: dict, index: int, batch: int) -> dict[str, np.ndarray]:
+        """Room for the membranes of one clip inside tensors [B, C, H, W] of the state after."""
+        out = {}
+        for layer in self.program.neurons():
+            assert layer.neuron is not None
+            height, width = layout.sizes[id(layer)]
+            lanes = whole(layer.channels) * LANES
+            name = layer.neuron.name
+            if index == 0:
+                room = torch.empty(batch, height, width, lanes)
+                membrane = room[..., : layer.channels].permute(0, 3, 1, 2)
+                after[name] = membrane.flatten(2) if layer.neuron.flat else membrane
+                self._rooms[name] = room
+            out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
+        return out
+
+    def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
+        for layer in self._causal():
+            module = layer.name.rpartition(".")[0]
+            if f"{module}.summed" in known:
+                call.past[layer.name] = known[f"{module}.summed"][index].double().numpy()
+
+    def _past_out(self, call: Call, after: dict, index: int, batch: int, frames: int) -> None:
+        for layer in self._causal():
+            module = layer.name.rpartition(".")[0]
+            past = call.past[layer.name]
+            if index == 0:
+                after[f"{module}.summed"] = torch.empty(batch, *past.shape, dtype=torch.float64)
+                after[f"{module}.frames"] = torch.tensor(call.first + frames)
+            after[f"{module}.summed"][index] = torch.from_numpy(past)
+
+    def _causal(self) -> list[AttendApply]:
+        return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
+
+
+def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
+    """An engine that answers as `model` does, with the weights that it has now.
+
+    threads: None takes as many as PyTorch uses at each call. Raises ConfigError where this installation has no native
+    kernels, for a model in training, on another device than the CPU, in another type than float32, or of artificial
+    neurons.
+    """
+    native()
+    parameter = next(model.parameters())
+    if parameter.device.type != "cpu" or parameter.dtype != torch.float32:
+        raise ConfigError(
+            f"the engine runs float32 models on the CPU, this one is {parameter.dtype} on {parameter.device}; "
+            "call model.float().cpu() first"
+        )
+    return Engine(model, _lowered(model), threads=threads)
+
+
+def _lowered(model: VideoModel) -> Program:
+    if model.training:
+        raise ConfigError("the engine runs trained models as they are evaluated; call model.eval() first")
+    if isinstance(model, SpikeVideoFormer):
+        return lower_spikevideoformer.lower(model)
+    if isinstance(model, SVFormer):
+        return lower_svformer.lower(model)
+    raise ConfigError(f"the native engine knows no {type(model).__name__}; use engine='reference'")
+
+
+def _whole_strides(model: VideoModel, video: Tensor) -> Tensor:
+    if model.task != "segmentation":
+        return video
+    height, width = video.shape[3:]
+    return torch.nn.functional.pad(video[:, 0], (0, -width % 16, 0, -height % 16), mode="replicate")[:, None]
+
+
+def _fill(own: np.ndarray, known: dict[str, Tensor], name: str, index: int, shape: torch.Size) -> None:
+    """A membrane of a state put where the kernels find it."""
+    v = known.get(name)
+    if v is None or v.shape != shape:
+        what = "none" if v is None else list(v.shape)
+        raise StateError(
+            f"the state has {what} for {name} where {list(shape)} is needed; batch size and resolution must stay the "
+            "same while a state is carried: start again with state=None"
+        )
+    pixels = own.shape[0]
+    own[:] = 0.0
+    own[:, : shape[1]] = v[index].detach().float().reshape(shape[1], pixels).T.numpy()
+
+
+def _frames_seen(known: dict[str, Tensor]) -> int:
+    return next((int(x) for name, x in known.items() if name.endswith(".frames") and "head" not in name), 0)
+
+
+def _as_maps(values: np.ndarray, channels: int, size: tuple[int, int]) -> Tensor:
+    """Values [T, P, lanes] as [T, 1, C, h, w], in place."""
+    x = torch.from_numpy(values).view(len(values), 1, *size, values.shape[-1])
+    return x[..., :channels].permute(0, 1, 4, 2, 3)

@@ -1,0 +1,229 @@
+"""Runs a program on one clip: the only place that calls the kernels."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikereel.engine.attending import between
+from spikereel.engine.loaded import native
+from spikereel.engine.memory import Layout
+from spikereel.engine.packing import LANES, event_rows, table_rows, whole
+from spikereel.engine.plan import (
+    SILENT,
+    AttendApply,
+    AttendCount,
+    Buffer,
+    Fire,
+    Layer,
+    PictureConv,
+    Pointwise,
+    Program,
+    SpikeConv,
+)
+
+GROUPINGS = {"frame": 0, "clip": 1, "pixel": 2, "past": 0}
+
+
+@dataclass
+class Call:
+    """One clip on its way through a program."""
+
+    layout: Layout
+    pictures: NDArray[np.float32]
+    """[T, C, H, W]."""
+    membranes: Mapping[str, NDArray[np.float32]]
+    """[P, lanes] by neuron; written, and read too unless `fresh`."""
+    fresh: bool
+    first: int = 0
+    """Frames of the clip before these."""
+    near: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    counts: dict[int, NDArray[np.int32]] = field(default_factory=dict)
+    sums: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    past: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Running sums of causal attention by layer, [heads, d, d]."""
+
+    def frames_of(self, buffer: Buffer, t0: int, t1: int) -> NDArray:
+        """Frames t0 to t1 of a buffer."""
+        array = self.layout.arrays[id(buffer)]
+        frames = slice(t0, t1) if buffer.whole_clip else slice(0, t1 - t0)
+        return array[:, frames] if buffer.kind == "bits" else array[frames]
+
+
+Before = Callable[[Layer, Call, int, int], None]
+Watch = Callable[[Layer, Call, int, int, float], None]
+
+
+def run(program: Program, call: Call, *, before: Before | None = None, watch: Watch | None = None) -> None:
+    """All layers over all frames; `before` comes before each call of a kernel, `watch` is told its seconds."""
+    frames = call.layout.frames
+    for part, chunk in zip(program.parts(), call.layout.chunks, strict=True):
+        for t0 in range(0, frames, chunk):
+            t1 = min(t0 + chunk, frames)
+            for layer in part:
+                if before:
+                    before(layer, call, t0, t1)
+                started = time.perf_counter() if watch else 0.0
+                run_layer(layer, call, t0, t1)
+                if watch:
+                    watch(layer, call, t0, t1, time.perf_counter() - started)
+
+
+def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
+    """Frames t0 to t1 of one layer."""
+    if isinstance(layer, AttendCount):
+        _count(layer, call, t0, t1)
+        return
+    RUN[type(layer)](layer, call, t0, t1, target(layer, call, t0, t1))
+
+
+def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
+    """Where the results of these frames go."""
+    norm = None if layer.norm is None else layer.norm.at(call.first + t0, t1 - t0)
+    neuron = layer.neuron or SILENT
+    return native().Target(
+        layer.channels,
+        scale=None if norm is None else norm.scale,
+        bias=None if norm is None else norm.bias,
+        residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1),
+        value=None if layer.value is None else call.frames_of(layer.value, t0, t1),
+        bits=None if layer.spikes is None else call.frames_of(layer.spikes, t0, t1),
+        membrane=None if layer.neuron is None else call.membranes[neuron.name],
+        fresh=call.fresh and t0 == 0,
+        near=call.near,
+        **neuron.constants(),
+    )
+
+
+def pack(layer: SpikeConv, choice: str) -> NDArray[np.float32]:
+    """The weights in the order of a kernel."""
+    assert layer.weight is not None
+    return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
+
+
+def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) -> None:
+    pad = layer.padding
+    frames = np.pad(call.pictures[t0:t1], ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    native().pictures(frames, kernel=layer.kernel, stride=layer.stride, weights=layer.weights, target=into)
+
+
+def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) -> None:
+    if layer.packed is None:
+        layer.choice = layer.choice or default_choice(layer)
+        layer.packed = pack(layer, layer.choice)
+    spike_conv(layer, call, t0, t1, into, layer.choice, layer.packed)
+
+
+def spike_conv(
+    layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray[np.float32]
+) -> None:
+    """One way of a convolution of spikes."""
+    height, width = call.layout.input_sizes[id(layer)]
+    bits = call.frames_of(layer.source, t0, t1)
+    shared = {
+        "channels": layer.source.channels,
+        "height": height,
+        "width": width,
+        "kernel": layer.kernel,
+        "padding": layer.padding,
+        "weights": packed,
+        "target": into,
+    }
+    if choice == "tables":
+        native().tables(bits, **shared)
+    else:
+        native().events(bits, stride=layer.stride, block=int(choice[-1]), **shared)
+
+
+def choices(layer: SpikeConv) -> list[str]:
+    """The ways that this machine has."""
+    vectors = whole(layer.channels)
+    ways = [f"events{n}" for n in (8, 4, 2, 1) if n == 1 or n < 2 * vectors]
+    if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
+        ways.append("tables")
+    return ways
+
+
+def default_choice(layer: SpikeConv) -> str:
+    """Before anything is measured."""
+    return choices(layer)[0]
+
+
+def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, into: object) -> None:
+    height, width = call.layout.input_sizes[id(layer)]
+    source = call.frames_of(layer.source, t0, t1)
+    bits = source if layer.source.kind == "bits" else None
+    value = source[..., layer.offset :] if layer.source.kind == "value" else None
+    native().pointwise(
+        bits,
+        value,
+        depth=layer.depth,
+        height=height,
+        width=width,
+        kernel=layer.kernel,
+        taps=layer.taps,
+        weights=layer.weights,
+        target=into,
+    )
+
+
+def _fire(layer: Fire, call: Call, t0: int, t1: int, into: object) -> None:
+    native().fire(call.frames_of(layer.source, t0, t1), target=into)
+
+
+def _count(layer: AttendCount, call: Call, t0: int, t1: int) -> None:
+    d = layer.channels // layer.heads
+    height, width = call.layout.input_sizes[id(layer)]
+    groups = {"clip": 1, "pixel": height * width}.get(layer.grouping, t1 - t0)
+    known = call.counts.get(id(layer)) if layer.grouping in ("clip", "pixel") else None
+    if known is None:
+        known = call.counts[id(layer)] = np.zeros((groups, layer.heads, d + 1, whole(d) * LANES), np.int32)
+    native().attend_count(
+        call.frames_of(layer.k, t0, t1),
+        call.frames_of(layer.v, t0, t1),
+        channels=layer.channels,
+        heads=layer.heads,
+        grouping=GROUPINGS[layer.grouping],
+        counts=known.reshape(-1),
+    )
+
+
+def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> None:
+    counted = layer.counted
+    if counted.grouping not in ("clip", "pixel") or t0 == 0:
+        sums = between(call.counts.pop(id(counted)), counted.hamming)
+        call.sums[id(counted)] = _so_far(sums, layer, call, t0) if counted.grouping == "past" else sums
+    native().attend_apply(
+        call.frames_of(layer.q, t0, t1),
+        channels=layer.channels,
+        heads=counted.heads,
+        grouping=GROUPINGS[counted.grouping],
+        hamming=counted.hamming,
+        sums=call.sums[id(counted)].reshape(-1),
+        target=into,
+    )
+
+
+def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) -> NDArray[np.float32]:
+    """Means over the frames up to each one; the running sum goes on in float64, as in the reference."""
+    d = layer.channels // layer.counted.heads
+    running = np.cumsum(sums[:, :, :d, :d], axis=0, dtype=np.float64)
+    if layer.name in call.past:
+        running += call.past[layer.name]
+    call.past[layer.name] = running[-1].copy()
+    seen = np.arange(1, len(sums) + 1) + call.first + t0
+    out = np.zeros_like(sums)
+    out[:, :, :d, :d] = running / seen[:, None, None, None]
+    out[:, :, -1] = out[:, :, :-1].sum(2) if layer.counted.hamming else 0.0
+    return out
+
+
+RUN: dict[type, Callable] = {
+    PictureConv: _pictures,
+    SpikeConv: _spike_conv,
+    Pointwise: _pointwise,
+    Fire: _fire,
+    AttendApply: _apply,
+}

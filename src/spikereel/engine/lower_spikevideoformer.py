@@ -1,0 +1,139 @@
+"""SpikeVideoFormer and Meta-SpikeFormer as programs of the engine: the backbone, all attention schemes."""
+
+from typing import Any
+
+import numpy as np
+
+from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows
+from spikereel.engine.plan import Buffer, Program
+from spikereel.layers.conv import ConvBlock, Downsample
+from spikereel.models.segmentation_head import HEADS
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+
+
+def lower(model: SpikeVideoFormer) -> Program:
+    """The backbone up to the values that the head of the task sees."""
+    build, x = Builder(), None
+    taps = HEADS[model.config.segmentation.head].taps if model.config.task == "segmentation" else ("block4",)
+    found: dict[str, Buffer] = {}
+    for name, stage in model.stages():
+        if isinstance(stage, Downsample):
+            # only spikes cross these borders: longer chunks fit the memory behind the first one, and the values of all
+            # frames before and behind the second one never live together
+            x = _downsample(build, name, stage, x, cut=name in ("downsample3", "downsample4"))
+        else:
+            for i, block in enumerate(stage.children()):
+                lower_block: Any = _conv_block if isinstance(block, ConvBlock) else _transformer_block
+                lower_block(build, f"{name}.{i}", block, x)
+        if name in taps:
+            assert x is not None
+            found[name] = x
+    return build.finish(found)
+
+
+def _downsample(build: Builder, name: str, layer: Any, x: Buffer | None, *, cut: bool) -> Buffer:
+    conv, norm = layer.encode_conv, after_bias(layer.encode_bn, layer.encode_conv.bias)
+    if layer.encode_lif is None:
+        return build.pictures(f"{name}.encode_conv", conv, norm)
+    assert x is not None
+    spikes = build.fire(f"{name}.encode_lif", x, layer.encode_lif)
+    if cut:
+        build.cut()
+    return build.conv(
+        f"{name}.encode_conv", spikes, array(conv.weight), norm, stride=conv.stride[0], padding=int(conv.padding[0])
+    )
+
+
+def _sep_conv(build: Builder, name: str, layer: Any, x: Buffer) -> None:
+    spikes = build.fire(f"{name}.lif1", x, layer.lif1)
+    y = build.conv(f"{name}.pwconv1", spikes, array(layer.pwconv1.weight), after_bias(layer.bn1, None))
+    spikes = build.fire(f"{name}.lif2", y, layer.lif2)
+    build.pointwise(
+        f"{name}.pwconv2",
+        spikes,
+        array(layer.pwconv2.weight)[..., 0, 0],
+        after_bias(layer.bn2, None),
+        taps=array(layer.dwconv.weight)[:, 0],
+        onto=x,
+    )
+
+
+def _conv_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
+    _sep_conv(build, f"{name}.Conv", layer.Conv, x)
+    spikes = build.fire(f"{name}.lif1", x, layer.lif1)
+    y = build.conv(f"{name}.conv1", spikes, array(layer.conv1.weight), after_bias(layer.bn1, None), padding=1)
+    spikes = build.fire(f"{name}.lif2", y, layer.lif2)
+    build.conv(f"{name}.conv2", spikes, array(layer.conv2.weight), after_bias(layer.bn2, None), padding=1, onto=x)
+
+
+def _transformer_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
+    for attention in layer.attentions:
+        _attention(build, f"{name}.{attention}", layer.get_submodule(attention), x)
+    _mlp(build, f"{name}.mlp", layer.mlp, x)
+
+
+def _mlp(build: Builder, name: str, layer: Any, x: Buffer) -> None:
+    spikes = build.fire(f"{name}.fc1_lif", x, layer.fc1_lif)
+    norm = after_bias(layer.fc1_bn, layer.fc1_conv.bias)
+    y = build.conv(f"{name}.fc1_conv", spikes, array(layer.fc1_conv.weight)[..., None], norm)
+    spikes = build.fire(f"{name}.fc2_lif", y, layer.fc2_lif, flat=True)
+    norm = after_bias(layer.fc2_bn, layer.fc2_conv.bias)
+    build.conv(f"{name}.fc2_conv", spikes, array(layer.fc2_conv.weight)[..., None], norm, onto=x)
+
+
+def _attention(build: Builder, name: str, layer: Any, x: Buffer) -> None:
+    spikes = build.fire(f"{name}.head_lif", x, layer.head_lif)
+    dim, hamming = x.channels, layer.product == "hamming"
+    total = None
+    for grouping, suffix in zip(layer.groupings, layer.suffixes, strict=True):
+        qkv = []
+        convs = [layer.get_submodule(f"{part}_conv{suffix}") for part in "qkv"]
+        # the first matrix of all three in one go, each in whole vectors
+        merged = np.zeros((3 * lanes(dim), dim, 1, 1))
+        for i, conv in enumerate(convs):
+            merged[i * lanes(dim) : i * lanes(dim) + dim] = array(conv[0].body[0].weight)
+        y = build.conv(f"{name}.qkv_conv{suffix}", spikes, merged, None)
+        for i, part in enumerate("qkv"):
+            current = _tail(build, f"{name}.{part}_conv{suffix}", convs[i], y, offset=i * lanes(dim))
+            neuron = f"{part}_lif{suffix}"
+            qkv.append(build.fire(f"{name}.{neuron}", current, layer.get_submodule(neuron)))
+        v = qkv[2].writer
+        assert v is not None
+        assert v.neuron is not None
+        scale, bias = np.full(dim, v.neuron.unit / layer.scale), np.zeros(dim)
+        if layer.similarity == "hamming":
+            slope, bias = affine(layer.get_submodule(f"attn_bn{suffix}"))
+            scale = scale * slope
+        total = build.attend(
+            f"{name}.attention{suffix}",
+            *qkv,
+            heads=layer.heads,
+            grouping=grouping,
+            hamming=hamming,
+            norm=rows(scale, bias),
+            onto=total,
+        )
+    assert total is not None
+    spikes = build.fire(f"{name}.attn_lif", total, layer.attn_lif)
+    first = array(layer.proj_conv[0].body[0].weight)
+    y = build.conv(f"{name}.proj_conv.0", spikes, first, None)
+    _tail(build, f"{name}.proj_conv", layer.proj_conv, y, onto=x)
+
+
+def _tail(
+    build: Builder, name: str, projection: Any, y: Buffer, *, offset: int = 0, onto: Buffer | None = None
+) -> Buffer:
+    """What comes behind the first 1x1 of a projection, folded: depthwise 3x3 on zeros around, 1x1, one norm.
+
+    The border of a RepConv holds what its first norm makes of zero, so that norm is a factor of the taps, and a
+    constant that goes through the rest.
+    """
+    rep = projection[0]
+    depthwise, matrix, second = rep.body[2]
+    scale1, shift1 = affine(rep.body[1].bn)
+    scale2, shift2 = affine(second)
+    scale3, shift3 = affine(projection[1])
+    taps, weight = array(depthwise.weight)[:, 0], array(matrix.weight)[..., 0, 0]
+    constant = weight @ (shift1 * taps.sum((1, 2)))
+    norm = rows(scale3 * scale2, scale3 * (scale2 * constant + shift2) + shift3)
+    return build.pointwise(name, y, weight, norm, taps=taps * scale1[:, None, None], offset=offset, onto=onto)

@@ -1,0 +1,255 @@
+// Real-valued parts: depthwise convolutions, matrices, and the first convolution of pictures.
+
+template <int MR, int NB, bool Offsets>
+static void block(const float* a, int64_t row, const int32_t* offsets, int depth, const float* weights, float* out) {
+  V sums[MR][NB];
+  UNROLLED
+  for (int r = 0; r < MR; r++)
+    UNROLLED
+    for (int i = 0; i < NB; i++) sums[r][i] = zero();
+  for (int k = 0; k < depth; k++) {
+    V w[NB];
+    UNROLLED
+    for (int i = 0; i < NB; i++) w[i] = load(weights + (static_cast<int64_t>(k) * NB + i) * kLanes);
+    const float* x = a + (Offsets ? offsets[k] : k);
+    UNROLLED
+    for (int r = 0; r < MR; r++) {
+      const V value = all(x[r * row]);
+      UNROLLED
+      for (int i = 0; i < NB; i++) sums[r][i] = fma(value, w[i], sums[r][i]);
+    }
+  }
+  UNROLLED
+  for (int r = 0; r < MR; r++)
+    UNROLLED
+    for (int i = 0; i < NB; i++) store(out + (r * NB + i) * kLanes, sums[r][i]);
+}
+
+template <int NB, bool Offsets>
+static inline void block_rows(int rows, const float* a, int64_t row, const int32_t* offsets, int depth,
+                              const float* weights, float* out) {
+  switch (rows) {
+#if defined(SPIKEREEL_AVX512)
+    case 14: return block<14, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 13: return block<13, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 12: return block<12, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 11: return block<11, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 10: return block<10, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 9: return block<9, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 8: return block<8, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 7: return block<7, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 6: return block<6, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 5: return block<5, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 4: return block<4, NB, Offsets>(a, row, offsets, depth, weights, out);
+    case 3: return block<3, NB, Offsets>(a, row, offsets, depth, weights, out);
+#endif
+    case 2: return block<2, NB, Offsets>(a, row, offsets, depth, weights, out);
+    default: return block<1, NB, Offsets>(a, row, offsets, depth, weights, out);
+  }
+}
+
+// rows of a [pixels][row] times the whole matrix, into the epilogue; pixel numbers come from `at`.
+template <bool Offsets, class At>
+static inline void matrix(const float* a, int64_t row, const int32_t* offsets, int depth, const float* weights,
+                          int pixels, const Output& o, int64_t t, int64_t& near, At at) {
+  alignas(64) float out[kRows * 2 * kLanes];
+  const int groups = (pixels + kRows - 1) / kRows;
+  for (int panel = 0; panel < panel_count(o.vectors); panel++) {
+    const int first = panel_begin(o.vectors, panel), vectors = panel_begin(o.vectors, panel + 1) - first;
+    const float* w = weights + static_cast<int64_t>(first) * kLanes * depth;
+    for (int g = 0; g < groups; g++) {
+      const int begin = pixels * g / groups, rows = pixels * (g + 1) / groups - begin;
+      const float* x = a + begin * row;
+      if (vectors == 2) block_rows<2, Offsets>(rows, x, row, offsets, depth, w, out);
+      else block_rows<1, Offsets>(rows, x, row, offsets, depth, w, out);
+      for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) emit(o, t, at(begin + r), first + i, load(out + (r * vectors + i) * kLanes), near);
+    }
+  }
+}
+
+// A row of pixels y, x..x+columns of the depthwise convolution of values.
+static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, vectors = static_cast<int>(pitch) / kLanes;
+  for (int j = 0; j < columns; j++) {
+    const int dy0 = larger(0, s.padding - y), dy1 = smaller(k, s.height + s.padding - y);
+    const int dx0 = larger(0, s.padding - x - j), dx1 = smaller(k, s.width + s.padding - x - j);
+    for (int c = 0; c < vectors; c += 4) {
+      const int some = smaller(4, vectors - c);
+      V sums[4] = {zero(), zero(), zero(), zero()};
+      for (int dy = dy0; dy < dy1; dy++)
+        for (int dx = dx0; dx < dx1; dx++) {
+          const int64_t pixel = static_cast<int64_t>(y + dy - s.padding) * s.width + x + j + dx - s.padding;
+          const float* v = a.value + t * a.value_frame + pixel * a.value_pixel + c * kLanes;
+          const float* w = a.taps + (dy * k + dx) * pitch + c * kLanes;
+          if (some == 4) {
+            for (int i = 0; i < 4; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
+          } else {
+            for (int i = 0; i < some; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
+          }
+        }
+      for (int i = 0; i < some; i++) store(out + j * pitch + (c + i) * kLanes, sums[i]);
+    }
+  }
+}
+
+// The same of spikes. `window` holds the spikes of the rows y - padding.. with borders of zeros, [row][column][words].
+template <int PX>
+static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, int k, const float* taps,
+                                       int64_t pitch, int c, V* out) {
+  V sums[PX];
+  UNROLLED
+  for (int j = 0; j < PX; j++) sums[j] = out[j];
+  for (int dy = 0; dy < k; dy++)
+    for (int dx = 0; dx < k; dx++) {
+      const V w = load(taps + (dy * k + dx) * pitch + c * kLanes);
+      const uint16_t* bits = window + dy * row + dx * words + c;
+      UNROLLED
+      for (int j = 0; j < PX; j++) sums[j] = add_where(sums[j], bits[j * words], w);
+    }
+  UNROLLED
+  for (int j = 0; j < PX; j++) out[j] = sums[j];
+}
+
+static inline void depthwise_spikes_dense(const Pointwise& a, int columns, const uint16_t* window, int64_t row,
+                                          int64_t words, int c, float* out, int64_t pitch) {
+  constexpr int kPixels = 8;
+  for (int j = 0; j < columns; j += kPixels) {
+    V sums[kPixels];
+    const int some = smaller(kPixels, columns - j);
+    for (int i = 0; i < kPixels; i++) sums[i] = i < some ? load(out + (j + i) * pitch + c * kLanes) : zero();
+    if (some == kPixels) {
+      depthwise_spikes_at<kPixels>(window + j * words, row, words, a.shape.kernel, a.taps, pitch, c, sums);
+    } else {
+      for (int i = 0; i < some; i++)
+        depthwise_spikes_at<1>(window + (j + i) * words, row, words, a.shape.kernel, a.taps, pitch, c, sums + i);
+    }
+    for (int i = 0; i < some; i++) store(out + (j + i) * pitch + c * kLanes, sums[i]);
+  }
+}
+
+// A row of pixels y, x..x+columns: every group of sixteen channels that holds a spike goes to the pixels it reaches.
+static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int x, int columns, float* out,
+                                           int64_t pitch, int plane) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, pad = s.padding, groups = static_cast<int>(pitch) / kLanes;
+  const int first = larger(0, x - pad), last = smaller(s.width, x + columns + pad);
+  for (int dy = larger(0, pad - y); dy < smaller(k, s.height + pad - y); dy++) {
+    const int64_t line = static_cast<int64_t>(y + dy - pad) * s.width;
+    const uint16_t* bits = a.in.bits + plane * a.in.plane + t * a.in.frame + line * a.in.pixel;
+    for (int xx = first; xx < last; xx++) {
+      const int to = larger(0, xx - x - pad), end = smaller(columns, xx - x + pad + 1);
+      for (int c = 0; c < groups; c += 4) {
+        uint64_t set;
+        __builtin_memcpy(&set, bits + xx * a.in.pixel + c, 8);
+        while (set) {
+          const int g = __builtin_ctzll(set) / kLanes;
+          const M mask = static_cast<M>(set >> (g * kLanes));
+          set &= ~(uint64_t{0xffff} << (g * kLanes));
+          // the pixel j sees this one through the tap xx - x - j + pad
+          const float* w = a.taps + (dy * k + xx - x + pad - to) * pitch + (c + g) * kLanes;
+          float* sums = out + to * pitch + (c + g) * kLanes;
+          for (int j = to; j < end; j++, sums += pitch, w -= pitch) store(sums, add_where(load(sums), mask, load(w)));
+        }
+      }
+    }
+  }
+}
+
+static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int columns, uint16_t* window, float* out,
+                                    int64_t pitch) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes;
+  const int64_t words = a.in.pixel, row = (columns + k - 1) * words;
+  __builtin_memset(out, 0, static_cast<size_t>(columns) * pitch * 4);
+  for (int d = 0; d < a.in.planes; d++) {
+    int64_t busy = 0;
+    for (int dy = 0; dy < k; dy++)
+      for (int dx = 0; dx < columns + k - 1; dx++) {
+        const int yy = y + dy - s.padding, xx = x + dx - s.padding;
+        uint16_t* to = window + dy * row + dx * words;
+        if (yy < 0 || xx < 0 || yy >= s.height || xx >= s.width) {
+          for (int64_t i = 0; i < words; i++) to[i] = 0;
+        } else {
+          const int64_t pixel = static_cast<int64_t>(yy) * s.width + xx;
+          __builtin_memcpy(to, a.in.bits + d * a.in.plane + t * a.in.frame + pixel * a.in.pixel, words * 2);
+          for (int i = 0; i < groups; i++) busy += to[i] != 0;
+        }
+      }
+    // measured: adding where spikes are wins while fewer than some three in five groups of channels hold one
+    if (busy * 5 < static_cast<int64_t>(k) * (columns + k - 1) * groups * 3) {
+      depthwise_spikes_sparse(a, t, y, x, columns, out, pitch, d);
+    } else {
+      for (int c = 0; c < groups; c++) depthwise_spikes_dense(a, columns, window, row, words, c, out, pitch);
+    }
+  }
+}
+
+static void pointwise(const Pointwise& a) {
+  const Shape& s = a.shape;
+  // some 28 pixels at a time: a piece of a row, or a few rows
+  const int pieces = (s.width + 31) / 32, columns = (s.width + pieces - 1) / pieces;
+  const int rows = smaller(s.height, larger(1, 28 / columns)), down = (s.height + rows - 1) / rows;
+  const int64_t pitch = (a.depth + kLanes - 1) / kLanes * kLanes;
+  parallel(static_cast<int64_t>(pieces) * down, [&](int64_t item) {
+    const int y = static_cast<int>(item / pieces) * rows, x = static_cast<int>(item % pieces) * columns;
+    const int high = smaller(rows, s.height - y), wide = smaller(columns, s.width - x);
+    if (wide <= 0) return;
+    float* values = static_cast<float*>(scratch(0, static_cast<size_t>(high) * wide * pitch * 4));
+    const size_t window = static_cast<size_t>(s.kernel) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
+    uint16_t* bits = static_cast<uint16_t*>(scratch(1, window + 64));
+    int64_t near = 0;
+    const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.width + x + i % wide; };
+    for (int t = 0; t < s.frames; t++) {
+      for (int r = 0; r < high; r++) {
+        float* out = values + static_cast<int64_t>(r) * wide * pitch;
+        if (a.in.bits) {
+          depthwise_spikes(a, t, y + r, x, wide, bits, out, pitch);
+        } else if (s.kernel > 1) {
+          depthwise_values(a, t, y + r, x, wide, out, pitch);
+        } else {
+          const float* from = a.value + t * a.value_frame + (static_cast<int64_t>(y + r) * s.width + x) * a.value_pixel;
+          for (int j = 0; j < wide; j++) __builtin_memcpy(out + j * pitch, from + j * a.value_pixel, pitch * 4);
+        }
+      }
+      matrix<false>(values, pitch, nullptr, a.depth, a.weights, high * wide, a.out, t, near, at);
+    }
+    report_near(a.out, near);
+  });
+}
+
+static void pictures(const PictureConv& a) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, depth = a.channels * k * k;
+  const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+  int32_t* offsets = static_cast<int32_t*>(scratch(2, static_cast<size_t>(depth) * 4));
+  for (int i = 0; i < depth; i++)
+    offsets[i] = static_cast<int32_t>(i / (k * k) * plane + i / k % k * s.width + i % k);
+  const int pieces = (s.out_width + 31) / 32, columns = (s.out_width + pieces - 1) / pieces;
+  parallel(static_cast<int64_t>(pieces) * s.out_height, [&](int64_t item) {
+    const int y = static_cast<int>(item / pieces), x = static_cast<int>(item % pieces) * columns;
+    const int wide = smaller(columns, s.out_width - x);
+    if (wide <= 0) return;
+    int64_t near = 0;
+    const auto at = [&](int i) { return static_cast<int64_t>(y) * s.out_width + x + i; };
+    for (int t = 0; t < s.frames; t++) {
+      const float* from = a.frames + t * a.channels * plane + static_cast<int64_t>(y) * s.stride * s.width + x * s.stride;
+      matrix<true>(from, s.stride, offsets, depth, a.weights, wide, a.out, t, near, at);
+    }
+    report_near(a.out, near);
+  });
+}
+
+static void fire(const Fire& a) {
+  const int64_t some = 64;
+  parallel((a.pixels + some - 1) / some, [&](int64_t item) {
+    const int64_t end = (item + 1) * some < a.pixels ? (item + 1) * some : a.pixels;
+    int64_t near = 0;
+    for (int64_t p = item * some; p < end; p++)
+      for (int t = 0; t < a.frames; t++)
+        for (int c = 0; c < a.out.vectors; c++)
+          emit(a.out, t, p, c, load(a.value + t * a.value_frame + p * a.value_pixel + c * kLanes), near);
+    report_near(a.out, near);
+  });
+}

@@ -1,0 +1,180 @@
+// Spiking convolution by event lists: for every pixel the rows of weights of its active inputs are added up.
+
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int larger(int a, int b) { return a > b ? a : b; }
+
+// Channel numbers of the set bits, from `base` on; writes up to 32 entries past the last one.
+static inline uint16_t* decode(uint16_t* out, const uint16_t* bits, int channels, int base) {
+#if defined(SPIKEREEL_AVX512)
+  for (int c = 0; c < channels; c += 32) {
+    uint32_t set;
+    __builtin_memcpy(&set, bits + c / 16, 4);
+    const __m512i names = _mm512_add_epi16(_mm512_load_si512(kCounting), _mm512_set1_epi16(static_cast<short>(base + c)));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi16(set, names));
+    out += __builtin_popcount(set);
+  }
+#else
+  for (int c = 0; c < channels; c += 64) {
+    uint64_t set;
+    __builtin_memcpy(&set, bits + c / 16, 8);
+    for (; set; set &= set - 1) *out++ = static_cast<uint16_t>(base + c + __builtin_ctzll(set));
+  }
+#endif
+  return out;
+}
+
+// The same list further on: entries plus `base`.
+static inline uint16_t* append(uint16_t* out, const uint16_t* list, int count, int base) {
+#if defined(SPIKEREEL_AVX512)
+  const __m512i more = _mm512_set1_epi16(static_cast<short>(base));
+  for (int i = 0; i < count; i += 32) _mm512_storeu_si512(out + i, _mm512_add_epi16(_mm512_loadu_si512(list + i), more));
+#else
+  for (int i = 0; i < count; i++) out[i] = static_cast<uint16_t>(list[i] + base);
+#endif
+  return out + count;
+}
+
+template <int NB>
+static inline void add_rows(const uint16_t* list, int64_t count, const float* weights, V* sums) {
+  // a sum of its own for each of a few rows in turn hides the latency of the addition
+  constexpr int kSets = NB >= kSums ? 1 : kSums / NB > 4 ? 4 : kSums / NB;
+  V part[kSets][NB];
+  UNROLLED
+  for (int s = 0; s < kSets; s++)
+    UNROLLED
+    for (int i = 0; i < NB; i++) part[s][i] = zero();
+  int64_t e = 0;
+  for (; e + kSets <= count; e += kSets)
+    UNROLLED
+    for (int s = 0; s < kSets; s++) {
+      const float* row = weights + static_cast<int64_t>(list[e + s]) * (NB * kLanes);
+      UNROLLED
+      for (int i = 0; i < NB; i++) part[s][i] = add(part[s][i], load(row + kLanes * i));
+    }
+  for (; e < count; e++) {
+    const float* row = weights + static_cast<int64_t>(list[e]) * (NB * kLanes);
+    UNROLLED
+    for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], load(row + kLanes * i));
+  }
+  UNROLLED
+  for (int s = 1; s < kSets; s++)
+    UNROLLED
+    for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], part[s][i]);
+  UNROLLED
+  for (int i = 0; i < NB; i++) sums[i] = part[0][i];
+}
+
+struct Tile {
+  int y, x, rows, columns;
+};
+
+struct Lists {
+  uint16_t* entries;
+  uint32_t* begin;  // [pixel of the tile][frame] and one more
+};
+
+// Lists of the pixels of a region of the input, then those of each output pixel's window, tap after tap.
+static inline Lists window_lists(const EventConv& a, const Tile& tile) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, frames = s.frames, pixels = tile.rows * tile.columns;
+  const int channels = a.in.channels, planes = a.in.planes, depth = k * k * channels;
+  Lists lists;
+  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
+  lists.entries = static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * depth * planes + 64) * 2));
+  const int rows = (tile.rows - 1) * s.stride + k, columns = (tile.columns - 1) * s.stride + k;
+  const int top = tile.y * s.stride - s.padding, left = tile.x * s.stride - s.padding;
+  const size_t region = static_cast<size_t>(frames) * rows * columns;
+  uint32_t* found = static_cast<uint32_t*>(scratch(2, (region + 1) * 4));
+  uint16_t* own = static_cast<uint16_t*>(scratch(3, (region * channels * planes + 64) * 2));
+  uint16_t* end = own;
+  size_t i = 0;
+  for (int t = 0; t < frames; t++)
+    for (int y = top; y < top + rows; y++)
+      for (int x = left; x < left + columns; x++) {
+        found[i++] = static_cast<uint32_t>(end - own);
+        if (y < 0 || x < 0 || y >= s.height || x >= s.width) continue;
+        const uint16_t* bits = a.in.bits + t * a.in.frame + (static_cast<int64_t>(y) * s.width + x) * a.in.pixel;
+        for (int d = 0; d < planes; d++) end = decode(end, bits + d * a.in.plane, channels, 0);
+      }
+  found[i] = static_cast<uint32_t>(end - own);
+  end = lists.entries;
+  uint32_t* begin = lists.begin;
+  for (int y = 0; y < tile.rows; y++)
+    for (int x = 0; x < tile.columns; x++)
+      for (int t = 0; t < frames; t++) {
+        *begin++ = static_cast<uint32_t>(end - lists.entries);
+        for (int dy = 0; dy < k; dy++) {
+          const uint32_t* at = found + (static_cast<size_t>(t) * rows + y * s.stride + dy) * columns + x * s.stride;
+          for (int dx = 0; dx < k; dx++)
+            end = append(end, own + at[dx], static_cast<int>(at[dx + 1] - at[dx]), (dy * k + dx) * channels);
+        }
+      }
+  *begin = static_cast<uint32_t>(end - lists.entries);
+  return lists;
+}
+
+// The same where the window is one pixel.
+static inline Lists pixel_lists(const EventConv& a, const Tile& tile) {
+  const Shape& s = a.shape;
+  const int frames = s.frames, pixels = tile.rows * tile.columns, planes = a.in.planes;
+  Lists lists;
+  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
+  lists.entries =
+      static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * a.in.channels * planes + 64) * 2));
+  uint16_t* end = lists.entries;
+  uint32_t* begin = lists.begin;
+  for (int y = tile.y; y < tile.y + tile.rows; y++)
+    for (int x = tile.x; x < tile.x + tile.columns; x++)
+      for (int t = 0; t < frames; t++) {
+        *begin++ = static_cast<uint32_t>(end - lists.entries);
+        const int64_t pixel = static_cast<int64_t>(y) * s.stride * s.width + static_cast<int64_t>(x) * s.stride;
+        const uint16_t* bits = a.in.bits + t * a.in.frame + pixel * a.in.pixel;
+        for (int d = 0; d < planes; d++) end = decode(end, bits + d * a.in.plane, a.in.channels, 0);
+      }
+  *begin = static_cast<uint32_t>(end - lists.entries);
+  return lists;
+}
+
+template <int NB>
+static void events_tile(const EventConv& a, const Tile& tile) {
+  const Shape& s = a.shape;
+  const bool single = s.kernel == 1 && s.padding == 0;
+  const Lists lists = single ? pixel_lists(a, tile) : window_lists(a, tile);
+  const int64_t depth = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels;
+  int64_t near = 0;
+  for (int first = 0; first < a.out.vectors; first += NB) {
+    const float* weights = a.weights + static_cast<int64_t>(first) * kLanes * depth;
+    const int vectors = smaller(NB, a.out.vectors - first);
+    const uint32_t* begin = lists.begin;
+    for (int y = tile.y; y < tile.y + tile.rows; y++)
+      for (int x = tile.x; x < tile.x + tile.columns; x++)
+        for (int t = 0; t < s.frames; t++, begin++) {
+          V sums[NB];
+          add_rows<NB>(lists.entries + begin[0], begin[1] - begin[0], weights, sums);
+          const int64_t pixel = static_cast<int64_t>(y) * s.out_width + x;
+          for (int i = 0; i < NB; i++)
+            if (i < vectors) emit(a.out, t, pixel, first + i, sums[i], near);
+        }
+  }
+  report_near(a.out, near);
+}
+
+static void events(const EventConv& a) {
+  const Shape& s = a.shape;
+  const int64_t most = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels * a.in.planes * s.frames * 2;
+  int columns = smaller(s.out_width, 16), rows = smaller(s.out_height, s.out_height > 28 ? 4 : 2);
+  while (rows > 1 && most * rows * columns > (2 << 20)) rows--;
+  while (columns > 1 && most * rows * columns > (2 << 20)) columns = (columns + 1) / 2;
+  const int across = (s.out_width + columns - 1) / columns, down = (s.out_height + rows - 1) / rows;
+  parallel(static_cast<int64_t>(across) * down, [&](int64_t item) {
+    Tile tile;
+    tile.y = static_cast<int>(item / across) * rows, tile.x = static_cast<int>(item % across) * columns;
+    tile.rows = smaller(rows, s.out_height - tile.y), tile.columns = smaller(columns, s.out_width - tile.x);
+    switch (a.block_vectors) {
+      case 8: return events_tile<8>(a, tile);
+      case 4: return events_tile<4>(a, tile);
+      case 2: return events_tile<2>(a, tile);
+      default: return events_tile<1>(a, tile);
+    }
+  });
+}

@@ -1,0 +1,20 @@
+// Every processor, ARM among them.
+#include "kernels.hpp"
+#include "pool.hpp"
+
+namespace spikereel {
+namespace {
+constexpr int kRows = 2;
+constexpr int kSums = 2;
+// sums live in registers only where their loops are unrolled whole
+#define UNROLLED _Pragma("GCC unroll 32")
+#include "vec_plain.hpp"
+#include "epilogue.hpp"
+#include "events.hpp"
+#include "dense.hpp"
+#include "attention.hpp"
+const Kernels kernels = {"plain", 0, events, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+}  // namespace
+
+const Kernels* plain_kernels() { return &kernels; }
+}  // namespace spikereel

@@ -1,0 +1,174 @@
+// Spiking convolution by tables in registers: five spikes of a pixel are an index into the 32 sums of their weights,
+// which lie in two registers; a permutation looks up sixteen pixels. The time does not depend on the firing rate.
+
+constexpr int kWordGroups = 13;   // groups of five channels in a word of 64: twelve, and one of four
+constexpr int kOutputs = 4;       // output channels that share the indices of a tile
+constexpr int kUnits = 4;         // vectors of sixteen pixels that share a table
+constexpr int kTableGroups = 40;  // tables of four outputs that stay in the first cache
+constexpr int kPartUnits = 128;
+
+static inline int table_groups(int channels) {
+  return channels / 64 * kWordGroups + smaller(kWordGroups, (channels % 64 + 4) / 5);
+}
+
+struct IndexRows {
+  uint8_t* rows;
+  int64_t row, frame;  // bytes
+  int width;           // pixels of a row, borders included
+};
+
+static inline void index_pixels(const TableConv& a, const IndexRows& index, int plane, int t, int y) {
+  const Shape& s = a.shape;
+  const int words = (a.in.channels + 63) / 64;
+  uint8_t* to = index.rows + static_cast<int64_t>(plane) * a.groups * index.row + t * index.frame +
+                static_cast<int64_t>(y + s.padding) * index.width + s.padding;
+  const uint16_t* from =
+      a.in.bits + plane * a.in.plane + t * a.in.frame + static_cast<int64_t>(y) * s.width * a.in.pixel;
+  const __m512i step = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(a.in.pixel * 2));
+  for (int x = 0; x < s.width; x += 8) {
+    const int some = smaller(8, s.width - x);
+    const __mmask8 there = static_cast<__mmask8>((1 << some) - 1);
+    for (int w = 0; w < words; w++) {
+      const __m512i bits = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), there, step, from + x * a.in.pixel + w * 4, 1);
+      const int groups = smaller(kWordGroups, a.groups - w * kWordGroups);
+      for (int g = 0; g < groups; g++) {
+        const __m512i five = _mm512_and_si512(_mm512_srl_epi64(bits, _mm_cvtsi32_si128(5 * g)), _mm512_set1_epi64(31));
+        _mm_mask_storeu_epi8(to + (w * kWordGroups + g) * index.row + x, there, _mm512_cvtepi64_epi8(five));
+      }
+    }
+  }
+}
+
+static inline void build_table(const float* w, float* table) {
+  __m512 low = _mm512_maskz_mov_ps(0xaaaa, _mm512_set1_ps(w[0]));
+  low = _mm512_mask_add_ps(low, 0xcccc, low, _mm512_set1_ps(w[1]));
+  low = _mm512_mask_add_ps(low, 0xf0f0, low, _mm512_set1_ps(w[2]));
+  low = _mm512_mask_add_ps(low, 0xff00, low, _mm512_set1_ps(w[3]));
+  _mm512_store_ps(table, low);
+  _mm512_store_ps(table + 16, _mm512_add_ps(low, _mm512_set1_ps(w[4])));
+}
+
+// sums [unit][16 outputs][16 pixels], four of the outputs, of kUnits units whose indices begin at `base`.
+static inline void look_up(const float* tables, const uint8_t* const* rows, int count, const uint8_t* const* base,
+                           int64_t plane, int planes, float* sums, bool first) {
+  __m512 acc[kOutputs][kUnits];
+  UNROLLED
+  for (int i = 0; i < kOutputs; i++)
+    UNROLLED
+    for (int u = 0; u < kUnits; u++) acc[i][u] = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + u * 256 + i * 16);
+  for (int d = 0; d < planes; d++) {
+    const int64_t skip = d * plane;
+    for (int j = 0; j < count; j++) {
+      const int64_t at = reinterpret_cast<intptr_t>(rows[j]) + skip;
+      __m512i index[kUnits];
+      UNROLLED
+      for (int u = 0; u < kUnits; u++)
+        index[u] = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(base[u] + at)));
+      UNROLLED
+      for (int i = 0; i < kOutputs; i++) {
+        const float* table = tables + (static_cast<int64_t>(i) * count + j) * 32;
+        const __m512 low = _mm512_load_ps(table), high = _mm512_load_ps(table + 16);
+        UNROLLED
+        for (int u = 0; u < kUnits; u++)
+          acc[i][u] = _mm512_add_ps(acc[i][u], _mm512_permutex2var_ps(low, index[u], high));
+      }
+    }
+  }
+  UNROLLED
+  for (int i = 0; i < kOutputs; i++)
+    UNROLLED
+    for (int u = 0; u < kUnits; u++) _mm512_store_ps(sums + u * 256 + i * 16, acc[i][u]);
+}
+
+static inline void transpose(const float* in, __m512* r) {
+  __m512 a[16], b[16];
+  UNROLLED
+  for (int i = 0; i < 16; i++) a[i] = _mm512_load_ps(in + 16 * i);
+  UNROLLED
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+  }
+  UNROLLED
+  for (int i = 0; i < 16; i += 4)
+    UNROLLED
+    for (int j = 0; j < 2; j++) {
+      a[i + 2 * j] = _mm512_shuffle_ps(b[i + j], b[i + 2 + j], 0x44);
+      a[i + 2 * j + 1] = _mm512_shuffle_ps(b[i + j], b[i + 2 + j], 0xee);
+    }
+  UNROLLED
+  for (int j = 0; j < 4; j++) {
+    const __m512 p = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88), q = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88);
+    const __m512 u = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xdd), v = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xdd);
+    r[j] = _mm512_shuffle_f32x4(p, q, 0x88);
+    r[8 + j] = _mm512_shuffle_f32x4(p, q, 0xdd);
+    r[4 + j] = _mm512_shuffle_f32x4(u, v, 0x88);
+    r[12 + j] = _mm512_shuffle_f32x4(u, v, 0xdd);
+  }
+}
+
+static void tables(const TableConv& a) {
+  const Shape& s = a.shape;
+  const int taps = s.kernel * s.kernel, groups = a.groups, planes = a.in.planes;
+  IndexRows index;
+  index.width = s.width + 2 * s.padding;
+  index.frame = static_cast<int64_t>(s.height + 2 * s.padding) * index.width;
+  index.row = (index.frame * s.frames + 2 * index.width + 127) / 64 * 64;
+  const size_t bytes = static_cast<size_t>(index.row) * groups * planes;
+  index.rows = static_cast<uint8_t*>(scratch(3, bytes));
+  if (s.padding) __builtin_memset(index.rows, 0, bytes);
+  parallel(static_cast<int64_t>(planes) * s.frames * s.height, [&](int64_t item) {
+    const int y = static_cast<int>(item % s.height), t = static_cast<int>(item / s.height % s.frames);
+    index_pixels(a, index, static_cast<int>(item / s.height / s.frames), t, y);
+  });
+  // outputs lie where the window begins, on the grid with borders; those right of the picture are left out at the end
+  const int64_t last = static_cast<int64_t>(s.height - 1) * index.width + s.width;
+  const int vectors = static_cast<int>((last + 15) / 16);
+  const int part = larger(1, kPartUnits / s.frames), parts = (vectors + part - 1) / part;
+  parallel(static_cast<int64_t>(parts) * a.out.vectors, [&](int64_t item) {
+    const int c = static_cast<int>(item / parts), begin = static_cast<int>(item % parts) * part;
+    const int end = smaller(begin + part, vectors), units = (end - begin) * s.frames;
+    const int padded = (units + kUnits - 1) / kUnits * kUnits;
+    float* sums = static_cast<float*>(scratch(0, static_cast<size_t>(padded) * 1024));
+    float* table = static_cast<float*>(scratch(1, kOutputs * kTableGroups * 128));
+    const uint8_t** base = static_cast<const uint8_t**>(scratch(2, (padded + kTableGroups) * sizeof(void*)));
+    const uint8_t** rows = base + padded;
+    for (int u = 0; u < padded; u++) {
+      const int unit = smaller(u, units - 1);
+      base[u] = index.rows + unit % s.frames * index.frame + (begin + unit / s.frames) * 16;
+    }
+    for (int first = 0; first < taps * groups; first += kTableGroups) {
+      const int count = smaller(kTableGroups, taps * groups - first);
+      for (int j = 0; j < count; j++) {
+        const int tap = (first + j) / groups, g = (first + j) % groups;
+        rows[j] = reinterpret_cast<const uint8_t*>(g * index.row + tap / s.kernel * index.width + tap % s.kernel);
+      }
+      for (int i = 0; i < kLanes; i += kOutputs) {
+        for (int o = 0; o < kOutputs; o++)
+          for (int j = 0; j < count; j++)
+            build_table(a.weights + ((static_cast<int64_t>(c) * kLanes + i + o) * taps * groups + first + j) * 5,
+                        table + (static_cast<int64_t>(o) * count + j) * 32);
+        for (int u = 0; u < padded; u += kUnits)
+          look_up(table, rows, count, base + u, groups * index.row, planes, sums + u * 256 + i * 16, first == 0);
+      }
+    }
+    int64_t near = 0;
+    // a pixel's frames one after the other: its membrane stays in the first cache
+    for (int first = 0; first < units; first += s.frames) {
+      for (int t = 0; t < s.frames; t++) {
+        __m512 pixels[16];
+        transpose(sums + (first + t) * 256, pixels);
+        for (int i = 0; i < 16; i++) _mm512_store_ps(sums + (first + t) * 256 + i * 16, pixels[i]);
+      }
+      const int64_t at = static_cast<int64_t>(begin + first / s.frames) * 16;
+      int64_t y = at / index.width, x = at % index.width;
+      for (int i = 0; i < 16; i++, x++) {
+        if (x == index.width) y++, x = 0;
+        if (x >= s.width || y >= s.height) continue;
+        for (int t = 0; t < s.frames; t++)
+          emit(a.out, t, y * s.width + x, c, _mm512_load_ps(sums + (first + t) * 256 + i * 16), near);
+      }
+    }
+    report_near(a.out, near);
+  });
+}

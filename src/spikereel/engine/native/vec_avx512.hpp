@@ -1,0 +1,23 @@
+// Sixteen floats as one AVX-512 register.
+typedef __m512 V;
+typedef __mmask16 M;
+static inline V zero() { return _mm512_setzero_ps(); }
+static inline V all(float x) { return _mm512_set1_ps(x); }
+static inline V load(const float* p) { return _mm512_loadu_ps(p); }
+static inline void store(float* p, V x) { _mm512_storeu_ps(p, x); }
+static inline V add(V x, V y) { return _mm512_add_ps(x, y); }
+static inline V sub(V x, V y) { return _mm512_sub_ps(x, y); }
+static inline V mul(V x, V y) { return _mm512_mul_ps(x, y); }
+static inline V fma(V x, V y, V z) { return _mm512_fmadd_ps(x, y, z); }
+static inline M at_least(V x, V y) { return _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ); }
+static inline M above(V x, V y) { return _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ); }
+static inline V choose(M m, V yes, V no) { return _mm512_mask_blend_ps(m, no, yes); }
+static inline V add_where(V x, M m, V y) { return _mm512_mask_add_ps(x, m, x, y); }
+static inline V least(V x, V y) { return _mm512_min_ps(x, y); }
+static inline V most(V x, V y) { return _mm512_max_ps(x, y); }
+static inline V nearest(V x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline V magnitude(V x) { return _mm512_abs_ps(x); }
+static inline void count_where(int32_t* p, M m) {
+  const __m512i before = _mm512_loadu_si512(p);
+  _mm512_storeu_si512(p, _mm512_mask_add_epi32(before, m, before, _mm512_set1_epi32(1)));
+}

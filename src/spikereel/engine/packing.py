@@ -1,0 +1,99 @@
+"""Spikes as bits, and weights in the order in which the native kernels read them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANES = 16
+"""Channels of a vector; values and weights are padded to whole ones."""
+WORD = 64
+"""Channels of a word of spikes."""
+GROUP, WORD_GROUPS = 5, 13
+"""Tables: inputs of a group, and groups of a word (twelve of five inputs and one of four)."""
+
+Floats = NDArray[np.float32]
+Words = NDArray[np.uint16]
+
+
+def whole(channels: int) -> int:
+    """Vectors that hold so many channels."""
+    return -(-channels // LANES)
+
+
+def spike_words(channels: int) -> int:
+    """16-bit words of a pixel's spikes: whole words of 64 channels."""
+    return -(-channels // WORD) * (WORD // 16)
+
+
+def pack_spikes(counts: NDArray, planes: int = 1) -> Words:
+    """Counts [T, C, H, W] of 0..planes as bits [planes, T, H W, words], plane d set where the count is above d."""
+    frames, channels, height, width = counts.shape
+    last = counts.reshape(frames, channels, height * width).transpose(0, 2, 1)
+    above = np.stack([last > d for d in range(planes)])
+    padded = np.zeros((*above.shape[:3], spike_words(channels) * 16), np.uint8)
+    padded[..., :channels] = above
+    return np.packbits(padded, axis=-1, bitorder="little").view(np.uint16)
+
+
+def unpack_spikes(words: Words, channels: int, height: int, width: int) -> Floats:
+    """The counts [T, C, H, W] behind `pack_spikes`."""
+    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")[..., :channels]
+    counts = bits.sum(0, dtype=np.float32).transpose(0, 2, 1)
+    return counts.reshape(counts.shape[0], channels, height, width)
+
+
+def _padded(weight: NDArray, outputs: int) -> Floats:
+    """Rows of zeros up to so many."""
+    rows = np.zeros((outputs, *weight.shape[1:]), np.float32)
+    rows[: len(weight)] = weight
+    return rows
+
+
+def event_rows(weight: NDArray, block: int) -> Floats:
+    """Weights [C', C, k, k] as [block][tap][input][block * 16 outputs]."""
+    blocks = -(-whole(len(weight)) // block)
+    rows = _padded(weight, blocks * block * LANES).reshape(blocks, block * LANES, weight.shape[1], -1)
+    return np.ascontiguousarray(rows.transpose(0, 3, 2, 1)).ravel()
+
+
+def table_groups(channels: int) -> int:
+    """Groups of the inputs of one pixel."""
+    return channels // WORD * WORD_GROUPS + min(WORD_GROUPS, -(-(channels % WORD) // GROUP))
+
+
+def table_rows(weight: NDArray) -> Floats:
+    """Weights [C', C, k, k] as [output][tap][group][5 inputs], groups that do not cross words of 64."""
+    outputs, inputs, k, _ = weight.shape
+    words = -(-inputs // WORD)
+    taps = np.zeros((whole(outputs) * LANES, k * k, words, WORD_GROUPS * GROUP), np.float32)
+    for w in range(words):
+        own = weight[:, w * WORD : (w + 1) * WORD].reshape(outputs, -1, k * k)
+        taps[:outputs, :, w, : own.shape[1]] = own.transpose(0, 2, 1)
+    groups = taps.reshape(len(taps), k * k, -1, GROUP)[:, :, : table_groups(inputs)]
+    return np.ascontiguousarray(groups).ravel()
+
+
+def panels(vectors: int) -> list[tuple[int, int]]:
+    """First vector, and the one after the last, of each panel of a matrix."""
+    count = -(-vectors // 2)
+    return [(vectors * i // count, vectors * (i + 1) // count) for i in range(count)]
+
+
+def matrix_panels(weight: NDArray) -> Floats:
+    """A matrix [C', K] as [panel][K][outputs of the panel]."""
+    vectors = whole(len(weight))
+    rows = _padded(weight, vectors * LANES)
+    parts = [rows[first * LANES : last * LANES].T.ravel() for first, last in panels(vectors)]
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
+def depthwise_taps(weight: NDArray) -> Floats:
+    """Weights [C, 1, k, k] as [tap][channel]."""
+    rows = _padded(weight.reshape(len(weight), -1), whole(len(weight)) * LANES)
+    return np.ascontiguousarray(rows.T).ravel()
+
+
+def affine_rows(values: NDArray) -> Floats:
+    """Vectors [frames or 1, C] padded to whole vectors."""
+    rows = np.zeros((len(values), whole(values.shape[1]) * LANES), np.float32)
+    rows[:, : values.shape[1]] = values
+    return rows

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The tests of the engine on kernels built with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own:
+#   tests/engine/sanitize.sh /tmp/sanitized [pytest arguments]
+# Needs GCC, and an environment with the test dependencies as `python` (or PYTHON) and pip's build tools.
+set -euo pipefail
+destination=${1:?"usage: sanitize.sh DEST [pytest arguments]"}
+shift
+root=$(cd "$(dirname "$0")/../.." && pwd)
+python=${PYTHON:-python}
+"${PIP_PYTHON:-$python}" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$destination" \
+    -C cmake.define.SPIKEREEL_SANITIZE=ON -C build-dir="$destination/build" "$root"
+cd "$root"
+[ $# -gt 0 ] || set -- tests/engine
+# Python itself does not free all it takes
+ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH="$destination" \
+    LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)" \
+    "$python" -m pytest -p no:cacheprovider -q "$@"

@@ -1,0 +1,257 @@
+"""Every native kernel on every instruction set of this machine, against the plain modules in float64."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from spikereel.engine import packing
+from spikereel.engine.attending import between
+from spikereel.engine.loaded import available, native
+from spikereel.ops.hamming import attention
+from spikereel.ops.lif import ilif, lif
+
+pytestmark = pytest.mark.skipif(not available(), reason="this installation has no native engine")
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    before = native().threads()
+    native().set_threads(request.param)
+    yield request.param
+    native().set_threads(before)
+
+
+def values(x):
+    """[T, C, H, W] as [T, H W, whole vectors]."""
+    t, c, h, w = x.shape
+    out = np.zeros((t, h * w, packing.whole(c) * 16), np.float32)
+    out[..., :c] = x.numpy().reshape(t, c, h * w).transpose(0, 2, 1)
+    return out
+
+
+def planar(x, channels, height, width):
+    """Inverse of `values`."""
+    return torch.from_numpy(x[..., :channels].transpose(0, 2, 1).reshape(len(x), channels, height, width).copy())
+
+
+def sixteenths(rng, *shape, most=64):
+    """Random multiples of 1/16, whose sums and products are exact in float32: results have to be equal."""
+    return torch.from_numpy(rng.integers(-most, most + 1, shape).astype(np.float32) / 16)
+
+
+class Into:
+    """Buffers for the results of one layer, and the target that names them."""
+
+    def __init__(self, frames, channels, height, width, **neuron):
+        self.shape = (channels, height, width)
+        lanes = packing.whole(channels) * 16
+        self.value = np.full((frames, height * width, lanes), np.nan, np.float32)
+        kind = neuron.get("kind", 0)
+        planes = neuron.get("top", 1) if kind == 2 else 1
+        self.bits = np.full((planes, frames, height * width, packing.spike_words(channels)), 0xFFFF, np.uint16)
+        self.membrane = np.zeros((height * width, lanes), np.float32)
+        self.near = np.zeros(1, np.int64)
+        self.neuron = {
+            "kind": 0,
+            "soft_reset": False,
+            "decay_input": True,
+            "top": 1,
+            "decay": 0.5,
+            "threshold": 1.0,
+            "v_reset": 0.0,
+            "fresh": False,
+            "start": 0.0,
+            **neuron,
+        }
+
+    def target(self, *, scale=None, bias=None, residual=None):
+        kind = self.neuron["kind"]
+        return native().Target(
+            self.shape[0],
+            scale=scale,
+            bias=bias,
+            residual=residual,
+            value=self.value,
+            bits=self.bits if kind else None,
+            membrane=self.membrane if kind else None,
+            near=self.near,
+            **self.neuron,
+        )
+
+    def read(self):
+        return planar(self.value, *self.shape)
+
+    def counts(self):
+        beyond = np.unpackbits(self.bits.view(np.uint8), axis=-1, bitorder="little")[..., self.shape[0] :]
+        assert not beyond.any()
+        return torch.from_numpy(packing.unpack_spikes(self.bits, *self.shape))
+
+
+def spikes(rng, *shape, rate=0.2, top=1):
+    return torch.from_numpy(rng.binomial(top, rate, shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("planes", [1, 4])
+@pytest.mark.parametrize(
+    ("frames", "inputs", "outputs", "height", "width", "kernel", "stride"),
+    [
+        (1, 1, 1, 1, 1, 1, 1),
+        (3, 70, 37, 5, 7, 3, 1),
+        (2, 32, 33, 9, 6, 3, 2),
+        (4, 64, 128, 4, 4, 1, 1),
+        (5, 45, 360, 3, 19, 1, 1),
+        (2, 130, 16, 6, 18, 3, 1),
+    ],
+)
+@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables"])
+def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
+    if way == "tables" and (isa != "avx512" or stride != 1):
+        pytest.skip("tables are for AVX-512 and stride 1")
+    rng = np.random.default_rng(0)
+    x = spikes(rng, frames, inputs, height, width, top=planes)
+    weight = sixteenths(rng, outputs, inputs, kernel, kernel)
+    pad = kernel // 2
+    wanted = F.conv2d(x.double(), weight.double(), stride=stride, padding=pad)
+    into = Into(frames, outputs, *wanted.shape[2:])
+    shared = {"channels": inputs, "height": height, "width": width, "kernel": kernel, "padding": pad}
+    bits = packing.pack_spikes(x.numpy(), planes)
+    if way == "tables":
+        native().tables(bits, weights=packing.table_rows(weight.numpy()), target=into.target(), **shared)
+    else:
+        block = int(way[-1])
+        rows = packing.event_rows(weight.numpy(), block)
+        native().events(bits, stride=stride, weights=rows, block=block, target=into.target(), **shared)
+    assert torch.equal(into.read().double(), wanted)
+
+
+NEURONS = {
+    "lif": ({"kind": 1}, {}),
+    "soft": ({"kind": 1, "soft_reset": True, "threshold": 0.7}, {"reset": "soft", "threshold": 0.7}),
+    "reset": ({"kind": 1, "v_reset": -0.25, "decay": 0.25}, {"v_reset": -0.25, "tau": 4.0}),
+    "leak": ({"kind": 1, "decay_input": False}, {"decay_input": False}),
+    "if": ({"kind": 1, "decay_input": False, "decay": 0.0}, {"decay_input": False, "tau": float("inf")}),
+}
+
+
+@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (6, 37, 3, 5), (3, 64, 9, 9)])
+@pytest.mark.parametrize("given", [False, True])
+def test_neurons_are_those_of_the_reference(isa, threads, name, shape, given):
+    own, reference = NEURONS[name]
+    rng = np.random.default_rng(1)
+    # halves and quarters: many charges fall on the threshold itself
+    x = torch.from_numpy(rng.integers(-4, 9, shape).astype(np.float32) / 4)
+    v = torch.from_numpy(rng.integers(-4, 4, shape[1:]).astype(np.float32) / 4) if given else None
+    wanted, after = lif(x, v, backend="reference", **reference)
+    into = Into(*shape, **own)
+    into.membrane[:] = reference.get("v_reset", 0.0)
+    if v is not None:
+        into.membrane[:, : shape[1]] = v.numpy().reshape(shape[1], -1).T
+    native().fire(values(x), target=into.target())
+    assert torch.equal(into.counts(), wanted)
+    assert torch.equal(torch.from_numpy(into.membrane[:, : shape[1]].T.reshape(shape[1:])), after)
+
+
+@pytest.mark.parametrize("top", [1, 4])
+def test_integer_neuron_is_that_of_the_reference(isa, threads, top):
+    rng = np.random.default_rng(2)
+    x = torch.from_numpy(rng.integers(-4, 24, (5, 21, 4, 3)).astype(np.float32) / 4)
+    wanted, after = ilif(x, None, levels=top, decay=0.25, backend="reference")
+    into = Into(*x.shape, kind=2, top=top, decay=0.25)
+    native().fire(values(x), target=into.target())
+    assert torch.equal(into.counts(), wanted)
+    assert torch.equal(torch.from_numpy(into.membrane[:, :21].T.reshape(x.shape[1:])), after)
+
+
+@pytest.mark.parametrize(("channels", "outputs", "kernel"), [(1, 1, 1), (37, 70, 3), (64, 32, 7), (48, 150, 5)])
+@pytest.mark.parametrize("rate", [None, 0.01, 0.2])
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 40)])
+def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, size):
+    real = rate is None
+    if kernel == 1 and not real:
+        pytest.skip("spikes into a matrix go by events or tables")
+    rng = np.random.default_rng(3)
+    x = sixteenths(rng, 3, channels, *size, most=8)
+    x = x if real else spikes(rng, 3, channels, *size, rate=rate, top=2)
+    taps = sixteenths(rng, channels, 1, kernel, kernel, most=8)
+    weight = sixteenths(rng, outputs, channels, most=8)
+    y = x.double() if kernel == 1 else F.conv2d(x.double(), taps.double(), padding=kernel // 2, groups=channels)
+    wanted = F.conv2d(y, weight.double()[..., None, None])
+    into = Into(3, outputs, *size)
+    native().pointwise(
+        None if real else packing.pack_spikes(x.numpy(), 2),
+        values(x) if real else None,
+        depth=channels,
+        height=size[0],
+        width=size[1],
+        kernel=kernel,
+        taps=None if kernel == 1 else packing.depthwise_taps(taps.numpy()),
+        weights=packing.matrix_panels(weight.numpy()),
+        target=into.target(),
+    )
+    assert torch.equal(into.read().double(), wanted)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(7, 2, (30, 30)), (6, 4, (18, 70)), (3, 1, (3, 3))])
+def test_pictures(isa, threads, kernel, stride, size):
+    rng = np.random.default_rng(4)
+    x = sixteenths(rng, 2, 3, *size)
+    weight = sixteenths(rng, 33, 3, kernel, kernel)
+    wanted = F.conv2d(x.double(), weight.double(), stride=stride)
+    into = Into(2, 33, *wanted.shape[2:])
+    packed = packing.matrix_panels(weight.reshape(33, -1).numpy())
+    native().pictures(x.numpy(), kernel=kernel, stride=stride, weights=packed, target=into.target())
+    assert torch.equal(into.read().double(), wanted)
+
+
+def test_norm_of_each_frame_residual_and_neuron(isa, threads):
+    rng = np.random.default_rng(5)
+    x, residual = (torch.from_numpy(rng.normal(size=(4, 21, 5, 6)).astype(np.float32)) for _ in range(2))
+    scale, bias = (rng.normal(size=(4, 21)).astype(np.float32) for _ in range(2))
+    wanted = x * torch.from_numpy(scale)[..., None, None] + torch.from_numpy(bias)[..., None, None] + residual
+    into = Into(4, 21, 5, 6, kind=1)
+    into.value[:] = values(residual)
+    norms = {"scale": packing.affine_rows(scale), "bias": packing.affine_rows(bias)}
+    native().fire(values(x), target=into.target(residual=into.value, **norms))
+    torch.testing.assert_close(into.read(), wanted)
+    assert torch.equal(into.counts(), lif(into.read(), None, backend="reference")[0])
+
+
+def test_charges_near_the_threshold_are_counted(isa):
+    x = torch.tensor([2.0, 2.0 + 1e-6, 2.0 - 1e-6, 2.0 + 1e-5, 1.0]).view(1, 5, 1, 1)
+    into = Into(1, 5, 1, 1, kind=1)
+    native().fire(values(x), target=into.target())
+    assert into.near[0] == 3
+
+
+@pytest.mark.parametrize("hamming", [True, False])
+@pytest.mark.parametrize("grouping", ["frame", "clip", "pixel"])
+@pytest.mark.parametrize(("heads", "dim", "planes"), [(1, 1, 1), (8, 360, 1), (2, 130, 3), (3, 96, 1)])
+def test_attention(isa, threads, hamming, grouping, heads, dim, planes):
+    rng = np.random.default_rng(6)
+    frames, height, width = 3, 4, 5
+    q, k = (spikes(rng, frames, dim, height, width, rate=0.4) for _ in range(2))
+    v = spikes(rng, frames, dim, height, width, rate=0.4, top=planes)
+
+    def grouped(x):
+        x = x.view(frames, heads, dim // heads, height * width).permute(1, 0, 3, 2)  # m T N d
+        return {"frame": x, "clip": x.flatten(1, 2), "pixel": x.transpose(1, 2)}[grouping]
+
+    similarity = "hamming" if hamming else "dot"
+    a = attention(grouped(q), grouped(k), grouped(v), similarity=similarity, scale=1.0)
+    a = {"frame": lambda: a, "clip": lambda: a.unflatten(1, (frames, -1)), "pixel": lambda: a.transpose(1, 2)}[
+        grouping
+    ]()
+    wanted = a.permute(1, 0, 3, 2).reshape(frames, dim, height, width)
+    d, code = dim // heads, {"frame": 0, "clip": 1, "pixel": 2}[grouping]
+    groups = {"frame": frames, "clip": 1, "pixel": height * width}[grouping]
+    counts = np.zeros((groups, heads, d + 1, packing.whole(d) * 16), np.int32)
+    packed = [packing.pack_spikes(x.numpy(), n) for x, n in ((q, 1), (k, 1), (v, planes))]
+    shared = {"channels": dim, "heads": heads, "grouping": code}
+    native().attend_count(packed[1], packed[2], counts=counts.ravel(), **shared)
+    into = Into(frames, dim, height, width)
+    native().attend_apply(
+        packed[0], hamming=hamming, sums=between(counts, hamming).ravel(), target=into.target(), **shared
+    )
+    assert torch.equal(into.read(), wanted)
