@@ -60,6 +60,8 @@ def test_shuffled_labels_are_called_chance_and_learnt_by_heart():
     report = _report(confusion=[[3, 2], [2, 3]], top1=60.0, history=[{"step": 1, "firing": 0.1}] * 10)
     assert "may be chance" in " ".join(report.verdict())
     assert any("by heart" in line and "labels" in line for line in report.advice())
+    half = dataclasses.replace(report, trained=62.0)
+    assert any("not fully learnt" in line and "labels" in line for line in half.advice())
 
 
 def test_too_few_clips_are_no_reason_to_call_the_labels_wrong():

@@ -125,10 +125,10 @@ class TrainingReport:
                 f"It has learnt its training clips by heart ({self.trained:.0f} %) and nothing that holds for others: "
                 "look whether the labels are right, and add clips."
             )
-        elif self.chance > CHANCE and self.trained < 60:
+        elif self.chance > CHANCE and self.trained < 90:
             found.append(
-                f"It has not learnt its training clips either ({self.trained:.0f} %): give more optim.epochs, or "
-                "another optim.lr by a factor of 3; look whether the labels are right."
+                f"It has not fully learnt its training clips either ({self.trained:.0f} %): look whether labels are "
+                "right; then give more optim.epochs, or another optim.lr by a factor of 3."
             )
         elif self.trained - self.top1 > 20:
             found.append(
