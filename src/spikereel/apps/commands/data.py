@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
     )
     json_option(look)
     text = "sort the events of a recording by time, drop those outside the sensor, and write them as NPZ"
-    mend = command(actions, "repair", _data_repair, text, reads=("file",), writes=("out", "json"))
+    mend = command(actions, "repair", _data_repair, text, reads=("file",), writes={"out": "OUT"})
     mend.add_argument("file", metavar="IN", help="a recording of an event camera; it is not changed")
     mend.add_argument("out", metavar="OUT", help="the file to write, such as repaired.npz")
     _sensor_option(mend)
