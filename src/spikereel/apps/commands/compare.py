@@ -7,14 +7,15 @@ from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console
 from spikereel.errors import ConfigError
-from spikereel.files import writable, write_json
+from spikereel.files import write_json
 
 REPORT, RECIPE = "report.json", "recipe.json"
 
 
 def add(commands: Any) -> None:
     """Register compare."""
-    compare = command(commands, "compare", _compare, "compare trained runs: accuracy, confusion and settings")
+    text = "compare trained runs: accuracy, confusion and settings"
+    compare = command(commands, "compare", _compare, text, reads=("runs",))
     compare.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, such as runs/video_folder")
     json_option(compare)
 
@@ -24,7 +25,6 @@ def _compare(options: argparse.Namespace) -> None:
 
     if len(options.runs) < 2:
         raise ConfigError("give two runs or more: spikereel compare RUN RUN")
-    writable(options.json)
     reports = {run: _read(Path(run) / REPORT) for run in options.runs}
     recipes = {run: _read(Path(run) / RECIPE) for run in options.runs}
     new_console().print(runs_table(reports, recipes))
