@@ -37,7 +37,7 @@ def test_inspect_a_video(tmp_path, capsys):
     assert main(["data", "inspect", str(path), "--json", str(out)]) == 0
     found = json.loads(out.read_text())
     assert list(found) == [*VIDEO_KEYS, "assumed", "notes"]
-    assert found.pop("assumed")["matrix"] == "BT.601 (not stated)"
+    assert found.pop("assumed")["matrix"] == "BT.601"
     assert found.pop("notes") == []
     assert found == {"frames": 8, "fps": 10.0, "width": 64, "height": 48, "codec": "h264", "seconds": 0.8}
     shown = capsys.readouterr().out
