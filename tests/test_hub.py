@@ -113,6 +113,9 @@ FIELDS = {
     "similarity": "dot",
     "drop_path": 0.25,
     "residual_gain": 0.5,
+    "contrast": "beside",
+    "contrast_tau": 3.0,
+    "contrast_form": "on_off",
 }
 NEURON_FIELDS = {
     "tau": 3.0,
@@ -160,6 +163,9 @@ SVFORMER_FIELDS = {
     "head": "mean",
     "drop_path": 0.25,
     "drop_path_over_time": True,
+    "contrast": "instead",
+    "contrast_tau": 3.0,
+    "contrast_form": "on_off",
 }
 
 

@@ -55,6 +55,8 @@ NAMES_OF_TASKS = {
     "inference/sources.py": "what files a model of poses sees",
     "inference/timeline.py": "time lines are of classes",
     "models/pretrained.py": "a card for each",
+    "engine/engine.py": "which outputs it makes",
+    "engine/lower_spikevideoformer.py": "which stages a head taps",
     "inference/segment.py": "its own",
     "inference/track.py": "its own",
     "show/evaluation.py": "a table for each",

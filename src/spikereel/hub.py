@@ -264,7 +264,9 @@ def _wake(model: VideoModel) -> None:
     if isinstance(c, SVFormerConfig):
         # norms may know so many time steps, and need more than one pixel
         frames, side, batch = c.frames, 64, 2
-        run = model if c.image_size == side or c.head == "mean" else cast(SVFormer, model).features
+        if c.image_size != side and c.head == "conv":
+            svformer = cast(SVFormer, model)
+            run = lambda clip: svformer.backbone(clip, None, 0)  # noqa: E731
     generator = torch.Generator().manual_seed(0)
     wake(model, torch.rand(frames, batch, c.in_channels, side, side, generator=generator), run=run)
 

@@ -48,7 +48,8 @@ class Segmenter:
 
     def labels_of(self, clip: Tensor, size: tuple[int, int]) -> Tensor:
         """Labels uint8 [H, W], H and W those of `size`, of the frame at offset 0 of a clip [T, 1, C, h, w]."""
-        with torch.inference_mode():
+        # not in inference mode, whose tensors a meter could not add to
+        with torch.no_grad():
             logits = segment(self.model, clip, window=self.spec.window, overlap=self.spec.overlap)
             return labels_at(logits[self.offsets.index(0), 0].float(), size).cpu()
 

@@ -298,7 +298,10 @@ class SVFormer(VideoModel):
 
         Raises DataError and StateError as the model itself.
         """
-        first = self._check(video, state)
+        return self.backbone(video, state, self._check(video, state))
+
+    def backbone(self, video: Tensor, state: State | None, first: int) -> tuple[Tensor, State]:
+        """`features` of frames of any size that 32 divides, unchecked; first: frames seen before."""
         previous, after, x = state or State(), State(), video
         local = []
         if self.contrast is not None:

@@ -28,6 +28,9 @@ class VideoList(VideoFiles):
         lines = _read_list(path)
         integers = _integer_labels(path, lines)
         labels = [label for _, _, label in lines] if integers is None else [str(label) for label in integers]
+        if integers is not None and classes is None and min(integers) < 0:
+            number, _, label = lines[integers.index(min(integers))]
+            raise DataError(f"{path}:{number}: label {label} is below 0; leave out clips without a class")
         if classes is None:
             classes = sorted(set(labels), key=None if integers is None else int)
         number_of: dict[str, int] = {name: i for i, name in enumerate(classes)}
@@ -38,7 +41,8 @@ class VideoList(VideoFiles):
         for (number, name, written), label in zip(lines, labels, strict=True):
             found = number_of.get(written, number_of.get(label))
             if found is None:
-                raise DataError(f"{path}:{number}: label {written!r} is none of the {len(classes)} classes; correct it")
+                said = written if integers is not None else repr(written)
+                raise DataError(f"{path}:{number}: label {said} is none of the {len(classes)} classes; correct it")
             samples.append((path.parent / name, found))
         if integers:
             self.notes = _numbering(path, sorted(set(integers)), classes if counted else None)
