@@ -255,8 +255,8 @@ def create_model(name: str, *, norms: Any = "firing", **config: Any) -> VideoMod
 
 
 def _wake(model: VideoModel) -> None:
-    """See `wake`; models on the meta device have no values to give."""
-    if next(model.parameters()).is_meta:
+    """See `wake`; models on the meta device have no values to give, and ReLU is never silent for long."""
+    if next(model.parameters()).is_meta or model.config.neuron.kind == "relu":
         return
     c = model.config
     run: Callable[[torch.Tensor], object] = model

@@ -37,7 +37,7 @@ def test_result_in_plain_types(tmp_path):
     assert 0 <= result["top1"] <= result["top5"] <= 100
     assert result["data_hash"] == clips.fingerprint()
     passport = {"clips": 20, "missing": 0, "skipped": 0, "hash": clips.fingerprint(), "simulated": False}
-    assert result["data_passport"] == passport | {"choices": {}}
+    assert result["data_passport"] == passport | {"choices": {}, "left_out": 0, "left_out_first": []}
     assert list(result["per_class"]) == list(CLASSES)
     assert sum(map(sum, result["confusion"])) == 20
     assert result["skipped"] == []

@@ -66,7 +66,7 @@ def test_other_formats_keep_their_axes(tmp_path):
 
 def test_choices_reach_the_result(tmp_path):
     spec = replace(DATA, kind="cifar10_dvs", root=str(image_files(tmp_path)))
-    passport = data_passport(build_dataset(spec, "val"))
+    passport = data_passport(build_dataset(replace(spec, select_on_test=True), "val"))
     assert passport.choices == {"split_rule": "spikingjelly", "axes": "spikingjelly"}
     assert str(passport).endswith("split_rule=spikingjelly, axes=spikingjelly")
     other = build_dataset(replace(spec, split_rule="tebn", axes="address"), "test")
