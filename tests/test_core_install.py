@@ -15,6 +15,7 @@ from authors_files import authors_state
 from small import SMALL, video_folder
 
 import spikereel
+from spikereel.data.sets.utd_mhad import CLASSES as ACTIONS
 from spikereel.hub import Metadata, create_model, save_model
 from tests.masks import write_folder
 from tests.people import write_clip
@@ -128,11 +129,7 @@ def _weights(root, videos):
         ),
         "folder": _small(root / "folder.safetensors", files, classes=("dark", "light"), num_classes=2, **rgb),
         "actions": _small(
-            root / "actions.safetensors",
-            MOTION,
-            classes=tuple(map(str, range(27))),
-            num_classes=27,
-            **(rgb | {"channels": 1}),
+            root / "actions.safetensors", MOTION, classes=ACTIONS, num_classes=27, **(rgb | {"channels": 1})
         ),
         "pose": _small(root / "pose.safetensors", FIGURE, task="pose", channels=1, joints=20),
         "body": _small(root / "body.safetensors", FIGURE, task="pose", channels=1, joints=24),
@@ -140,7 +137,7 @@ def _weights(root, videos):
             root / "three.safetensors",
             MASKS,
             task="segmentation",
-            classes=("a", "b", "c"),
+            classes=("road", "traffic light", "sky"),
             num_classes=3,
             width=8,
             channels=3,
@@ -149,7 +146,7 @@ def _weights(root, videos):
             root / "masks.safetensors",
             MASKS,
             task="segmentation",
-            classes=("rest", "moving"),
+            classes=("background", "moving"),
             num_classes=2,
             width=8,
             channels=3,

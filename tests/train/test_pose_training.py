@@ -64,6 +64,7 @@ def test_the_lowest_error_is_kept(tmp_path):
     class Module:
         dead = False
         objective = SimpleNamespace(monitor="val_pa_mpjpe", higher_is_better=False)
+        dead, silent = False, ()
         model = create_model("spikevideoformer_ti", task="pose", joints=20, **SMALL)
 
     class Trainer:

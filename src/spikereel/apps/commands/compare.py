@@ -27,9 +27,9 @@ def _compare(options: argparse.Namespace) -> None:
         raise ConfigError("give two runs or more: spikereel compare RUN RUN")
     reports = {run: _read(Path(run) / REPORT) for run in options.runs}
     recipes = {run: _read(Path(run) / RECIPE) for run in options.runs}
-    new_console().print(runs_table(reports, recipes))
     if options.json:
         write_json(options.json, {run: {"report": reports[run], "recipe": recipes[run]} for run in options.runs})
+    new_console().print(runs_table(reports, recipes))
 
 
 def _read(path: Path) -> dict[str, Any]:
