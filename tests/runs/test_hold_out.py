@@ -137,7 +137,7 @@ def test_numbers_are_classes_by_name(tmp_path):
     assert "every class is one off" in numbers(tmp_path, [1, 2], ("run", "jump", "sit"))[2][0]
     with pytest.raises(DataError, match=r"l.txt:2: label 2 is none of the 2 classes"):
         numbers(tmp_path, [1, 2], ("run", "jump"))
-    with pytest.raises(DataError, match=r"l.txt:1: label '3' is none of the 2 classes"):
+    with pytest.raises(DataError, match=r"l.txt:1: label 3 is none of the 2 classes"):
         numbers(tmp_path, [3], ("1", "2"))
 
 
