@@ -56,6 +56,8 @@ def _quantised(plain: Path, clip: Tensor, path: Path, quant_format: object) -> P
         str(path),
         _OneClip(clip),
         quant_format=quant_format,
+        # the products of attention multiply errors, and norms that stay have no per-channel form
+        op_types_to_quantize=["Conv", "Relu", "Add"],
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

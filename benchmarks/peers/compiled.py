@@ -1,7 +1,7 @@
 """torch.compile of our reference model, one stage or block at a time.
 
-The whole model as one graph does not finish: the loop over time is unrolled in every neuron, and each step is inlined
-into the next, so that compiling takes longer than in proportion to T. Blocks of one shape share what was compiled.
+Compiling takes minutes: the loop over time is unrolled in every neuron. Blocks of one shape share what was compiled,
+which one graph of the whole model would not.
 """
 
 import copy
