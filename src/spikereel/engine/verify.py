@@ -47,8 +47,10 @@ class Verified:
 def verify(engine: Engine, video: Tensor) -> list[Verified]:
     """A call on a clip [T, 1, C, H, W] from no state, layer by layer.
 
-    Raises ConfigError where the weights are gone: for an engine from a file.
+    Raises ConfigError for several clips, and where the weights are gone: for an engine from a file.
     """
+    if video.shape[1] != 1:
+        raise ConfigError(f"verify takes one clip at a time, got {video.shape[1]}; give video[:, i : i + 1]")
     found: list[Verified] = []
     kept: dict[str, Tensor] = {}
 
