@@ -185,6 +185,13 @@ class EventOptions:
     """dvs_gesture_chain: gestures of a chain, of how many kinds (up to 10), and whether one may follow itself."""
     sensor: tuple[int, ...] = ()
     """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
+    columns: str = ""
+    """Event files of one array, CSV and text (.txt): their columns in order, such as x,y,t,p, with - for others; sign
+    in place of p leaves out zeros. CSV and text are read where they are named."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Event files of arrays and text: what their times are in; None is what the file states, or microseconds."""
+    time_origin: Literal["camera", "first"] = "camera"
+    """Event files: times of the camera, or from the first event; clips start at the first event either way."""
     simulate: float | None = None
     """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import KINECT20, SMPL24, Skeleton
 from spikereel.data.events.reading import EventReading
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import Sensor, Told
 from spikereel.data.made.scenes import MotionClips
 from spikereel.data.mask_clips import Colour, SegmentationClips, bit_palette
 from spikereel.data.pose import PoseClips
@@ -221,6 +221,11 @@ def sensor_of(spec: DataSpec) -> Sensor | None:
     return (spec.sensor[0], spec.sensor[1]) if spec.sensor else KINDS[spec.kind].sensor
 
 
+def told_of(spec: DataSpec) -> Told:
+    """What is told of recordings that do not say it. Raises ConfigError for what cannot be."""
+    return Told(columns=spec.columns, time_unit=spec.time_unit, time_origin=spec.time_origin)
+
+
 def offset_seconds(spec: DataSpec) -> float | None:
     """Seconds that one step of an offset means in the data of a spec; None where that is not known."""
     step = KINDS[spec.kind].step_seconds
@@ -321,7 +326,7 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     assert spec.root is not None
     options: Any = {"classes": ask.classes}
     if sees_recordings(spec):
-        options["sensor"] = sensor_of(spec)
+        options |= {"sensor": sensor_of(spec), "told": told_of(spec)}
     elif spec.cache is not None:
         raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     folder, shared = splits.folder_of(Path(spec.root), ask.split) or (None, True)
@@ -332,7 +337,7 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any) -> Any:
 
 
 def _events(spec: DataSpec, ask: Ask, reading: Any) -> Any:
-    options: Any = {"on_error": spec.on_error, "sensor": sensor_of(spec)}
+    options: Any = {"on_error": spec.on_error, "sensor": sensor_of(spec), "told": told_of(spec)}
     return _folders(spec, ask, lambda root, classes: EventFolder(root, reading, classes=classes, **options))
 
 
@@ -488,6 +493,7 @@ def _masked_kind(build: Build, *reads: str, **facts: Any) -> Kind:
 
 
 _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
+_PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
 _SUBJECTS = frozenset({"root", "fold", "protocol", "select_on_test", "depth_motion"}) | _WARPED
@@ -530,7 +536,7 @@ KINDS: dict[str, Kind] = {
         films_depth=True,
         skeleton=KINECT20,
     ),
-    "events": _recordings(_events, "fold", "seed", "sensor"),
+    "events": _recordings(_events, "fold", "seed", *_PLAIN),
     "dvs128_gesture": _recordings(_listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
     "dvs128_objects": _recordings(_dvs128_objects, window_us=WINDOW_US),
     "nmnist": _recordings(_nmnist, "fold", "seed", "select_on_test"),
@@ -602,7 +608,7 @@ KINDS: dict[str, Kind] = {
     "shards": Kind(
         uses={
             **_videos(_packed, reads={"fold", "seed"}).uses,
-            "classification.events": _recorded(_packed, "fold", "seed", "sensor"),
+            "classification.events": _recorded(_packed, "fold", "seed", *_PLAIN),
         }
     ),
 }

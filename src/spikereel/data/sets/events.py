@@ -15,7 +15,8 @@ from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import UNTOLD, Sensor, Told
+from spikereel.data.events.text import SUFFIXES as TEXTS
 from spikereel.errors import ConfigError, DataError
 
 
@@ -60,9 +61,9 @@ class EventItems(SeededClips[int]):
 class EventFiles(EventItems):
     """Labelled event files, `samples` of (path, label); see `EventItems`.
 
-    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
-    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
-    (path, reason). Raises DataError for no good file.
+    `sensor=(width, height)` and `told` are for files that do not state it. `on_error="raise"`: a bad file is a DataError
+    when it is reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in
+    `skipped` as (path, reason). Raises DataError for no good file.
     """
 
     def __init__(
@@ -73,18 +74,19 @@ class EventFiles(EventItems):
         classes: Sequence[str],
         root: Path,
         sensor: Sensor | None = None,
+        told: Told = UNTOLD,
         on_error: Literal["raise", "skip"] = "raise",
     ):
         super().__init__(reading)
-        self.root, self.sensor, self.classes = root, sensor, tuple(classes)
-        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor)
+        self.root, self.sensor, self.told, self.classes = root, sensor, told, tuple(classes)
+        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor, told=told)
         good = set(paths)
         self.samples = [(path, label) for path, label in samples if path in good]
         self.labels = [label for _, label in self.samples]
 
     def events(self, index: int) -> Events:
         """All events of one file. Raises DataError as `read_events`."""
-        return read_events(self.samples[index][0], sensor=self.sensor)
+        return read_events(self.samples[index][0], sensor=self.sensor, told=self.told)
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
@@ -94,7 +96,7 @@ class EventFiles(EventItems):
 class EventFolder(EventFiles):
     """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
-    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
+    Where `told` names their columns, .csv and .txt files are recordings too. Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
     given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
     given classes.
     """
@@ -106,10 +108,13 @@ class EventFolder(EventFiles):
         *,
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
+        told: Told = UNTOLD,
         on_error: Literal["raise", "skip"] = "raise",
     ):
-        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES | {MAT})
-        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+        names, samples, left_out = class_files(
+            Path(root), classes, suffixes=SUFFIXES | {MAT} | (TEXTS if told.columns else set())
+        )
+        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, told=told, on_error=on_error)
         self.left_out = tuple(left_out)
 
 
@@ -132,7 +137,7 @@ def last_tenths(samples: Sequence[tuple[Path, int]], split: str, *, root: Path) 
 
 
 def good_files(
-    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None
+    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None, told: Told = UNTOLD
 ) -> tuple[list[Path], list[tuple[Path, str]]]:
     """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
 
@@ -145,7 +150,7 @@ def good_files(
     good, bad = [], []
     for path in paths:
         try:
-            read_events(path, sensor=sensor)
+            read_events(path, sensor=sensor, told=told)
             good.append(path)
         except DataError as error:
             bad.append((path, str(error)))
