@@ -152,7 +152,7 @@ EVENTS = frozenset(
             "drop",
             "polarity_flip",
         ),
-        *("jitter_us", "on_error"),
+        *("jitter_us", "on_error", "representation", "convention", "event_channels", "bin_edges", "rest", "voxel_span"),
     }
 )
 MASKS = frozenset(
@@ -200,12 +200,16 @@ def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
     row = KINDS[spec.kind]
     if spec.simulate is not None or sees_recordings(spec):
-        return 2
+        return 1 if readings.convention_of(spec).channels == "signed" and _arranges(spec) else 2
     if spec.modality in ("events", "surface"):
         return row.event_channels
     if row.depth:
         return 3 if spec.depth_motion or spec.trails else 1
     return 3
+
+
+def _arranges(spec: DataSpec) -> bool:
+    return spec.simulate is not None or any("event_channels" in use.reads for use in KINDS[spec.kind].uses.values())
 
 
 def sees_recordings(spec: DataSpec) -> bool:

@@ -61,7 +61,7 @@ class EventItems(SeededClips[int]):
 class EventFiles(EventItems):
     """Labelled event files, `samples` of (path, label); see `EventItems`.
 
-    `sensor=(width, height)` and `told` are for files that do not state it. `on_error="raise"`: a bad file is a DataError
+    `sensor=(width, height)` and `told` are for files that do not say it. `on_error="raise"`: a bad file is a DataError
     when it is reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in
     `skipped` as (path, reason). Raises DataError for no good file.
     """
@@ -96,9 +96,9 @@ class EventFiles(EventItems):
 class EventFolder(EventFiles):
     """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
-    Where `told` names their columns, .csv and .txt files are recordings too. Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
-    given classes.
+    Where `told` names their columns, .csv and .txt files are recordings too. Labels are the positions of the
+    subfolders' names in `classes`, which are all of them in alphabetical order unless given. Raises DataError for a
+    missing or empty folder, a class without files, and a subfolder that is not among the given classes.
     """
 
     def __init__(
