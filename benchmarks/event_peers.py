@@ -41,7 +41,9 @@ BEGIN, END = "<!-- event_peers.py formats -->", "<!-- end -->"
 def python(folder: Path, name: str) -> str:
     """The interpreter of an environment, which is made if it is not there."""
     found = folder / name / "bin" / "python"
-    if not found.exists():
+    if not found.exists() and name == "spikingjelly2":
+        subprocess.run(["bash", str(HERE / "peers" / "environments.sh"), str(folder), name], check=True)
+    elif not found.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
         wanted = HERE / "peers" / "requirements" / f"events_{name}.txt"
         subprocess.run([str(found), "-m", "pip", "install", "--quiet", "-r", str(wanted)], check=True)
@@ -213,6 +215,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("--scratch", type=Path, help="folder that keeps the large files")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the result")
     parser.add_argument("--formats", nargs="+", default=["EVT3", "DAT", "AEDAT4"])
     options = parser.parse_args()
     options.environments = options.environments.resolve()
@@ -228,7 +231,7 @@ def main() -> None:
     if options.what == "formats":
         rebuild(content["rows"], found)
     name = f"event_peers_{options.what}_{cpu().replace(' ', '-')[:24]}_{date.today()}.json"
-    (HERE / "results" / name).write_text(json.dumps(content, indent=2) + "\n")
+    (options.out / name).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def cpu() -> str:

@@ -7,7 +7,8 @@ import event_writers as write
 import numpy as np
 import pytest
 
-from spikereel.data.events import stream
+from spikereel.data.events import evt3, prophesee, stream
+from spikereel.data.events.decoders import native
 from spikereel.data.events.readers import read_events, stream_events
 from spikereel.errors import DataError
 
@@ -51,6 +52,28 @@ def test_faults_are_found_where_they_are(save, monkeypatch):
         list(stream_events(save("a.raw", write.evt3([]))))
     with pytest.raises(DataError, match=r"is not EVT 3\.0, DAT or AEDAT 4\.0, which are read in parts"):
         stream_events(save("a.bin", write.nmnist(write.FIVE)))
+
+
+@pytest.mark.parametrize("size", [3, 1 << 18])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_native_decoders_are_the_plain_ones(monkeypatch, seed, size):
+    if native() is None:
+        pytest.skip("this installation has no native decoders")
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 1 << 16, 4000).astype("<u2")
+    # Few times of large steps, many rows and vectors: all that carries over, from any place on.
+    words = words[rng.random(4000) < np.where(words >> 12 == 8, 0.2, 1.0)]
+    pairs = rng.integers(0, 1 << 32, (500, 2)).astype("<u4")
+    cut = lambda all_words: (all_words[i : i + size] for i in range(0, len(all_words), size))  # noqa: E731
+    makers = [(evt3._natively(cut(words)), evt3._plainly(cut(words)))]
+    for bits in ((14, 14, False), (9, 8, True)):
+        makers.append((prophesee._dat_natively(cut(pairs), *bits), prophesee._dat_plainly(cut(pairs), *bits)))
+    for fast, plain in makers:
+        fast, plain = (
+            list(zip(*(map(np.concatenate, zip(*parts, strict=True))), strict=True)) for parts in (fast, plain)
+        )
+        assert len(plain) > 100
+        assert fast == plain
 
 
 PEAK = """

@@ -6,7 +6,7 @@ Source: the AEDAT 4.0 specification of iniVation, and the FlatBuffers internals.
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def _parts(path: Path, head: "_Head", stream: int) -> Iterator[Columns]:
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
+def _damage(path: Path) -> Generator[None]:
     """What goes wrong inside is a DataError."""
     try:
         yield

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from spikereel.data.events.decoders import native
 from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import HEAD, Sensor, content, require_sensor, unwrap
-from spikereel.data.events.stream import Columns, Stream, parts_of
+from spikereel.data.events.stream import Columns, Stream, empty, number_of, parts_of
 
+_MOST = 12
+"""Events of a word."""
 _ROW, _ONE, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
 
@@ -32,14 +35,31 @@ def stream_evt3(path: Path, *, sensor: Sensor | None = None) -> Stream:
     text, start = raw_header(content(path, HEAD))
     width, height = require_sensor(path, stated_sensor(text), sensor)
     parts = _parts(parts_of(path, start, "<u2"), stated_start(text))
-    return Stream(path=path, width=width, height=height, format="EVT3", parts=parts)
+    number = number_of(path, start, "<u2")
+    return Stream(path=path, width=width, height=height, format="EVT3", parts=parts, number=number)
 
 
 def _parts(words: Iterator[np.ndarray], moved: int) -> Iterator[Columns]:
+    for t, x, y, p in (_natively if native() else _plainly)(words):
+        yield t + moved if moved else t, x, y, p
+
+
+def _natively(words: Iterator[np.ndarray]) -> Iterator[Columns]:
+    """The same as `_plainly`, by the native decoder, into columns that the next part overwrites."""
+    state, room = np.array([-1, 0, 0, -1, -1]), empty(0)
+    for part in words:
+        if len(room[0]) <= _MOST * len(part):
+            room = empty(_MOST * len(part) + 1)
+        count = native().evt3(part, state, *room)
+        t, x, y, p = (column[:count] for column in room)
+        yield t, x, y, p
+
+
+def _plainly(words: Iterator[np.ndarray]) -> Iterator[Columns]:
     state, high = np.empty(0, "<u2"), 0
     for part in words:
-        (t, x, y, p), state, high = _decode(np.concatenate([state, part]), high)
-        yield t + moved if moved else t, x, y, p
+        columns, state, high = _decode(np.concatenate([state, part]), high)
+        yield columns
 
 
 def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikereel.data.events.decoders import native
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import (
     HEAD,
@@ -21,7 +22,7 @@ from spikereel.data.events.source import (
     require_sensor,
     unwrap,
 )
-from spikereel.data.events.stream import Columns, Stream, parts_of
+from spikereel.data.events.stream import Columns, Stream, empty, number_of, parts_of
 from spikereel.errors import DataError
 
 # Names that older headers hold instead of a size; the longer ones first.
@@ -103,23 +104,40 @@ def stream_dat(path: Path, *, sensor: Sensor | None = None) -> Stream:
     if stated is sensor is None:
         parts = _inside(path, parts, _ATIS)
     name = "DAT" if version >= 2 else f"DAT version {version}"
-    return Stream(path=path, width=width, height=height, format=name, parts=parts)
+    number = number_of(path, start + 2, "<u4", columns=2)
+    return Stream(path=path, width=width, height=height, format=name, parts=parts, number=number)
 
 
 def _dat_parts(parts: Iterator[np.ndarray], version: int, moved: int) -> Iterator[Columns]:
-    bits_x, bits_y = (9, 8) if version < 2 else (14, 14)
+    bits = (9, 8) if version < 2 else (14, 14)
+    for t, x, y, p in (_dat_natively if native() else _dat_plainly)(parts, *bits, version < 2):
+        yield t + moved if moved else t, x, y, p
+
+
+def _dat_natively(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
+    """The same as `_dat_plainly`, by the native decoder, into columns that the next part overwrites."""
+    clock, room = np.array([-1, 0]), empty(0)
+    for words in parts:
+        if len(room[0]) < len(words):
+            room = empty(len(words))
+        t, x, y, p = (column[: len(words)] for column in room)
+        native().dat(words, bits_x, bits_y, one_bit, clock, t, x, y, p)
+        yield t, x, y, p
+
+
+def _dat_plainly(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
+    """`one_bit`: polarity is one bit above y; else all bits there count, as they always did here."""
     tick, time = None, 0
     for words in parts:
         ticks, events = words[:, 0], words[:, 1]
         # Where the part before ended, and what its clock then was.
         t = unwrap(ticks if tick is None else np.concatenate([[tick], ticks]), 32)
-        t = t + moved if tick is None else t[1:] + (time - int(tick))
+        t = t if tick is None else t[1:] + (time - int(tick))
         tick, time = ticks[-1], int(t[-1])
-        # From version 2 on every bit above y counts, as it always did here.
         above = events >> np.uint32(bits_x + bits_y)
         x = (events & np.uint32((1 << bits_x) - 1)).astype(np.uint16)
         y = (events >> np.uint32(bits_x) & np.uint32((1 << bits_y) - 1)).astype(np.uint16)
-        yield t, x, y, (above & 1 if version < 2 else above) != 0
+        yield t, x, y, (above & 1 if one_bit else above) != 0
 
 
 def _inside(path: Path, parts: Iterator[Columns], assumed: Sensor) -> Iterator[Columns]:
