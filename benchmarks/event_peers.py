@@ -59,7 +59,7 @@ def run(folder: Path, name: str, *arguments: Any, timeout: float = 300) -> tuple
     except subprocess.TimeoutExpired:
         return "", f"no answer in {timeout:.0f} s"
     if done.returncode:
-        return "", (done.stderr.strip().splitlines() or [f"ends with code {done.returncode}"])[-1][:160]
+        return done.stdout, (done.stderr.strip().splitlines() or [f"ends with code {done.returncode}"])[-1][:160]
     return done.stdout, ""
 
 
@@ -76,9 +76,9 @@ def versions(folder: Path) -> dict[str, str]:
 
 def formats(options: argparse.Namespace) -> dict[str, Any]:
     """Every library on every file; prints and returns rows of file -> library -> what came."""
-    rows = []
     with tempfile.TemporaryDirectory() as made:
-        folder, truth = Path(made), Path(made, "truth.npz")
+        folder, truth = Path(made, "files"), Path(made, "truth.npz")
+        folder.mkdir()
         events = scene(options.events, width=WIDTH, height=HEIGHT, rate=1e6)
         columns = {name: getattr(events, name) for name in "txyp"}
         np.savez(truth, **columns, width=WIDTH, height=HEIGHT)
@@ -88,25 +88,51 @@ def formats(options: argparse.Namespace) -> dict[str, Any]:
         (folder / "AEDAT 2.0.aedat").write_bytes(aedat2(events))
         (folder / "AEDAT 3.1.aedat").write_bytes(aedat3(events))
         (folder / "N-MNIST.bin").write_bytes(nmnist(events))
-        files = [(path, truth) for path in sorted(folder.iterdir()) if path != truth]
-        zoo = sorted(options.zoo.iterdir()) if options.zoo else []
-        for path, wanted in [*files, *((path, None) for path in zoo)]:
-            row: dict[str, Any] = {"file": path.name, "made": wanted is not None}
-            for name, libraries in ENVIRONMENTS.items():
-                for library in libraries:
-                    out = folder / f"{library}.out.npz"
-                    _, failed = run(options.environments, name, "read", library, path, out, WIDTH, HEIGHT)
-                    if library == "spikereel" and wanted is None and not failed:
+        for order in ("little", "legacy"):
+            (folder / f"EVT2.1 {order}.raw").write_bytes(evt21(events, order))
+        made_files = sorted(folder.iterdir())
+        files = made_files + (sorted(options.zoo.iterdir()) if options.zoo else [])
+        rows = [{"file": path.name, "made": path in made_files} for path in files]
+        wanted: list[Path | None] = [truth if path in made_files else None for path in files]
+        for name, libraries in ENVIRONMENTS.items():
+            for library in libraries:
+                out = Path(made, library)
+                out.mkdir()
+                for i, failed in enumerate(read_all(options.environments, name, library, files, out)):
+                    found = out / f"{i}.npz"
+                    if library == "spikereel" and wanted[i] is None and not failed:
                         # Of a recording nobody knows what is in it: the others are compared with ours.
-                        wanted = folder / "ours.npz"
-                        wanted.write_bytes(out.read_bytes())
-                        row[library] = f"{len(np.load(out)['t'])} events"
-                        continue
-                    row[library] = f"refused: {failed}" if failed else compared(out, wanted)
-                    out.unlink(missing_ok=True)
-            rows.append(row)
-            print(json.dumps(row), flush=True)
+                        wanted[i] = found
+                        rows[i][library] = f"{len(np.load(found)['t'])} events"
+                    else:
+                        rows[i][library] = f"refused: {failed}" if failed else compared(found, wanted[i])
+                print(library, [row[library] for row in rows], flush=True)
     return {"rows": rows}
+
+
+def read_all(environments: Path, name: str, library: str, files: list[Path], out: Path) -> list[str]:
+    """Why a library did not read each file, "" where it did. Where its process dies, another goes on after that."""
+    failed: list[str] = []
+    while len(failed) < len(files):
+        rest = files[len(failed) :]
+        part = out / "part"
+        part.mkdir(exist_ok=True)
+        said, died = run(environments, name, "read", library, part, WIDTH, HEIGHT, *rest)
+        lines = [json.loads(line)["failed"] for line in said.splitlines()]
+        for found in part.iterdir():
+            found.rename(out / f"{len(failed) + int(found.stem)}.npz")
+        failed += lines + ([died or "its process ends"] if len(lines) < len(rest) else [])
+    return failed
+
+
+def evt21(events: Any, order: str) -> bytes:
+    """Words of one event each, every one after a word of its time."""
+    head = f"% evt 2.1\n% endianness {order}\n% geometry {WIDTH}x{HEIGHT}\n% end\n".encode()
+    times, zeros = 8 << 28 | events.t >> 6, np.zeros_like(events.t)
+    x, y, p = (column.astype(np.int64) for column in (events.x, events.y, events.p))
+    what = p << 28 | (events.t & 63) << 22 | (x & ~31) << 11 | y
+    words = np.stack([zeros, times, 1 << (x & 31), what], axis=1).reshape(-1, 2)
+    return head + (words if order == "little" else words[:, ::-1]).astype("<u4").tobytes()
 
 
 def compared(found: Path, wanted: Path | None) -> str:

@@ -1,6 +1,6 @@
 """Event files read by other libraries, each in an environment of its own; called by `event_peers.py`.
 
-    python event_readers.py read LIBRARY FILE OUT.npz WIDTH HEIGHT
+    python event_readers.py read LIBRARY FOLDER WIDTH HEIGHT FILE ...
     python event_readers.py time LIBRARY FILE REPEATS
     python event_readers.py write FOLDER EVENTS.npz
     python event_readers.py represent LIBRARY EVENTS.npz
@@ -146,11 +146,19 @@ LIBRARIES: dict[str, Callable[..., Columns]] = {
 }
 
 
-def _read(library: str, path: str, out: str, width: str, height: str) -> None:
+def _read(library: str, out: str, width: str, height: str, *paths: str) -> None:
+    """Of each file a line of JSON, {"file": .., "failed": ..}, and its columns as OUT/<number>.npz where it is read."""
     size = {"size": (int(width), int(height))} if library == "spikereel" else {}
-    t, x, y, p = LIBRARIES[library](Path(path), **size)
-    on = p if p.dtype.kind == "b" else p > 0
-    np.savez(out, t=t.astype(np.int64), x=x.astype(np.int64), y=y.astype(np.int64), p=on)
+    for number, path in enumerate(paths):
+        failed = ""
+        try:
+            t, x, y, p = LIBRARIES[library](Path(path), **size)
+            on = p if p.dtype.kind == "b" else p > 0
+            columns = {"t": t.astype(np.int64), "x": x.astype(np.int64), "y": y.astype(np.int64), "p": on}
+            np.savez(Path(out, f"{number}.npz"), **columns)
+        except BaseException as error:  # noqa: BLE001, theirs, of any kind, a panic of Rust among them
+            failed = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+        print(json.dumps({"file": path, "failed": failed}), flush=True)
 
 
 def _time(library: str, path: str, repeats: str) -> None:
@@ -182,7 +190,7 @@ def _write(folder: str, events: str) -> None:
     array = np.zeros(len(t), writer.EVENTS_DTYPE)
     array["t"], array["x"], array["y"], array["on"] = t, x, y, p
     versions = {"EVT2": "evt2.raw", "EVT3": "evt3.raw", "DAT version 1": "dat1.dat", "DAT version 2": "dat2.dat"}
-    for name, file in {**versions, "EVT2.1": "evt2.1.raw"}.items():
+    for name, file in versions.items():
         version: Any = name.lower().replace(" version ", "")
         stream = writer.events_stream_from_array(array, (width, height))
         stream.to_file(to / f"{name} by faery.{file[-3:]}", version=version)
@@ -198,6 +206,19 @@ def _write(folder: str, events: str) -> None:
         for name, column in zip("txyp", (t, x, y, p.astype(np.int8)), strict=True):
             file[f"prophesee/left/{name}"] = column
         file["prophesee/left/calib/resolution"] = [width, height]
+
+
+def _spikingjelly() -> Any:
+    """Its functions on arrays, for which nothing that it imports to draw and to load pictures is needed."""
+    from unittest.mock import MagicMock
+
+    drawn = ("matplotlib", "matplotlib.pyplot", "tqdm")
+    seen = (f"torchvision{name}" for name in ("", ".transforms", ".datasets", ".datasets.utils", ".datasets.folder"))
+    for name in (*drawn, *seen):
+        sys.modules[name] = MagicMock(__spec__=None, __path__=[])
+    from spikingjelly.datasets import utils
+
+    return utils
 
 
 def _represent(library: str, events: str) -> None:
@@ -229,8 +250,7 @@ def _represent(library: str, events: str) -> None:
         surface = to_surface(ours, bins, tau_us=9000.0, convention=convention("tonic", "surface"))
         found["time surface"] = surface - tonic_functions.to_timesurface_numpy(fresh(), size, step, 9000.0)[:bins]
     else:
-        from spikingjelly.datasets import utils
-
+        utils = _spikingjelly()
         given = {"t": t, "x": x, "y": y, "p": p}
         for by, name in (("time", "time"), ("count", "number")):
             theirs = utils.integrate_events_by_fixed_frames_number(given, name, bins, height, width)

@@ -12,8 +12,10 @@ from spikereel.data.events.decoders import native
 from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import HEAD, Sensor, content, require_sensor, unwrap
-from spikereel.data.events.stream import Columns, Stream, empty, number_of, parts_of
+from spikereel.data.events.stream import PART, Columns, Stream, empty, number_of, parts_of
 
+_CHUNK = PART
+"""Words decoded at a time."""
 _MOST = 12
 """Events of a word."""
 _ROW, _ONE, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
@@ -34,8 +36,8 @@ def stream_evt3(path: Path, *, sensor: Sensor | None = None) -> Stream:
     """
     text, start = raw_header(content(path, HEAD))
     width, height = require_sensor(path, stated_sensor(text), sensor)
-    parts = _parts(parts_of(path, start, "<u2"), stated_start(text))
-    number = number_of(path, start, "<u2")
+    parts = _parts(parts_of(path, start, "<u2", part=_CHUNK), stated_start(text))
+    number = number_of(path, start, 2)
     return Stream(path=path, width=width, height=height, format="EVT3", parts=parts, number=number)
 
 

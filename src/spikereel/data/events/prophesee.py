@@ -104,7 +104,7 @@ def stream_dat(path: Path, *, sensor: Sensor | None = None) -> Stream:
     if stated is sensor is None:
         parts = _inside(path, parts, _ATIS)
     name = "DAT" if version >= 2 else f"DAT version {version}"
-    number = number_of(path, start + 2, "<u4", columns=2)
+    number = number_of(path, start + 2, 8)
     return Stream(path=path, width=width, height=height, format=name, parts=parts, number=number)
 
 

@@ -85,24 +85,25 @@ def empty(size: int) -> Columns:
     return np.empty(size, np.int64), np.empty(size, np.uint16), np.empty(size, np.uint16), np.empty(size, np.bool_)
 
 
-def number_of(path: Path, start: int, kind: str, columns: int = 1) -> int:
-    """Of the parts that `parts_of` gives."""
-    return -(-(path.stat().st_size - start) // (np.dtype(kind).itemsize * columns * PART))
+def number_of(path: Path, start: int, size: int) -> int:
+    """Of the parts that `parts_of` gives of words or rows of `size` bytes."""
+    return -(-(path.stat().st_size - start) // (size * PART))
 
 
-def parts_of(path: Path, start: int, kind: str, columns: int = 1) -> Iterator[np.ndarray]:
-    """Everything after `start` as numbers of a type, [n] or [n, columns], PART at a time; each overwrites the last.
+def parts_of(path: Path, start: int, kind: str, columns: int = 1, part: int | None = None) -> Iterator[np.ndarray]:
+    """Everything after `start` as numbers of a type, [n] or [n, columns], PART (or `part`) of them at a time.
 
-    Raises DataError, before the first part, if the last number or row is cut, and where the file cannot be read.
+    Each overwrites the last. Raises DataError, before the first part, if the last number or row is cut, and where the
+    file cannot be read.
     """
     size = np.dtype(kind).itemsize * columns
     if rest := (path.stat().st_size - start) % size:
         raise DataError(f"{path}: ends inside an event, after {rest} of {size} bytes; copy or download it again")
-    return _parts(path, start, kind, columns)
+    return _parts(path, start, kind, columns, part or PART)
 
 
-def _parts(path: Path, start: int, kind: str, columns: int) -> Iterator[np.ndarray]:
-    words = np.empty(PART * columns, kind)
+def _parts(path: Path, start: int, kind: str, columns: int, most: int) -> Iterator[np.ndarray]:
+    words = np.empty(most * columns, kind)
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
