@@ -15,7 +15,7 @@ from spikereel.exporting.contract import contract_of
 from spikereel.exporting.flat import Flat, flat, sees_whole_clips
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
-from spikereel.exporting.run import Exported, open_export
+from spikereel.exporting.run import open_export
 from spikereel.exporting.targets import target_of, target_of_file
 from spikereel.models.base import VideoModel
 
@@ -53,7 +53,7 @@ def export(
     steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)
     size = size or (getattr(model.config, "image_size", None) or seen.get("size") or 224,) * 2
     if batch is None and not row.free_batch:
-        raise ConfigError(f"{to} takes a fixed number of clips a call; give batch=1")
+        batch = 1
     # an example of one clip would pin the batch
     shapes = {"steps": steps, "batch": 2 if batch is None else batch, "size": size}
     plain = flat(model, **shapes)

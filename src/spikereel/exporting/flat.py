@@ -58,7 +58,10 @@ class Flat(nn.Module):
         with torch.no_grad():
             output, state = model(torch.zeros(self.shape, dtype=next(model.parameters()).dtype), None)
         self.fields: tuple[str, ...] = output._fields if isinstance(output, tuple) else ("logits",)
-        self.parts = tuple(_part(model, name, x) for name, x in state.flat().items())
+        known = state.flat()
+        self.parts = tuple(_part(model, name, x) for name, x in known.items() if x.numel())
+        self.empty = tuple(name for name, x in known.items() if not x.numel())
+        """States of artificial neurons, which remember nothing: no tensors of the signature."""
         if model.contrast is not None and not self.whole:
             self.parts += (Part(name=BEGUN, shape=(), dtype="int64", start=0, meaning="count"),)
 
@@ -79,7 +82,7 @@ class Flat(nn.Module):
         if begun is not None:
             assert self.model.contrast is not None
             named["contrast"] = torch.where(begun == 0, self.model.contrast.seen(video)[0], named["contrast"])
-        return State.from_flat(named)
+        return State.from_flat({**named, **{name: video.new_empty(0) for name in self.empty}})
 
     def example(self) -> tuple[Tensor, ...]:
         """A video and a state before the first call, each a tensor of its own: exporters merge what is one object."""

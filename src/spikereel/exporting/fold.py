@@ -17,7 +17,7 @@ from spikereel.layers.conv import ConvBlock, Downsample, RepConv, SepConv, Spike
 from spikereel.layers.mlp import MLP
 from spikereel.layers.norm import ClipNorm
 from spikereel.models.base import VideoModel
-from spikereel.models.svformer import ClipMLP, LocalBlock, PatchEmbed, SelfAttention
+from spikereel.models.svformer import ClipMLP, LocalBlock, PatchEmbed, SelfAttention, SVFormer
 
 PAIRS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
     Downsample: (("encode_conv", "encode_bn"),),
@@ -29,6 +29,7 @@ PAIRS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
     ClipMLP: (("fc1", "norm1"), ("fc2", "norm2")),
     LocalBlock: (("conv2", "norm2"),),
     SelfAttention: (("qkv", "norm1"), ("proj", "norm2")),
+    SVFormer: (("lpPWConv", "lpBN"),),
 }
 """Module: its linear layers, and the norm behind each."""
 
@@ -60,7 +61,8 @@ def folded(model: VideoModel) -> VideoModel:
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):
         for layer, norm in next((pairs for kind, pairs in PAIRS.items() if isinstance(module, kind)), ()):
-            if _folds(module.get_submodule(norm)):
+            # a model without a local path has no norm for it
+            if hasattr(module, norm) and _folds(module.get_submodule(norm)):
                 _fold(module.get_submodule(layer), *affine(module.get_submodule(norm)))
                 module.set_submodule(norm, Unnormed())
         if isinstance(module, SpikeAttention):

@@ -35,7 +35,7 @@ class Exported:
         is that of the clip. Raises DataError for another shape, StateError for a state that does not fit.
         """
         self._check(video, state)
-        batch, video = video.shape[1], video.float()
+        batch, video = video.shape[1], video.detach().float()
         values = None if state is None else self._values(state, batch)
         found = []
         for frames in video.split(self.contract.steps):
@@ -75,13 +75,15 @@ class Exported:
             if part.name not in flat or flat[part.name].shape != shape:
                 got = "is missing" if part.name not in flat else f"is {list(flat[part.name].shape)}"
                 raise StateError(f"{part.name} of the state {got}, this file takes {list(shape)}; give state=None")
-            values.append(flat[part.name].to(getattr(torch, part.dtype)))
+            values.append(flat[part.name].detach().to(getattr(torch, part.dtype)))
         return values
 
     def _state(self, values: list[Tensor]) -> State:
         named = {part.name: x for part, x in zip(self.contract.parts, values, strict=True) if part.name != BEGUN}
+        empty = {name: torch.empty(0) for name, neuron in self.contract.neurons.items() if neuron["kind"] == "relu"}
         # running sums are float64 in the library
-        return State.from_flat({name: x.double() if x.dtype == torch.int32 else x for name, x in named.items()})
+        wide = {name: x.double() if x.dtype == torch.int32 else x for name, x in named.items()}
+        return State.from_flat({**wide, **empty})
 
     def _output(self, found: list[list[Tensor]]) -> Any:
         if self.contract.fields == ("logits",):

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError
-from spikereel.exporting import onnx, openvino, program
+from spikereel.exporting import onnx, openvino, plain_c, program
 from spikereel.exporting.contract import Contract
-from spikereel.exporting.flat import Flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +59,16 @@ TARGETS: dict[str, Target] = {
         extra="openvino",
         free_batch=True,
         changes="rounding; division becomes a product with the reciprocal; without the float32 hint everything",
+    ),
+    "c": Target(
+        name="c",
+        title="C99, without dependencies",
+        suffix=".spkc",
+        write=plain_c.write,
+        read=plain_c.read,
+        extra=None,
+        free_batch=False,
+        changes="rounding of float32 sums",
     ),
 }
 
