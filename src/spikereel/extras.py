@@ -13,7 +13,6 @@ EXTRAS = {
     "energy": ("pynvml",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
-    "nir": ("nir",),
 }
 """Extra of the package: its modules, as they are imported."""
 

@@ -96,10 +96,11 @@ class Certificate:
     def load(cls, path: str | Path) -> "Certificate":
         """Read what `save` wrote. Raises WeightsError for anything else."""
         try:
-            values = json.loads(Path(path).read_text())
+            values: dict[str, Any] = json.loads(Path(path).read_text())
             for name in ("layers", "grid"):
                 values[name] = tuple(Layer(**x) for x in values[name])
-            return cls(**{**values, "refused": tuple(values["refused"])})
+            values["refused"] = tuple(values["refused"])
+            return cls(**values)
         except FileNotFoundError:
             raise WeightsError(f"{path} is not there; spikereel export writes it beside the file") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

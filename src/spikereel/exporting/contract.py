@@ -70,29 +70,33 @@ class Contract:
     def from_text(cls, text: str | None, path: Any) -> "Contract":
         """Inverse of `json.dumps(contract.to_json())`. Raises WeightsError for a file that carries none of ours."""
         try:
-            values = json.loads(text or "")
+            values: dict[str, Any] = json.loads(text or "")
             if values["schema"] != SCHEMA:
                 raise WeightsError(f"{path} is of schema {values['schema']}, this version reads {SCHEMA}; export again")
-            parts = tuple(Part(**{**part, "shape": tuple(part["shape"])}) for part in values["parts"])
-            tuples = {name: tuple(values[name]) for name in ("classes", "size", "fields")}
-            return cls(**{**values, **tuples, "parts": parts})
+            for name in ("classes", "size", "fields"):
+                values[name] = tuple(values[name])
+            values["parts"] = tuple(_part(part) for part in values["parts"])
+            return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, WeightsError):
                 raise
             raise WeightsError(f"{path} says nothing of its states; write it with spikereel export") from None
 
 
+def _part(values: dict[str, Any]) -> Part:
+    values["shape"] = tuple(values["shape"])
+    return Part(**values)
+
+
 def contract_of(model: VideoModel, flat: Flat, *, target: str, batch: int | None, folded: bool) -> Contract:
     """The contract of a model, whose weights are not folded yet, with its list of states."""
     meta, config = model.metadata, model.config
-    neurons = {
-        name: {"kind": m.config.kind, **_constants(m)} for name, m in model.named_modules() if isinstance(m, Neuron)
-    }
+    neurons = {name: neuron_constants(m) for name, m in model.named_modules() if isinstance(m, Neuron)}
     return Contract(
         target=target,
         model=meta.name or model.family,
         task=model.task,
-        classes=meta.classes,
+        classes=meta.classes or tuple(f"class {i}" for i in range(getattr(config, "num_classes", 0))),
         steps=flat.shape[0],
         batch=batch,
         channels=config.in_channels,
@@ -108,12 +112,16 @@ def contract_of(model: VideoModel, flat: Flat, *, target: str, batch: int | None
     )
 
 
-def _constants(neuron: Neuron) -> dict[str, Any]:
+def neuron_constants(neuron: Neuron) -> dict[str, Any]:
+    """What decides a neuron's spikes, as plain numbers; see `spikereel.ops.lif` for the equations."""
     c = neuron.config
     if not neuron.spiking:
-        return {}
+        return {"kind": c.kind}
     if c.kind == "ilif":
-        return {"levels": c.levels, "decay": c.ilif_decay, "top": c.top or c.levels, "reset": "soft", "unit": c.unit}
-    decay = float(torch.sigmoid(neuron.w)) if c.kind == "plif" else 0.0 if c.kind == "if" else 1.0 / c.tau
+        top = c.levels if c.top is None else c.top
+        return {"kind": c.kind, "levels": c.levels, "decay": c.ilif_decay, "top": top, "reset": "soft", "unit": c.unit}
+    learnt = float(torch.sigmoid(neuron.w.detach())) if c.kind == "plif" else None
+    decay = (0.0 if c.kind == "if" else 1.0 / c.tau) if learnt is None else learnt
     scaled = c.decay_input and c.kind != "if"
-    return {"decay": decay, "decay_input": scaled, "threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset}
+    fires = {"threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset}
+    return {"kind": c.kind, "decay": decay, "decay_input": scaled, **fires}

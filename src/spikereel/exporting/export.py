@@ -35,11 +35,12 @@ def export(
 ) -> Certificate:
     """Write a model to a file of another runtime, run it there, and say how faithful it is.
 
-    to: a row of `spikereel.exporting.targets.TARGETS`; by the suffix of the path where it is not said. steps: time steps of one call; 1 where the model streams, else
-    the frames of a clip. size: height and width of the frames; by default those that the weights were trained on.
-    batch: clips of a call, None for any. fold: norms into weights. clips: float32 [T, B, C, H, W] to compare on; noise
-    where none is given. grid: compare a network of many ties as well, exported beside and thrown away.
-    options: of the target, such as `opset` of onnx.
+    to: a row of `spikereel.exporting.targets.TARGETS`; by the suffix of the path where it is not said.
+    steps: time steps of one call; 1 where the model streams, else the frames of a clip.
+    size: height and width of the frames; by default those that the weights were trained on.
+    batch: clips of a call, None for any. fold: norms into weights.
+    clips: float32 [T, B, C, H, W] to compare on; noise where none is given. grid: compare a network of many ties as
+    well, exported beside and thrown away. options: of the target, such as `opset` of onnx.
 
     The file and `<path>.certificate.json` are written, each whole or not at all.
     Raises ConfigError for what the target cannot take, DataError for clips that do not fit.
@@ -51,11 +52,11 @@ def export(
     model = copy.deepcopy(model).float().eval()
     seen = model.metadata.preprocess
     steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)
-    size = size or (getattr(model.config, "image_size", None) or seen.get("size") or 224,) * 2
+    side = getattr(model.config, "image_size", None) or int(seen.get("size") or 224)
     if batch is None and not row.free_batch:
         batch = 1
     # an example of one clip would pin the batch
-    shapes = {"steps": steps, "batch": 2 if batch is None else batch, "size": size}
+    shapes: dict[str, Any] = {"steps": steps, "batch": 2 if batch is None else batch, "size": size or (side, side)}
     plain = flat(model, **shapes)
     contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
     row.write(_for_export(model, plain, shapes, fold), contract, path, **options)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
 from spikereel.layers.attention import SpikeAttention
+from spikereel.layers.contrast import Contrast
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
@@ -53,7 +54,8 @@ class Flat(nn.Module):
 
     def __init__(self, model: VideoModel, *, steps: int, batch: int, size: tuple[int, int]):
         super().__init__()
-        self.model, self.whole = model.eval(), sees_whole_clips(model)
+        self.model, self.whole = model, sees_whole_clips(model)
+        self.eval()
         self.shape = (steps, batch, model.config.in_channels, *size)
         with torch.no_grad():
             output, state = model(torch.zeros(self.shape, dtype=next(model.parameters()).dtype), None)
@@ -80,7 +82,7 @@ class Flat(nn.Module):
         named = {part.name: x for part, x in zip(self.parts, before, strict=True)}
         begun = named.pop(BEGUN, None)
         if begun is not None:
-            assert self.model.contrast is not None
+            assert isinstance(self.model.contrast, Contrast)
             named["contrast"] = torch.where(begun == 0, self.model.contrast.seen(video)[0], named["contrast"])
         return State.from_flat({**named, **{name: video.new_empty(0) for name in self.empty}})
 

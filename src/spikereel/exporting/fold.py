@@ -96,6 +96,8 @@ def _fold(layer: Any, scale: Tensor, shift: Tensor) -> None:
 def _folded_projection(rep: RepConv, outer: nn.Module) -> FoldedRepConv:
     first, inner, tail = rep.body
     depthwise, last, second = (copy.deepcopy(part) for part in tail.children())
+    assert isinstance(depthwise, nn.Conv2d)
+    assert isinstance(last, nn.Conv2d)
     kind = depthwise.weight.dtype
     scale, shift = affine(inner.bn)
     taps = depthwise.weight.detach().double()

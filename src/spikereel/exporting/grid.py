@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.exporting.fold import folded
 from spikereel.models.base import VideoModel
@@ -20,10 +21,11 @@ LINEAR = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 def grid_model(model: VideoModel, clip: Tensor) -> VideoModel:
     """A model of the same shape, norms folded, whose neurons fire on the clip [T, B, C, H, W]."""
     twin = folded(model)
-    for module in twin.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            _identity(module)
     hooks = [m.register_forward_hook(_on_grid) for m in twin.modules() if isinstance(m, LINEAR)]
+    for module in twin.modules():
+        if isinstance(module, _BatchNorm):
+            _identity(module)
+            hooks.append(module.register_forward_hook(_on_grid))
     with torch.no_grad():
         twin(clip)
     for hook in hooks:
@@ -32,9 +34,10 @@ def grid_model(model: VideoModel, clip: Tensor) -> VideoModel:
 
 
 def _on_grid(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Rewrite a layer as it is met for the first time: outputs of about the size of a threshold."""
-    weight = layer.weight.detach()
-    layer.weight.data = (weight / weight.std().clamp_min(1e-12)).round().clamp(-4, 4)
+    """Rewrite a layer, or a norm that is none any more, as it is met: outputs of about the size of a threshold."""
+    if isinstance(layer, LINEAR):
+        weight = layer.weight.detach()
+        layer.weight.data = (weight / weight.std().clamp_min(1e-12)).round().clamp(-4, 4)
     if layer.bias is not None:
         layer.bias.data.zero_()
     y = layer.forward(*inputs)

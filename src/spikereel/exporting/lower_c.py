@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
+from spikereel.exporting.contract import neuron_constants
 from spikereel.exporting.flat import Flat
 from spikereel.exporting.fold import FoldedRepConv, Unnormed, affine
 from spikereel.layers.attention import SpikeAttention
@@ -19,6 +19,11 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer, TransformerBlock
 from spikereel.models.svformer import GlobalBlock, LocalBlock, SVFormer
 
 KINDS = {n: i for i, n in enumerate(("conv", "depthwise", "lif", "ilif", "relu", "add", "attend", "pool", "head"))}
+FIELDS = (
+    *("kind", "x", "out", "weight", "bias", "state", "c_in", "h", "w", "c_out", "oh", "ow", "k", "stride", "pad"),
+    *("a", "b", "c", "d", "f0", "f1", "f2", "f3", "flags"),
+)
+"""Words of an operation."""
 SOFT, SCALED, HAMMING, CAUSAL, AFFINE = 1, 2, 4, 8, 16
 
 
@@ -98,11 +103,12 @@ class Program:
     def op(self, kind: str, **fields: Any) -> None:
         """Add an operation; fields are those of `spikereel.c`."""
         row = [0] * 24
-        names = "kind x out weight bias state c_in h w c_out oh ow k stride pad a b c d f0 f1 f2 f3 flags".split()
         row[3:6] = [-1, -1, -1]
         for name, value in {"kind": KINDS[kind], **fields}.items():
-            place = names.index(name)
-            row[place] = struct.unpack("<i", struct.pack("<f", value))[0] if name[0] == "f" and name != "flags" else value
+            place = FIELDS.index(name)
+            row[place] = (
+                struct.unpack("<i", struct.pack("<f", value))[0] if name[0] == "f" and name != "flags" else value
+            )
         self.ops.append(row)
 
 
@@ -220,7 +226,7 @@ class _Builder:
     def svformer(self, model: SVFormer, x: Map) -> Map:
         local = None
         for i in range(1, 5):
-            patch = model.get_submodule(f"patch_embed{i}")
+            patch: Any = model.get_submodule(f"patch_embed{i}")
             if patch.in_lif is not None:
                 x = self.neuron(f"patch_embed{i}.in_lif", patch.in_lif, x)
             x = self.conv(patch.proj, x, patch.norm)
@@ -234,7 +240,9 @@ class _Builder:
                 name = f"blocks{i}.{j}"
                 if isinstance(block, LocalBlock):
                     y = self.neuron(f"{name}.act1", block.act1, x, keep=True)
-                    x = self.add(x, self.conv(block.conv2, self.conv(block.attn, self.conv(block.conv1, y)), block.norm2))
+                    x = self.add(
+                        x, self.conv(block.conv2, self.conv(block.attn, self.conv(block.conv1, y)), block.norm2)
+                    )
                 else:
                     assert isinstance(block, GlobalBlock)
                     x = self.add(x, self.self_attention(f"{name}.attn", block.attn, x))
@@ -300,20 +308,19 @@ class _Builder:
 
     def neuron(self, name: str, neuron: Neuron, x: Map, *, keep: bool = False) -> Map:
         """In place, unless x is needed after."""
-        c, out = neuron.config, self.build.take(x.channels, x.height, x.width) if keep else x
+        c, out = neuron_constants(neuron), self.build.take(x.channels, x.height, x.width) if keep else x
         if not neuron.spiking:
             self.build.op("relu", x=x.at, out=out.at, a=x.count)
             return out
         state = self.build.remember(name, x.count)
         where = {"x": x.at, "out": out.at, "a": x.count, "state": state}
-        if c.kind == "ilif":
-            self.build.op("ilif", **where, f0=c.ilif_decay, f1=float(c.top or c.levels), f2=c.unit)
+        if c["kind"] == "ilif":
+            self.build.op("ilif", **where, f0=c["decay"], f1=float(c["top"]), f2=c["unit"])
             return out
-        decay = float(torch.sigmoid(neuron.w)) if c.kind == "plif" else 0.0 if c.kind == "if" else 1.0 / c.tau
-        flags = SOFT * (c.reset == "soft") + SCALED * (c.decay_input and c.kind != "if")
-        self.build.op("lif", **where, f0=decay, f1=c.threshold, f2=c.v_reset, flags=flags)
-        if c.reset == "hard" and c.v_reset:
-            self.build.starts.append((state, x.count, c.v_reset))
+        flags = SOFT * (c["reset"] == "soft") + SCALED * c["decay_input"]
+        self.build.op("lif", **where, f0=c["decay"], f1=c["threshold"], f2=c["v_reset"], flags=flags)
+        if c["reset"] == "hard" and c["v_reset"]:
+            self.build.starts.append((state, x.count, c["v_reset"]))
         return out
 
     def add(self, x: Map, y: Map) -> Map:
@@ -329,7 +336,9 @@ class _Builder:
 
     def head(self, model: Any, x: Map) -> None:
         """Mean over time, then the linear layer."""
-        sums, frames = ("head.counts", "head.frames") if isinstance(model, SpikeVideoFormer) else ("head.sums", "clip.frames")
+        sums, frames = (
+            ("head.counts", "head.frames") if isinstance(model, SpikeVideoFormer) else ("head.sums", "clip.frames")
+        )
         state = self.build.remember(sums, x.channels)
         self.build.classes = len(model.head.weight)
         self.build.op(

@@ -6,7 +6,8 @@ of a small model; those go. Names, shapes and types are read back from the file.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ KEY = "spikereel"
 
 
 def write(flat: Flat, contract: Contract, path: Path, *, opset: int = USUAL_OPSET) -> None:
-    """Write the file, whole or not at all. Raises ConfigError without the extra, or for an operator set out of range."""
+    """Write the file, whole or not at all. Raises ConfigError without the extra, or for another operator set."""
     need("export")
     import onnx
 
@@ -66,12 +67,12 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
     """
     need("export")
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # ty: ignore[missing-module-member]
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
-    broken = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.NoSuchFile)
+    broken = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.InvalidArgument, ort_errors.Fail)
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except broken as error:
@@ -99,12 +100,15 @@ def _read_back(model: Any, contract: Contract) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's lines about packages that are not there."""
+def _quiet() -> Generator[None, None, None]:
+    """Without the exporter's lines about packages that are not there, and about what PyTorch itself will change."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            for kind in (FutureWarning, DeprecationWarning, UserWarning):
+                warnings.simplefilter("ignore", kind)
+            yield
     finally:
         logger.setLevel(level)

@@ -26,7 +26,7 @@ KEY = "spikereel"
 def write(flat: Flat, contract: Contract, path: Path) -> None:
     """Write both files; the .xml comes last, whole or not at all. Raises ConfigError without the extra."""
     need("openvino")
-    import openvino as ov
+    import openvino as ov  # ty: ignore[import-not-found]
 
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "model.onnx"), Path(folder, path.name)
@@ -45,7 +45,7 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, onnx.Call
     Raises WeightsError for a file that is broken, or none of ours.
     """
     need("openvino")
-    import openvino as ov
+    import openvino as ov  # ty: ignore[import-not-found]
 
     core = ov.Core()
     try:

@@ -36,10 +36,10 @@ SOURCES = ("spikereel.h", "spikereel.c", "main.c", "Makefile")
 
 
 def write(flat: Flat, contract: Contract, path: Path) -> None:
-    """Write the file, whole or not at all, and the sources. Raises ConfigError for what the library has no words for."""
-    if contract.steps != 1 or contract.batch != 1:
-        raise ConfigError(f"C takes one frame of one clip a call, not {contract.steps} of {contract.batch}: --batch 1")
+    """Write the file, whole or not at all, and the sources. Raises ConfigError for what the library cannot do."""
     program = lower(flat)
+    if contract.steps != 1 or contract.batch != 1:
+        raise ConfigError(f"C takes one frame of one clip a call, not {contract.steps} of {contract.batch}")
     text = json.dumps({**contract.to_json(), "places": program.places}).encode()
     with whole(path) as part:
         part.write_bytes(_packed(program, contract) + text + struct.pack("<i", len(text)))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import BadZipFile
 
 import torch
 
@@ -34,7 +35,7 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
     extra = {KEY: ""}
     try:
         program = torch.export.load(path, extra_files=extra)
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError, OSError, BadZipFile) as error:
         raise WeightsError(f"{path} is no whole file of torch.export ({str(error).splitlines()[0][:120]})") from None
     contract, module = Contract.from_text(extra[KEY], path), program.module()
 

@@ -12,6 +12,7 @@ from spikereel.exporting.flat import BEGUN
 from spikereel.exporting.onnx import Call
 from spikereel.exporting.targets import target_of_file
 from spikereel.layers.state import State
+from spikereel.models.metadata import Metadata
 from spikereel.models.pose_head import BodyPose, JointPose
 
 
@@ -23,6 +24,17 @@ class Exported:
         self.runtime = runtime
         """What runs the file, with its version."""
         self._call = call
+
+    @property
+    def task(self) -> str:
+        """What the output is."""
+        return self.contract.task
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the weights said of themselves."""
+        c = self.contract
+        return Metadata(name=c.model, classes=c.classes, preprocess=c.preprocess)
 
     def __repr__(self) -> str:
         c = self.contract

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from spikereel.config import build
 from spikereel.errors import ConfigError
-from spikereel.exporting.run import Exported
+from spikereel.exporting.run import Exported, open_export
+from spikereel.exporting.targets import TARGETS
 from spikereel.files import write_json
+from spikereel.hub import load_model
 from spikereel.inference.look import look
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
@@ -82,23 +84,40 @@ def classify_exported(exported: Exported, source: str | PathLike | Tensor, *, vi
     Raises DataError for a video that is no good one or does not fit the file, ConfigError for a file of another task,
     or of weights that do not say how clips are made.
     """
-    c = exported.contract
-    if not TASKS[c.task].views:
-        raise ConfigError(f"this file is for {c.task}; predict through a runtime gives classes alone")
+    c = _of_classes(exported, "this file").contract
     if not c.preprocess:
         raise ConfigError("the weights of this file did not say how clips are made; call it from Python")
     seen = look(source, build(DataSpec, c.preprocess), c.channels, views=views)
     logits = torch.cat([exported(view)[0] for view in seen.views]).mean(0)
-    classes = c.classes or tuple(f"class {i}" for i in range(len(logits)))
     return Answer(
         path=seen.name,
         model=c.model,
         runtime=exported.runtime,
         weights=c.weights,
-        classes=classes,
+        classes=c.classes,
         probabilities=tuple(logits.double().softmax(0).tolist()),
         indices=seen.indices,
     )
+
+
+def runnable(name: str, runtime: str = "auto") -> VideoModel | Exported:
+    """Weights as a model, an exported file as what its runtime makes of it.
+
+    runtime: auto; reference, for weights; or the target of an exported file. Raises ConfigError where it is another.
+    """
+    target = next((row.name for row in TARGETS.values() if Path(name).suffix == row.suffix), "reference")
+    if runtime not in ("auto", target):
+        raise ConfigError(f"{name} is run by {target}, not by {runtime}: leave --runtime out, or export it first")
+    if target == "reference":
+        return load_model(name)
+    return _of_classes(open_export(name), name)
+
+
+def _of_classes(exported: Exported, name: str) -> Exported:
+    """The file itself. Raises ConfigError where it gives poses or masks, which need more than its outputs."""
+    if not TASKS[exported.task].views:
+        raise ConfigError(f"{name} is for {exported.task}; predict by a runtime gives classes: call it from Python")
+    return exported
 
 
 def clips_to_compare(model: VideoModel, sources: Sequence[str]) -> list[Tensor]:
