@@ -79,6 +79,13 @@ def rendering_of(spec: DataSpec) -> Rendering:
     return Rendering(colour=spec.colour, aspect=spec.aspect, order=spec.channel_order)
 
 
+def given_sensor(spec: DataSpec) -> tuple[int, int] | None:
+    """Width and height that `data.sensor` gives for recordings that do not state them; ConfigError for no such."""
+    if spec.sensor and (len(spec.sensor) != 2 or min(spec.sensor) < 1):
+        raise ConfigError(f"data.sensor is {list(spec.sensor)}: give [width, height] in pixels, such as [128, 128]")
+    return (spec.sensor[0], spec.sensor[1]) if spec.sensor else None
+
+
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     """How events become clips."""
     augment = EventAugment(
