@@ -6,7 +6,8 @@ from typing import Any
 
 from spikereel.body.camera import STANDARD, Camera
 from spikereel.body.skeletons import Skeleton
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import UNTOLD, Sensor, Told
 from spikereel.runs.data import DataSpec, Split
 
 
@@ -54,6 +55,12 @@ class Kind:
     event_channels: int = 2
     sensor: Sensor | None = None
     """Width and height, for files that may not state it."""
+    told: Told = UNTOLD
+    """What recordings of arrays and text do not say."""
+    turn: Callable[[Events, str | None], Events] | None = None
+    """What `data.axes` does to a recording; None where nothing."""
+    suffixes: frozenset[str] = frozenset()
+    """Endings of its recordings beside those of all recordings."""
     keeps_size: bool = False
     """Whether clips may have the size of the frames, `data.size=0`."""
     films_depth: bool = False

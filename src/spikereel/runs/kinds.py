@@ -4,20 +4,32 @@ Everything that differs from kind to kind stands in this table or in the file of
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from spikereel.body.skeletons import KINECT20, SMPL24
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.mat import SUFFIX as MAT
+from spikereel.data.events.readers import read_events
+from spikereel.data.events.recording import Events
+from spikereel.data.events.source import Sensor, Told
+from spikereel.data.events.text import SUFFIXES as TEXTS
 from spikereel.data.mask_clips import Colour, bit_palette
 from spikereel.data.sets import (
     asl_dvs,
+    bullying10k,
     camvid,
     cifar10_dvs,
     cityscapes,
     dailydvs200,
+    dvs128_gesture,
+    dvs_lip,
     hardvs,
     mmhpsd,
     n_caltech101,
     n_cars,
+    sl_animals,
+    thu_e_act_50,
+    ucf101_dvs,
     vspw,
 )
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
@@ -50,9 +62,11 @@ __all__ = [
     "channels_of",
     "offset_seconds",
     "palette_of",
+    "recording_of",
     "sees_recordings",
     "sensor_of",
     "step_of",
+    "told_of",
     "use_of",
 ]
 
@@ -90,6 +104,22 @@ def sensor_of(spec: DataSpec) -> Sensor | None:
     return readings.given_sensor(spec) or KINDS[spec.kind].sensor
 
 
+def told_of(spec: DataSpec) -> Told:
+    """What is told of recordings that do not say it. Raises ConfigError for what cannot be."""
+    given = readings.given_told(spec)
+    return given if given.columns else replace(KINDS[spec.kind].told, time_unit=given.time_unit)
+
+
+def recording_of(spec: DataSpec, path: Path) -> Events:
+    """All events of a file as the data of a spec have them: by its size, columns and axes. Raises as `read_events`."""
+    row = KINDS[spec.kind]
+    told = told_of(spec)
+    # What is told of a data set's own files is not so of files that say it themselves.
+    suits = told == readings.given_told(spec) or path.suffix.lower() in row.suffixes
+    events = read_events(path, sensor=sensor_of(spec), told=told if suits else readings.given_told(spec))
+    return row.turn(events, spec.axes) if row.turn else events
+
+
 def offset_seconds(spec: DataSpec) -> float | None:
     """Seconds that one step of an offset means in the data of a spec; None where that is not known."""
     step = KINDS[spec.kind].step_seconds
@@ -108,7 +138,9 @@ def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
     return known.palette if known and tuple(known.classes) == tuple(classes) else bit_palette(len(classes))
 
 
+_PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
+_PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
 _SUBJECTS = frozenset({"root", "fold", "protocol", "select_on_test", "depth_motion"}) | _WARPED
@@ -153,28 +185,58 @@ KINDS: dict[str, Kind] = {
         films_depth=True,
         skeleton=KINECT20,
     ),
-    "events": recordings.kind(recordings.folder, "fold", "seed", "sensor"),
-    "dvs128_gesture": recordings.kind(recordings.listed(DVS128Gesture, "cache"), "select_on_test", "cache"),
+    "events": recordings.kind(recordings.folder, "fold", "seed", *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
+    "dvs128_gesture": recordings.listed(DVS128Gesture, "cache", sensor=dvs128_gesture.SENSOR),
     "dvs128_objects": recordings.kind(recordings.objects, window_us=WINDOW_US),
     "nmnist": recordings.kind(recordings.digits, "fold", "seed", "select_on_test"),
-    "cifar10_dvs": recordings.kind(
-        recordings.listed(cifar10_dvs.CIFAR10DVS, "split_rule", "axes"),
-        *("select_on_test", "sensor", "split_rule", "axes"),
-        sensor=cifar10_dvs.SENSOR,
+    "cifar10_dvs": recordings.listed(
+        cifar10_dvs.CIFAR10DVS, "split_rule", "axes", sensor=cifar10_dvs.SENSOR, turn=cifar10_dvs.turn
     ),
-    "hardvs": recordings.kind(recordings.listed(hardvs.HARDVS), "select_on_test", "sensor", sensor=hardvs.SENSOR),
-    "asl_dvs": recordings.kind(
-        recordings.listed(asl_dvs.ASLDVS, "split_rule", "axes"),
-        *("select_on_test", "sensor", "split_rule", "axes"),
+    "hardvs": recordings.listed(hardvs.HARDVS, "labels", val_list=hardvs.VAL_LIST, sensor=hardvs.SENSOR),
+    "asl_dvs": recordings.listed(
+        *(asl_dvs.ASLDVS, "split_rule", "axes", "labels"),
         sensor=asl_dvs.SENSOR,
+        turn=asl_dvs.turn,
+        suffixes=frozenset({MAT}),
     ),
-    "n_caltech101": recordings.kind(
-        recordings.listed(n_caltech101.NCaltech101, "split_rule", "axes"),
-        *("select_on_test", "sensor", "split_rule", "axes"),
-        sensor=n_caltech101.SENSOR,
+    "n_caltech101": recordings.listed(
+        *(n_caltech101.NCaltech101, "split_rule", "axes", "labels"), sensor=n_caltech101.SENSOR, turn=n_caltech101.turn
     ),
-    "n_cars": recordings.kind(recordings.listed(n_cars.NCars), "select_on_test", "sensor", sensor=n_cars.SENSOR),
-    "dailydvs200": recordings.kind(recordings.daily, "sensor", sensor=dailydvs200.SENSOR),
+    "n_cars": recordings.listed(n_cars.NCars, "labels", sensor=n_cars.SENSOR),
+    "dailydvs200": recordings.listed(
+        *(dailydvs200.DailyDVS200, "split_rule", "labels"), val_list=dailydvs200.VAL_LIST, sensor=dailydvs200.SENSOR
+    ),
+    "thu_e_act_50": recordings.listed(
+        *(thu_e_act_50.THUEACT50, "split_rule", "labels"),
+        sensor=thu_e_act_50.SENSOR,
+        told=thu_e_act_50.TOLD,
+        suffixes=frozenset({".csv"}),
+    ),
+    "thu_e_act_50_chl": recordings.listed(
+        *(thu_e_act_50.THUEACT50CHL, "labels"),
+        file="thu_e_act_50",
+        sensor=thu_e_act_50.CHL_SENSOR,
+        told=thu_e_act_50.CHL_TOLD,
+        suffixes=frozenset({".npy"}),
+    ),
+    "bullying10k": recordings.listed(bullying10k.Bullying10K, "split_rule", "labels", sensor=bullying10k.SENSOR),
+    "sl_animals": recordings.listed(
+        *(sl_animals.SLAnimals, "fold", "split_rule", "axes", "cache"), sensor=sl_animals.SENSOR, turn=sl_animals.turn
+    ),
+    "dvs_lip": recordings.listed(dvs_lip.DVSLip, "axes", sensor=dvs_lip.SENSOR, turn=dvs_lip.turn),
+    "ucf101_dvs": recordings.listed(
+        *(ucf101_dvs.UCF101DVS, "fold", "axes", "sensor"),
+        sensor=ucf101_dvs.SENSOR,
+        turn=ucf101_dvs.turn,
+        suffixes=frozenset({MAT}),
+    ),
+    "hmdb51_dvs": recordings.listed(
+        *(ucf101_dvs.HMDB51DVS, "fold", "axes", "sensor"),
+        file="ucf101_dvs",
+        sensor=ucf101_dvs.SENSOR,
+        turn=ucf101_dvs.turn,
+        suffixes=frozenset({MAT}),
+    ),
     "dvs_gesture_chain": Kind(
         uses={
             "classification": Use(
@@ -225,7 +287,7 @@ KINDS: dict[str, Kind] = {
     "shards": Kind(
         uses={
             **videos.kind(packed.videos, reads={"fold", "seed"}).uses,
-            "classification.events": recordings.use(packed.recordings, "fold", "seed", "sensor"),
+            "classification.events": recordings.use(packed.recordings, "fold", "seed", *_PLAIN),
         }
     ),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikereel.data.events.prophesee import raw_header, stated_sensor
+from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content, records, require_events, require_sensor, unwrap
 
@@ -37,6 +37,7 @@ def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
         parts.append(columns)
     require_events(path, sum(len(part[0]) for part in parts))
     t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
+    t += stated_start(text)
     return Events(t=t, x=x, y=y, p=p, width=width, height=height, format="EVT3", source=str(path))
 
 

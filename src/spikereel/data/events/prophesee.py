@@ -49,7 +49,7 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     require_events(path, len(at))
     events = words[at]
     return Events(
-        t=t,
+        t=t + stated_start(text),
         x=((events >> 11) & 0x7FF).astype(np.uint16),
         y=(events & 0x7FF).astype(np.uint16),
         p=events >= 0x1000_0000,
@@ -101,7 +101,7 @@ def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
     if stated is sensor is None:
         require_inside(path, x, y, _ATIS)
     return Events(
-        t=unwrap(words[:, 0], 32),
+        t=unwrap(words[:, 0], 32) + stated_start(text),
         x=x,
         y=y,
         p=(above & 1 if version < 2 else above) != 0,
@@ -137,6 +137,12 @@ def stated_sensor(text: str) -> Sensor | None:
         return _pixels(width[1]), _pixels(height[1])
     named = re.search("|".join(_SENSORS), text, re.IGNORECASE)
     return _SENSORS[named[0].lower()] if named else None
+
+
+def stated_start(text: str) -> int:
+    """Microseconds that Faery took off all times, as `% t0` says; 0 where no such line is."""
+    found = re.search(r"^%\s*t0[ \t:]+(\d{1,18})\s*$", text, re.MULTILINE | re.IGNORECASE)
+    return int(found[1]) if found else 0
 
 
 def _pixels(digits: str) -> int:

@@ -139,7 +139,7 @@ def _read_cut(path: Path) -> Events:
 
 
 def _recordings(path: Path, on_error: OnError) -> tuple[list[Path], tuple[str, ...]]:
-    """The recordings that a list names, in its order, and those of them that are not there, which may be passed over."""
+    """The recordings that a list names, in its order, and those that are not there, which may be passed over."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder of DVS128-Gesture as published")
     names = read_text(path, _AGAIN).split()

@@ -18,7 +18,8 @@ from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import UNTOLD, Sensor, Told
+from spikereel.data.events.text import SUFFIXES as TEXTS
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole
 
@@ -66,9 +67,10 @@ class EventItems(SeededClips[int]):
 class EventFiles(EventItems):
     """Labelled event files, `samples` of (path, label); see `EventItems`.
 
-    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
-    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
-    (path, reason). `missing` names files that a list has and this disk has not. Raises DataError for no good file.
+    `sensor=(width, height)` and `told` are for files that do not state it. `on_error="raise"`: a bad file is an error
+    when it is reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in
+    `skipped` as (path, reason). `missing` names files that a list has and this disk has not. Raises DataError for no
+    good file.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class EventFiles(EventItems):
         classes: Sequence[str],
         root: Path,
         sensor: Sensor | None = None,
+        told: Told = UNTOLD,
         on_error: OnError = "raise",
         missing: Sequence[str] = (),
     ):
         super().__init__(reading)
-        self.root, self.sensor, self.classes, self.missing = root, sensor, tuple(classes), tuple(missing)
+        self.root, self.sensor, self.told, self.classes = root, sensor, told, tuple(classes)
+        self.missing = tuple(missing)
         paths, self.skipped = good_files([path for path, _ in samples], on_error, read=self.read)
         good = set(paths)
         self.samples = [(path, label) for path, label in samples if path in good]
@@ -91,7 +95,7 @@ class EventFiles(EventItems):
 
     def read(self, path: Path) -> Events:
         """All events of a file, as this data set has them. Raises DataError as `read_events`."""
-        return read_events(path, sensor=self.sensor)
+        return read_events(path, sensor=self.sensor, told=self.told)
 
     def events(self, index: int) -> Events:
         """All events of one item's file. Raises DataError as `read_events`."""
@@ -179,9 +183,9 @@ class EventRows(EventItems):
 class EventFolder(EventFiles):
     """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
-    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
-    given classes.
+    Where `told` names their columns, .csv and .txt files are recordings too. Labels are the positions of the
+    subfolders' names in `classes`, which are all of them in alphabetical order unless given. Raises DataError for a
+    missing or empty folder, a class without files, and a subfolder that is not among the given classes.
     """
 
     def __init__(
@@ -191,10 +195,13 @@ class EventFolder(EventFiles):
         *,
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
+        told: Told = UNTOLD,
         on_error: OnError = "raise",
     ):
-        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES | {MAT})
-        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+        names, samples, left_out = class_files(
+            Path(root), classes, suffixes=SUFFIXES | {MAT} | (TEXTS if told.columns else set())
+        )
+        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, told=told, on_error=on_error)
         self.left_out = tuple(left_out)
 
 

@@ -21,7 +21,7 @@ def videos(spec: DataSpec, ask: Ask, reading: Any) -> Any:
 
 def recordings(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     """Shards of recordings."""
-    return _packed(spec, ask, reading, sensor=readings.given_sensor(spec))
+    return _packed(spec, ask, reading, sensor=readings.given_sensor(spec), told=readings.given_told(spec))
 
 
 def _packed(spec: DataSpec, ask: Ask, reading: Any, **options: Any) -> Any:

@@ -7,7 +7,17 @@ from typing import Any
 from spikereel.config import unknown_key
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.config import DataSpec, Recipe
-from spikereel.runs.recipes.events import dvs128_gesture_svformer, dvs128_gesture_svformer_small, dvs128_objects, nmnist
+from spikereel.runs.recipes.events import (
+    cifar10_dvs,
+    dailydvs200,
+    dvs128_gesture_svformer,
+    dvs128_gesture_svformer_small,
+    dvs128_objects,
+    dvs_gesture,
+    dvs_gesture_chain,
+    hardvs,
+    nmnist,
+)
 from spikereel.runs.recipes.made import motion, motion_spatial, motion_svformer
 from spikereel.runs.recipes.pose import mmhpsd_pose, synthetic_pose, utd_mhad_pose
 from spikereel.runs.recipes.segmentation import camvid_frames, camvid_vss, cityscapes_vss, synthetic_vss, vspw_vss
@@ -44,6 +54,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         vspw_vss,
         nmnist,
         dvs128_objects,
+        cifar10_dvs,
+        dvs_gesture,
+        dvs_gesture_chain,
+        hardvs,
+        dailydvs200,
         video_folder,
         kinetics400,
         ucf101_svformer,
