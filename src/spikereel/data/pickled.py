@@ -5,6 +5,7 @@ documented in Python's `pickletools`, and what `numpy.ndarray.__reduce__` and `n
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -105,10 +106,12 @@ def _parse(data: bytes) -> Any:
     """What a pickle describes, of plain values, lists, tuples, dictionaries and `_Call`."""
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return machine.stack[-1]
-            machine.step(opcode.name, argument)
+        # Text of old protocols may have escapes that Python warns of.
+        with warnings.catch_warnings(action="ignore"):
+            for opcode, argument, _ in pickletools.genops(data):
+                if opcode.name == "STOP":
+                    return machine.stack[-1]
+                machine.step(opcode.name, argument)
     except ValueError:
         raise
     except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:

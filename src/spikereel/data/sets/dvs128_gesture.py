@@ -7,11 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from spikereel.data.events.arrays import events_of
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.npz import load_arrays
+from spikereel.data.events.source import Told
 from spikereel.data.sets.events import EventRows, OnError, Row, good_files
 from spikereel.data.text import read_text
 from spikereel.data.walk import find
@@ -34,6 +33,7 @@ CLASSES = (
 SENSOR = (128, 128)
 
 _AGAIN = "copy it from the dataset"
+_CUT_TOLD = Told(columns="x,y,p,t", time_unit="ms")
 _CUT = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 
@@ -130,12 +130,7 @@ def cuts_of(root: Path, split: str) -> list[Row] | None:
 
 
 def _read_cut(path: Path) -> Events:
-    """[N, 4] of x, y, p and milliseconds."""
-    array = load_arrays(path, _AGAIN).get("")
-    if array is None or array.ndim != 2 or array.shape[1] != 4:
-        raise DataError(f"{path}: is not [N, 4] of x, y, p and milliseconds; {_AGAIN}")
-    columns = dict(zip("xypt", array.T, strict=True))
-    return events_of(path, columns | {"t": columns["t"] * 1000.0}, "NPY", None, SENSOR, factor=1)
+    return read_events(path, sensor=SENSOR, told=_CUT_TOLD)
 
 
 def _recordings(path: Path, on_error: OnError) -> tuple[list[Path], tuple[str, ...]]:

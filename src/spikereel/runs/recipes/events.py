@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
 from spikereel.runs.recipes.variants import narrow
+from spikereel.runs.recipes.videos import ucf101_svformer
 
 
 def nmnist() -> Recipe:
