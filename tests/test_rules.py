@@ -45,6 +45,7 @@ NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind
 NAMES_OF_TASKS = {
     "runs/tasks.py": "their rows",
     "runs/kinds.py": "which kind is for which task",
+    "runs/kind.py": "options that tasks refuse",
     "runs/builders/videos.py": "the task of rows of videos",
     "runs/builders/recordings.py": "the task of rows of recordings",
     "runs/builders/masked.py": "the task of rows of masks",

@@ -63,10 +63,11 @@ def inspect(path: str | Path, *, sensor: Sensor | None = None, told: Told = UNTO
         return depth_info(read_depth_and_joints(path)[0])
     if not _is_recording(path):
         return probe(path)
+    read = info if told == UNTOLD else partial(info, told=told)
     try:
-        return info(path, sensor=sensor, told=told)
+        return read(path, sensor=sensor)
     except OtherSensor:
-        return info(path, told=told)
+        return read(path)
 
 
 @dataclass(kw_only=True)

@@ -186,6 +186,19 @@ class EventOptions:
     """Event files: how many events fell on a pixel in a time bin, or whether any did."""
     form: Literal["frames", "voxels", "surface"] = "frames"
     """Event files: events in each bin, shared between two bins, or how recent the last one of each pixel is."""
+    representation: Literal["frames", "voxels", "surface"] | None = None
+    """Event files: another name of `form`, and instead of it."""
+    convention: Literal["formula", "tonic", "spikingjelly"] = "formula"
+    """Event files: whose frames, voxel grids and surfaces; what weights of another library saw. The next four change
+    it where they are given; see docs/data/events.md."""
+    event_channels: Literal["on_off", "off_on", "signed"] | None = None
+    """Event files: ON first, OFF first, or one channel of ON minus OFF."""
+    bin_edges: Literal["exact", "floor"] | None = None
+    """Event files: bins that cut the whole exactly, or each of the whole part of a `frames`-th."""
+    rest: Literal["last_bin", "dropped"] | None = None
+    """Event files: where events after the last edge go, the very last one among them."""
+    voxel_span: Literal["T-1", "T"] | None = None
+    """Event files, form=voxels: the time of the last event, in bins."""
     by: Literal["time", "count"] = "time"
     """Event files, form=frames: bins of equal time or of equal numbers of events."""
     bin_us: int | None = None
@@ -287,15 +300,35 @@ class DataSpec(Masks, Made, Views, EventOptions, Pixels, Sampling, Where):
                 raise ConfigError(f"data.{name} must be one value, three or none, got {list(getattr(self, name))}")
         if not all(isfinite(value) for value in self.mean):
             raise ConfigError(f"data.mean must be finite, got {list(self.mean)}")
+        if self.representation and self.form not in ("frames", self.representation):
+            raise ConfigError(f"data.form is {self.form} and data.representation {self.representation}: give one")
         if not all(0 < value < inf for value in self.std):
             raise ConfigError(f"data.std must be above 0, got {list(self.std)}")
 
 
+_FORMER: dict[str, dict[str, str]] = {"cifar10_dvs": {"split_rule": "last_hundred", "axes": "address"}}
+"""By kind: what weights saw that were saved before these options were there."""
+
+
+def former_reading(metadata: Metadata) -> dict[str, str]:
+    """Options that the weights do not state, as they were for all when these were trained."""
+    former = _FORMER.get(metadata.preprocess.get("kind", ""), {})
+    return {name: value for name, value in former.items() if name not in metadata.preprocess}
+
+
+def former_note(metadata: Metadata) -> str | None:
+    """One line on `former_reading`; None where the weights state all."""
+    if not (found := former_reading(metadata)):
+        return None
+    said = " ".join(f"data.{name}={value}" for name, value in found.items())
+    return f"these weights are from before {' and '.join(f'data.{name}' for name in found)}: they saw {said}"
+
+
 def data_spec_of(metadata: Metadata) -> DataSpec:
-    """How the clips of a trained model are made; ConfigError where its file does not say."""
+    """How the clips of a trained model are made, see `former_reading`; ConfigError where its file does not say."""
     if not metadata.preprocess:
         raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
-    return build(DataSpec, metadata.preprocess)
+    return build(DataSpec, former_reading(metadata) | metadata.preprocess)
 
 
 def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:

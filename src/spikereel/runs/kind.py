@@ -116,7 +116,7 @@ EVENTS = frozenset(
             "drop",
             "polarity_flip",
         ),
-        *("jitter_us", "on_error"),
+        *("jitter_us", "on_error", "representation", "convention", "event_channels", "bin_edges", "rest", "voxel_span"),
     }
 )
 

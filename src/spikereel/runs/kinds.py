@@ -85,12 +85,16 @@ def channels_of(spec: DataSpec) -> int:
     """Channels of the clips."""
     row = KINDS[spec.kind]
     if spec.simulate is not None or sees_recordings(spec):
-        return 2
+        return 1 if readings.convention_of(spec).channels == "signed" and _arranges(spec) else 2
     if spec.modality in ("events", "surface"):
         return row.event_channels
     if row.depth:
         return 3 if spec.depth_motion or spec.trails else 1
     return 3
+
+
+def _arranges(spec: DataSpec) -> bool:
+    return spec.simulate is not None or any("event_channels" in use.reads for use in KINDS[spec.kind].uses.values())
 
 
 def sees_recordings(spec: DataSpec) -> bool:

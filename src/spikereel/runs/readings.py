@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.conventions import Convention, convention
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.source import Told
 from spikereel.data.mask_clips import MaskReading
@@ -106,7 +107,8 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     return EventReading(
         bins=spec.frames,
         bin_us=spec.bin_us,
-        form=spec.form,
+        form=event_form(spec),
+        convention=convention_of(spec),
         by=spec.by,
         values=spec.counts,
         tau_us=spec.tau_us,
@@ -115,6 +117,17 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
         seed=seed,
         augment=augment if train else None,
     )
+
+
+def event_form(spec: DataSpec) -> Literal["frames", "voxels", "surface"]:
+    """What a bin of events shows."""
+    return spec.representation or spec.form
+
+
+def convention_of(spec: DataSpec) -> Convention:
+    """Whose frames, voxel grids and surfaces clips are. Raises ConfigError where a library has none such."""
+    own = {"channels": spec.event_channels, "edges": spec.bin_edges, "rest": spec.rest, "span": spec.voxel_span}
+    return convention(spec.convention, event_form(spec), **own)
 
 
 def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:

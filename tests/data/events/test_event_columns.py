@@ -96,7 +96,7 @@ def test_zeros_that_are_no_events(save):
         (write.text(FIVE, "a,b,c,d\n"), {}, "has no columns t, x, y, p but a, b, c, d"),
         (write.text(FIVE, "t [min],x,y,p\n"), {}, "its time unit is 'min'"),
         (write.text(FIVE, "t [us],x,y,p\n"), {"time_unit": "ns"}, "says that its times are in us, not ns"),
-        (write.text([(0.5, 1, 1, 1)], "t,x,y,p\n"), {}, r"t is 0\.5, and microseconds are whole.*time_unit=s"),
+        (write.text([(0.5, 1, 1, 1)], "t,x,y,p\n"), {}, r"t is 0\.5, no whole number of micros.*time_unit=s"),
         (write.text([*FIVE, (1, 2, 3)], "t,x,y,p\n"), {}, "cannot be read as columns of numbers"),
         (write.text([(1, 2, 3, "nan")], "t,x,y,p\n"), {}, "p is nan"),
         (write.text([("inf", 2, 3, 1)], "t,x,y,p\n"), {"time_unit": "s"}, "t is inf"),

@@ -162,7 +162,7 @@ def _microseconds(path: Path, t: np.ndarray, unit: str | None) -> np.ndarray:
     """int64: whole nanoseconds are cut to microseconds, all else is rounded. Raises DataError where it does not fit."""
     if unit is None and t.dtype.kind == "f" and not (t == np.rint(t)).all():
         wrong = t[np.argmin(t == np.rint(t))]
-        raise DataError(f"{path}: t is {wrong}, and microseconds are whole numbers; say its unit: {GIVE_UNIT}")
+        raise DataError(f"{path}: t is {wrong}, no whole number of microseconds; say its unit: {GIVE_UNIT}")
     factor = 1.0 if unit is None else UNITS[unit]
     if factor < 1 and t.dtype.kind in "iu":
         t = t // int(1 / factor)
