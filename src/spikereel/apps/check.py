@@ -44,7 +44,7 @@ PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "t
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
-_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS | {MAT}))) + ")"
+_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS | {MAT, ".csv"}))) + ")"
 _LABELLED = re.compile(rf'([^";]+{_SUFFIX})\s+[^\s,;]+', re.I)  # of such names commas may be a part
 _NAMED = re.compile(rf'^"?([^",;]+?{_SUFFIX})(?=$|["\s,;])', re.I)
 _PICTURE = re.compile(r"\d{5}\.jpg")
@@ -315,6 +315,8 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    # Events of a data set of videos go by its lists, whose names have the endings of the videos.
+    recorded = {path.stem for path in relative if path.suffix.lower() in RECORDINGS | {MAT}}
     beside = defaultdict(set)
     for path in files:
         beside[path.parent].add(path.name)
@@ -324,6 +326,7 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
         try:
             names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+            names = [x for x in names if Path(x).suffix.lower() not in VIDEOS or Path(x).stem not in recorded]
         except DataError as error:
             broken.append((place, str(error)))
             continue

@@ -83,8 +83,17 @@ class Where:
     all training videos; otherwise every 10th training video is held out to choose by."""
     split_rule: (
         Literal[
-            *("spikingjelly", "tebn", "last_hundred"),
-            *("lists", "persons_once", "both_views", "view_1", "view_2", "every_fifth", "four_sets", "without_s3"),
+            "spikingjelly",
+            "tebn",
+            "last_hundred",
+            "lists",
+            "persons_once",
+            "both_views",
+            "view_1",
+            "view_2",
+            "every_fifth",
+            "four_sets",
+            "without_s3",
         ]
         | None
     ) = None
@@ -93,8 +102,14 @@ class Where:
     order of text. cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred, 900 to 999."""
     labels: (
         Literal[
-            *("from_zero", "from_one", "spikingjelly", "tonic", "alphabetical", "cars_first"),
-            *("with_background", "without_background"),
+            "from_zero",
+            "from_one",
+            "spikingjelly",
+            "tonic",
+            "alphabetical",
+            "cars_first",
+            "with_background",
+            "without_background",
         ]
         | None
     ) = None

@@ -43,8 +43,9 @@ class _Recorded(EventFiles):
         samples, missing, empty = _found(root, names)
         if missing and (on_error == "raise" or not samples):
             raise DataError(f"{root}: has no recording of {missing[0]}, which the official list names; copy it")
-        options = {"sensor": sensor or SENSOR, "on_error": on_error, "missing": missing}
-        super().__init__(samples, reading, classes=classes, root=root, **options)
+        super().__init__(
+            samples, reading, classes=classes, root=root, sensor=sensor or SENSOR, on_error=on_error, missing=missing
+        )
         self.skipped = [*self.skipped, *empty]
         self.choices = {"split_rule": split_rule, "axes": self.axes}
 
