@@ -43,13 +43,23 @@ def read_npz(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -
     arrays = load_arrays(path, "save t, x, y and p as numbers")
     stated = stated_size(path, arrays)
     named = {name: array for name, array in arrays.items() if name not in ("width", "height")}
-    if len(named) == 1 or (_ONE in named and not all_columns(named)):
-        named = one_array(path, named.get(_ONE, next(iter(named.values()))), told)
+    if len(named) == 1 or not all_columns(named):
+        named = one_array(path, _the_one(path, named, len(told.names or COLUMNS)), told)
     else:
         require_untold(path, told)
     columns = {column: named[name] for column, name in column_names(path, named).items()}
     form = path.suffix.lower().lstrip(".").upper() or "NPZ"
     return events_of(path, columns, form, stated, sensor, unit=told.time_unit, sign="sign" in told.names)
+
+
+def _the_one(path: Path, arrays: Mapping[str, np.ndarray], width: int) -> np.ndarray:
+    """Of several arrays that are no columns the one called `events`, or the only table or structured one."""
+    if _ONE in arrays or len(arrays) == 1:
+        return arrays.get(_ONE, next(iter(arrays.values())))
+    tables = [x for x in arrays.values() if x.dtype.names or (x.ndim == 2 and x.shape[1] == width)]
+    if len(tables) != 1:
+        column_names(path, arrays)
+    return tables[0]
 
 
 def may_be_events(names: Collection[str]) -> bool:

@@ -1,21 +1,21 @@
 """Any event file by its content: `read_events` and `info`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 from spikereel.data.events import es, prophesee, text
 from spikereel.data.events.aedat import read_aedat2, read_aedat3
-from spikereel.data.events.aedat4 import read_aedat4
+from spikereel.data.events.aedat4 import read_aedat4, stream_aedat4
 from spikereel.data.events.arrays import read_npz, require_untold
-from spikereel.data.events.evt3 import read_evt3
+from spikereel.data.events.evt3 import read_evt3, stream_evt3
 from spikereel.data.events.evt21 import read_evt21
 from spikereel.data.events.hdf5 import read_hdf5
 from spikereel.data.events.mat import read_mat
 from spikereel.data.events.nmnist import read_nmnist
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import UNTOLD, Sensor, Told, content
+from spikereel.data.events.source import HEAD, UNTOLD, Sensor, Told, content
 from spikereel.errors import DataError
 
 SUFFIXES = frozenset({".aedat", ".aedat4", ".bin", ".bs2", ".dat", ".es", ".h5", ".hdf5", ".npy", ".npz", ".raw"})
@@ -38,8 +38,7 @@ _ENCODINGS = {
 }
 _OF_COLUMNS = (read_npz, read_hdf5, read_mat, text.read_text)
 """Readers of files that may not say what their columns and times are."""
-_HEAD = 1 << 16
-"""Bytes; longer than any header of % lines."""
+_STREAMS = {read_evt3: stream_evt3, prophesee.read_dat: prophesee.stream_dat, read_aedat4: stream_aedat4}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +81,18 @@ def read_events(path: str | PathLike, *, sensor: Sensor | None = None, told: Tol
     return replace(events, t=events.t - events.t[0]) if told.time_origin == "first" else events
 
 
+def stream_events(path: str | PathLike, *, sensor: Sensor | None = None) -> Iterator[Events]:
+    """The events of a file of EVT 3.0, DAT or AEDAT 4.0 part by part, in memory that does not grow with the file.
+
+    Times are the camera's. Raises DataError as `read_events`, where the fault is reached, and for other formats.
+    """
+    path = Path(path)
+    stream = _STREAMS.get(_reader(path))
+    if stream is None:
+        raise DataError(f"{path}: is not EVT 3.0, DAT or AEDAT 4.0, which are read in parts; use read_events")
+    return iter(stream(path, sensor=sensor))
+
+
 def info(path: str | PathLike, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> EventInfo:
     """Read the whole file and say what is in it. Raises as `read_events`."""
     events = read_events(path, sensor=sensor, told=told)
@@ -99,7 +110,7 @@ def info(path: str | PathLike, *, sensor: Sensor | None = None, told: Told = UNT
 
 
 def _reader(path: Path) -> Callable[..., Events]:
-    head = content(path, _HEAD)
+    head = content(path, HEAD)
     for magic, reader in _MAGIC.items():
         if head.startswith(magic):
             return reader

@@ -15,6 +15,8 @@ Sensor = tuple[int, int]
 GIVE_SENSOR = "sensor=(width, height), --sensor W,H or data.sensor=[W,H]"
 """How a size is given: in the library, on the command line of `spikereel data`, in training."""
 
+HEAD = 1 << 16
+"""Bytes; longer than any header of lines."""
 _LARGEST = 16_384
 """Pixels a side, as many as 14 bits of DAT can address."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -142,13 +144,16 @@ def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> S
     return width, height
 
 
-def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor) -> None:
-    """Raises DataError for an event outside a size that is assumed, because neither file nor caller states one."""
+def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor, before: int = 0) -> None:
+    """Raises DataError for an event outside a size that is assumed, because neither file nor caller states one.
+
+    before: how many events of the file come before these.
+    """
     for name, column, size in (("x", x, assumed[0]), ("y", y, assumed[1])):
         outside = column >= size
         if outside.any():
             i = int(np.argmax(outside))
             raise DataError(
-                f"{path}: event {i} has {name} {column[i]}, outside the sensor of {assumed[0]} x {assumed[1]} "
+                f"{path}: event {before + i} has {name} {column[i]}, outside the sensor of {assumed[0]} x {assumed[1]} "
                 f"that is assumed where none is stated; give {GIVE_SENSOR}"
             )
