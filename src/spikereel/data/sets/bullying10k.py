@@ -28,7 +28,7 @@ class Bullying10K(EventFiles):
 
     A file is a pickled list of packets, which is read without unpickling; one of AEDAT4 is read too.
     The published rule tests on every fifth file in the order in which the disk lists them, which differs from disk to
-    disk. `split_rule="every_fifth"` takes them in the order of their paths as text: it is ours.
+    disk. `split_rule="every_fifth"` takes them in the order of their paths: it is ours.
     `labels`: the order of the classes, "spikingjelly" or "alphabetical" (BrainCog). The authors' is that of the disk.
     Raises DataError for another layout and no recordings for the split; ConfigError for a choice that does not exist.
     """
@@ -49,7 +49,6 @@ class Bullying10K(EventFiles):
         order, root = chosen("labels", labels, LABELS, "Bullying10K"), Path(root)
         classes = LABELS[order]
         _, found = folder_samples(root, classes, suffixes=SUFFIXES, any_case=True)
-        found.sort(key=lambda sample: sample[0].relative_to(root).as_posix())
         samples = [x for number, x in enumerate(found) if (number % _FIFTH == 0) == (split == "test")]
         if not samples:
             raise DataError(f"{root}: has {len(found)} recordings, of which every fifth is for test; copy the rest")
