@@ -45,10 +45,7 @@ ELSEWHERE = {
 
 CHOICES = get_type_hints(DataSpec).keys() - COMMON - REFUSED.keys()
 
-TOGETHER = {
-    *("counts", "form", "by", "bin_us", "tau_us"),
-    *("representation", "convention", "event_channels", "bin_edges", "rest", "voxel_span"),
-}
+TOGETHER = {"counts", "form", "by", "bin_us", "tau_us", "voxel_span"}
 """Read by one reading, whatever its form; which of them matter is for its own tests."""
 
 
