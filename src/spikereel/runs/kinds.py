@@ -111,7 +111,8 @@ def sensor_of(spec: DataSpec) -> Sensor | None:
 def told_of(spec: DataSpec) -> Told:
     """What is told of recordings that do not say it. Raises ConfigError for what cannot be."""
     given = readings.given_told(spec)
-    return given if given.columns else replace(KINDS[spec.kind].told, time_unit=given.time_unit)
+    own = KINDS[spec.kind].told
+    return given if given.columns or not own.columns else replace(given, columns=own.columns)
 
 
 def recording_of(spec: DataSpec, path: Path) -> Events:

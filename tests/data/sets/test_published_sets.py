@@ -14,6 +14,7 @@ from spikereel.data.sets.bullying10k import Bullying10K
 from spikereel.data.sets.cifar10_dvs import CIFAR10DVS
 from spikereel.data.sets.dailydvs200 import DailyDVS200
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
+from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.dvs_lip import DVSLip
 from spikereel.data.sets.hardvs import HARDVS
 from spikereel.data.sets.n_caltech101 import NCaltech101
@@ -198,9 +199,21 @@ def test_tonics_cut_of_gestures_is_another_set(tmp_path):
     at = data.labels.index(10)
     assert write.rows_of(data.events(at)) == [(t + 500, x, y, p) for t, x, y, p in event_sets.rows(10)]
     assert data_passport(data).choices == {"rows": "tonic's cut"}
+    with pytest.raises(DataError, match="chains are made of DVS128-Gesture as published"):
+        DVSGestureChain(tmp_path, EventReading(bins=16), split="test")
     event_sets.save(tmp_path / "trials_to_test.txt", "user01_led.aedat")
     with pytest.raises(DataError, match="whose tests differ; keep one of them"):
         DVS128Gesture(tmp_path, READING, split="test")
+
+
+def test_what_is_told_of_a_set_and_what_is_given(tmp_path):
+    event_sets.chl(tmp_path)
+    spec = replace(DATA, kind="thu_e_act_50_chl", time_origin="first")
+    first = event_sets.rows(0)[0][0]
+    expected = [(t - first, x, y, p) for t, x, y, p in event_sets.rows(0)]
+    assert write.rows_of(recording_of(spec, next(tmp_path.glob("A13P0C2-train*")))) == expected
+    other = event_sets.save(tmp_path / "a.aedat4", write.aedat4(write.FIVE))
+    assert len(recording_of(replace(spec, sensor=(40, 34)), other)) == 5
 
 
 @pytest.mark.parametrize(
