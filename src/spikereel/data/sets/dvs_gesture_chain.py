@@ -75,7 +75,7 @@ class DVSGestureChain(SeededClips[int]):
         self.rows = DVS128Gesture(root, replace(reading, augment=None), split=own, cache=cache, on_error=on_error)
         if self.rows.tonic:
             raise DataError(
-                f"{root}: holds tonic's cut of the gestures; chains are made of DVS128-Gesture as published"
+                f"{root}: holds tonic's cut; chains are made of DVS128-Gesture as published"
             )
         self.skipped, self.missing = self.rows.skipped, self.rows.missing
         self.chains, self.labels = self._chains(split)
