@@ -24,3 +24,12 @@ def test_lists_beside_recordings_of_text_are_lists(tmp_path):
     assert (report.recordings, report.broken, report.missing) == (18, [], [])
     (tmp_path / "test_A0P0.csv").unlink()
     assert check(tmp_path, sensor=thu_e_act_50.SENSOR, told=thu_e_act_50.TOLD).missing == ["test_A0P0.csv (test.txt)"]
+
+
+def test_paths_of_another_machine(tmp_path):
+    event_sets.chl(tmp_path)
+    report = check(tmp_path, sensor=thu_e_act_50.CHL_SENSOR, told=thu_e_act_50.CHL_TOLD)
+    assert (report.recordings, report.broken, report.missing) == (18, [], [])
+    next(tmp_path.glob("A62P0C2-test*")).unlink()
+    report = check(tmp_path, sensor=thu_e_act_50.CHL_SENSOR, told=thu_e_act_50.CHL_TOLD)
+    assert len(report.missing) == 1

@@ -315,8 +315,11 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
-    # Events of a data set of videos go by its lists, whose names have the endings of the videos.
-    recorded = {path.stem for path in relative if path.suffix.lower() in RECORDINGS | {MAT}}
+    own = RECORDINGS | {MAT, ".csv"}
+    recordings = [path for path in relative if path.suffix.lower() in own]
+    # Events of a data set of videos go by its lists, whose names have the endings of the videos; lists of recordings
+    # may have paths of the machine that they were made on.
+    named, stems = {path.name for path in recordings}, {path.stem for path in recordings}
     beside = defaultdict(set)
     for path in files:
         beside[path.parent].add(path.name)
@@ -326,7 +329,8 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
         try:
             names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
-            names = [x for x in names if Path(x).suffix.lower() not in VIDEOS or Path(x).stem not in recorded]
+            names = [x for x in names if Path(x).suffix.lower() not in VIDEOS or Path(x).stem not in stems]
+            names = [x for x in names if Path(x).name not in named]
         except DataError as error:
             broken.append((place, str(error)))
             continue
