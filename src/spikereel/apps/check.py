@@ -22,6 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spikereel.data.events.arrays import may_be_events
+from spikereel.data.events.mat import SUFFIX as MAT
+from spikereel.data.events.mat import holds_events
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import EventInfo, info
 from spikereel.data.events.source import UNTOLD, OtherSensor, Sensor, Told
@@ -42,7 +44,7 @@ PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "t
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
-_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + ")"
+_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS | {MAT, ".csv"}))) + ")"
 _LABELLED = re.compile(rf'([^";]+{_SUFFIX})\s+[^\s,;]+', re.I)  # of such names commas may be a part
 _NAMED = re.compile(rf'^"?([^",;]+?{_SUFFIX})(?=$|["\s,;])', re.I)
 _PICTURE = re.compile(r"\d{5}\.jpg")
@@ -124,9 +126,9 @@ def check(
     started, root = time.monotonic(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with videos or recordings")
-    known = VIDEOS | RECORDINGS | (TEXTS if told.columns else frozenset())
+    known = VIDEOS | RECORDINGS | {MAT} | (TEXTS if told.columns else frozenset())
     files, found = list(walk(root)), find(root, known)
-    named = set(found.files)
+    named = {path for path in found.files if not (path.suffix.lower() in TEXTS and _names_files(path))}
     folders = {p for p in named if p.is_dir()} | {p.parent for p in files if _PICTURE.fullmatch(p.name)}
     data = [p for p in files if (p in named and _counts(p)) or _is_depth(p)] + sorted(folders)
     others = {p for p in files if p.parent not in folders} - set(data)
@@ -216,7 +218,7 @@ def _class_table(part: str, counts: dict[str, int]) -> RenderableType:
 
 def _counts(path: Path) -> bool:
     """Of files whose names data sets take: arrays may be no recordings."""
-    return path.suffix.lower() not in (".npz", ".npy") or _is_recording(path)
+    return path.suffix.lower() not in (".npz", ".npy", MAT) or _is_recording(path)
 
 
 def _classes(root: Path, data: list[Path], files: list[Path]) -> tuple[dict[str, dict[str, int]], list[str]]:
@@ -266,6 +268,8 @@ def _is_recording(path: Path) -> bool:
             return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, *NO_HEADER):
         return True
+    if suffix == MAT:
+        return path.is_file() and holds_events(path)
     return suffix in RECORDINGS | TEXTS
 
 
@@ -311,6 +315,11 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    own = RECORDINGS | {MAT, ".csv"}
+    recordings = [path for path in relative if path.suffix.lower() in own]
+    # Events of a data set of videos go by its lists, whose names have the endings of the videos; lists of recordings
+    # may have paths of the machine that they were made on.
+    named, stems = {path.name for path in recordings}, {path.stem for path in recordings}
     beside = defaultdict(set)
     for path in files:
         beside[path.parent].add(path.name)
@@ -320,6 +329,8 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
         try:
             names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+            names = [x for x in names if Path(x).suffix.lower() not in VIDEOS or Path(x).stem not in stems]
+            names = [x for x in names if Path(x).name not in named]
         except DataError as error:
             broken.append((place, str(error)))
             continue

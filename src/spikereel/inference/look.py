@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from spikereel.data.events.conventions import FORMULA
-from spikereel.data.events.readers import read_events
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
@@ -33,7 +32,7 @@ from spikereel.inference.frames import (
     video_frames,
 )
 from spikereel.runs.config import DataSpec
-from spikereel.runs.kinds import KINDS, channels_of, sees_recordings, sensor_of, told_of
+from spikereel.runs.kinds import KINDS, channels_of, recording_of, sees_recordings
 from spikereel.runs.readings import depth_reading, event_reading, rendering_of
 
 ARRAYS = ("tensor", "npy")
@@ -122,7 +121,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     reading = event_reading(spec, train=False, seed=0)
     if KINDS[spec.kind].window_us:
         reading = replace(reading, window_us=KINDS[spec.kind].window_us)
-    events = read_events(path, sensor=sensor_of(spec), told=told_of(spec))
+    events = recording_of(spec, path)
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us
     if clips > 1 and window_us is None:

@@ -38,6 +38,13 @@ KindName = Literal[
     "n_caltech101",
     "n_cars",
     "dailydvs200",
+    "thu_e_act_50",
+    "thu_e_act_50_chl",
+    "bullying10k",
+    "sl_animals",
+    "dvs_lip",
+    "ucf101_dvs",
+    "hmdb51_dvs",
     "dvs_gesture_chain",
     "figure",
     "mmhpsd",
@@ -64,7 +71,8 @@ class Where:
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out. Where
     nothing is said and clips of the test were trained on, it is val."""
     fold: int = 1
-    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
+    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51 and their events: the official
+    split (1 to 3); sl_animals: the quarter of the persons (1 to 4) for test;
     utd_mhad: the subject (1 to 8); folders, lists, shards, masks, nmnist as a list: which fifth of the videos of each
     class, in a seeded order (`seed`)."""
     protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
@@ -73,17 +81,47 @@ class Where:
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
-    split_rule: Literal["spikingjelly", "tebn", "last_hundred"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, asl_dvs, which have no official split: the recordings of each class that are for test.
-    spikingjelly: the last tenth by name in the order of text; cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred,
-    900 to 999."""
+    split_rule: (
+        Literal[
+            "spikingjelly",
+            "tebn",
+            "last_hundred",
+            "lists",
+            "persons_once",
+            "both_views",
+            "view_1",
+            "view_2",
+            "every_fifth",
+            "four_sets",
+            "without_s3",
+        ]
+        | None
+    ) = None
+    """Event sets without an official split, or with several: which recordings are for test; the page of each says what
+    it has. None is its most used one, such as spikingjelly of cifar10_dvs, the last tenth of each class by name in the
+    order of text. cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred, 900 to 999."""
+    labels: (
+        Literal[
+            "from_zero",
+            "from_one",
+            "spikingjelly",
+            "tonic",
+            "alphabetical",
+            "cars_first",
+            "with_background",
+            "without_background",
+        ]
+        | None
+    ) = None
+    """Event sets whose public loaders count the classes differently: how; the page of each says what it has, and None
+    is its most used one. Lists: from_one where they give the first class the number 1."""
     held_out: str = "0001TP"
     """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
     on_error: Literal["raise", "skip"] = "raise"
     """A broken file stops the run, or is left out and reported."""
     cache: str | None = None
     """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
-    still has `size` pixels; augmentation then sees these. dvs128_gesture: the cut gestures."""
+    still has `size` pixels; augmentation then sees these. dvs128_gesture, sl_animals: what was cut out."""
     workers: int = 1
     """Processes that prepare clips; 0 does it in the main one."""
 
@@ -189,9 +227,9 @@ class EventOptions:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
-    axes: Literal["spikingjelly", "tonic", "address"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, asl_dvs, whose public loaders have x and y differently: as one of them, or as in the
-    file."""
+    axes: Literal["spikingjelly", "tonic", "address", "upright", "jaer", "braincog", "whole", "official"] | None = None
+    """Event sets whose public loaders have x and y differently: as one of them, or as in the file (address); the page
+    of each says what it has, and None is its most used one."""
     chain_length: int = 4
     chain_gestures: int = 3
     chain_repeat: bool = True

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.conventions import Convention, convention
 from spikereel.data.events.reading import EventReading
+from spikereel.data.events.source import Told
 from spikereel.data.mask_clips import MaskReading
 from spikereel.data.sets.figure import FigureReading
 from spikereel.data.sets.mmhpsd import StreamReading
@@ -78,6 +79,18 @@ def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
 def rendering_of(spec: DataSpec) -> Rendering:
     """How decoded frames of videos become pictures."""
     return Rendering(colour=spec.colour, aspect=spec.aspect, order=spec.channel_order)
+
+
+def given_sensor(spec: DataSpec) -> tuple[int, int] | None:
+    """Width and height that `data.sensor` gives for recordings that do not state them; ConfigError for no such."""
+    if spec.sensor and (len(spec.sensor) != 2 or min(spec.sensor) < 1):
+        raise ConfigError(f"data.sensor is {list(spec.sensor)}: give [width, height] in pixels, such as [128, 128]")
+    return (spec.sensor[0], spec.sensor[1]) if spec.sensor else None
+
+
+def given_told(spec: DataSpec) -> Told:
+    """What is told of recordings that do not say it. Raises ConfigError for what cannot be."""
+    return Told(columns=spec.columns, time_unit=spec.time_unit, time_origin=spec.time_origin)
 
 
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:

@@ -21,6 +21,12 @@ from spikereel.errors import ConfigError, DataError
 
 SUFFIX = ".mat"
 
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, IndexError, MemoryError, NotImplementedError),
+    *(OverflowError, DeflateError),
+)
+"""What scipy's reader lets through for damaged files."""
+
 
 def read_mat(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> Events:
     """Variables ts, x, y and pol (or others of `COLUMNS`), each [N, 1], [1, N] or [N]; others are passed over.
@@ -38,19 +44,7 @@ def read_mat(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -
     wanted = [*(alias for aliases in COLUMNS.values() for alias in aliases), "width", "height"]
     try:
         found = loadmat(path, variable_names=None if told.columns else wanted)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        IndexError,
-        MemoryError,
-        NotImplementedError,
-        OverflowError,
-        DeflateError,
-        MatReadError,
-    ) as error:
+    except (*_UNREADABLE, MatReadError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot be read as MATLAB ({reason}); copy it again") from error
     arrays = {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
@@ -58,6 +52,22 @@ def read_mat(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -
     named = _table(path, arrays, told) if told.columns else arrays
     columns = {column: flat(named[name]) for column, name in column_names(path, named).items()}
     return events_of(path, columns, "MATLAB", stated, sensor, unit=told.time_unit, sign="sign" in told.names)
+
+
+def holds_events(path: Path) -> bool:
+    """Whether a file is MATLAB's and has the variables of events, or cannot be looked into."""
+    with path.open("rb") as file:
+        if file.read(6) != b"MATLAB":
+            return False
+    try:
+        from scipy.io import whosmat
+        from scipy.io.matlab import MatReadError
+    except ImportError:
+        return True
+    try:
+        return all_columns([name for name, *_ in whosmat(path)])
+    except (*_UNREADABLE, MatReadError):
+        return True
 
 
 def _table(path: Path, arrays: dict[str, np.ndarray], told: Told) -> dict[str, np.ndarray]:
