@@ -20,7 +20,6 @@ from spikereel.data.pictures import PICTURES, read_picture
 from spikereel.data.sets.utd_mhad import read_depth
 from spikereel.data.video.deep import deep, read_deep
 from spikereel.data.video.read import VideoInfo, glance, probe, read_frames, timeline
-from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.data.video.timeline import Timeline
 from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
@@ -133,6 +132,10 @@ class Frames:
             raise ConfigError(f"{self.name}: does not say how fast it is; ask for frames by number")
         return max(int(np.searchsorted(times, seconds + 1e-9, side="right")) - 1, 0)
 
+    def pace(self) -> float:
+        """Frames a second of those that `sample` reads; 0.0 where unknown."""
+        return self.info.fps if self.timeline is None else self.timeline.pace(self.info.fps)
+
     def close(self) -> None:
         """Let go of what is in memory; reading afterwards raises DataError."""
         object.__setattr__(self, "reader", self._closed)
@@ -172,11 +175,8 @@ def open_frames(source: str | PathLike, *, whole: bool = False, depth: bool = Fa
     return frames
 
 
-def video_frames(name: str, *, whole: bool = False, rendering: Rendering = AS_STORED) -> Frames:
-    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else.
-
-    rendering: what a network sees of it.
-    """
+def video_frames(name: str, *, whole: bool = False) -> Frames:
+    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else."""
     info, known = (probe(name), timeline(name)) if whole else glance(name)
     return Frames(
         name=name,
@@ -185,7 +185,6 @@ def video_frames(name: str, *, whole: bool = False, rendering: Rendering = AS_ST
         numbers=range(info.frames),
         timeline=known,
         reader=lambda indices, each: read_frames(name, indices, known, each=each),
-        seer=lambda indices, each: read_frames(name, indices, known, each=each, rendering=rendering),
         paint=to_pictures,
     )
 
