@@ -59,6 +59,12 @@ def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int
     return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
 
 
+def active(x: Tensor, seen: Contents) -> float:
+    """How many values are not zero, of a tensor that was looked at."""
+    binary = seen.levels == 1 and seen.spikes is not None
+    return float(seen.spikes.sum()) if binary else float(torch.count_nonzero(x))
+
+
 def axes_of(layer: nn.Module, x: Tensor) -> tuple[int, int]:
     """Numbers of leading axes and of axes of places that the operand of a weight layer has."""
     if isinstance(layer, ClipConv):

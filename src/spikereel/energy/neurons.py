@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikereel.energy.contents import look, operand_of
+from spikereel.energy.contents import active, look, operand_of
 from spikereel.energy.tally import Call
 from spikereel.energy.unchanged import first_tensor, own_parameters
 
@@ -63,7 +63,7 @@ def observe(candidate: Candidate, frame: Frame, inputs: Any, output: Any, call: 
         return None
     lead = 2 if y.ndim > 2 else 1
     call.contents = look(y.detach(), lead, 0)
-    call.values = y.numel()
+    call.values, call.active = y.numel(), active(y, call.contents)
     return call
 
 

@@ -21,6 +21,8 @@ class Call:
     """Calls of all modules before it."""
     values: int = 0
     """Values of the operand or the output."""
+    active: float = 0.0
+    """Of the output of a neuron: those that are not zero."""
     macs: float = 0.0
     inner: float = 0.0
     fan: int = 1
