@@ -1,7 +1,7 @@
 """How neurons of other libraries fire, and the options of ours that fire with them: `python benchmarks/porting.py`.
 
-Makes the side environments below --side where they are missing, asks each neuron, compares ours step by step, and writes
-benchmarks/results/porting_*.json and the table of docs/porting.md.
+Makes the side environments below --side where they are missing, asks each neuron, compares ours step by step, and
+writes benchmarks/results/porting_*.json and the table of docs/porting.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ CASES: dict[str, tuple[str, float, dict[str, Any]]] = {
     "spikingjelly decay_input=False": ("spikingjelly", 1.0, {"decay_input": False}),
     "snntorch": ("snntorch", 1.0, {**SNNTORCH, "reset": "soft"}),
     "snntorch reset_delay=False": ("snntorch", 1.0, {**SNNTORCH, "reset": "soft", "reset_delay": False}),
-    "snntorch zero": ("snntorch", 1.0, SNNTORCH),
+    "snntorch zero": ("snntorch", 1.0, {**SNNTORCH, "reset_delay": False}),
     "norse": ("snntorch", 0.5, {"fires": "above"}),
     "sinabs": ("sinabs", 0.5, {"reset": "soft"}),
     "sinabs norm_input=False": ("sinabs", 1.0, {"reset": "soft", "decay_input": False}),
@@ -34,6 +34,9 @@ CASES: dict[str, tuple[str, float, dict[str, Any]]] = {
     "matterhorn soft": ("matterhorn", 0.5, {"reset": "soft"}),
 }
 """Case of side/neurons.py: its environment, what an input of 1 adds to the membrane, and the same neuron of ours."""
+
+UNLIKE = {"snntorch reset_delay=False": "only while h is below 2: there a second threshold goes before the next spike"}
+"""Cases that no option gives."""
 
 START, STOP = "<!-- made by benchmarks/porting.py -->", "<!-- end -->"
 
@@ -86,8 +89,8 @@ def row(side: Path, case: str) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| library, neuron | h = threshold fires | 1 adds to h | spikes in 10 steps, h driven by 1.3 | h = 3.7, then none "
-        "| `NeuronConfig(tau=2, ...)` | equal |",
+        "| library, neuron | h = threshold fires | 1 adds to h | spikes in 10 steps, h driven by 1.3 "
+        "| h = 3.7, then none | `NeuronConfig(tau=2, ...)` | equal |",
         "|---|---|---|---|---|---|---|",
     ]
     for x in rows:
@@ -96,7 +99,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {x['package']}{', ' + name if name else ''} | {'yes' if x['fires_at_threshold'] else 'no'} "
             f"| {x['input_of_1_adds']:g} | {x['spikes_of_10']} | {', '.join(map(str, x['spikes_after_3.7']))} "
-            f"| `{options}` | {'yes' if x['equal'] else 'NO'} |"
+            f"| `{options}` | {'yes' if x['equal'] else UNLIKE.get(x['case'], 'NO')} |"
         )
     return "\n".join(lines)
 
@@ -122,8 +125,8 @@ def main() -> None:
     write_json(ROOT / "benchmarks" / "results" / f"porting_{date.today()}.json", content)
     insert(ROOT / "docs" / "porting.md", table(rows))
     print(table(rows))
-    if not all(x["equal"] for x in rows):
-        raise SystemExit("a neuron of ours fires otherwise")
+    if unequal := {x["case"] for x in rows if not x["equal"]} ^ UNLIKE.keys():
+        raise SystemExit(f"fires otherwise than ours, or no longer: {', '.join(unequal)}")
 
 
 if __name__ == "__main__":

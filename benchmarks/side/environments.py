@@ -7,7 +7,7 @@ from pathlib import Path
 TORCH = "torch==2.13.0"
 
 PACKAGES = {
-    "neurobench": ("neurobench==2.3.0", "snntorch==1.0.0", "einops", "jaxtyping", "safetensors", "av"),
+    "neurobench": ("neurobench==2.3.0", "snntorch==1.0.0", "einops", "jaxtyping", "safetensors", "av", "jsonargparse"),
     "spikingjelly": ("spikingjelly==2.0.0",),
     "snntorch": ("snntorch==1.0.0", "norse==1.1.0"),
     "sinabs": ("sinabs==3.1.3",),
@@ -18,6 +18,8 @@ PACKAGES = {
         "ptflops==0.7.5",
         "thop==0.1.1-2209072238",
         "torchinfo==1.8.0",
+        "torchvision==0.28.0",
+        "progress==1.6.1",
     ),
 }
 """What each holds besides PyTorch; versions of the rest are those of constraints.txt."""

@@ -1,6 +1,6 @@
 """NeuroBench on networks of this library, beside `Passport.neurobench`: writes JSON {network: [theirs, ours]}.
 
-Runs in the side environment `neurobench`, with `src` on the path. `Wrapped` is how a model of ours goes into NeuroBench.
+Runs in the side environment `neurobench`, with `src` on the path. `Wrapped` is how NeuroBench takes a model of ours.
 """
 
 import json

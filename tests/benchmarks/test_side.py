@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import counters
 import porting
 from side.environments import PACKAGES
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def said():
 @pytest.mark.parametrize("case", porting.CASES)
 def test_a_neuron_fires_with_ours_and_as_the_table_says(case, side, said):
     found = porting.row(side, case)
-    assert found["equal"], case
+    assert found["equal"] is (case not in porting.UNLIKE)
     assert found == said[case]
     assert found["spikes_of_noise"] > 100
 

@@ -69,11 +69,11 @@ PORTED = {
         [1, 0, 0, 1, 0],
         [1.5, -0.25, 0.875, 1.9375, 0.21875],
     ),
-    "hard, one step late, above alone": (
+    "soft, one step late, above alone": (
         [1.0, 0.75, 0.5, 0.5, 2.0],
-        {"reset_delay": True, "decay_input": False, "fires": "above"},
+        {"reset": "soft", "reset_delay": True, "decay_input": False, "fires": "above"},
         [0, 1, 0, 0, 1],
-        [1.0, 1.25, 0.0, 0.5, 2.25],
+        [1.0, 1.25, 0.125, 0.5625, 2.28125],
     ),
 }
 """Neurons as other libraries have them; the membrane is that before a reset which comes late."""
@@ -101,13 +101,15 @@ def test_neurons_of_other_libraries_go_on_from_their_membrane(name):
 
 def test_what_only_the_reference_has_is_refused_elsewhere():
     x = torch.ones(2, 3)
-    for options in ({"fires": "above"}, {"reset_delay": True}):
+    for options in ({"fires": "above"}, {"reset_delay": True, "reset": "soft"}):
         with pytest.raises(ConfigError, match="backend='reference'"):
             lif(x, backend="fused", **options)
         with pytest.raises(ConfigError, match="ilif"):
             NeuronConfig(kind="ilif", **options)
-    with pytest.raises(ConfigError, match="fires 'never'"):
-        lif(x, fires="never")
+    with pytest.raises(ConfigError, match="reset='soft'"):
+        lif(x, reset_delay=True)
+    with pytest.raises(ConfigError, match="reset='soft'"):
+        NeuronConfig(reset_delay=True)
     with pytest.raises(ConfigError, match="fires is 'never'"):
         NeuronConfig(fires="never")
 

@@ -31,6 +31,8 @@ class Contents:
     """The same for each place: float64 [*lead, places]."""
     each: int = 1
     """Values behind one entry of `spikes`."""
+    unit: float = 1.0
+    """What a spike is worth."""
     rate: Tensor | None = None
     """float64 [T], where firing rates are stated and nothing is counted."""
 
@@ -40,10 +42,15 @@ class Contents:
         return self.operand == "real"
 
 
-def look(x: Tensor, lead: int, places: int) -> Contents:
-    """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes."""
+def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents:
+    """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes.
+
+    scaled: spikes may be worth something else than 1, all of them the same.
+    """
     operand, low, high = operand_of(x)
     if operand == "real":
+        if scaled and (unit := unit_of(x)):
+            return replace(summed(x != 0, "binary", 1, lead, places), unit=unit)
         return Contents(operand=operand, lead=tuple(x.shape[:lead]))
     return summed(x if low >= 0 else x.abs(), operand, max(high, -low, 1), lead, places)
 
@@ -91,6 +98,15 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
         return "real", 0, 0
     low, high = (int(v) for v in x.aminmax())
     return "integer", low, high
+
+
+def unit_of(x: Tensor) -> float:
+    """What a spike is worth, if real values are 0 or one and the same number; otherwise 0."""
+    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
+    unit = start.amax()
+    if unit <= 0 or not bool(((start == 0) | (start == unit)).all()) or not bool(((x == 0) | (x == unit)).all()):
+        return 0.0
+    return float(unit) if int(torch.count_nonzero(x)) > 1 else 0.0
 
 
 def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:

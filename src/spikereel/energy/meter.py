@@ -149,7 +149,8 @@ class Meter(Sums):
         """What enters a weight layer; the output of one of our neurons is looked at once, while it is unchanged."""
         if (known := self.known_as(x, module)) is not None:
             return known
-        found = look(counts_of(x, module.neuron) if isinstance(module, OnSpikes) else x, *axes_of(module, x))
+        seen = counts_of(x, module.neuron) if isinstance(module, OnSpikes) else x
+        found = look(seen, *axes_of(module, x), scaled=self.chain is not None and not self.ours)
         if isinstance(module, OnSpikes) and module.neuron.replays and not found.real:
             # counts that are replayed are binary, however large
             found.operand = "binary"
@@ -248,7 +249,7 @@ class Meter(Sums):
             forget(frame)
             frame.fired = [(candidate, call)]
             candidate.calls.append(call)
-            self.recent, self.chain = (call.contents, 1.0), call
+            self.recent, self.chain = (call.contents, call.contents.unit), call
 
         return hook
 

@@ -151,6 +151,9 @@ class Sums:
         n = self.samples
         products = {} if self.products is None else self.products.seen
         unseen = uncounted(self.model, products, set(self.tallies))
+        mixed = [name for name, x in self.tallies.items() if x.kind != "attention" and x.saw_spikes and x.saw_values]
+        if mixed:
+            unseen += (f"took spikes and real values, all counted as multiply-accumulates: {', '.join(mixed)}",)
         return Passport(
             clip=clip,
             clips=n,

@@ -67,6 +67,7 @@ class Tally:
         self.neurons = self.membranes = self.spike_bits = 0.0
         self.operand: Operand = "binary"
         self.analog = self.merged = False
+        self.saw_spikes = self.saw_values = False
         self.counted = True
         self.weights = self.levels = 0
         self.rate = Mean(steps)
@@ -76,6 +77,8 @@ class Tally:
 
     def see(self, contents: Contents) -> None:
         """Note what enters."""
+        self.saw_values |= contents.real
+        self.saw_spikes |= not contents.real and contents.spikes is not None and bool(contents.spikes.any())
         self.operand = wider(self.operand, contents.operand)
         self.levels = max(self.levels, contents.levels)
 

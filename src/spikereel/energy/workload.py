@@ -38,11 +38,11 @@ class Workload:
         self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, *, grid: Tensor | None, inner: float
     ) -> None:
         """A call of a layer with the operand x. grid: outputs that look at each place; inner: operations of ones."""
-        spiking = contents.operand == "binary" or contents.levels == 1
+        spiking = not contents.real and (contents.operand == "binary" or contents.levels == 1) and contents.unit == 1
         self.dense += inner * (layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1)
         if not self._full(layer):
             done = _products(layer, x)
-        elif spiking and contents.spikes is not None:
+        elif contents.spikes is not None and (contents.operand == "binary" or contents.levels == 1):
             done = _met(layer, contents, grid)
         elif int(torch.count_nonzero(x)) == x.numel():
             done = inner

@@ -34,7 +34,7 @@ class NeuronConfig:
     fires: Fires = "at"
     """At the threshold (h >= threshold), or only above it, as in snnTorch and Norse. Not for ilif."""
     reset_delay: bool = False
-    """Reset one step late, after decay and input, as in snnTorch. Not for ilif."""
+    """Soft reset one step late, after decay and input, as in snnTorch. Not for ilif."""
     levels: int = 4
     """Integer-LIF only: number of levels D."""
     ilif_decay: float = 0.25
@@ -64,6 +64,8 @@ class NeuronConfig:
             raise ConfigError(f"fires is {self.fires!r}; choose one of {', '.join(get_args(Fires))}")
         if self.kind == "ilif" and self.ported:
             raise ConfigError("fires='above' and reset_delay are for neurons of one spike; ilif has neither")
+        if self.reset_delay and self.reset != "soft":
+            raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
         if self.levels < 1 or (self.top is not None and self.top < 1):
             raise ConfigError(f"levels and top must be at least 1, got {self.levels} and {self.top}")
         if not 0.0 <= self.ilif_decay <= 1.0:

@@ -58,8 +58,8 @@ def lif(
     v = (1 - s) h + s v_reset                  hard reset; soft: v = h - s threshold
 
     For neurons of other libraries (docs/porting.md): with `fires="above"` h has to be above the threshold. With
-    `reset_delay` the reset of a step comes in the next one, after decay and input: v = h, and the next h is
-    (1 - s) h + s v_reset or h - s threshold with s of the step before. Both run in the reference alone.
+    `reset_delay` a soft reset comes in the next step, after decay and input: v = h, and the next h is less by the
+    threshold where v fires. Both run in the reference alone.
 
     x: input current; v: membrane after the last step, None at the start (then v_reset, or 0 with soft reset).
     With `detach_reset`, s is a constant inside the reset during the backward pass. `tau=math.inf` without
@@ -189,6 +189,8 @@ def _constants(
 ) -> Constants:
     _check_choice("fires", fires, Fires)
     _check_choice("reset", reset, Reset)
+    if reset_delay and reset != "soft":
+        raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
     _check_choice("surrogate", surrogate, Surrogate)
     alpha = DEFAULT_ALPHA[surrogate] if alpha is None else alpha
     return Constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
