@@ -219,6 +219,32 @@ def test_time_and_batch_are_told_apart():
             assert passport.layers[0].rate == pytest.approx((49 / 50, 0, 0)), (first, layout)
 
 
+@pytest.mark.parametrize("batch", [2, 3])
+def test_a_model_may_have_both_orders(batch):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.a, self.fire = nn.Conv2d(1, 4, 3, padding=1), Step()
+            self.b, self.c = nn.Linear(4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            spikes = self.fire(self.a(x.flatten(0, 1)))
+            self.rates = [s.mean().item() for s in spikes.unflatten(0, x.shape[:2])]
+            z = (spikes.mean((2, 3)) > 0.45).float().unflatten(0, x.shape[:2]).transpose(0, 1)
+            self.hand = [z[:, t].sum().item() / len(z) for t in range(len(x))]
+            return self.b(z), self.c(z.flatten(0, 1))
+
+    model = Net()
+    torch.manual_seed(2)
+    passport = measure(model, torch.randn(3, batch, 1, 5, 5) + torch.tensor([0.0, 0.3, -0.2]).view(3, 1, 1, 1, 1))
+    assert passport.firing["fire"] == pytest.approx(model.rates)
+    assert len(set(model.hand)) > 1
+    for layer, fan in zip(passport.layers[1:], (3, 2), strict=True):
+        assert layer.synops == pytest.approx([fan * x for x in model.hand]), layer.name
+    assert not passport.notes
+
+
 def test_doubt_about_the_order_is_said():
     class Noise(nn.Module):
         def __init__(self):

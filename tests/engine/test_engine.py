@@ -252,9 +252,6 @@ def test_requests_that_cannot_be_met():
 def test_neurons_of_other_libraries_run_in_the_model_and_are_refused_by_the_kernels(make, rule):
     video = clip()
     model = make(video, neuron=NeuronConfig(**rule)).float().eval()
-    plain = make(video, neuron=NeuronConfig()).float().eval()
-    plain.load_state_dict(model.state_dict())
-    assert not torch.equal(model(video.float())[0], plain(video.float())[0])
     with pytest.raises(ConfigError, match=next(iter(rule))):
         engine_for(model, "native")
     chosen = engine_for(model, "auto")

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -11,6 +13,9 @@ from spikereel.energy.layer import Operand
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import NeuronConfig, collected
 from spikereel.models.svformer import ClipConv
+
+Figures = NDArray[np.float64]
+"""Counts are small arrays, for which NumPy is several times as fast as PyTorch."""
 
 PREFIX = 1024
 """Values looked at first: most real-valued tensors show themselves there."""
@@ -25,15 +30,15 @@ class Contents:
     """Most spikes of one value; 0 for real ones."""
     lead: tuple[int, ...] = ()
     """Sizes of the first axes: time, batch and tokens, in whatever order the model has them."""
-    spikes: Tensor | None = None
+    spikes: Figures | None = None
     """float64 [*lead], spikes of all channels and places; None for real values."""
-    planes: Tensor | None = None
+    planes: Figures | None = None
     """The same for each place: float64 [*lead, places]."""
     each: int = 1
     """Values behind one entry of `spikes`."""
     unit: float = 1.0
     """What a spike is worth."""
-    rate: Tensor | None = None
+    rate: Figures | None = None
     """float64 [T], where firing rates are stated and nothing is counted."""
 
     @property
@@ -61,7 +66,7 @@ def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int
     channels = tuple(range(lead, counts.ndim - places))
     planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
     sizes = tuple(counts.shape[:lead])
-    planes = planes.reshape(*sizes, -1).double().cpu()
+    planes = planes.reshape(*sizes, -1).cpu().numpy().astype(np.float64)
     each = counts.numel() // max(prod(sizes), 1)
     return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
 

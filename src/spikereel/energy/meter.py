@@ -10,12 +10,23 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.chains import chains
-from spikereel.energy.contents import Contents, active, axes_of, counts_of, look, one_sub_step, seen_again, summed
+from spikereel.energy.contents import (
+    Contents,
+    Figures,
+    active,
+    axes_of,
+    counts_of,
+    look,
+    one_sub_step,
+    seen_again,
+    summed,
+)
 from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
 from spikereel.energy.layer import wider
 from spikereel.energy.neurons import Candidate, Frame, eligible, forget, observe
@@ -49,7 +60,7 @@ class Meter(Sums):
         super().__init__(model, steps=steps, axes=axes)
         self.kept = None if self.whole else Kept(model)
         self.folds, self.merged = chains(self.modules.values())
-        self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Tensor, float]] = {}
+        self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Figures, float]] = {}
 
     def run(self, clip: Tensor, batch: int) -> None:
         """Count one clip."""
@@ -174,7 +185,7 @@ class Meter(Sums):
         counts = x * (self.steps / unit)
         if not bool(((counts - counts.round()).abs() < 1e-4).all()):
             return None
-        each = (x.sum(dtype=torch.float64) / unit).cpu().reshape(1).expand(self.steps)
+        each = np.full(self.steps, float(x.sum(dtype=torch.float64)) / unit)
         return Contents(operand=spikes.operand, levels=spikes.levels, lead=(self.steps,), spikes=each, each=x.numel())
 
     def _call(self, name: str, contents: Contents, values: int) -> Call:
@@ -194,7 +205,7 @@ class Meter(Sums):
 
         return hook
 
-    def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Tensor | None, float]:
+    def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Figures | None, float]:
         """Outputs that look at each place (None: at all alike), and multiply-accumulates without those on padding."""
         if isinstance(module, ClipConv | nn.Linear) or not is_local(module):
             return None, float(x.numel() * fan_out(module))
@@ -203,7 +214,7 @@ class Meter(Sums):
             grid, *rest = reaches(module, sizes)
             for axis in rest:
                 grid = (grid[:, None] * axis).flatten()
-            self.grids[module, sizes] = grid, inner_macs(module, sizes) / (module.in_channels * len(grid))
+            self.grids[module, sizes] = grid.numpy(), inner_macs(module, sizes) / (module.in_channels * len(grid))
         grid, each = self.grids[module, sizes]
         return grid, each * x.numel()
 
@@ -268,7 +279,7 @@ class Meter(Sums):
         self, name: str, module: ProductAttention, parts: list[tuple[Tensor, Contents]], macs: float, matrices: int
     ) -> None:
         (q, q_seen), (k, k_seen), (v, v_seen) = parts
-        always = torch.ones(self.steps, dtype=torch.float64)
+        always = np.ones(self.steps)
         real = q_seen.real or k_seen.real or v_seen.real
         if real:
             rates = counts = (always, always)
@@ -276,7 +287,7 @@ class Meter(Sums):
             rates = self._rate(v_seen), always
             counts = self._sums(v_seen) * module.head_dim, always * macs / self.steps
         else:
-            rates = torch.minimum(self._rate(k_seen), self._rate(v_seen)), self._rate(q_seen)
+            rates = np.minimum(self._rate(k_seen), self._rate(v_seen)), self._rate(q_seen)
             counts = self.coincidences(k, v, module.head_dim), self._sums(q_seen) * module.head_dim
         for i, (part, operands) in enumerate((("k^T v", (k_seen, v_seen)), ("q (k^T v)", (q_seen,)))):
             tally = self.tally(name.format(part), "attention")
@@ -291,19 +302,19 @@ class Meter(Sums):
             tally.rate.add(WHOLE, rates[i], self.batch)
             tally.synops += counts[i]
 
-    def _sums(self, seen: Contents) -> Tensor:
-        return torch.zeros(self.steps) if seen.spikes is None else seen.spikes.reshape(self.steps, -1).sum(1)
+    def _sums(self, seen: Contents) -> Figures:
+        return np.zeros(self.steps) if seen.spikes is None else seen.spikes.reshape(self.steps, -1).sum(1)
 
-    def _rate(self, seen: Contents) -> Tensor:
+    def _rate(self, seen: Contents) -> Figures:
         if seen.rate is not None:
             return seen.rate
         assert seen.spikes is not None
-        return self._sums(seen) * self.steps / (seen.each * seen.spikes.numel())
+        return self._sums(seen) * self.steps / (seen.each * seen.spikes.size)
 
-    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
+    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Figures:
         """k^T v of spikes: one operation wherever a spike of k meets one of v in a token and head, float64 [T]."""
         k, v = (s.unflatten(2, (-1, head_dim)).sum(3, dtype=torch.float32) for s in (k, v))
-        return (k * v).flatten(1).sum(1, dtype=torch.float64).cpu()
+        return (k * v).flatten(1).sum(1, dtype=torch.float64).cpu().numpy()
 
 
 def _kind(layer: nn.Module) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
+from spikereel.energy.contents import Figures
 from spikereel.energy.costs import spike_bits
 from spikereel.energy.neurons import Candidate
 from spikereel.energy.order import time_first
@@ -71,7 +72,9 @@ class Sums:
 
     def _places(self, calls: list[Call], pace: list[int]) -> list[Place]:
         leads = [call.contents.lead for call in calls]
-        return self.axes.places(leads, [call.at for call in calls], pace, self.batch)
+        before = calls[0].layer
+        names = [calls[0].name, *([before.name] if before is not None else [])]
+        return self.axes.places(leads, [call.at for call in calls], pace, self.batch, names)
 
     def _pace(self, groups: list[list[Call]]) -> list[int]:
         """When the time steps of the clip began: the calls of the first module that was called once in each."""
@@ -84,28 +87,24 @@ class Sums:
         return [call.at for call in first]
 
     def _learn_order(self, clip: Tensor, tallies: list[Tally]) -> None:
-        """Whether time or batch comes first where the model has folded them, once a model."""
-        for tally in tallies:
-            call = tally.calls[0]
-            if self.order_known or call.marks is None or self._places(tally.calls, [])[0].form == "one":
-                continue
-            found = time_first(
-                self.model,
-                clip,
-                tally.name,
-                call.marks,
-                lead=min(len(call.contents.lead), 2),
-                steps=self.steps,
-                batch=self.batch,
-                axis=self.batch_axis,
-            )
-            self.order_known = True
-            if found is None:
-                self.doubts = (ORDER,)
-            else:
-                self.axes.time_first = found
+        """Whether time or batch comes first where the model has folded them, layer by layer, once a model."""
+        if self.order_known:
+            return
+        marks = {
+            tally.name: (call.marks, min(len(call.contents.lead), 2))
+            for tally in tallies
+            if (call := tally.calls[0]).marks is not None and self._places(tally.calls, [])[0].form != "one"
+        }
+        if not marks:
+            return
+        self.order_known = True
+        self.axes.orders = time_first(self.model, clip, marks, steps=self.steps, batch=self.batch, axis=self.batch_axis)
+        if self.axes.orders:
+            self.axes.time_first = next(iter(self.axes.orders.values()))
+        else:
+            self.doubts = (ORDER,)
 
-    def _clip_rate(self, calls: list[Call], places: list[Place]) -> Tensor:
+    def _clip_rate(self, calls: list[Call], places: list[Place]) -> Figures:
         """[T]: the rate of the spikes of a module in this clip."""
         mean, seen = Mean(self.steps), [(c, p) for c, p in zip(calls, places, strict=True) if not c.contents.real]
         for call, place in seen:
@@ -121,7 +120,7 @@ class Sums:
             if call.layer is not None:
                 call.layer.fire(call.values, None if call.contents.real else spike_bits(call.contents.levels))
 
-    def _add(self, tally: Tally, call: Call, place: Place, rates: dict[str, Tensor], known: set[Call]) -> None:
+    def _add(self, tally: Tally, call: Call, place: Place, rates: dict[str, Figures], known: set[Call]) -> None:
         """Add a call to the sums of its layer."""
         contents, meets, times = call.contents, call.meets, 1
         if call.mean is not None and len(tally.calls) == 1:
@@ -141,9 +140,9 @@ class Sums:
         while source is not None and source not in known:
             source = source.source
         tally.analog, tally.counted = tally.analog or source is None, False
-        rate = torch.ones(self.steps, dtype=torch.float64) if source is None or tally.analog else rates[source.name]
+        rate = np.ones(self.steps) if source is None or tally.analog else rates[source.name]
         alike = place.form == "one" and place.step is None
-        rate = rate.mean()[None] if alike else rate if place.step is None else rate[place.step : place.step + 1]
+        rate = rate.mean(keepdims=True) if alike else rate if place.step is None else rate[place.step : place.step + 1]
         tally.rate.add(place, rate, self.batch)
 
     def passport(self, clip: tuple[int, ...], *, views: int, origin: Origin, notes: tuple[str, ...] = ()) -> Passport:

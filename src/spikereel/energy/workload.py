@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from spikereel.energy.contents import Contents, axes_of, summed
+from spikereel.energy.contents import Contents, Figures, axes_of, summed
 from spikereel.energy.counts import fan_out
 from spikereel.energy.unchanged import own_parameters
 from spikereel.layers.conv import OnSpikes
@@ -35,7 +35,7 @@ class Workload:
         """Layers seen, and whether they have no weight of zero."""
 
     def meet(
-        self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, *, grid: Tensor | None, inner: float
+        self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, *, grid: Figures | None, inner: float
     ) -> None:
         """A call of a layer with the operand x. grid: outputs that look at each place; inner: operations of ones."""
         spiking = not contents.real and (contents.operand == "binary" or contents.levels == 1) and contents.unit == 1
@@ -75,7 +75,7 @@ class Workload:
         return self.full[layer]
 
 
-def _met(layer: _ConvNd | nn.Linear, contents: Contents, grid: Tensor | None) -> float:
+def _met(layer: _ConvNd | nn.Linear, contents: Contents, grid: Figures | None) -> float:
     assert contents.spikes is not None
     assert contents.planes is not None
     sums = contents.spikes if grid is None else contents.planes @ grid
