@@ -383,6 +383,11 @@ class Worth(nn.Module):
         return self.unit * (x > 0).to(x.dtype)
 
 
+class Same(nn.Module):
+    def forward(self, x):
+        return torch.full_like(x, 0.7)
+
+
 class Third(nn.Module):
     def forward(self, x):
         return x / 3
@@ -400,6 +405,10 @@ def test_spikes_may_be_worth_something_else_than_one():
     assert sum(passport.layers[1].synops) == pytest.approx(fired * 5)
     # real values before any spike are none, however few they are
     assert measure(nn.Sequential(nn.Conv2d(2, 4, 1)), 0.5 * (x > 0).float(), layout="B C H W").layers[0].analog
+    constant = nn.Sequential(nn.Linear(4, 4), Same(), nn.Linear(4, 2))
+    passport = measure(constant, torch.randn(8, 4), layout="B C")
+    assert not passport.firing
+    assert [v.operand for v in passport.layers] == ["real", "real"]
     grey = nn.Sequential(nn.Linear(4, 4), Worth(0.5), nn.ReLU(), nn.Linear(4, 2))
     assert [v.operand for v in measure(grey, torch.randn(8, 4), layout="B C").layers] == ["real", "binary"]
 

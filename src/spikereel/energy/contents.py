@@ -111,7 +111,7 @@ def unit_of(x: Tensor) -> float:
     unit = start.amax()
     if unit <= 0 or not bool(((start == 0) | (start == unit)).all()) or not bool(((x == 0) | (x == unit)).all()):
         return 0.0
-    return float(unit) if int(torch.count_nonzero(x)) > 1 else 0.0
+    return float(unit)
 
 
 def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:

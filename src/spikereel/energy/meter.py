@@ -162,6 +162,9 @@ class Meter(Sums):
             return known
         seen = counts_of(x, module.neuron) if isinstance(module, OnSpikes) else x
         found = look(seen, *axes_of(module, x), scaled=self.chain is not None and not self.ours)
+        if found.unit != 1 and active(x, found) == x.numel():
+            # one number everywhere is no spikes
+            found = Contents(operand="real", lead=found.lead)
         if isinstance(module, OnSpikes) and module.neuron.replays and not found.real:
             # counts that are replayed are binary, however large
             found.operand = "binary"
@@ -214,9 +217,9 @@ class Meter(Sums):
             grid, *rest = reaches(module, sizes)
             for axis in rest:
                 grid = (grid[:, None] * axis).flatten()
-            self.grids[module, sizes] = grid.numpy(), inner_macs(module, sizes) / (module.in_channels * len(grid))
-        grid, each = self.grids[module, sizes]
-        return grid, each * x.numel()
+            self.grids[module, sizes] = grid.numpy(), inner_macs(module, sizes)
+        grid, inner = self.grids[module, sizes]
+        return grid, inner * (x.numel() // (module.in_channels * len(grid)))
 
     def _neuron(self, name: str, *, keep: bool):
         def hook(module: Neuron, _inputs: Any, _kwargs: Any, output: tuple[Tensor, Tensor]) -> None:

@@ -23,12 +23,12 @@ class Candidate:
         """Of the clip that runs."""
         self.unit: float | None = None
         """What a spike is worth, where that is not 1."""
-        self.spoiled = self.makes_spikes = self.remembers = False
+        self.spoiled = self.makes_spikes = self.remembers = self.rests = False
 
     @property
     def is_neuron(self) -> bool:
         """All that it gave were whole numbers, and some of them it made."""
-        return not self.spoiled and (self.makes_spikes or self.remembers)
+        return not self.spoiled and (self.makes_spikes or self.remembers) and (self.rests or not self.unit)
 
 
 class Frame:
@@ -72,6 +72,7 @@ def observe(candidate: Candidate, frame: Frame, inputs: Any, output: Any, call: 
     lead = 2 if y.ndim > 2 else 1
     call.contents = look(y.detach(), lead, 0, scaled=True)
     call.values, call.active = y.numel(), active(y, call.contents)
+    candidate.rests |= call.active < call.values
     return call
 
 
