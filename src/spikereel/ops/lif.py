@@ -31,8 +31,8 @@ class Constants(NamedTuple):
     alpha: float
     """Sharpness of the surrogate."""
     detach_reset: bool
-    fires: Fires
-    reset_delay: bool
+    fires: Fires = "at"
+    reset_delay: bool = False
 
 
 def lif(
