@@ -53,16 +53,11 @@ COLUMNS = (
 )
 
 
-def run(side: Path, environment: str, script: str, *arguments: str, path: str = "") -> dict[str, Any]:
+def run(side: Path, home: str, script: str, *arguments: str, path: str = "") -> dict[str, Any]:
     """What a script of side/ prints last."""
-    command = [python_of(side, environment), ROOT / "benchmarks" / "side" / script, *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
+    command = [python_of(side, home), ROOT / "benchmarks" / "side" / script, *arguments]
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

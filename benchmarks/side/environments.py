@@ -7,7 +7,16 @@ from pathlib import Path
 TORCH = "torch==2.13.0"
 
 PACKAGES = {
-    "neurobench": ("neurobench==2.3.0", "snntorch==1.0.0", "einops", "jaxtyping", "safetensors", "av", "jsonargparse"),
+    "neurobench": (
+        "neurobench==2.3.0",
+        "snntorch==1.0.0",
+        "einops",
+        "jaxtyping",
+        "safetensors",
+        "av",
+        "jsonargparse",
+        "rich",
+    ),
     "spikingjelly": ("spikingjelly==2.0.0",),
     "snntorch": ("snntorch==1.0.0", "norse==1.1.0"),
     "sinabs": ("sinabs==3.1.3",),

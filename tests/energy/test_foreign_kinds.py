@@ -426,7 +426,7 @@ def test_weights_that_are_made_at_every_call_are_no_layers(norm):
     assert not measure(net, torch.randn(2, 2, 8, 8), layout="B C H W").notes
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantised_layers_are_named():
     net = nn.Sequential(nn.Linear(4, 4), Step(), nn.Linear(4, 3))
     quantised = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})

@@ -9,6 +9,7 @@ import torch
 
 import spikereel
 from spikereel.data.video.read import read_frames, timeline
+from spikereel.errors import DataError
 from spikereel.inference import look
 from spikereel.inference.frames import open_frames
 from spikereel.inference.segment import Segmenter
@@ -138,3 +139,17 @@ def test_pixels_that_are_no_squares_are_drawn_as_players_show_them(tmp_path):
     mask = (drawn[0] > 180) & (drawn[1] < 110) & (drawn[2] > 180)
     height, width = int(mask.any(1).sum()), int(mask.any(0).sum())
     assert width / height == pytest.approx(1, abs=0.04)
+
+
+def test_a_folder_of_16_bit_pictures_is_depth_where_that_is_taken(tmp_path):
+    from PIL import Image
+
+    for number in (3, 4):
+        Image.fromarray(np.full((4, 6), 1560 + number, np.uint16)).save(tmp_path / f"{number:05}.png")
+    deep = open_frames(tmp_path, depth=True)
+    assert (deep.holds, list(deep.numbers), deep.size) == ("depth", [3, 4], (4, 6))
+    assert deep.read([0, 1]).numpy()[:, 0, 0, 0].tolist() == [1563, 1564]
+    assert open_frames(tmp_path).read([0])[0, 0, 0, 0] == 1563 >> 8
+    Image.fromarray(np.full((5, 6), 1560, np.uint16)).save(tmp_path / "00005.png")
+    with pytest.raises(DataError, match="several sizes"):
+        open_frames(tmp_path, depth=True)

@@ -110,8 +110,6 @@ def test_what_only_the_reference_has_is_refused_elsewhere():
         lif(x, reset_delay=True)
     with pytest.raises(ConfigError, match="reset='soft'"):
         NeuronConfig(reset_delay=True)
-    with pytest.raises(ConfigError, match="fires is 'never'"):
-        NeuronConfig(fires="never")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
