@@ -103,7 +103,9 @@ def counted(count: Callable[[nn.Module, Tensor], dict[str, float]], name: str) -
     try:
         return count(net, x)
     except Exception as error:  # noqa: BLE001
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"}
+        return {
+            "error": f"{type(error).__name__}: {str(error).splitlines()[0].partition(' (/')[0][:120] if str(error) else ''}"
+        }
 
 
 def main() -> None:
