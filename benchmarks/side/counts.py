@@ -103,9 +103,8 @@ def counted(count: Callable[[nn.Module, Tensor], dict[str, float]], name: str) -
     try:
         return count(net, x)
     except Exception as error:  # noqa: BLE001
-        return {
-            "error": f"{type(error).__name__}: {str(error).splitlines()[0].partition(' (/')[0][:120] if str(error) else ''}"
-        }
+        said = (str(error).splitlines() or [""])[0].partition(" (/")[0]
+        return {"error": f"{type(error).__name__}: {said[:120]}"}
 
 
 def main() -> None:
