@@ -42,6 +42,16 @@ def read_grey(path: Path, side: int) -> np.ndarray:
     return _array(path, "L", (side, side))
 
 
+def is_grey16(path: Path) -> bool:
+    """Whether a file is a PNG of 16-bit grey, which a network that takes depth reads whole."""
+    return path.suffix.lower() == ".png" and _png_kind(path) == bytes([16, 0])
+
+
+def read_grey16(path: Path) -> np.ndarray:
+    """Such a picture as uint16 [H, W]. Raises as `read_picture`."""
+    return _array(path, None).astype(np.uint16)
+
+
 def read_mask(path: Path) -> np.ndarray:
     """A mask as it is stored, upright: integers [H, W] of a grey or palette PNG, or colours uint8 [H, W, 3].
 
