@@ -121,7 +121,7 @@ def mirror_plan(spec: DataSpec, classes: Sequence[str], task: str) -> tuple[Data
     if spec.mirror is not None:
         found = mirroring_by(spec.mirror, classes)
         return spec, found, found.line() if found else None
-    if numbered(classes) and task == "classification":
+    if numbered(classes):
         way = "data.mirror=[] mirrors all alike, data.mirror=[1=2] swaps two"
         line = f"data.flip is off: numbers do not say which classes a mirror turns into each other ({way})"
         return replace(spec, flip=False), Mirroring(), line
