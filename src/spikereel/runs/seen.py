@@ -1,5 +1,6 @@
 """Classes that the clips of a data set do not show."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def unseen(clips: Any) -> tuple[list[str], str | None]:
     return names, f"no clip is of class {named(names)}" if names else None
 
 
-def _of_masks(clips: MaskClips, others: list[int | None]) -> tuple[list[str], str | None]:
+def _of_masks(clips: MaskClips, others: Sequence[int | None]) -> tuple[list[str], str | None]:
     paths = [x for video in clips.videos for x in video.masks if x is not None]
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(MOST_MASKS, len(paths))).round().astype(int))
     shown: set[int] = set()
