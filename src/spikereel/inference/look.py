@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikereel.data.events.readers import read_events
+from spikereel.data.events.conventions import FORMULA
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
@@ -32,7 +32,7 @@ from spikereel.inference.frames import (
     video_frames,
 )
 from spikereel.runs.config import DataSpec
-from spikereel.runs.kinds import KINDS, sees_recordings, sensor_of
+from spikereel.runs.kinds import KINDS, channels_of, recording_of, sees_recordings
 from spikereel.runs.readings import depth_reading, event_reading, rendering_of
 
 ARRAYS = ("tensor", "npy")
@@ -121,7 +121,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     reading = event_reading(spec, train=False, seed=0)
     if KINDS[spec.kind].window_us:
         reading = replace(reading, window_us=KINDS[spec.kind].window_us)
-    events = read_events(path, sensor=sensor_of(spec))
+    events = recording_of(spec, path)
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us
     if clips > 1 and window_us is None:
@@ -131,6 +131,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
         starts = np.linspace(first, max(last - window_us, first), clips).astype(int).tolist()
         spans = [(start, start + window_us) for start in starts]
     videos = [reading(events.between(start, stop)) for start, stop in spans]
+    drawn = replace(reading, convention=FORMULA)(events.between(*spans[0]))
     seconds, seen = (last - first) / 1e6, min(window_us or last - first, last - first) / 1e6
     bins = len(videos[0])
     info = VideoInfo(
@@ -139,7 +140,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     return Look(
         name=str(path),
         info=info,
-        frames=_bins(str(path), videos[0]),
+        frames=_bins(str(path), drawn),
         indices=tuple(range(bins)) * clips,
         clips=clips,
         views=[video[:, None] for video in videos],
@@ -147,7 +148,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
 
 
 def _frames_of_events(name: str, clip: Tensor, spec: DataSpec) -> Look:
-    wanted = (spec.frames, 2, spec.size, spec.size)
+    wanted = (spec.frames, channels_of(spec), spec.size, spec.size)
     if clip.shape != wanted or not torch.isfinite(clip.float()).all() or clip.min() < 0:
         raise DataError(
             f"{name}: is {clip.dtype} {list(clip.shape)}, or not finite, or negative; these weights see {list(wanted)} "

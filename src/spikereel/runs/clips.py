@@ -21,7 +21,7 @@ from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of
 from spikereel.runs.mirrors import mirror_plan
-from spikereel.runs.readings import event_reading
+from spikereel.runs.readings import event_form, event_reading
 
 __all__ = [
     "DataPassport",
@@ -139,10 +139,13 @@ def idle_options(spec: DataSpec, task: str) -> list[str]:
 
 
 MOOT: dict[str, Callable[[DataSpec, frozenset[str]], bool]] = {
-    "counts": lambda spec, reads: spec.form != "frames",
-    "by": lambda spec, reads: spec.form != "frames",
-    "bin_us": lambda spec, reads: spec.form != "frames" or spec.by != "time",
-    "tau_us": lambda spec, reads: spec.form != "surface",
+    "counts": lambda spec, reads: event_form(spec) != "frames",
+    "by": lambda spec, reads: event_form(spec) != "frames",
+    "bin_us": lambda spec, reads: event_form(spec) != "frames" or spec.by != "time",
+    "bin_edges": lambda spec, reads: event_form(spec) == "voxels" or spec.bin_us is not None,
+    "rest": lambda spec, reads: event_form(spec) == "voxels" or spec.bin_us is not None,
+    "voxel_span": lambda spec, reads: event_form(spec) != "voxels",
+    "tau_us": lambda spec, reads: event_form(spec) != "surface",
     "average": lambda spec, reads: spec.clips * spec.crops == 1,
     "overlap": lambda spec, reads: not spec.window,
     "mirror": lambda spec, reads: not spec.flip,
