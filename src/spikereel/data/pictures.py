@@ -25,13 +25,14 @@ def read_picture(path: Path) -> Tensor:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width, from the head of the file. Raises as `read_picture`."""
+    """Height and width, upright, from the head of the file. Raises as `read_picture`."""
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return picture.height, picture.width
+            turned = BY_EXIF[tiff_orientation(picture.info.get("exif", b""))].transposed
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
         # says what is wrong
         return read_picture(path).shape[1], read_picture(path).shape[2]

@@ -175,7 +175,11 @@ class Pixels:
     crop_area: tuple[float, float] = (0.5, 1.0)
     """Training on files: share of the frame that a random crop keeps."""
     flip: bool = False
-    """Training on files: mirror half of the clips; not where left and right are classes."""
+    """Training on files: mirror half of the clips; `mirror` says what becomes of their classes."""
+    mirror: tuple[str, ...] | None = None
+    """Training with `flip`: classes that a mirror turns into each other, such as ["left=right"], and those whose clips
+    it would make clips of no class, such as ["left"], which are not mirrored. None takes them by their names and says
+    so; classes that are numbers say nothing, and are not mirrored. [] mirrors all alike."""
     randaugment: str | None = None
     """Training on files: a policy such as "m5-n2-mstd0.25"."""
     jitter: float = 0.0

@@ -92,7 +92,7 @@ def _files(clips: Any) -> list[Origin]:
 
 @origins_of.register
 def _windows(clips: UTDMHADPose) -> list[Origin]:
-    return [Origin(str(clips.samples[recording][0])) for recording, _ in clips.windows]
+    return [Origin(str(clips.samples[recording][0])) for recording, *_ in clips.windows]
 
 
 @origins_of.register
