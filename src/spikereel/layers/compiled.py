@@ -46,7 +46,7 @@ def _conv_backward(
     grads = torch.ops.aten.convolution_backward(
         grad, x, weight, [len(weight)], stride, padding, dilation, False, zeros, groups, wanted
     )
-    return tuple(x.new_empty(0) if g is None else g.contiguous() for g in grads)  # ty: ignore[invalid-return-type]
+    return tuple(x.new_empty(0) if g is None else g.contiguous() for g in grads)  # ty: ignore[invalid-explicit-return]
 
 
 @torch.library.custom_op("spikereel::norm", mutates_args=())
@@ -67,7 +67,7 @@ def whole_norm(
     empty = x.new_empty(0)
     if not training:
         return y, empty, empty.clone(), empty.clone(), empty.clone()
-    return y, *batch, *(empty.clone() if s is None else s for s in (mean, var))  # ty: ignore[invalid-return-type]
+    return y, *batch, *(empty.clone() if s is None else s for s in (mean, var))  # ty: ignore[invalid-explicit-return]
 
 
 @torch.library.custom_op("spikereel::norm_backward", mutates_args=())

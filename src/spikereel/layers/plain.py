@@ -16,10 +16,10 @@ class Convolution(_ConvNd):
             from spikereel.layers.compiled import whole, whole_conv
 
             if whole(input, weight) and input.ndim == weight.ndim:
-                sizes: Any = (list(x) for x in (self.stride, self.padding, self.dilation))
-                return whole_conv(input, weight, bias, *sizes, self.groups)
+                how: Any = (list(self.stride), list(self.padding), list(self.dilation), self.groups)
+                return whole_conv(input, weight, bias, *how)
         # the convolution of PyTorch that comes next among the bases
-        return super()._conv_forward(input, weight, bias)  # ty: ignore[unresolved-attribute]
+        return super()._conv_forward(input, weight, bias)
 
 
 class Norm(_BatchNorm):
@@ -38,8 +38,8 @@ class Norm(_BatchNorm):
         y, _, _, mean_after, var_after = whole_norm(input, self.weight, self.bias, mean, var, *how)
         if self.training:
             count.add_(1)
-            mean.copy_(mean_after)
-            var.copy_(var_after)
+            mean.copy_(mean_after.detach())
+            var.copy_(var_after.detach())
         return y
 
 
