@@ -13,6 +13,13 @@ from spikereel.layers.plain import BatchNorm1d, BatchNorm2d, PlainConv2d
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
 
+
+@pytest.fixture(autouse=True)
+def _forgotten():
+    """What was compiled for one layer counts as none of the next one's attempts."""
+    torch.compiler.reset()
+
+
 LAYERS = {
     "conv": lambda: PlainConv2d(4, 6, 3, 2, 1, groups=2),
     "no bias": lambda: PlainConv2d(4, 6, 1, bias=False),
