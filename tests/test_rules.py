@@ -37,6 +37,10 @@ OWNERS = {
     "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
+    "onnx": ("exporting/onnx.py",),
+    "onnxscript": ("exporting/onnx.py",),
+    "onnxruntime": ("exporting/onnx.py",),
+    "openvino": ("exporting/openvino.py",),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 
@@ -56,6 +60,7 @@ NAMES_OF_TASKS = {
     "inference/timeline.py": "time lines are of classes",
     "models/pretrained.py": "a card for each",
     "engine/engine.py": "which outputs it makes",
+    "exporting/lower_c.py": "the one task that C has a head for",
     "engine/lower_spikevideoformer.py": "which stages a head taps",
     "inference/segment.py": "its own",
     "inference/track.py": "its own",
