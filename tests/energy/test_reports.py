@@ -165,6 +165,36 @@ def test_comparing_on_the_command_line(tmp_path, capsys):
     assert all(path.stat().st_size for path in out.values())
 
 
+def test_clips_of_different_size_are_no_comparison(tmp_path, capsys):
+    files = [tmp_path / f"{name}.json" for name in "ab"]
+    for i, path in enumerate(files):
+        path.write_text(json.dumps(passport(steps=2 + i).to_json(COSTS)))
+    out = {x: tmp_path / f"out.{x}" for x in ("json", "html", "markdown", "latex")}
+    options = [x for name, path in out.items() for x in (f"--{name}", str(path))]
+    for others, warned in ((files, True), (files[:1], False)):
+        assert main(["energy", str(files[0]), "--compare", *map(str, others), "--cost", "paper", *options]) == 0
+        forms = [capsys.readouterr().out, *(path.read_text() for path in out.values())]
+        assert [("no comparison of the models" in " ".join(x.split())) for x in forms] == [warned] * 5
+
+
+def test_charts_stay_readable_on_a_narrow_page():
+    p = passport(layers=20)
+    page = html({"one": p, "two": p}, COSTS)
+    assert page.count("<div class=scroll><svg") == page.count("<svg")
+    assert "max-width:100%" not in page
+    # the models beside each other, and the block of every neuron
+    assert "<h2>Models beside each other</h2><div class=scroll><svg" in page
+    assert all(f">block{i}.{k}</text>" in page for i, k in ((0, 1), (1, 8)))
+
+
+def test_tables_of_latex_are_never_enlarged_and_name_sources_below():
+    tex = latex({"m": passport()}, COSTS)
+    assert tex.count(r"\ifdim\width>\linewidth") == tex.count(r"\begin{tabular}") == 3
+    figures, below = tex.split(r"\label{tab:cost-models}")[1].split(r"\end{tabular}")
+    assert "Horowitz" not in figures
+    assert "Horowitz" in below
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

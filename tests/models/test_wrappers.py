@@ -117,6 +117,20 @@ def test_input_of_another_kind_gets_a_sentence():
             unwrap(VideoModel.check_video)(model, bad)
 
 
+def test_batch_and_time_exchanged_get_a_sentence_where_it_shows():
+    video = torch.rand(4, 1, 3, 64, 64, dtype=torch.float64)
+    model = tiny_model(attention="causal").eval()
+    _, state = model(video)
+    with pytest.raises(StateError, match=r"for a video \[B, T, \.\.\.\] give video.transpose\(0, 1\)"):
+        model(video.transpose(0, 1), state)
+    svformer = tiny_svformer().eval()
+    whole = torch.zeros(1, svformer.config.frames, 3, 64, 64, dtype=next(svformer.parameters()).dtype)
+    with pytest.raises(DataError, match=r"for \[B, T, \.\.\.\] give video.transpose\(0, 1\)"):
+        svformer(whole)
+    assert any("taken for 4 clips of one frame" in line for line in measure(model, video.transpose(0, 1)).warnings)
+    assert not measure(model, video).notes
+
+
 @COMPILER
 def test_export_gives_the_state_as_well():
     model = small()

@@ -1,9 +1,11 @@
 """The charts of a passport: where the energy goes, who fires when, and what each layer costs."""
 
+import math
+
 from spikereel.energy.layer import PARTS, LayerCost
 from spikereel.energy.opponents import break_even, rate_under
 from spikereel.energy.passport import Passport
-from spikereel.energy.report import Costs, number
+from spikereel.energy.report import Costs, Passports, number
 from spikereel.energy.svg import (
     ANN,
     INK,
@@ -51,6 +53,26 @@ def parts(passport: Passport, costs: Costs) -> str:
     )
 
 
+def beside(passports: Passports, costs: Costs) -> str:
+    """Stacked bars of all models; each cost model has a scale of its own, for they never mix."""
+    shapes, y, used, left = [], 8, set(), 80
+    for cost, model in costs.items():
+        rows = {name: x.parts_mj(model) for name, x in passports.items()}
+        scale = (WIDTH - left - 150) / (max(x["total"] for x in rows.values()) or 1.0)
+        shapes.append(text(0, y + 12, f"{cost}:"))
+        for name, x in rows.items():
+            shapes.append(text(left, y + 12, name))
+            at, y = float(left), y + 18
+            for part in (p for p in PARTS if x[p]):
+                used.add(part)
+                shapes.append(box(at, y, x[part] * scale, 12, COLOURS[part], f"{NAMES[part]} {number(x[part])} mJ"))
+                at += x[part] * scale
+            shapes.append(text(at + 6, y + 11, f"{number(x['total'])} mJ"))
+            y += 18
+        y += 12
+    return drawing(y, shapes) + key((COLOURS[p], NAMES[p]) for p in PARTS if p in used)
+
+
 def raster(passport: Passport) -> str:
     """Firing rate of every neuron and time step; a path for each shade keeps the page small."""
     names, rates = list(passport.firing), list(passport.firing.values())
@@ -65,7 +87,7 @@ def raster(passport: Passport) -> str:
             tone = round(rate / top * (SHADES - 1))
             paths.setdefault(tone, []).append(f"M{LEFT + t * wide:.1f} {i * high}h{wide:.1f}v{high}h-{wide:.1f}z")
     shapes = [f'<path fill="{shade(k / (SHADES - 1))}" d="{"".join(p)}"/>' for k, p in sorted(paths.items())]
-    shapes += labels_down([n.split(".")[0] for n in names[::group]], high)
+    shapes += labels_down([_block(n) for n in names[::group]], high)
     end = len(rows) * high
     shapes += [text(LEFT + (t + 0.5) * wide, end + 16, str(t + 1), "middle") for t in ticks_of(steps)]
     legend = key([(shade(x), f"{100 * top * x:.3g} %") for x in (0.0, 0.5, 1.0)])
@@ -74,6 +96,12 @@ def raster(passport: Passport) -> str:
         + legend
         + "<p class=note>One row a neuron, in order of execution; time steps across.</p>"
     )
+
+
+def _block(neuron: str) -> str:
+    """What a row is named for: the stage, and the block in it."""
+    stage, *rest = neuron.split(".")
+    return f"{stage}.{rest[0]}" if len(rest) > 1 and rest[0].isdigit() else stage
 
 
 def layers(passport: Passport, costs: Costs, cost: str) -> str:
@@ -93,12 +121,13 @@ def layers(passport: Passport, costs: Costs, cost: str) -> str:
     shapes += labels_across([x.stage for x in chosen], wide, high + 14)
     if not lines:
         return drawing(high + 24, shapes) + key(entries)
-    limit = max(1.0, *(r for _, _, r, _ in lines), *(min(line or 0.0, 2.0) for *_, line in lines))
+    limit = max(1.0, *(r for _, _, r, _ in lines))
     zero = high + 40 + 150
-    ticks = [(0.0, "0"), (limit / 2, number(limit / 2, 3)), (limit, f"rate {number(limit, 3)}")]
-    shapes += axis(high + 40, 150, ticks, limit)
+    # by the square root: rates of some per cent stand clear of the floor
+    ticks = [(math.sqrt(x), number(x, 3)) for x in (0.0, limit / 25, limit / 4)]
+    shapes += axis(high + 40, 150, [*ticks, (math.sqrt(limit), f"rate {number(limit, 3)}")], math.sqrt(limit))
     for i, x, rate, line in lines:
-        shapes += _against_line(LEFT + i * wide, wide, zero, 150 / limit, x, rate, line or 0.0, limit)
+        shapes += _against_line(LEFT + i * wide, wide, zero, 150, x, rate, line or 0.0, limit)
     entries += [
         (INK, "break-even rate: below it spikes win (arrow: above the scale)"),
         (SNN, "rate, below"),
@@ -110,13 +139,14 @@ def layers(passport: Passport, costs: Costs, cost: str) -> str:
 
 
 def _against_line(
-    at: float, wide: float, zero: float, scale: float, layer: LayerCost, rate: float, line: float, limit: float
+    at: float, wide: float, zero: float, high: float, layer: LayerCost, rate: float, line: float, limit: float
 ) -> list[str]:
     said = f"{layer.name}: rate {number(rate, 3)}, break-even {number(line, 3)}"
-    middle, y = at + wide * 0.42, zero - min(max(line, 0.0), limit) * scale
+    middle, y = at + wide * 0.42, zero - high * math.sqrt(min(max(line, 0.0), limit) / limit)
+    dot_y = zero - high * math.sqrt(rate / limit)
     mark = f'<path stroke="{INK}" stroke-width="1.5" d="M{at:.1f} {y:.1f}h{wide * 0.85:.1f}"/>'
     if line > limit:
         mark = f'<path fill="{INK}" d="M{middle - 3:.1f} {y:.1f}h6l-3 -7z"/>'
     colour = LOST if rate > line else SNN
-    dot = f'<circle cx="{middle:.1f}" cy="{zero - rate * scale:.1f}" r="3.2" fill="{colour}">{said_on(said)}</circle>'
+    dot = f'<circle cx="{middle:.1f}" cy="{dot_y:.1f}" r="3.2" fill="{colour}">{said_on(said)}</circle>'
     return [mark, dot]

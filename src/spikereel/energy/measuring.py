@@ -51,6 +51,9 @@ def measure(
         raise DataError(f"energy needs clips of one shape, got {sorted(shapes)}")
     (shape,) = shapes
     shape = (steps or shape[0], *shape[1:])
+    batch = clips[0].shape[axes.index("B")]
+    if axes.count("T") and shape[0] == 1 and batch > 1:
+        notes = (*notes, f"axes {layout}: taken for {batch} clips of one frame; exchange T and B if it is one clip")
     meter, seed = Meter(model, steps=shape[0], axes=axes), torch.initial_seed()
     with mode(model, training=False), torch.no_grad():
         for clip in clips:

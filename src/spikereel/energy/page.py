@@ -13,6 +13,7 @@ from spikereel.energy.report import (
     Passports,
     Table,
     against,
+    apart,
     assumptions,
     constants,
     facts,
@@ -24,11 +25,12 @@ from spikereel.energy.report import (
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2327;background:#fff;max-width:1120px;margin:2em auto;padding:0 1em}
-h1{font-size:1.6em;margin-bottom:.2em}h2{font-size:1.15em;margin:2em 0 .5em}ul{padding-left:1.2em;color:#43505a}
+h1{font-size:1.6em;margin-bottom:.2em;overflow-wrap:anywhere}
+h2{font-size:1.15em;margin:2em 0 .5em}ul{padding-left:1.2em;color:#43505a}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px}th,td{padding:.25em .7em;text-align:right}
 th{border-bottom:2px solid #1d2327;white-space:nowrap}td{border-bottom:1px solid #dfe4e7}.w{text-align:left}
-svg{display:block;max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#43505a}
-details{margin:1em 0}summary{cursor:pointer;font-weight:600}.key span{margin-right:1.3em;white-space:nowrap}
+svg{display:block}svg text{font:12px system-ui,sans-serif;fill:#43505a}
+details{margin:1em 0}summary{cursor:pointer;font-weight:600}.key span{margin-right:1.3em;display:inline-block}
 .key i{display:inline-block;width:.8em;height:.8em;margin-right:.4em;border-radius:2px}p.note{color:#68737b}
 """
 
@@ -37,7 +39,9 @@ def html(passports: Passports, costs: Costs) -> str:
     """A page on one passport, or one that compares several."""
     title = "Energy passport: " + ", ".join(passports)
     body = [f"<h1>{escape(title)}</h1><p class=note>{COUNTED} Ratios are of one cost model each.</p>"]
-    body += [_table(totals(passports, costs))]
+    body += [_list(apart(passports)), _table(totals(passports, costs))]
+    if len(passports) > 1:
+        body.append(f"<h2>Models beside each other</h2>{charts.beside(passports, costs)}")
     if any(x.spiking for x in passports.values()):
         body.append(_table(against(passports, costs)))
     for name, passport in passports.items():

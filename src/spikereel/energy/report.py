@@ -1,7 +1,7 @@
 """Passports as tables: one set of rows, written for the terminal, for papers in Markdown or LaTeX, and for HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikereel.energy.costs import CostModel
 from spikereel.energy.opponents import break_even, effective_rate, opponents, verdict
@@ -138,6 +138,18 @@ def facts(passport: Passport) -> list[str]:
     return [*passport.warnings, *lines]
 
 
+def apart(passports: Passports) -> list[str]:
+    """What forbids to compare the models as they stand, first of all; empty where nothing does."""
+    shapes = {name: " x ".join(map(str, x.clip)) for name, x in passports.items()}
+    if len(set(shapes.values())) < 2:
+        return []
+    said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    return [
+        f"the clips differ in size ({said}): these energies are no comparison of the models; measure them on clips of "
+        "one size"
+    ]
+
+
 def assumptions(costs: Costs) -> list[str]:
     """Constants, source and assumptions, one line a cost model."""
     lines = []
@@ -152,7 +164,7 @@ def assumptions(costs: Costs) -> list[str]:
 
 def markdown(passports: Passports, costs: Costs) -> str:
     """For papers and notes."""
-    parts = ["# Energy passport: " + ", ".join(passports), COUNTED]
+    parts = ["# Energy passport: " + ", ".join(passports), COUNTED, *apart(passports)]
     for name, passport in passports.items():
         parts.append("\n".join(f"- {line}" for line in [f"**{name}**", *facts(passport)]))
     for table in _tables(passports, costs):
@@ -164,9 +176,13 @@ def markdown(passports: Passports, costs: Costs) -> str:
 
 def latex(passports: Passports, costs: Costs) -> str:
     r"""Tables for `\input`, no wider than the text; the first one is followed by what has to be known before."""
-    tables = [x for x in (totals(passports, costs), against(passports, costs), constants(costs)) if x.rows]
-    notes = [f"{name}: {line}" for name, x in passports.items() for line in x.warnings]
-    shown = [_latex(x, () if i else notes) for i, x in enumerate(tables)]
+    notes = apart(passports) + [f"{name}: {line}" for name, x in passports.items() for line in x.warnings]
+    prices = constants(costs)
+    # sources are sentences: as a column they would leave the figures too small to read
+    sources = [f"{row[0]}: {row[-1]}." for row in prices.rows]
+    prices = replace(prices, columns=prices.columns[:-1], rows=tuple(row[:-1] for row in prices.rows))
+    tables = ((totals(passports, costs), notes), (against(passports, costs), []), (prices, sources))
+    shown = [_latex(table, below) for table, below in tables if table.rows]
     return "\n".join(["% needs the packages booktabs and graphicx", *shown])
 
 
@@ -242,7 +258,7 @@ def _latex(table: Table, notes: Sequence[str]) -> str:
             r"\centering",
             rf"\caption{{{_heading(table).translate(_SPECIAL)}.}}",
             rf"\label{{tab:{table.title.split(',')[0].replace(' ', '-')}}}",
-            rf"\resizebox{{\linewidth}}{{!}}{{\begin{{tabular}}{{{layout}}}",
+            rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{\begin{{tabular}}{{{layout}}}",
             r"\toprule",
             *body,
             r"\bottomrule",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 SNN, ANN, INK, GRID, LOST = "#1b7f5c", "#d0732a", "#1d2327", "#dfe4e7", "#c2304a"
-WIDTH, LEFT = 1080, 190
+WIDTH, LEFT = 1080, 150
 """Of a picture, and of the column of words at its left."""
 
 
@@ -53,8 +53,9 @@ def shade(share: float) -> str:
 
 
 def drawing(height: float, shapes: Iterable[str]) -> str:
-    """The picture."""
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}">{"".join(shapes)}</svg>'
+    """The picture, in its own size: where a page is narrower, it scrolls, and its words stay readable."""
+    shown = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}">{"".join(shapes)}</svg>'
+    return f"<div class=scroll>{shown}</div>"
 
 
 def box(x: float, y: float, width: float, height: float, colour: str, said: str, opacity: float = 1.0) -> str:

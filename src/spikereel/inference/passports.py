@@ -13,7 +13,7 @@ from spikereel.energy import CostModel, Passport, estimate, implied_rate, measur
 from spikereel.energy.measured import Measured, measure_joules
 from spikereel.energy.page import html
 from spikereel.energy.passport import read_passport
-from spikereel.energy.report import latex, markdown
+from spikereel.energy.report import apart, latex, markdown
 from spikereel.errors import ConfigError
 from spikereel.files import write_json, write_text
 from spikereel.hub import ARCHITECTURES, architecture, create_model, load_model, weights_hash
@@ -117,7 +117,8 @@ def write_passports(
     """JSON of one passport, or of several under "passports"."""
     content = {name: {**x.to_json(costs), "model": name, "note": notes[name]} for name, x in passports.items()}
     one = next(iter(content.values()))
-    write_json(path, {**(one if len(content) == 1 else {"passports": content}), **provenance()})
+    several = {"warnings": apart(passports), "passports": content}
+    write_json(path, {**(one if len(content) == 1 else several), **provenance()})
 
 
 def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, str]:

@@ -90,10 +90,12 @@ class VideoModel(Pretrained, nn.Module):
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
         """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
-        if sums.shape[0] != video.shape[1]:
+        clips = sums.shape[0]
+        if clips != video.shape[1]:
+            turned = "; for a video [B, T, ...] give video.transpose(0, 1)" if clips == video.shape[0] else ""
             raise StateError(
-                f"the state is that of {sums.shape[0]} clips a batch, the video has {video.shape[1]}; batch size and "
-                "resolution must stay the same while a state is carried: start again with state=None"
+                f"the state is that of {clips} clips a batch, the video has {video.shape[1]}; batch size and "
+                f"resolution must stay the same while a state is carried: start again with state=None{turned}"
             )
 
     def check_video(self, video: Tensor) -> None:

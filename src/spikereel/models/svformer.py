@@ -364,9 +364,10 @@ class SVFormer(VideoModel):
             return 0
         first = _frames_seen(state or {})
         if state is None and t != c.frames:
+            turned = f"; axis 1 has {b}: for [B, T, ...] give video.transpose(0, 1)" if b == c.frames else ""
             raise DataError(
-                f"these weights take clips of T={c.frames} frames, got {t}; sample {c.frames}, create the model with "
-                f"frames={t}, or give the clip in parts, beginning with state=spikereel.State()"
+                f"these weights take clips of T={c.frames} frames, got {t}{turned}; sample {c.frames}, create the "
+                f"model with frames={t}, or give the clip in parts, beginning with state=spikereel.State()"
             )
         if first + t > c.frames:
             raise StateError(

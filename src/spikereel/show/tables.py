@@ -137,7 +137,8 @@ def energy_table(
     """
     costs = costs or {name: COSTS[name] for name in DEFAULT}
     passports = {"clip": passports} if isinstance(passports, Passport) else passports
-    lines: list[RenderableType] = [_rich(report.totals(passports, costs, brief=True))]
+    lines: list[RenderableType] = [Text(line, "bold yellow") for line in report.apart(passports)]
+    lines.append(_rich(report.totals(passports, costs, brief=True)))
     if brief:
         more = "Constants, assumptions and break-even rates: spikereel energy MODEL"
         return Group(*lines, Text(f"{report.COUNTED} {more}", "dim"))
