@@ -31,6 +31,7 @@ from spikereel.runs.seen import unseen
 from spikereel.runs.splits import named
 from spikereel.runs.start import source_of
 from spikereel.runs.tasks import TASKS
+from spikereel.train.board import board
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
 from spikereel.train.folder import run_folder
 from spikereel.train.keep import KeepWeights, PreciseNorms
@@ -116,7 +117,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         # in the first steps also where it is not asked for
         norms += (PreciseNorms(recipe, train_set),)
         with _quiet():
-            trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
+            trainer = _trainer(recipe, folder, (keep, *norms, *board(), *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
         _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
