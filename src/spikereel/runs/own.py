@@ -197,9 +197,7 @@ def _cache(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     if facts.seconds is None or facts.rate is None or facts.shape is None or facts.seconds > MINUTES:
         return
     size, smallest = recipe.data.size, recipe.data.crop_area[0]
-    # whole videos for training, of the size of the smallest box; of those held out, a fourth of these, a clip each
-    trained = facts.seconds * facts.rate * math.ceil(size / smallest**0.5) ** 2
-    size_on_disk = 3 * facts.shape * facts.clips * (trained + recipe.data.frames * size**2 / 4)
+    size_on_disk = 3 * facts.shape * facts.clips * facts.seconds * facts.rate * math.ceil(size / smallest**0.5) ** 2
     fits = size_on_disk <= DISK
     if size_on_disk < 1e9:
         amount = f"{size_on_disk / 1e6:.0f} MB"

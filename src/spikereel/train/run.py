@@ -208,9 +208,11 @@ class Announce(Callback):
 
     def __init__(self, say: Callable[[str], None]):
         self.say = say
+        self.said: list[str] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        for line in pl_module.notes:
+        self.said = list(pl_module.notes)
+        for line in self.said:
             self.say(line)
 
 
