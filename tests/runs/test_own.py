@@ -86,7 +86,7 @@ def test_the_length_of_a_file_whose_times_only_count_its_frames_is_known(tmp_pat
             # 10 s; the index of an AVI has no times
             with av.open(str(path), "w") as file:
                 stream = file.add_stream("mpeg4", rate=10)
-                stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+                stream.width, stream.height, stream.pix_fmt, stream.max_b_frames = 48, 32, "yuv420p", 2
                 for number in range(100):
                     frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 2 * number, np.uint8), format="rgb24")
                     file.mux(stream.encode(frame))
