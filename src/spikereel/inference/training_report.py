@@ -97,7 +97,10 @@ class TrainingReport:
                 f"{100 * self.chance:.0f} %, as the weights are the best of {len(self.history)} validations on them."
             )
         else:
-            lines.append("This is better than chance. It flatters a little: these clips chose the weights, too.")
+            lines.append(
+                "This is better than chance. It flatters: these clips chose the weights, too, and clips of people and "
+                "places that training never saw are harder."
+            )
         if beside is None:
             return lines
         lines.append(
