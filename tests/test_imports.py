@@ -28,10 +28,24 @@ MAY_IMPORT = {
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
     "engine": {"models", "layers", "ops"},
+    "exporting": {"models", "layers", "ops", *TOOLS},
     "runs": {"hub", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
-    "inference": {"show", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
+    "inference": {
+        "show",
+        "runs",
+        "energy",
+        "exporting",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
     "show": {"inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
     "apps": {
         *(
@@ -41,6 +55,7 @@ MAY_IMPORT = {
             "runs",
             "energy",
             "engine",
+            "exporting",
             "hub",
             "tasks",
             "models",
