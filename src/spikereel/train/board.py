@@ -50,4 +50,5 @@ def confusion_picture(confusion: Tensor) -> Tensor:
 
 def _writer(trainer: pl.Trainer) -> Any:
     """The writer of TensorBoard of the first process; None where there is none."""
-    return trainer.logger.experiment if trainer.logger is not None and trainer.is_global_zero else None
+    logger: Any = trainer.logger
+    return logger.experiment if logger is not None and trainer.is_global_zero else None
