@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import av
+import numpy as np
 import pytest
 import torch
 from small import KINDS, video_folder
@@ -71,8 +73,27 @@ def test_the_facts_of_a_folder(tmp_path):
     facts = facts_of(dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, root=str(root))))
     # 8 frames at 10 a second
     assert (facts.classes, facts.clips) == (2, 8)
-    assert facts.seconds == pytest.approx(0.7)
+    assert facts.seconds == pytest.approx(0.8)
     assert facts.rate == pytest.approx(10.0)
+    assert facts.shape == pytest.approx(64 / 48)
+
+
+def test_the_length_of_a_file_whose_times_only_count_its_frames_is_known(tmp_path):
+    for kind in KINDS:
+        for i in range(3):
+            path = tmp_path / kind / f"{i}.avi"
+            path.parent.mkdir(exist_ok=True)
+            # 10 s; the index of an AVI has no times
+            with av.open(str(path), "w") as file:
+                stream = file.add_stream("mpeg4", rate=10)
+                stream.width, stream.height, stream.pix_fmt, stream.max_b_frames = 48, 32, "yuv420p", 2
+                for number in range(100):
+                    frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 2 * number, np.uint8), format="rgb24")
+                    file.mux(stream.encode(frame))
+                file.mux(stream.encode(None))
+    facts = facts_of(dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, root=str(tmp_path))))
+    assert facts.seconds == pytest.approx(10.0)
+    assert suited(RECIPE, facts)[0].data.frames == 16
 
 
 def test_names_keep_clips_of_one_person_together_and_are_missed_where_they_do_not_say(tmp_path):
@@ -112,6 +133,18 @@ def test_clips_that_show_motion_already_get_no_front():
     for change in ({"trails": 0.33}, {"simulate": 0.2}):
         recipe = dataclasses.replace(RECIPE, data=dataclasses.replace(RECIPE.data, **change))
         assert suited(recipe, _facts(24))[0].model.contrast == "none"
+
+
+def test_frames_are_kept_where_they_fit_on_the_disk_and_videos_are_short():
+    facts = dataclasses.replace(_facts(100, seconds=5.0), shape=16 / 9)
+    recipe, choices = suited(RECIPE, facts)
+    assert recipe.data.cache == "runs/frames"
+    # 100 videos of 150 frames of 62 x 110 pixels
+    assert "about 308 MB" in next(x.reason for x in choices if x.key == "data.cache")
+    assert suited(RECIPE, dataclasses.replace(facts, clips=20_000))[0].data.cache is None
+    assert suited(RECIPE, dataclasses.replace(facts, seconds=60.0))[0].data.cache is None
+    recipe, _ = suited(RECIPE, facts, {"data.cache"})
+    assert recipe.data.cache is None
 
 
 def test_svformer_gets_frames_it_can_take():

@@ -55,6 +55,14 @@ def test_a_run_leaves_weights_checkpoint_and_recipe(tmp_path):
     assert model(build_dataset(recipe.data, "test")[0][0][:, None])[0].shape == (1, 10)
 
 
+def test_weights_do_not_remember_where_frames_were_kept(tmp_path):
+    root, cache = video_folder(tmp_path / "videos", each=5), tmp_path / "frames"
+    recipe = small_recipe(tmp_path, kind="folder", root=str(root), cache=str(cache), batch=2)
+    spec = data_spec_of(load_model(train(recipe).last).metadata)
+    assert any(cache.iterdir())
+    assert spec == replace(recipe.data, cache=None)
+
+
 def test_seeded_runs_are_the_same_and_seeds_differ(tmp_path):
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -397,3 +397,16 @@ def _at_least(video: Tensor, size: int) -> tuple[int, int]:
 def _require_clip(video: Tensor) -> None:
     if video.ndim != 4:
         raise ConfigError(f"video is {list(video.shape)}: make it [frames, channels, height, width]")
+
+
+def shown_frames(video: Tensor, most: int) -> Tensor:
+    """Up to so many frames of a clip [T, C, H, W], to look at: float [N, 3, H, W], stretched to 0 to 1.
+
+    Of one channel they are grey, of two red and blue, of more the first three.
+    """
+    frames = video[torch.linspace(0, len(video) - 1, min(most, len(video))).long()].float()
+    low, high = frames.amin(), frames.amax()
+    frames = (frames - low) / (high - low).clamp(min=1e-6)
+    if frames.shape[1] == 2:
+        frames = torch.stack([frames[:, 0], torch.zeros_like(frames[:, 0]), frames[:, 1]], dim=1)
+    return frames[:, :3].expand(-1, 3, -1, -1)

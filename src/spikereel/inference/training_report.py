@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikereel.data.transforms import shown_frames
 from spikereel.energy import measure
 from spikereel.hub import load_model
 from spikereel.layers.observe import firing_rates
@@ -96,7 +97,10 @@ class TrainingReport:
                 f"{100 * self.chance:.0f} %, as the weights are the best of {len(self.history)} validations on them."
             )
         else:
-            lines.append("This is better than chance. It flatters a little: these clips chose the weights, too.")
+            lines.append(
+                "This is better than chance. It flatters: these clips chose the weights, too, and clips of people and "
+                "places that training never saw are harder."
+            )
         if beside is None:
             return lines
         lines.append(
@@ -185,7 +189,7 @@ def training_report(
             truth=classes[int(labels[i])],
             guess=classes[int(guesses[i])],
             share=float(shares[i]),
-            strip=_strip(held[i][0]),
+            strip=(255 * shown_frames(held[i][0], PICTURES)).round().to(torch.uint8),
         )
         for i in {*order[:few], *order[-few:]}
     }
@@ -240,16 +244,6 @@ def _trained(model: VideoModel, recipe: Recipe, classes: tuple[str, ...]) -> flo
     chosen = sorted(set(torch.linspace(0, len(clips) - 1, min(MOST_TRAINED, len(clips))).long().tolist()))
     scores, labels = _scores(model, clips, chosen)
     return 100.0 * float((scores.argmax(1) == labels).float().mean())
-
-
-def _strip(video: Tensor) -> Tensor:
-    """Some frames of [T, C, H, W], stretched to the whole range of grey; what has two channels as red and blue."""
-    frames = video[torch.linspace(0, len(video) - 1, min(PICTURES, len(video))).long()]
-    low, high = frames.amin(), frames.amax()
-    frames = (frames - low) / (high - low).clamp(min=1e-6)
-    if frames.shape[1] == 2:
-        frames = torch.stack([frames[:, 0], torch.zeros_like(frames[:, 0]), frames[:, 1]], dim=1)
-    return (255 * frames[:, :3].expand(-1, 3, -1, -1)).round().to(torch.uint8)
 
 
 def _name(clips: Any, index: int) -> str:

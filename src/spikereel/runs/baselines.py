@@ -54,6 +54,7 @@ def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None 
         clips=1,
         crops=1,
         copies=1,
+        cache=None,
         trails=0.0,
         time_warp=0.0,
         flip=False,

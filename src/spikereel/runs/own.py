@@ -4,6 +4,7 @@ The rule was chosen on folders of 24 to 50 clips; every value can be changed by 
 """
 
 import dataclasses
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -11,7 +12,7 @@ from typing import Any
 
 from spikereel.config import override
 from spikereel.data.clips import Part, WrappedClips
-from spikereel.data.video.read import timeline
+from spikereel.data.video.read import glance
 from spikereel.errors import DataError
 from spikereel.hub import architecture
 from spikereel.models.svformer import SVFormerConfig
@@ -30,8 +31,11 @@ LEAST_PASSES, MOST_PASSES = 8, 120
 LOOKED_AT = 9
 """Files whose length is read."""
 
-LONG, MINUTES = 4.0, 30.0
+LONG, MINUTES = 8.0, 30.0
 """Seconds of a video from which a clip has more frames, and from which it is cut into several."""
+
+DISK = 4e9
+"""Bytes of decoded frames that a run may keep."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,8 @@ class Facts:
     """Median length of a video; None where that is not known."""
     rate: float | None = None
     """Frames a second of the videos; None where that is not known."""
+    shape: float | None = None
+    """Long side of a frame over its short side; None where that is not known."""
     sources: bool = True
     """Whether names say which clips belong together, or validation has a folder of its own."""
 
@@ -89,13 +95,14 @@ def facts_of(recipe: Recipe) -> Facts:
             f"{spec.root}: has the one class {', '.join(clips.classes)}, so there is nothing to tell apart; "
             "add a sub-folder with videos of something else"
         )
-    seconds, rates = _lengths(_paths(clips))
+    seconds, rate, shape = _looked_at(_paths(clips))
     named = any(origin.source for origin in origins_of(clips) or ())
     return Facts(
         clips=len(clips),
         classes=len(clips.classes),
         seconds=seconds,
-        rate=rates,
+        rate=rate,
+        shape=shape,
         sources=named or "val" in parts_of(Path(spec.root or "")),
     )
 
@@ -103,8 +110,8 @@ def facts_of(recipe: Recipe) -> Facts:
 def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:
     """The recipe with every value of the rule that no key of `given` names, and all these values with their reasons."""
     recipe, first = _applied(recipe, _rule(recipe, facts), given)
-    # steps follow from the batch, which may be given
-    recipe, then = _applied(recipe, _steps(recipe, facts, given), given)
+    # steps follow from the batch, and the frames kept from their size, which may be given
+    recipe, then = _applied(recipe, (*_steps(recipe, facts, given), *_cache(recipe, facts)), given)
     return recipe, (*first, *then)
 
 
@@ -185,6 +192,25 @@ def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Cho
     yield Choice(key="run.validate_every", value=max(int(passes) // 10, 1), reason="about ten times a run")
 
 
+def _cache(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
+    """Whether decoded frames are kept: for short videos, where all of them fit in `DISK`."""
+    if facts.seconds is None or facts.rate is None or facts.shape is None or facts.seconds > MINUTES:
+        return
+    size, smallest = recipe.data.size, recipe.data.crop_area[0]
+    size_on_disk = 3 * facts.shape * facts.clips * facts.seconds * facts.rate * math.ceil(size / smallest**0.5) ** 2
+    fits = size_on_disk <= DISK
+    if size_on_disk < 1e9:
+        amount = f"{size_on_disk / 1e6:.0f} MB"
+    else:
+        amount = f"{size_on_disk / 1e9:.0f} GB"
+    yield Choice(
+        key="data.cache",
+        value=str(Path(recipe.run.out) / "frames") if fits else None,
+        reason=f"about {amount} of decoded frames, of {DISK / 1e9:.0f} GB at most: "
+        + ("each video is decoded once" if fits else "videos are decoded every time"),
+    )
+
+
 def keys_given(assignments: Sequence[str]) -> set[str]:
     """The keys of `a.b=value` assignments."""
     return {assignment.partition("=")[0].strip() for assignment in assignments}
@@ -210,18 +236,18 @@ def _paths(clips: Any) -> list[Path]:
     return [path for path, _ in getattr(clips, "samples", [])]
 
 
-def _lengths(paths: Sequence[Path]) -> tuple[float | None, float | None]:
-    """Median seconds and frames a second of some files, evenly spread; broken ones and those of no known rate out."""
-    seconds, rates = [], []
+def _looked_at(paths: Sequence[Path]) -> tuple[float | None, float | None, float | None]:
+    """Median seconds, frames a second and shape of some files, evenly spread; broken ones and those of no known rate
+    out."""
+    seconds, rates, shapes = [], [], []
     for path in paths[:: max(len(paths) // LOOKED_AT, 1)][:LOOKED_AT]:
         try:
-            found = timeline(path)
+            info, _ = glance(path)
         except DataError:
             continue
-        if found.base is None or len(found) < 2:
-            continue
-        length = float((found.times[-1] - found.times[0]) * found.base)
-        if length > 0:
-            seconds.append(length)
-            rates.append((len(found) - 1) / length)
-    return (median(seconds), median(rates)) if seconds else (None, None)
+        # where the times of an AVI only count its frames, its rate is what the file says
+        if info.seconds > 0 and info.frames > 1:
+            seconds.append(info.seconds)
+            rates.append(info.frames / info.seconds)
+            shapes.append(max(info.width, info.height) / min(info.width, info.height))
+    return (median(seconds), median(rates), median(shapes)) if seconds else (None, None, None)

@@ -68,8 +68,11 @@ def video_reading(
 
 
 def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
-    """Frames no smaller than training crops need, or of the very size that evaluation shrinks them to."""
-    if spec.cache is None:
+    """Frames no smaller than training crops need, or of the very size that evaluation shrinks them to.
+
+    What is squeezed whole is judged from the file: shrinking its frames twice would give other pixels.
+    """
+    if spec.cache is None or (spec.whole and not train):
         return None
     return FrameCache(
         Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size, rendering_of(spec)

@@ -12,7 +12,8 @@ from spikereel.show.style import ANN, BAD, GOOD, INK, MUTED, SNN, SNN_LIGHT, sav
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2330;background:#fff;max-width:1120px;margin:2em auto;padding:0 1em}
-h1{font-size:1.5em}h2{font-size:1.1em;margin-top:1.6em}img{max-width:100%}li{margin:.2em 0}
+h1{font-size:1.5em}h2{font-size:1.1em;margin-top:1.6em}li{margin:.2em 0;overflow-wrap:anywhere}
+.wide{overflow-x:auto}img{width:100%;min-width:760px}
 table{border-collapse:collapse;font-size:14px}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #e4e7ec}
 .verdict{background:#f4f7f6;border-left:4px solid #1f9e77;padding:.6em 1em}
 """
@@ -62,13 +63,14 @@ def report_page(report: TrainingReport, picture: bytes) -> str:
         f"<h1>{html.escape(report.name)}: what the training came to</h1>",
         f"<div class=verdict>{''.join(f'<p>{html.escape(line)}</p>' for line in report.verdict())}</div>",
         _list("What to try next", report.advice()),
-        f'<img alt="curves, confusion and clips" src="data:image/png;base64,{image}">',
+        f'<div class=wide><img alt="curves, confusion and clips" src="data:image/png;base64,{image}"></div>',
         _list("Facts", facts),
         _list("Settings", report.settings),
         _table(report),
     ]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(report.name)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{html.escape(report.name)}</title>'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
@@ -84,7 +86,8 @@ def _table(report: TrainingReport) -> str:
         f"<td>{100 * x.share:.0f} %</td></tr>"
         for x in dict.fromkeys((*report.worst, *report.best))
     )
-    return f"<h2>Clips shown</h2><table><tr><th>file</th><th>is</th><th>taken for</th><th>given</th></tr>{rows}</table>"
+    head = "<tr><th>file</th><th>is</th><th>taken for</th><th>given</th></tr>"
+    return f"<h2>Clips shown</h2><div class=wide><table>{head}{rows}</table></div>"
 
 
 def _losses(axes: Any, report: TrainingReport) -> None:

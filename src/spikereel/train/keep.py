@@ -32,7 +32,8 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
     return Metadata(
         name=recipe.model.name,
         classes=classes,
-        preprocess=dataclasses.asdict(recipe.data),
+        # where frames are kept is a place of this machine
+        preprocess=dataclasses.asdict(dataclasses.replace(recipe.data, cache=None)),
         training={"recipe": dataclasses.asdict(recipe), "data_hash": data_hash, **figures},
     )
 

@@ -30,6 +30,7 @@ from spikereel.runs.origins import trained_on
 from spikereel.runs.seen import unseen
 from spikereel.runs.start import source_of
 from spikereel.runs.tasks import TASKS
+from spikereel.train.board import board
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
 from spikereel.train.folder import run_folder
 from spikereel.train.keep import KeepWeights, PreciseNorms
@@ -115,7 +116,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         # in the first steps also where it is not asked for
         norms += (PreciseNorms(recipe, train_set),)
         with _quiet():
-            trainer = _trainer(recipe, folder, (keep, *norms, *callbacks, last), len(batches))
+            trainer = _trainer(recipe, folder, (keep, *norms, *board(), *callbacks, last), len(batches))
         judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
         _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
@@ -192,9 +193,11 @@ class Announce(Callback):
 
     def __init__(self, say: Callable[[str], None]):
         self.say = say
+        self.said: list[str] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        for line in pl_module.notes:
+        self.said = list(pl_module.notes)
+        for line in self.said:
             self.say(line)
 
 

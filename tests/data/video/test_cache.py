@@ -38,6 +38,13 @@ def test_evaluation_clips_are_the_same_and_decoded_once(spec, reads, options):
     assert len(reads) == 12  # first frame, then all of them
 
 
+def test_what_is_squeezed_whole_is_judged_from_the_file(spec, tmp_path):
+    spec = replace(spec, whole=True, size=20)
+    kept, plain = build_dataset(spec, "test"), build_dataset(replace(spec, cache=None), "test")
+    assert all(torch.equal(kept[i][0], plain[i][0]) for i in range(6))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_training_clips_are_random_and_close_to_those_of_the_files(spec):
     spec = replace(spec, flip=True, stride=1)
     kept, plain = build_dataset(spec, "train"), build_dataset(replace(spec, cache=None), "train")

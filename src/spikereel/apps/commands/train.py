@@ -58,7 +58,8 @@ def _train(options: argparse.Namespace) -> None:
 
     note(console, note_of(recipe.data, recipe.task))
     watch = Watch(lambda line: console.print(line, markup=False, highlight=False))
-    result = train(recipe, callbacks=(Announce(lambda line: note(console, line)), watch))
+    announce = Announce(lambda line: note(console, line))
+    result = train(recipe, callbacks=(announce, watch))
     unit = TASKS[recipe.task].unit
     if result.best is None:
         print(f"no best weights: in every validation the network said the same of every clip; weights: {result.last}")
@@ -66,7 +67,8 @@ def _train(options: argparse.Namespace) -> None:
         print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
     print(f"training data: {result.passport}")
     for line in result.notes:
-        note(console, line)
+        if line not in announce.said:
+            note(console, line)
     for path, reason in result.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow")
     if TASKS[recipe.task].views and options.report:
