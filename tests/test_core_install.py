@@ -33,6 +33,8 @@ MODULES = {
     "scipy": ("scipy",),
     "huggingface_hub": ("huggingface_hub",),
     "nvidia-ml-py": ("pynvml",),
+    "aiohttp": ("aiohttp",),
+    "prometheus-client": ("prometheus_client",),
 }
 """What each optional package is imported as."""
 
@@ -42,7 +44,20 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor", "data"),
+    *(
+        "demo",
+        "train",
+        "compare",
+        "evaluate",
+        "predict",
+        "stream",
+        "energy",
+        "import",
+        "calibrate",
+        "list",
+        "doctor",
+        "data",
+    ),
     *("data inspect", "data check", "data pack"),
 )
 

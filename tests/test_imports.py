@@ -32,9 +32,27 @@ MAY_IMPORT = {
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
     "inference": {"show", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
-    "show": {"inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
+    "show": {
+        "streaming",
+        "inference",
+        "runs",
+        "energy",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
+    "streaming": {
+        *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
+        *TOOLS,
+    },
     "apps": {
         *(
+            "streaming",
             "inference",
             "show",
             "train",

@@ -37,6 +37,8 @@ OWNERS = {
     "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
+    "aiohttp": ("streaming/serve.py",),
+    "prometheus_client": ("streaming/serve.py",),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 

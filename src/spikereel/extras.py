@@ -11,6 +11,7 @@ EXTRAS = {
     "mat": ("scipy",),
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
+    "serve": ("aiohttp", "prometheus_client"),
 }
 """Extra of the package: its modules, as they are imported."""
 

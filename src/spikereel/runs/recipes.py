@@ -32,6 +32,11 @@ def motion_spatial() -> Recipe:
     return _variant(motion(), "motion_spatial", attention="spatial")
 
 
+def motion_causal() -> Recipe:
+    """The same where each frame attends to the past alone: for a camera, frame by frame (`spikereel stream`)."""
+    return _variant(motion(), "motion_causal", attention="causal")
+
+
 def motion_svformer() -> Recipe:
     """The same clips for a small SVFormer."""
     return _variant(motion(), "motion_svformer", name="svformer_ti")
@@ -59,6 +64,11 @@ def ut_interaction() -> Recipe:
     )
 
 
+def ut_interaction_causal() -> Recipe:
+    """The same where each frame attends to the past alone: for a camera, frame by frame (`spikereel stream`)."""
+    return _variant(ut_interaction(), "ut_interaction_causal", attention="causal")
+
+
 def ut_interaction_svformer() -> Recipe:
     """The same clips for a small SVFormer, whose pictures are multiples of 32 pixels."""
     recipe = _variant(ut_interaction(), "ut_interaction_svformer", name="svformer_ti")
@@ -81,6 +91,11 @@ def utd_mhad_action() -> Recipe:
         ),
         run=RunSpec(validate_every=4),
     )
+
+
+def utd_mhad_action_causal() -> Recipe:
+    """The same where each frame attends to the past alone, frame by frame."""
+    return _variant(utd_mhad_action(), "utd_mhad_action_causal", attention="causal")
 
 
 def synthetic_pose() -> Recipe:
@@ -433,10 +448,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     for f in (
         motion,
         motion_spatial,
+        motion_causal,
         motion_svformer,
         ut_interaction,
+        ut_interaction_causal,
         ut_interaction_svformer,
         utd_mhad_action,
+        utd_mhad_action_causal,
         synthetic_pose,
         utd_mhad_pose,
         mmhpsd_pose,

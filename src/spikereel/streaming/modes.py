@@ -1,0 +1,291 @@
+"""How a stream is cut for a network: frame by frame, in windows that slide, or clip after clip.
+
+A mode is `answers, state = mode.step(video, state)`: answers are (position, output) of single frames, counted from the
+first frame of the call, and earlier ones where their clip has just come to its end; outputs have no time axis.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from spikereel.engine.engine import FRAMES_AT_ONCE, Engine
+from spikereel.errors import ConfigError, StateError
+from spikereel.layers.state import State
+from spikereel.layers.time import per_frame
+from spikereel.models.base import VideoModel
+from spikereel.models.spikevideoformer import SpikeVideoFormer
+from spikereel.models.svformer import SVFormer
+from spikereel.streaming.fronts import embedded, front_of, model_of, ready, restarted, running_on, windowed
+from spikereel.streaming.readout import Readout
+
+Network = VideoModel | Engine
+Membranes = Literal["run_on", "restart"]
+Answers = list[tuple[int, Any]]
+
+USUAL_WINDOW = 8
+"""Frames of a window, where weights do not say how long their clips were."""
+
+
+def parts_of(output: Any) -> list[Any]:
+    """Outputs of single frames, of an output with a time axis."""
+    if isinstance(output, Tensor):
+        return list(output)
+    return [type(output)(*parts) for parts in zip(*output, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameByFrame:
+    """An answer for each frame, from a state that goes on.
+
+    A model takes one frame at a time, so that answers are the same bits however the stream was cut; an engine, whose
+    sums do not depend on that, takes several.
+    """
+
+    network: Network
+    readout: Readout
+    window: int | None = None
+    """Frames that attention reaches back, where it is a window."""
+    restart: int | None = None
+    """Frames after which the membranes begin again."""
+    delay: int = 0
+
+    @property
+    def receptive_field(self) -> float:
+        """Frames that an answer depends on."""
+        if self.restart is None or self.window is None or self.readout.kind != "last":
+            return math.inf
+        blocks = sum(model_of(self.network).config.depths)
+        return self.window * (blocks + 1) + self.restart + self.readout.span
+
+    def step(self, video: Tensor, state: State) -> tuple[Answers, State]:
+        """See the module."""
+        ready(self.network, video)
+        answers, after = [], State(state)
+        for chunk in video.split(FRAMES_AT_ONCE if isinstance(self.network, Engine) else 1):
+            seen = int(after.get("seen", torch.zeros((), dtype=torch.int64)))
+            if self.restart and seen and seen % self.restart == 0:
+                after["model"] = restarted(model_of(self.network), State(after["model"]))
+            outputs = self._answers(chunk, after)
+            answers += outputs
+            after["seen"] = torch.tensor(seen + len(chunk))
+        return list(enumerate(answers)), after
+
+    def _answers(self, chunk: Tensor, state: State) -> list[Any]:
+        front, past = front_of(self.network), State(state.get("model") or {})
+        if front.task != "classification":
+            output, after = front(chunk, past)
+            state["model"] = after
+            return parts_of(output)
+        features, after = front.features(chunk, past)
+        logits, own = [], {}
+        for frame in features.split(1):
+            answer, own = front.readout(frame, past)
+            if self.readout.kind != "mean":
+                pooled, _ = front.pooled(frame, past)
+                mean, state["readout"] = self.readout(pooled[0], state.get("readout"))
+                answer = front.get_submodule("head")(mean)
+            logits.append(answer)
+            past.update(own)
+        state["model"] = State({**after, **own})
+        return logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunks:
+    """Clip after clip: what the published run gives of each, when its last frame is there."""
+
+    network: Network
+    window: int
+    membranes: Membranes = "restart"
+    """restart: a clip has no past, as published; run_on: membranes go on from clip to clip."""
+
+    @property
+    def delay(self) -> int:
+        """Frames that a frame may have to wait for the answer that takes it in."""
+        return self.window - 1
+
+    @property
+    def receptive_field(self) -> float:
+        """Frames that an answer depends on."""
+        return self.window if self.membranes == "restart" else math.inf
+
+    def step(self, video: Tensor, state: State) -> tuple[Answers, State]:
+        """See the module."""
+        pending, after = state.get("pending"), State(state)
+        waiting = 0 if pending is None else pending.shape[1]
+        front_of(self.network).check_video(video)
+        if pending is not None:
+            _same(pending, video)
+            video = torch.cat([pending.transpose(0, 1), video])
+        answers: Answers = []
+        for start in range(-waiting, len(video) - waiting - self.window + 1, self.window):
+            clip, video = video[: self.window], video[self.window :]
+            ready(self.network, clip)
+            past = after.get("model") if self.membranes == "run_on" else None
+            output, own = self.network(clip, past)
+            if self.membranes == "run_on":
+                # an answer is of its clip, so the head begins anew
+                if "head" in own and "counts" in own["head"]:
+                    own["head"] = {name: torch.zeros_like(x) for name, x in own["head"].items()}
+                after["model"] = own
+            if model_of(self.network).task == "classification":
+                answers.append((start + self.window - 1, output))
+            else:
+                answers += [(start + i, x) for i, x in enumerate(parts_of(output))]
+        after.pop("pending", None)
+        if len(video):
+            after["pending"] = video.transpose(0, 1).clone()
+        return answers, after
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sliding:
+    """Classes of the last T frames every `hop` frames, for weights that fit clips of T frames only (SVFormer).
+
+    The first convolution of a frame is done once; all behind it depends on where in the window a frame stands, through
+    norms of its own for each step and membranes that begin with the window.
+    """
+
+    network: Network
+    window: int
+    hop: int = 1
+
+    @property
+    def delay(self) -> int:
+        """Frames that a frame may have to wait for the answer that takes it in."""
+        return self.hop - 1
+
+    @property
+    def receptive_field(self) -> float:
+        """Frames that an answer depends on."""
+        return self.window
+
+    def step(self, video: Tensor, state: State) -> tuple[Answers, State]:
+        """See the module."""
+        model, after = model_of(self.network), State(state)
+        assert isinstance(model, SVFormer)
+        model.check_video(video)
+        shared = isinstance(self.network, SVFormer) and model.contrast is None
+        front = embedded(model) if shared else None
+        new = per_frame(model.patch_embed1.proj, video) if shared else video
+        recent, answers = state.get("recent"), []
+        seen = int(state.get("seen", torch.zeros((), dtype=torch.int64)))
+        for i, frame in enumerate(new):
+            if recent is not None:
+                _same(recent, frame[None])
+            recent = frame[:, None] if recent is None else torch.cat([recent, frame[:, None]], dim=1)
+            recent = recent[:, -self.window :]
+            seen += 1
+            if seen >= self.window and (seen - self.window) % self.hop == 0:
+                clip = recent.transpose(0, 1)
+                if front is None:
+                    ready(self.network, clip)
+                    output, _ = self.network(clip)
+                else:
+                    output, _ = front.readout(front.backbone(clip, None, 0)[0])
+                answers.append((i, output))
+        assert recent is not None
+        after["recent"], after["seen"] = recent.clone(), torch.tensor(seen)
+        return answers, after
+
+
+Mode = FrameByFrame | Chunks | Sliding
+NAMES = ("auto", "spatial", "causal", "joint", "window", "chunk")
+
+
+def mode_of(
+    network: Network,
+    name: str,
+    *,
+    window: int | None = None,
+    membranes: str | None = None,
+    readout: Readout | None = None,
+    hop: int = 1,
+) -> tuple[str, Mode]:
+    """The mode of that name for a network, and its name once more, chosen for "auto".
+
+    Raises ConfigError for a name that does not exist or does not fit the network, and values out of range.
+    """
+    model = model_of(network)
+    name = _name_of(model, name)
+    length = window or _usual(model)
+    if length < 1 or hop < 1:
+        raise ConfigError(f"window is {window} and hop {hop}: give at least 1 frame")
+    if membranes not in (None, *get_args(Membranes)):
+        raise ConfigError(f"membranes {membranes!r} does not exist; choose run_on or restart")
+    if name in ("spatial", "causal"):
+        if membranes == "restart":
+            raise ConfigError(f"membranes='restart' is for windows and chunks; mode {name!r} goes on frame by frame")
+        return name, FrameByFrame(network=network, readout=readout or Readout())
+    if readout is not None and (name == "chunk" or isinstance(model, SVFormer)):
+        raise ConfigError(f"mode {name!r} answers for each clip by itself; leave readout out")
+    if isinstance(model, SVFormer) and (name == "window" or model.fixed_frames):
+        return name, _sliding(network, model, name, window, membranes, hop)
+    if name == "chunk":
+        kind: Any = membranes or "restart"
+        own = network if kind == "restart" or model.can_stream else _twin(network)
+        return name, Chunks(network=own, window=length, membranes=kind)
+    if isinstance(network, Engine):
+        raise ConfigError("the native engine has no attention over windows; give the model itself, or mode='chunk'")
+    last = readout or Readout(kind="last", span=length)
+    restart = length if membranes == "restart" else None
+    return name, FrameByFrame(network=windowed(model, length), readout=last, window=length, restart=restart)
+
+
+def window_needs_model(model: VideoModel, name: str) -> bool:
+    """Whether the mode of that name is one that the engine has not."""
+    return isinstance(model, SpikeVideoFormer) and _name_of(model, name) == "window"
+
+
+def _sliding(
+    network: Network, model: SVFormer, name: str, window: int | None, membranes: str | None, hop: int
+) -> Sliding:
+    frames = model.config.frames if model.fixed_frames else window or _usual(model)
+    if (window or frames) != frames:
+        raise ConfigError(f"window is {window}: these weights fit clips of {frames} frames")
+    if membranes == "run_on":
+        raise ConfigError("membranes='run_on' is for SpikeVideoFormer; a window of SVFormer begins at rest")
+    return Sliding(network=network, window=frames, hop=frames if name == "chunk" else hop)
+
+
+def _twin(network: Network) -> Network:
+    twin = running_on(model_of(network))
+    if not isinstance(network, Engine):
+        return twin
+    from spikereel.engine.engine import compile
+
+    return compile(twin, threads=network.threads)
+
+
+def _name_of(model: VideoModel, name: str) -> str:
+    if name not in NAMES:
+        raise ConfigError(f"mode {name!r} does not exist; choose one of {', '.join(NAMES)}")
+    if isinstance(model, SVFormer):
+        own = "window" if model.fixed_frames else "spatial"
+    else:
+        assert isinstance(model, SpikeVideoFormer)
+        attention = model.config.attention
+        own = attention if model.can_stream else "window" if attention == "joint" else "chunk"
+    if name == "joint" and own == "window":
+        return own
+    if name == "auto":
+        return own
+    if name in ("spatial", "causal", "joint") and name != own:
+        raise ConfigError(f"mode {name!r} does not fit these weights; theirs are {own!r} and 'chunk'")
+    return name
+
+
+def _usual(model: VideoModel) -> int:
+    frames = model.metadata.preprocess.get("frames") if getattr(model, "metadata", None) else None
+    return int(frames or getattr(model.config, "frames", USUAL_WINDOW))
+
+
+def _same(before: Tensor, video: Tensor) -> None:
+    if before.shape[0] != video.shape[1] or before.shape[2:] != video.shape[2:]:
+        raise StateError(
+            f"the stream had frames {[before.shape[0], *before.shape[2:]]}, these are {list(video.shape[1:])}; batch "
+            "size and resolution must stay the same: start again with reset()"
+        )
