@@ -13,9 +13,7 @@ from spikereel.models.base import VideoModel
 from spikereel.streaming.modes import Answers, FrameByFrame
 from spikereel.streaming.result import Result
 from spikereel.streaming.session import Given, Session
-
-COUNTERS = "frames"
-"""Last part of the names of 0-dim counts that may differ between the clips of a batch."""
+from spikereel.streaming.states import joined, share
 
 
 @dataclass(kw_only=True, repr=False)
@@ -25,9 +23,9 @@ class Batch:
     template: Session
     """What sessions begin as; it sees nothing itself."""
     together: bool = False
-    """Frames of several sessions go through the network at once: faster on small networks and GPUs. In float64, and
-    wherever the kernels of the device do not depend on the batch, answers are those of a run alone to the last bit; in
-    float32 PyTorch may round otherwise. False: one session after the other, exact everywhere."""
+    """Frames of several sessions go through the backbone at once: faster on small networks and GPUs. Answers are those
+    of a run alone to the last bit wherever the convolutions of the device do not depend on the batch, as those of
+    PyTorch on the CPU did not here. False: one session after the other, exact everywhere."""
     sessions: dict[str, Session] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,37 +139,12 @@ class Batch:
     ) -> None:
         """One frame of each of a group, in one call of the network."""
         kept = [{key: x for key, x in states[name].items() if key == "smooth"} for name in group]
-        state = _joined([State({k: x for k, x in states[name].items() if k != "smooth"}) for name in group])
+        state = joined([State({k: x for k, x in states[name].items() if k != "smooth"}) for name in group])
         found, after = self.template.mode.step(torch.cat([now[name] for name in group], dim=1), state)
         for b, (name, smooth) in enumerate(zip(group, kept, strict=True)):
             before = int(states[name].get("seen", torch.tensor(0)))
-            states[name] = State({**_share(after, b, len(group)), "seen": torch.tensor(before + 1), **smooth})
+            states[name] = State({**share(after, b, len(group)), "seen": torch.tensor(before + 1), **smooth})
             answers[name] += [(position, _own(x, b)) for _, x in found]
-
-
-def _joined(states: list[State]) -> State:
-    flats = [state.flat() for state in states]
-    if len(flats) == 1:
-        return states[0]
-    joined = {}
-    for key in flats[0]:
-        own = [flat[key] for flat in flats]
-        if own[0].ndim:
-            joined[key] = torch.cat(own)
-        else:
-            joined[key] = torch.stack(own) if key.endswith(COUNTERS) and key != "model.clip.frames" else own[0]
-    return State.from_flat(joined)
-
-
-def _share(state: State, b: int, count: int) -> State:
-    if count == 1:
-        return state
-    return State.from_flat(
-        {
-            key: x if not x.ndim else x[b] if key.endswith(COUNTERS) else x[b : b + 1].clone()
-            for key, x in state.flat().items()
-        }
-    )
 
 
 def _own(output: Any, b: int) -> Any:

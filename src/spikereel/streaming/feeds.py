@@ -81,13 +81,12 @@ def _video(place: Place, options: FeedOptions) -> Iterator[Shot]:
     if place.kind == "file" and not Path(place.text).is_file():
         raise DataError(f"{place.name}: no such file; check the path")
     patience = (2 * options.patience, options.patience) if place.live else None
-    kind = {"format": "v4l2"} if place.kind == "camera" else {}
+    kind = "v4l2" if place.kind == "camera" else None
     target = str(Path(place.text).absolute()) if place.kind == "file" else place.text
     stream: VideoStream | None = None
     try:
-        with av.open(
-            target, options=options_of(place, options.patience), timeout=patience, metadata_errors="ignore", **kind
-        ) as container:
+        own = options_of(place, options.patience)
+        with av.open(target, format=kind, options=own, timeout=patience, metadata_errors="ignore") as container:
             stream = _pictures_of(container, place)
             # mpjpeg counts 25 frames a second whatever the camera does
             timed = container.format.name != "mpjpeg"

@@ -17,7 +17,7 @@ from spikereel.layers.norm import ClipNorm
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
-from spikereel.models.svformer import SVFormer
+from spikereel.models.svformer import PatchEmbed, SVFormer
 
 WARM_UP = 8
 """Frames that an engine chooses its kernels on: membranes have filled by then, and neurons fire as they will."""
@@ -57,7 +57,7 @@ def running_on(model: VideoModel) -> RunningOn:
         twin = RunningOn(model.config)
     twin.load_state_dict(model.state_dict(), assign=True)
     twin.metadata = model.metadata
-    return cast(RunningOn, twin.eval())
+    return twin.eval()
 
 
 def windowed(model: VideoModel, frames: int) -> RunningOn:
@@ -95,9 +95,14 @@ class _NormAlone(nn.Module):
         return self.norm(x, first), {}
 
 
+def first_of(model: SVFormer) -> PatchEmbed:
+    """The first patch embedding."""
+    return cast(PatchEmbed, model.get_submodule("patch_embed1"))
+
+
 def embedded(model: SVFormer) -> SVFormer:
     """A twin that takes what the first convolution made of the frames, in place of the frames."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)
-    twin._modules["patch_embed1"] = _NormAlone(model.patch_embed1.norm)
+    twin._modules["patch_embed1"] = _NormAlone(first_of(model).norm)
     return twin

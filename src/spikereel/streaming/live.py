@@ -159,6 +159,7 @@ class Live:
                     tick()
         finally:
             for channel in self.channels:
+                self._watch(channel)
                 channel.reader.stop()
             for channel in self.channels:
                 self._tell({"event": "end", "source": channel.name, **counts_of(channel)})

@@ -18,8 +18,9 @@ from spikereel.layers.time import per_frame
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
-from spikereel.streaming.fronts import embedded, front_of, model_of, ready, restarted, running_on, windowed
+from spikereel.streaming.fronts import embedded, first_of, front_of, model_of, ready, restarted, running_on, windowed
 from spikereel.streaming.readout import Readout
+from spikereel.streaming.states import joined, share
 
 Network = VideoModel | Engine
 Membranes = Literal["run_on", "restart"]
@@ -34,6 +35,13 @@ def parts_of(output: Any) -> list[Any]:
     if isinstance(output, Tensor):
         return list(output)
     return [type(output)(*parts) for parts in zip(*output, strict=True)]
+
+
+def _together(outputs: list[Any]) -> Any:
+    """Outputs of single clips as one of a batch."""
+    if isinstance(outputs[0], Tensor):
+        return torch.cat(outputs)
+    return type(outputs[0])(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,22 +83,36 @@ class FrameByFrame:
 
     def _answers(self, chunk: Tensor, state: State) -> list[Any]:
         front, past = front_of(self.network), State(state.get("model") or {})
-        if front.task != "classification":
-            output, after = front(chunk, past)
-            state["model"] = after
+        if front.task == "segmentation":
+            output, state["model"] = front(chunk, past)
             return parts_of(output)
         features, after = front.features(chunk, past)
-        logits, own = [], {}
+        answers = []
+        behind = State({"model": past, **({"readout": state["readout"]} if "readout" in state else {})})
         for frame in features.split(1):
-            answer, own = front.readout(frame, past)
-            if self.readout.kind != "mean":
-                pooled, _ = front.pooled(frame, past)
-                mean, state["readout"] = self.readout(pooled[0], state.get("readout"))
-                answer = front.get_submodule("head")(mean)
-            logits.append(answer)
-            past.update(own)
-        state["model"] = State({**after, **own})
-        return logits
+            # linear layers may round by the size of the batch, so each clip goes through them alone
+            clips = frame.split(1, dim=1)
+            shares = [share(behind, b, len(clips)) for b in range(len(clips))]
+            found = [self._behind(front, x, own) for x, own in zip(clips, shares, strict=True)]
+            answers.append(found[0][0] if len(found) == 1 else _together([x for x, _ in found]))
+            behind = joined([own for _, own in found])
+        state["model"] = State({**after, **behind["model"]})
+        if "readout" in behind:
+            state["readout"] = behind["readout"]
+        return answers
+
+    def _behind(self, front: VideoModel, frame: Tensor, state: State) -> tuple[Any, State]:
+        """The answer that the features of one frame of one clip [1, 1, D, h, w] lead to, and what it leaves."""
+        past = State(state["model"])
+        answer, own = front.readout(frame, past)
+        after = State(model=own)
+        if front.task == "pose":
+            return parts_of(answer)[0], after
+        if self.readout.kind != "mean":
+            pooled, _ = front.pooled(frame, past)
+            mean, after["readout"] = self.readout(pooled[0], state.get("readout"))
+            answer = front.get_submodule("head")(mean)
+        return answer, after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +192,7 @@ class Sliding:
         model.check_video(video)
         shared = isinstance(self.network, SVFormer) and model.contrast is None
         front = embedded(model) if shared else None
-        new = per_frame(model.patch_embed1.proj, video) if shared else video
+        new = per_frame(first_of(model).proj, video) if shared else video
         recent, answers = state.get("recent"), []
         seen = int(state.get("seen", torch.zeros((), dtype=torch.int64)))
         for i, frame in enumerate(new):

@@ -235,10 +235,9 @@ class _Clock:
 
     def __init__(self, hole: float):
         self.hole, self.began = hole, 0.0
-        self._offset: float | None = None
         self._last: float | None = None
         self._raw: float | None = None
-        self._usual: float | None = None
+        self._elapsed, self._usual = 0.0, 0.0
         self._fresh, self._skipping = True, False
 
     def connect(self, now: float) -> None:
@@ -247,25 +246,31 @@ class _Clock:
 
     def stamp(self, shot: Shot, arrival: float) -> tuple[float, bool, bool]:
         """(seconds, whether a gap comes before, whether frames are missing before)."""
-        elapsed = arrival - self.began
-        raw = elapsed if shot.time is None else shot.time
-        if self._fresh and self._last is None:
-            self._offset = -raw
-        step = None if self._raw is None or self._fresh else raw - self._raw
-        anew, back = self._fresh and self._last is not None, step is not None and step < 0
-        broken = anew or back or (step is not None and step > self.hole)
-        if anew or back:
-            assert self._last is not None
-            # a clock that begins anew lost no time; a new connection took what it took
-            usual = self._last + (self._usual or 0.0)
-            self._offset = (max(elapsed, usual) if anew else usual) - raw
-        missing = step is not None and self._usual is not None and HOLE * self._usual < step <= self.hole
-        if step is not None and 0 < step <= self.hole and not missing:
-            self._usual = step if self._usual is None else 0.9 * self._usual + 0.1 * step
-        assert self._offset is not None
-        stamp = max(raw + self._offset, self._last or 0.0)
-        self._last, self._raw, self._fresh = stamp, raw, False
-        return stamp, broken, missing
+        elapsed, gap, missing = arrival - self.began, False, False
+        if self._last is None:
+            stamp = 0.0
+        elif self._fresh:
+            # a new connection took the time it took
+            stamp, gap = max(elapsed, self._last + self._usual), True
+        else:
+            step = self._step(shot.time, elapsed)
+            gap = not 0 <= step <= self.hole
+            missing = bool(self._usual) and not gap and step > HOLE * self._usual
+            if 0 < step <= self.hole and not missing:
+                self._usual = 0.9 * self._usual + 0.1 * step if self._usual else step
+            # a clock that begins anew lost no time
+            stamp = self._last + (step if step >= 0 else self._usual)
+        self._last, self._raw, self._elapsed, self._fresh = stamp, shot.time, elapsed, False
+        return stamp, gap, missing
+
+    def _step(self, time: float | None, elapsed: float) -> float:
+        """Seconds since the frame before."""
+        if time is None:
+            return elapsed - self._elapsed
+        if self._raw is not None:
+            return time - self._raw
+        # RTSP has no time for its first frame, and counts from it or from the second
+        return time if 0 < time <= self.hole else min(max(elapsed - self._elapsed, 1e-3), self.hole)
 
     def torn(self, hole: bool, key: bool) -> bool:
         """Whether this picture may be torn by a hole before it."""

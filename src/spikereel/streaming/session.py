@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -18,7 +18,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.files import weights_hash
 from spikereel.models.wrappers import unwrapped
 from spikereel.streaming.fronts import model_of
-from spikereel.streaming.modes import Answers, Mode, mode_of
+from spikereel.streaming.modes import Answers, Chunks, FrameByFrame, Mode, Sliding, mode_of
 from spikereel.streaming.readout import Kind, Readout
 from spikereel.streaming.result import Result, stacked
 from spikereel.streaming.smooth import Smooth, Smoothing
@@ -78,12 +78,14 @@ class Session:
         """Mode and choices, in one line."""
         mode = self.mode
         parts = [f"mode {self.name}"]
-        if getattr(mode, "window", None):
-            parts.append(f"window {mode.window}")  # ty: ignore[unresolved-attribute]
+        if mode.window is not None:
+            parts.append(f"window {mode.window}")
+        if isinstance(mode, Sliding):
+            parts.append(f"hop {mode.hop}")
         if (membranes := self._membranes()) is not None:
             parts.append(f"membranes {membranes}")
-        readout = getattr(mode, "readout", None)
-        if readout is not None and self.model.task == "classification":
+        if isinstance(mode, FrameByFrame) and self.model.task == "classification":
+            readout = mode.readout
             parts.append(f"readout {readout.kind}" + ("" if readout.kind == "mean" else f" {readout.span:g}"))
         if self.smoothing.kind is not None:
             parts.append(f"smooth {self.smoothing.kind}")
@@ -110,14 +112,13 @@ class Session:
 
     def fork(self) -> Self:
         """An independent session that goes on from here, with the same network."""
-        return type(self)(**{**vars(self), "state": self.state.clone()})
+        return replace(self, state=self.state.clone())
 
     def save(self, path: str | Path) -> None:
         """Write all that is remembered to a safetensors file, whole or not at all; OSError where it cannot be."""
         from safetensors.torch import save_file
 
-        said = {"version": VERSION, "settings": self.settings(), "weights": weights_hash(self.model)}
-        said |= {"number": self.number, "gaps": self.gaps, "last_time": self.last_time}
+        said = self._origin() | {"number": self.number, "gaps": self.gaps, "last_time": self.last_time}
         tensors = {name: x.detach().cpu().contiguous().clone() for name, x in self.state.flat().items()}
         with whole(path) as part:
             save_file(tensors, str(part), metadata={KEY: json.dumps(said)})
@@ -137,8 +138,7 @@ class Session:
             raise StateError(f"cannot read a session from {path}: {error}") from None
         if said is None:
             raise StateError(f"{path} holds no session; write one with session.save(path)")
-        own = {"version": VERSION, "settings": self.settings(), "weights": weights_hash(self.model)}
-        for key, value in own.items():
+        for key, value in self._origin().items():
             if said[key] != value:
                 raise StateError(f"{path} is a session with {key} {said[key]}, this one has {value}; make them alike")
         device = next(self.model.parameters()).device
@@ -146,11 +146,14 @@ class Session:
         self.number, self.gaps, self.last_time = said["number"], said["gaps"], said["last_time"]
         return self
 
+    def _origin(self) -> dict[str, Any]:
+        return {"version": VERSION, "settings": self.settings(), "weights": weights_hash(self.model)}
+
     def _membranes(self) -> str | None:
         mode = self.mode
-        if hasattr(mode, "membranes"):
-            return mode.membranes  # ty: ignore[invalid-return-type]
-        if self.name != "window" or not hasattr(mode, "restart"):
+        if isinstance(mode, Chunks):
+            return mode.membranes
+        if not isinstance(mode, FrameByFrame) or mode.window is None:
             return None
         return "restart" if mode.restart else "run_on"
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +18,11 @@ USUAL_RATE = 30.0
 """Frames a second, where no times are given."""
 USUAL_SPAN = 3.0
 """Frames: time constant of masks."""
+
+
+def usual_smoothing(task: Task) -> Smooth | None:
+    """What smooths the answers of a task; None for classes, which have a readout."""
+    return next((name for name in get_args(Smooth) if FOR[name] == task), None)
 
 
 @dataclass(frozen=True, kw_only=True)

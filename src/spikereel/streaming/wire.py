@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -49,12 +50,12 @@ def read_socket(address: str, patience: float, name: str) -> Iterator[tuple[Even
             count, clock = PACKET.unpack(head)
             if count > MOST:
                 raise DataError(f"{name}: a packet of {count} events is garbage")
-            rows = np.frombuffer(_exactly(file, count * EVENT.itemsize), EVENT)
+            rows: Any = np.frombuffer(_exactly(file, count * EVENT.itemsize), EVENT)
             columns = {"t": rows["t"].astype(np.int64), "x": rows["x"].copy(), "y": rows["y"].copy()}
             yield Events(**columns, p=rows["p"] > 0, width=width, height=height, format="socket", source=name), clock
 
 
-def _exactly(file, count: int) -> bytes:
+def _exactly(file: Any, count: int) -> bytes:
     data = file.read(count)
     if len(data) < count:
         raise ConnectionResetError("ends inside a packet")
@@ -63,7 +64,7 @@ def _exactly(file, count: int) -> bytes:
 
 def packet(events: Events, clock: int) -> bytes:
     """One packet."""
-    rows = np.zeros(len(events), EVENT)
+    rows: Any = np.zeros(len(events), EVENT)
     for column in "txyp":
         rows[column] = getattr(events, column)
     return PACKET.pack(len(events), clock) + rows.tobytes()

@@ -99,9 +99,10 @@ def _live(options: argparse.Namespace, places: list[Any]) -> tuple[Any, str]:
     from spikereel.streaming.live import Live
     from spikereel.streaming.reader import ReaderOptions
     from spikereel.streaming.session import stream
+    from spikereel.streaming.smooth import usual_smoothing
 
     model = load_model(options.model)
-    smooth = {"pose": "one_euro", "segmentation": "decay"}.get(model.task) if options.smooth else None
+    smooth = usual_smoothing(model.task) if options.smooth else None
     network, engine = _network(model, options)
     session = stream(
         network,
@@ -139,21 +140,17 @@ def _live(options: argparse.Namespace, places: list[Any]) -> tuple[Any, str]:
 
 
 def _network(model: Any, options: argparse.Namespace) -> tuple[Any, str]:
-    """The network, and what runs it; "auto" takes the engine where it can."""
-    from spikereel.engine.engine import compile
-    from spikereel.engine.loaded import available, native
+    """The network, and what runs it, with the reason where that is not the engine."""
+    from spikereel.engine.choose import Reference, engine_for
+    from spikereel.engine.loaded import native
     from spikereel.streaming.modes import window_needs_model
 
-    if options.engine == "reference" or (options.engine == "auto" and not available()):
-        return model, "reference"
-    if options.engine == "auto" and (window_needs_model(model, options.mode) or options.together):
-        return model, "reference"
-    try:
-        return compile(model.eval()), f"native ({native().instruction_set()})"
-    except ConfigError:
-        if options.engine == "native":
-            raise
-        return model, "reference"
+    plain = window_needs_model(model, options.mode) or options.together
+    chosen = engine_for(model.eval(), "reference" if plain and options.engine == "auto" else options.engine)
+    if isinstance(chosen, Reference):
+        why = "no native engine for this mode" if plain else chosen.why
+        return model, f"reference ({why})"
+    return chosen, f"native ({native().instruction_set()})"
 
 
 def _slice_us(model: Any, options: argparse.Namespace) -> int:
