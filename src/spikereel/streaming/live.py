@@ -1,11 +1,13 @@
 """Sources, one network, sinks: the loop that `spikereel stream` runs."""
 
 import math
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -19,7 +21,7 @@ from spikereel.streaming.feeds import FeedOptions, as_picture
 from spikereel.streaming.places import Place
 from spikereel.streaming.reader import Frame, Reader, ReaderOptions
 from spikereel.streaming.result import Result
-from spikereel.streaming.seen import Seer, seer_of, usual_stride
+from spikereel.streaming.seen import Seer, seer_of
 from spikereel.streaming.session import Session
 from spikereel.streaming.vital import Vital, declared_rate, metered
 
@@ -29,6 +31,10 @@ AT_ONCE = 4
 METER_EVERY = 5.0
 """Seconds between looks at firing rate and energy, which cost a frame of the plain model."""
 BEST = 5
+STEPS = 16
+"""Frames after which it is known whether they come at equal steps."""
+UNEVEN = 1.5
+"""Longest step over the median from which on steps are uneven."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +142,6 @@ class Live:
             reader = Reader(place, self.reading, self.feeds, wake=self.wake, **own)
             self.channels.append(Channel(name=name, reader=reader, seer=seer))
             self.batch.join(name)
-        self._stride = usual_stride(model)
         self._metered = 0.0
 
     def stop(self) -> None:
@@ -218,10 +223,12 @@ class Live:
         return views
 
     def _pace(self, channel: Channel) -> None:
-        """Every stride-th frame, by time, once the source's own rate is known."""
-        stride = self._stride
-        if self.rate is None and channel.seer.rate is None and stride and stride > 1 and len(channel.times) > 4:
-            channel.seer.rate = channel.vital.declared / stride or None
+        """By time in place of by number, where frames do not come at equal steps: dropped ones, cameras in the dark."""
+        seer, times = channel.seer, channel.times
+        if seer.rate is None and seer.stride > 1 and len(times) >= STEPS:
+            steps = [b - a for a, b in pairwise(times)]
+            if max(steps) > UNEVEN * max(statistics.median(steps), 1e-6):
+                seer.rate = 1 / (seer.stride * statistics.median(steps)) if statistics.median(steps) else None
 
     def _answer(self, videos: dict[str, Tensor]) -> None:
         dtype = next(self.session.model.parameters()).dtype

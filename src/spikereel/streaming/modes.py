@@ -5,7 +5,7 @@ first frame of the call, and earlier ones where their clip has just come to its 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
@@ -59,6 +59,10 @@ class FrameByFrame:
     restart: int | None = None
     """Frames after which the membranes begin again."""
     delay: int = 0
+    front: VideoModel = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "front", front_of(self.network))
 
     @property
     def receptive_field(self) -> float:
@@ -82,7 +86,7 @@ class FrameByFrame:
         return list(enumerate(answers)), after
 
     def _answers(self, chunk: Tensor, state: State) -> list[Any]:
-        front, past = front_of(self.network), State(state.get("model") or {})
+        front, past = self.front, State(state.get("model") or {})
         if front.task == "segmentation":
             output, state["model"] = front(chunk, past)
             return parts_of(output)
@@ -103,7 +107,7 @@ class FrameByFrame:
 
     def _behind(self, front: VideoModel, frame: Tensor, state: State) -> tuple[Any, State]:
         """The answer that the features of one frame of one clip [1, 1, D, h, w] lead to, and what it leaves."""
-        past = State(state["model"])
+        past = State(state.get("model") or {})
         answer, own = front.readout(frame, past)
         after = State(model=own)
         if front.task == "pose":
@@ -138,7 +142,7 @@ class Chunks:
         """See the module."""
         pending, after = state.get("pending"), State(state)
         waiting = 0 if pending is None else pending.shape[1]
-        front_of(self.network).check_video(video)
+        model_of(self.network).check_video(video)
         if pending is not None:
             _same(pending, video)
             video = torch.cat([pending.transpose(0, 1), video])

@@ -31,18 +31,20 @@ class Seer:
     """Frames of one source as the network takes them: `videos = seer(frame)`, each [C, H, W].
 
     rate: frames a second that the network sees, those shown at equal steps of time, a slower source's repeated; None is
-    every frame. What it remembers of the past (trails, the frame before) is forgotten by `reset`.
+    every `stride`-th frame. What it remembers of the past (trails, the frame before) is forgotten by `reset`.
     """
 
     spec: DataSpec
     see: Callable[["Seer", Tensor | Events, float], Tensor]
     rate: float | None = None
+    stride: int = 1
     before: Tensor | None = None
     mean: Tensor | None = None
     _next: float | None = None
     _last: float | None = None
     surface: Tensor | None = None
     _view: Tensor | None = None
+    _count: int = 0
 
     def __call__(self, frame: Frame) -> list[Tensor]:
         """The network's frames that end with this one: none between two steps, several where the source was slow."""
@@ -58,11 +60,13 @@ class Seer:
     def reset(self) -> None:
         """Forget the past."""
         self.before = self.mean = self.surface = self._next = self._last = self._view = None
+        self._count = 0
 
     def _steps(self, now: float) -> list[float]:
         """Instants, at most a second of them, that this frame is the first one at or behind."""
         if self.rate is None:
-            return [now]
+            self._count += 1
+            return [now] if (self._count - 1) % self.stride == 0 else []
         step = 1.0 / self.rate
         if self._next is None or now - self._next > 1.0:
             self._next = now
@@ -101,7 +105,7 @@ def seer_of(model: VideoModel, *, rate: float | None = None) -> tuple[Seer, str 
     note = None
     if rate is None and spec.stride is None and model.task == "classification" and see is not _events:
         note = "training spread the frames of a clip over whole videos: every frame is seen; --rate N sees N a second"
-    return Seer(spec=spec, see=see, rate=rate), note
+    return Seer(spec=spec, see=see, rate=rate, stride=usual_stride(model) or 1), note
 
 
 def usual_stride(model: VideoModel) -> int | None:
@@ -129,7 +133,7 @@ def _colours(seer: Seer, content: Tensor | Events, step: float) -> Tensor:
     else:
         seer.mean = grey
     seer.before = grey
-    return torch.stack([grey, *on_off(grey - seer.mean)])
+    return transform.finish(torch.stack([grey, *on_off(grey - seer.mean)])[None])[0]
 
 
 def _changes(seer: Seer, content: Tensor | Events, _: float) -> Tensor:
