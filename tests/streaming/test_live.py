@@ -78,7 +78,7 @@ def _answers(model, names, **options):
     """{source: [probability of the best class]}."""
     open_ = options.pop("open_")
     broken = options.pop("broken", None)
-    places = [Place(text=name, name=name, kind="network" if name == broken else "file") for name in names]
+    places = [Place(text=name, name=name, what="network" if name == broken else "file") for name in names]
     reading = ReaderOptions(retries=1, backoff=(0.01, 0.02), queue=100)
     live = Live(
         session=spikereel.stream(model),
@@ -135,7 +135,7 @@ def test_a_gap_resets_or_is_bridged_as_was_said(causal, after_gap):
         for i in range(6):
             yield Shot(content=_picture("x", i), time=i / 25 + (5.0 if i > 2 else 0.0))
 
-    place = Place(text="x", name="x", kind="file")
+    place = Place(text="x", name="x", what="file")
     live = Live(session=spikereel.stream(causal), places=[place], open_=open_, after_gap=after_gap, meter=False)
     found, lines = [], io.StringIO()
     live.run([Callback(call=found.append), JsonLines(file=lines)])
@@ -162,7 +162,7 @@ def test_a_sink_that_fails_is_left_out_and_named(causal):
 
         def close(self): ...
 
-    place, lines, found = Place(text="x", name="x", kind="file"), io.StringIO(), []
+    place, lines, found = Place(text="x", name="x", what="file"), io.StringIO(), []
     live = Live(session=spikereel.stream(causal), places=[place], open_=_fake(5), meter=False)
     live.run([Full(), Callback(call=found.append), JsonLines(file=lines)])
     assert len(found) == 5
@@ -309,7 +309,7 @@ def test_a_missing_file_is_one_error(tmp_path):
 )
 def test_places(text, kind, name):
     place = place_of(text)
-    assert (place.kind, place.name) == (kind, name)
+    assert (place.what, place.name) == (kind, name)
     said = place.clean(f"cannot open {text}: {SECRET if SECRET in text else ''} was wrong")
     assert SECRET not in said
 
@@ -429,7 +429,7 @@ def test_a_server_tells_viewers_and_metrics(causal, tmp_path):
 
     from spikereel.streaming.serve import Server
 
-    place = Place(text=f"rtsp://u:{SECRET}@host/cam", name="rtsp://host/cam", kind="file")
+    place = Place(text=f"rtsp://u:{SECRET}@host/cam", name="rtsp://host/cam", what="file")
     live = Live(session=spikereel.stream(causal), places=[place], open_=_fake(40, pause=0.02), meter=False)
     server = Server(":0", live.channels, "settings").start()
     found: dict = {}
@@ -497,7 +497,7 @@ def test_answers_are_drawn(causal, tmp_path):
     pytest.importorskip("PIL")
     from spikereel.show.live import painter
 
-    found, place = [], Place(text="x", name="x", kind="file")
+    found, place = [], Place(text="x", name="x", what="file")
     live = Live(session=spikereel.stream(causal), places=[place], open_=_fake(2), meter=True)
     live.run([Callback(call=found.append)])
     picture = painter(causal)(found[-1])
@@ -507,7 +507,7 @@ def test_answers_are_drawn(causal, tmp_path):
 
 
 def test_energy_is_metered_by_the_way(causal):
-    place = Place(text="x", name="x", kind="file")
+    place = Place(text="x", name="x", what="file")
     live = Live(session=spikereel.stream(causal), places=[place], open_=_fake(12))
     live.run()
     vital = live.channels[0].vital

@@ -65,11 +65,11 @@ class FeedOptions:
 
 def feed(place: Place, options: FeedOptions) -> Iterator[Shot]:
     """Frames of one connection; returns at an orderly end, raises Lost otherwise. Files raise DataError as ever."""
-    if place.kind == "events":
+    if place.what == "events":
         yield from _recording(read_events(place.text, sensor=options.sensor), options.slice_us)
-    elif place.kind == "sensor":
+    elif place.what == "sensor":
         yield from _sensor(place, options)
-    elif place.kind == "folder":
+    elif place.what == "folder":
         yield from _folder(place, options)
     elif Path(place.text).suffix.lower() == ".npy":
         yield from _stored(place.text)
@@ -78,11 +78,11 @@ def feed(place: Place, options: FeedOptions) -> Iterator[Shot]:
 
 
 def _video(place: Place, options: FeedOptions) -> Iterator[Shot]:
-    if place.kind == "file" and not Path(place.text).is_file():
+    if place.what == "file" and not Path(place.text).is_file():
         raise DataError(f"{place.name}: no such file; check the path")
     patience = (2 * options.patience, options.patience) if place.live else None
-    kind = "v4l2" if place.kind == "camera" else None
-    target = str(Path(place.text).absolute()) if place.kind == "file" else place.text
+    kind = "v4l2" if place.what == "camera" else None
+    target = str(Path(place.text).absolute()) if place.what == "file" else place.text
     stream: VideoStream | None = None
     try:
         own = options_of(place, options.patience)
@@ -112,7 +112,7 @@ def _pictures_of(container: InputContainer, place: Place) -> VideoStream:
 
 def _shot(frame: VideoFrame, place: Place, options: FeedOptions, timed: bool) -> Shot:
     picture = options.rendering.picture(frame)
-    if place.kind in ("file", "folder"):
+    if place.what in ("file", "folder"):
         picture = orientation(Path(place.text), frame).upright(picture)
     return Shot(content=picture, time=frame.time if timed else None, key=bool(frame.key_frame))
 
@@ -143,7 +143,7 @@ def _folder(place: Place, options: FeedOptions) -> Iterator[Shot]:
     offset = 0.0
     for path in below.files:
         last = step = 0.0
-        for shot in _video(Place(text=str(path), name=str(path), kind="file"), options):
+        for shot in _video(Place(text=str(path), name=str(path), what="file"), options):
             now = shot.time if shot.time is not None else last + step
             step, last = max(now - last, 0.0) or step, now
             yield Shot(content=shot.content, time=offset + now, key=shot.key)

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.errors import ConfigError
 
-Kind = Literal["file", "folder", "events", "pipe", "camera", "network", "sensor"]
+What = Literal["file", "folder", "events", "pipe", "camera", "network", "sensor"]
 EVENT_SCHEME = "events"
 PIPE = "pipe:0"
 NETWORK = frozenset({"rtsp", "rtsps", "http", "https", "tcp", "udp", "rtp", "rtmp", "rtmps"})
@@ -24,17 +24,17 @@ class Place:
     """As it was given; never to be printed."""
     name: str
     """The same without user, password and query."""
-    kind: Kind
+    what: What
 
     @property
     def live(self) -> bool:
         """Whether it goes on by itself, so that whoever is slow loses something, and its end is a loss."""
-        return self.kind in ("camera", "network", "sensor")
+        return self.what in ("camera", "network", "sensor")
 
     @property
     def scheme(self) -> str:
         """Of the address, in small letters; empty for files."""
-        return urlsplit(self.text).scheme.lower() if self.kind in ("network", "sensor") else ""
+        return urlsplit(self.text).scheme.lower() if self.what in ("network", "sensor") else ""
 
     def clean(self, text: str) -> str:
         """A text of another library with nothing in it that `name` hides."""
@@ -51,7 +51,7 @@ class Place:
 def place_of(text: str) -> Place:
     """What a text names. Raises ConfigError for an address of a kind that cannot be opened."""
     if text in ("-", PIPE):
-        return Place(text=PIPE, name="pipe", kind="pipe")
+        return Place(text=PIPE, name="pipe", what="pipe")
     scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text)
     if scheme is not None:
         kind = scheme[1].lower()
@@ -60,13 +60,13 @@ def place_of(text: str) -> Place:
             raise ConfigError(f"{kind}:// cannot be opened; give one of {known}, a file, a folder, /dev/video0 or -")
         if kind == "file":
             return place_of(unquote(urlsplit(text).path))
-        return Place(text=text, name=_redacted(text), kind="sensor" if kind == EVENT_SCHEME else "network")
+        return Place(text=text, name=_redacted(text), what="sensor" if kind == EVENT_SCHEME else "network")
     path = Path(text)
     if re.fullmatch(r"/dev/video\d+", text):
-        return Place(text=text, name=text, kind="camera")
+        return Place(text=text, name=text, what="camera")
     if path.is_dir():
-        return Place(text=text, name=text, kind="folder")
-    return Place(text=text, name=text, kind="events" if path.suffix.lower() in RECORDINGS - {".npy"} else "file")
+        return Place(text=text, name=text, what="folder")
+    return Place(text=text, name=text, what="events" if path.suffix.lower() in RECORDINGS - {".npy"} else "file")
 
 
 def _redacted(text: str) -> str:
@@ -86,7 +86,7 @@ def options_of(place: Place, patience: float) -> dict[str, str]:
         "rtmp": {"rw_timeout": micros, "analyzeduration": "500000"},
         "rtmps": {"rw_timeout": micros, "analyzeduration": "500000"},
     }
-    options = dict(own.get(place.scheme, {"timeout": micros} if place.kind == "network" else {}))
+    options = dict(own.get(place.scheme, {"timeout": micros} if place.what == "network" else {}))
     if place.scheme in ("http", "https") and urlsplit(place.text).path.endswith((".m3u8", ".m3u")):
         options["live_start_index"] = "-1"
     return options
