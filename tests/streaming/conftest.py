@@ -3,14 +3,21 @@
 from functools import cache
 
 import pytest
+from hypothesis import Phase, settings
 from tiny import clip, tiny_model, tiny_svformer
 
 from spikereel.layers.state import State
+from spikereel.models.segmentation_head import SegmentationConfig
+
+QUICK = settings(max_examples=2, phases=[Phase.generate])
+"""A failure is told as it is: making it smaller takes minutes."""
 
 
 @cache
 def model_for(attention: str, task: str = "classification", **fields):
     """A calibrated float64 model."""
+    if task == "segmentation":
+        fields["segmentation"] = SegmentationConfig(width=8)
     return tiny_model(clip(4, size=32), attention=attention, task=task, **fields)
 
 

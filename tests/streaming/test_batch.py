@@ -9,7 +9,7 @@ from tiny import clip
 import spikereel
 from spikereel.errors import ConfigError, DataError
 from spikereel.streaming.batch import Batch
-from tests.streaming.conftest import model_for, same, same_state
+from tests.streaming.conftest import QUICK, model_for, same, same_state
 
 VIDEOS = {name: clip(10, seed=20 + i, size=32)[:, 0] for i, name in enumerate("abc")}
 OPTIONS = {
@@ -31,7 +31,7 @@ def test_ragged_rates_and_late_joins_are_as_if_alone(name, together):
     model = model_for(attention)
     wanted = {key: _alone(model, options, video) for key, video in VIDEOS.items()}
 
-    @settings(max_examples=3)
+    @settings(QUICK)
     @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(1, 2), min_size=1), min_size=2, max_size=5))
     def check(rounds):
         batch, at = Batch(template=spikereel.stream(model, **options), together=together), dict.fromkeys("abc", 0)
@@ -82,7 +82,7 @@ def test_who_leaves_goes_on_alone_and_may_come_back(together):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_bad_one_neither_stops_nor_changes_the_others(together):
+def test_a_bad_one_neither_stops_nor_changes_the_others(together, as_user):
     model = model_for("causal")
     batch = Batch(template=spikereel.stream(model), together=together)
     for key in "abc":

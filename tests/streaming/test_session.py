@@ -15,7 +15,7 @@ from spikereel.layers.attention import SpikeAttention
 from spikereel.ops.hamming import attention_reference
 from spikereel.streaming.fronts import windowed
 from spikereel.tasks.smoothing import one_euro_step
-from tests.streaming.conftest import model_for, same, same_state, svformer_for
+from tests.streaming.conftest import QUICK, model_for, same, same_state, svformer_for
 
 TASKS = ("classification", "pose", "segmentation")
 EXACT = [(attention, task) for attention in ("spatial", "causal") for task in TASKS]
@@ -63,7 +63,7 @@ def test_the_last_answer_is_that_of_the_clip_run(attention, task, video):
     with torch.no_grad():
         whole, _ = model(video[:, None])
 
-    @settings(max_examples=3)
+    @settings(QUICK)
     @given(cuts)
     def check(cut):
         frames, outputs = _pushed(spikereel.stream(model, mode=attention), video, cut)
@@ -72,13 +72,18 @@ def test_the_last_answer_is_that_of_the_clip_run(attention, task, video):
             assert torch.equal(outputs[-1], whole[0])
         else:
             wanted = _each(whole[:, 0] if task == "segmentation" else [x[:, 0] for x in whole])
-            assert all(same(one, two) for one, two in zip(outputs, wanted, strict=True))
+            # the matrices of the regressor round by the number of rows
+            close = {"rtol": 0, "atol": 1e-12 if task == "pose" else 0}
+            for one, two in zip(outputs, wanted, strict=True):
+                torch.testing.assert_close(one, two, **close)
 
     check()
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [(name, TASKS[0]) for name in MODES] + [(x, task) for x in ("window", "chunk") for task in TASKS[1:]],
+)
 def test_answers_do_not_depend_on_the_cut(name, task, video):
     attention, options = MODES[name]
     if task != "classification":
@@ -86,7 +91,7 @@ def test_answers_do_not_depend_on_the_cut(name, task, video):
     model = model_for(attention, task)
     frames, outputs = _pushed(spikereel.stream(model, **options), video, [9])
 
-    @settings(max_examples=2)
+    @settings(QUICK)
     @given(cuts)
     def check(cut):
         session = spikereel.stream(model, **options)
@@ -252,7 +257,7 @@ def test_a_file_of_another_session_is_refused(video, tmp_path):
 def test_what_is_remembered_does_not_grow(name, video):
     attention, options = MODES[name]
     session = spikereel.stream(model_for(attention), **options)
-    full = 12
+    full = 5
     sizes = []
     for t in range(2 * full):
         session.push(video[t % 9])
@@ -273,12 +278,13 @@ def test_a_receptive_field_is_no_smaller_than_it_says(video):
     """Frames before it change nothing, in a window whose membranes restart."""
     model = model_for("joint")
     session = spikereel.stream(model, mode="window", window=2, membranes="restart")
-    field, long = int(session.receptive_field), clip(30, seed=8, size=32)[:, 0]
+    field, long = int(session.receptive_field), clip(14, seed=8, size=32)[:, 0]
+    assert field == 10
     other = long.clone()
-    other[: 30 - field] = clip(30, seed=9, size=32)[: 30 - field, 0]
+    other[:4] = clip(4, seed=9, size=32)[:, 0]
     one, two = (spikereel.stream(model, mode="window", window=2, membranes="restart").push(x) for x in (long, other))
     assert torch.equal(one.output[-1], two.output[-1])
-    assert not torch.equal(one.output[10], two.output[10])
+    assert not torch.equal(one.output[4], two.output[4])
 
 
 def test_readouts_are_the_means_that_they_say(video):
@@ -288,7 +294,7 @@ def test_readouts_are_the_means_that_they_say(video):
         for kind, span, weights in (
             ("mean", None, lambda t: torch.ones(t + 1)),
             ("last", 4, lambda t: (torch.arange(t + 1) > t - 4).float()),
-            ("decay", 2.5, lambda t: torch.exp(-(t - torch.arange(t + 1.0)) / 2.5)),
+            ("decay", 2.5, lambda t: torch.exp(-(t - torch.arange(t + 1.0, dtype=torch.float64)) / 2.5)),
         ):
             output = spikereel.stream(model, readout=kind, span=span).push(video).output
             for t in (0, 3, 8):
@@ -333,7 +339,7 @@ def test_masks_fade_into_each_other(video):
     torch.testing.assert_close(smooth[1], k * raw[0] + (1 - k) * raw[1])
 
 
-def test_a_frame_that_is_none_leaves_the_session_as_it_was(video):
+def test_a_frame_that_is_none_leaves_the_session_as_it_was(video, as_user):
     session = spikereel.stream(model_for("causal"))
     session.push(video[:2])
     before = session.state.clone()

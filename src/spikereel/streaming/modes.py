@@ -150,7 +150,7 @@ class Chunks:
         for start in range(-waiting, len(video) - waiting - self.window + 1, self.window):
             clip, video = video[: self.window], video[self.window :]
             ready(self.network, clip)
-            past = after.get("model") if self.membranes == "run_on" else None
+            past = State(after["model"]) if self.membranes == "run_on" and "model" in after else None
             output, own = self.network(clip, past)
             if self.membranes == "run_on":
                 # an answer is of its clip, so the head begins anew
