@@ -89,13 +89,7 @@ def _quietly(serve: Callable[[socket.socket], None], line: socket.socket) -> Non
 
 
 def rtsp(
-    frames: list[bytes],
-    *,
-    fps: float = FPS,
-    login: str | None = None,
-    stall: bool = False,
-    lose: int | None = None,
-    began: Callable[[], None] = lambda: None,
+    frames: list[bytes], *, fps: float = FPS, login: str | None = None, stall: bool = False, lose: int | None = None
 ) -> Callable[[socket.socket], None]:
     """A camera that plays Annex B pieces over TCP, once, then says goodbye.
 
@@ -103,14 +97,15 @@ def rtsp(
     """
     wanted = None if login is None else "Basic " + base64.b64encode(login.encode()).decode()
 
-    def serve(line: socket.socket) -> None:
-        file, playing = line.makefile("rb"), False
+    def answer(line: socket.socket, file) -> bool:
+        """Requests up to PLAY; False where the viewer has gone."""
+        playing = False
         while not playing:
             request = b""
             while not request.endswith(b"\r\n\r\n"):
                 part = file.readline()
                 if not part:
-                    return
+                    return False
                 request += part
             words = request.decode(errors="replace")
             method, number = words.split()[0], next(x for x in words.splitlines() if x.startswith("CSeq"))
@@ -134,7 +129,12 @@ def rtsp(
                 more = "Session: 1\r\n"
             line.sendall(f"RTSP/1.0 200 OK\r\n{number}\r\n{more}\r\n".encode() + body)
             playing = method == "PLAY"
-        began()
+        return True
+
+    def serve(line: socket.socket) -> None:
+        with line.makefile("rb") as file:
+            if not answer(line, file):
+                return
         _play(line, frames, fps, lose)
         if stall:
             time.sleep(30)

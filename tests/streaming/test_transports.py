@@ -157,7 +157,7 @@ def test_lost_packets_are_seen_by_the_hole_they_leave(thirty, torn):
     assert len(frames) == (27 if torn == "skip" else 29)
 
 
-@pytest.mark.parametrize("stay", [False, True])
+@pytest.mark.parametrize("stay", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_garbage_is_named_and_tried_again(stay):
     junk = np.random.default_rng(0).integers(0, 256, 20_000, dtype=np.uint8).tobytes()
     with servers.listening(servers.raw(junk, stay=stay)) as port:
@@ -225,6 +225,7 @@ def test_mpjpeg_has_the_times_of_arrival():
     assert np.median(np.diff([frame.time for frame in frames])) == pytest.approx(0.1, rel=0.4)
 
 
+@pytest.mark.slow
 def test_threads_do_not_pile_up(thirty):
     before = threading.active_count()
     for _ in range(3):

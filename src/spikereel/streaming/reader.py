@@ -255,8 +255,9 @@ class _Clock:
         else:
             step = self._step(shot.time, elapsed)
             gap = not 0 <= step <= self.hole
-            missing = bool(self._usual) and not gap and step > HOLE * self._usual
-            if 0 < step <= self.hole and not missing:
+            told = shot.time is not None and self._raw is not None
+            missing = told and bool(self._usual) and not gap and step > HOLE * self._usual
+            if told and 0 < step <= self.hole and not missing:
                 self._usual = 0.9 * self._usual + 0.1 * step if self._usual else step
             # a clock that begins anew lost no time
             stamp = self._last + (step if step >= 0 else self._usual)

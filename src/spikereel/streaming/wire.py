@@ -37,8 +37,8 @@ def read_socket(address: str, patience: float, name: str) -> Iterator[tuple[Even
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:
         raise ConfigError(f"{name}: give host and port, events://HOST:PORT")
-    with socket.create_connection((parts.hostname, parts.port), timeout=patience) as line:
-        file = line.makefile("rb")
+    line = socket.create_connection((parts.hostname, parts.port), timeout=patience)
+    with line, line.makefile("rb") as file:
         magic, width, height = HEAD.unpack(_exactly(file, HEAD.size))
         if magic != MAGIC or not width or not height:
             raise DataError(
