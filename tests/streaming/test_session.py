@@ -392,3 +392,19 @@ def test_an_engine_streams_as_its_model(video):
         plain = _pushed(spikereel.stream(model, **options), video.float(), [9])[1]
         for a, b in zip(one, plain, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_running_mean_counts_on_where_float32_would_stop(video):
+    model = spikereel.create_model(
+        "spikevideoformer_ti", widths=(8, 16, 16, 24), depths=(1, 1), heads=2, attention="spatial", num_classes=5
+    )
+    session = spikereel.stream(model)
+    session.push(video[:3].float())
+    head = session.state["model"]["head"]
+    head["counts"] = torch.full_like(head["counts"], 2.0**24)
+    head["frames"] = torch.tensor(2**24)
+    for _ in range(3):
+        session.push(video[3].float())
+    after = session.state["model"]["head"]
+    assert after["counts"].max() > 2**24
+    assert after["frames"] == 2**24 + 3

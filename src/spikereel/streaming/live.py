@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,8 +16,9 @@ from torch import Tensor
 from spikereel.errors import ConfigError, SpikereelError
 from spikereel.inference.classify import classes_of
 from spikereel.inference.sources import distinct
+from spikereel.streaming.answer import Answer, Sink
 from spikereel.streaming.batch import Batch
-from spikereel.streaming.feeds import FeedOptions, as_picture
+from spikereel.streaming.feeds import FeedOptions
 from spikereel.streaming.places import Place
 from spikereel.streaming.reader import Frame, Reader, ReaderOptions
 from spikereel.streaming.result import Result
@@ -35,58 +36,6 @@ STEPS = 16
 """Frames after which it is known whether they come at equal steps."""
 UNEVEN = 1.5
 """Longest step over the median from which on steps are uneven."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What is said of one frame of one source."""
-
-    source: str
-    frame: int
-    """Number of the frame of the source."""
-    time: float
-    """Seconds of the session."""
-    age: float
-    """Seconds from arrival to answer."""
-    content: Any
-    """The frame."""
-    output: Any
-    """Of the network, see `Result.output`, without its first axis."""
-    top: tuple[tuple[str, float], ...] = ()
-    """Classification: the best classes with their probabilities."""
-
-    def to_json(self) -> dict[str, Any]:
-        """One line: plain types."""
-        line: dict[str, Any] = {
-            "source": self.source,
-            "frame": self.frame,
-            "time": round(self.time, 6),
-            "age_ms": round(1e3 * self.age, 3),
-        }
-        if self.top:
-            line |= {"class": self.top[0][0], "probability": round(self.top[0][1], 6)}
-            line["top"] = [{"class": name, "probability": round(p, 6)} for name, p in self.top]
-        elif isinstance(self.output, Tensor):
-            labels = self.output.argmax(0)
-            counts = torch.bincount(labels.flatten(), minlength=len(self.output))
-            line["share"] = [round(x, 5) for x in (counts / labels.numel()).tolist()]
-        else:
-            line["joints_m"] = [[round(x, 5) for x in joint] for joint in self.output[0].float().tolist()]
-            line["translation_m"] = [round(x, 5) for x in self.output[-1].float().tolist()]
-        return line
-
-
-class Sink(Protocol):
-    """Where answers go. A sink that raises OSError or SpikereelError is left out from then on, and named."""
-
-    def answer(self, answer: Answer) -> None:
-        """One answer."""
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Something else that happened, plain types: {"event": "gap" | "lost" | "error" | "end", "source": ...}."""
-
-    def close(self) -> None:
-        """Nothing more comes."""
 
 
 @dataclass(kw_only=True)
@@ -344,8 +293,3 @@ def counts_of(channel: Channel) -> dict[str, Any]:
         "sizes": [list(size) for size in counts.sizes[-8:]],
         **channel.vital.to_json(),
     }
-
-
-def picture_of(answer: Answer) -> Tensor:
-    """The frame, uint8 [H, W, 3]."""
-    return as_picture(answer.content)

@@ -13,7 +13,8 @@ from typing import Any
 
 from spikereel.errors import ConfigError
 from spikereel.extras import need
-from spikereel.streaming.live import Answer, Channel, counts_of
+from spikereel.streaming.answer import Answer
+from spikereel.streaming.live import Channel, counts_of
 
 QUEUE = 2
 """Messages that wait for a viewer."""

@@ -17,8 +17,9 @@ from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.files import weights_hash
 from spikereel.models.wrappers import unwrapped
+from spikereel.streaming.choose import mode_of
 from spikereel.streaming.fronts import model_of
-from spikereel.streaming.modes import Answers, Chunks, FrameByFrame, Mode, Sliding, mode_of
+from spikereel.streaming.modes import Answers, Chunks, FrameByFrame, Mode, Sliding
 from spikereel.streaming.readout import Kind, Readout
 from spikereel.streaming.result import Result, stacked
 from spikereel.streaming.smooth import Smooth, Smoothing

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 from torch import Tensor
 
+from spikereel.streaming.answer import Answer
 from spikereel.streaming.film import Film
-from spikereel.streaming.live import Answer
 
 
 @dataclass(kw_only=True)

@@ -143,7 +143,7 @@ def _network(model: Any, options: argparse.Namespace) -> tuple[Any, str]:
     """The network, and what runs it, with the reason where that is not the engine."""
     from spikereel.engine.choose import Reference, engine_for
     from spikereel.engine.loaded import native
-    from spikereel.streaming.modes import window_needs_model
+    from spikereel.streaming.choose import window_needs_model
 
     plain = window_needs_model(model, options.mode) or options.together
     chosen = engine_for(model.eval(), "reference" if plain and options.engine == "auto" else options.engine)
