@@ -71,6 +71,7 @@ def add(commands: Any) -> None:
 
 
 def _stream(options: argparse.Namespace) -> int:
+    from spikereel.inference.knows import knows
     from spikereel.streaming.places import place_of
 
     places = [place_of(text) for text in options.sources]
@@ -80,6 +81,7 @@ def _stream(options: argparse.Namespace) -> int:
     console = new_console(stderr=True)
     console.quiet = options.quiet
     console.print(settings, soft_wrap=True)
+    console.print(f"{knows(live.session.model)}.", soft_wrap=True)
     if live.note:
         console.print(f"note: {live.note}", style="yellow", soft_wrap=True)
     json_file = _opened(options.json)
