@@ -285,7 +285,7 @@ def _share_picture(rows: list[dict[str, Any]], path: str) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for row, colour in zip(rows, SERIES, strict=False):
-        name = Path(row["weights"]).stem.rpartition(".")[2] or row["weights"]
+        name = Path(row["weights"]).name.removesuffix(".safetensors").rpartition(".")[2]
         shares = row["accuracy_over_share"]
         left.plot([100 * x for x in shares], [100 * y for y in shares.values()], "o-", color=colour, label=name)
         exits = row["early_exit"]
