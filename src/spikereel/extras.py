@@ -12,6 +12,8 @@ EXTRAS = {
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
     "serve": ("aiohttp", "prometheus_client"),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
 }
 """Extra of the package: its modules, as they are imported."""
 
