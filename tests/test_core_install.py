@@ -33,6 +33,8 @@ MODULES = {
     "scipy": ("scipy",),
     "huggingface_hub": ("huggingface_hub",),
     "nvidia-ml-py": ("pynvml",),
+    "aiohttp": ("aiohttp",),
+    "prometheus-client": ("prometheus_client",),
     "onnx": ("onnx",),
     "onnxscript": ("onnxscript",),
     "onnxruntime": ("onnxruntime",),
@@ -46,7 +48,7 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "energy", "export", "import", "calibrate"),
+    *("demo", "train", "compare", "evaluate", "predict", "stream", "energy", "export", "import", "calibrate"),
     *("list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
@@ -67,6 +69,7 @@ WORKS = {
     "calibrate": ["calibrate", "{motion}", "--clips", "4", "--out", "{out}/c.safetensors"],
     "calibrate a pose": ["calibrate", "{pose}", "--clips", "4", "--out", "{out}/p.safetensors"],
     "calibrate masks": ["calibrate", "{segmentation}", "--clips", "4", "--out", "{out}/s.safetensors"],
+    "stream": ["stream", "{videos}/dark/0.mp4", "--model", "{folder}", "--json", "{out}/stream.jsonl"],
     "predict without a video": ["predict", "{videos}/dark/0.mp4", "--no-video", "--out", "{out}/predict"],
     "predict a pose without a video": [
         *("predict", "{depth}", "--model", "{pose}", "--no-video", "--out", "{out}/pose")

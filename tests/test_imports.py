@@ -46,9 +46,27 @@ MAY_IMPORT = {
         "body",
         *TOOLS,
     },
-    "show": {"inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
+    "show": {
+        "streaming",
+        "inference",
+        "runs",
+        "energy",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
+    "streaming": {
+        *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
+        *TOOLS,
+    },
     "apps": {
         *(
+            "streaming",
             "inference",
             "show",
             "train",

@@ -23,6 +23,7 @@ _WHERE = {
     "load_authors_weights": "spikereel.models.authors",
     "predict": "spikereel.inference.predict",
     "State": "spikereel.layers.state",
+    "stream": "spikereel.streaming.session",
     "to_binary": "spikereel.models.binary",
 }
 _MODULES = {"energy": "spikereel.energy"}
@@ -39,6 +40,7 @@ __all__ = [
     "open_export",
     "predict",
     "save_model",
+    "stream",
     "to_binary",
 ]
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from spikereel.layers.state import State
     from spikereel.models.authors import load_authors_weights
     from spikereel.models.binary import to_binary
+    from spikereel.streaming.session import stream
 
 # old addresses of modules keep working, in this process alone and behind all other finders
 sys.meta_path.append(MovedModules())

@@ -11,6 +11,7 @@ EXTRAS = {
     "mat": ("scipy",),
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
+    "serve": ("aiohttp", "prometheus_client"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

@@ -18,8 +18,10 @@ SEES = {
     "clip": lambda q, k: True,
     "pixel": lambda q, k: q[1:] == k[1:],
     "past": lambda q, k: k[0] <= q[0],
+    "recent": lambda q, k: sum(max(t, 0) == k[0] for t in range(q[0] - WINDOW + 1, q[0] + 1)),
 }
-"""Whether the query at (t, y, x) sees the key at (t, y, x)."""
+"""Whether, or how often, the query at (t, y, x) sees the key at (t, y, x)."""
+WINDOW = 2
 
 
 def _module(groupings, similarity, **neuron):
@@ -28,6 +30,7 @@ def _module(groupings, similarity, **neuron):
     module = SpikeAttention(
         DIM, HEADS, groupings=groupings, similarity=similarity, neuron=lif, qk_neuron=lif, attn_neuron=lif
     )
+    module.window = WINDOW
     module = module.double().eval()
     randomise_norms(module)
     take_statistics(module, _input())
@@ -58,7 +61,8 @@ def _pair_by_pair(q, k, v, grouping, similarity):
     d, a = DIM // HEADS, torch.zeros(T, B, DIM, H, W, dtype=torch.float64)
     places = list(itertools.product(range(T), range(H), range(W)))
     for b, head, (t, y, x), (t2, y2, x2) in itertools.product(range(B), range(HEADS), places, places):
-        if not SEES[grouping]((t, y, x), (t2, y2, x2)):
+        times = SEES[grouping]((t, y, x), (t2, y2, x2))
+        if not times:
             continue
         own = slice(head * d, (head + 1) * d)
         query, key, value = q[t, b, own, y, x], k[t2, b, own, y2, x2], v[t2, b, own, y2, x2]
@@ -66,7 +70,7 @@ def _pair_by_pair(q, k, v, grouping, similarity):
             likeness = int((query == key).sum()) - int((query != key).sum())
         else:
             likeness = int((query * key).sum())
-        a[t, b, own, y, x] += likeness * value
+        a[t, b, own, y, x] += times * likeness * value
     if grouping == "past":
         a /= torch.arange(1, T + 1, dtype=torch.float64).view(T, 1, 1, 1, 1)
     return a
@@ -79,7 +83,7 @@ def _normed(bn, a):
 
 
 @pytest.mark.parametrize("similarity", ["dot", "hamming"])
-@pytest.mark.parametrize("groupings", sorted({g for modules in SCHEMES.values() for g in modules}))
+@pytest.mark.parametrize("groupings", sorted({g for modules in SCHEMES.values() for g in modules} | {("recent",)}))
 def test_groupings_pair_by_pair(groupings, similarity):
     module = _module(groupings, similarity)
     _, _, seen = _run(module, _input())

@@ -146,7 +146,7 @@ def test_logits_of_a_stream_longer_than_bfloat16_can_count():
     model = tiny_model(attention="spatial", similarity="dot").float()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         _, state = model(clip().float())
-        assert {x.dtype for x in state.flat().values()} <= {torch.float32, torch.int64}
+        assert {x.dtype for x in state.flat().values()} <= {torch.float32, torch.float64, torch.int64}
         state["head"] = {"counts": torch.full((2, 24), 256.0), "frames": torch.tensor(256)}
         _, after = model(clip(4, seed=1).float(), state)
     assert after["head"]["counts"].max() > 256

@@ -19,6 +19,7 @@ from spikereel.apps.commands import (
     import_,
     list_,
     predict,
+    stream,
     train,
 )
 from spikereel.apps.commands.common import ready
@@ -39,6 +40,8 @@ EPILOG = """examples:
       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
       a file, or a folder of them
+  spikereel stream rtsp://camera/live --serve :8000
+      a live source, frame by frame
   spikereel energy spikevideoformer_s --frames 8
       what a clip costs, beside the same network as an ANN
   spikereel energy svformer --rates rates.json --cost paper
@@ -120,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (demo, train, compare, evaluate, predict, energy, export, import_, calibrate, list_, doctor, data):
+    for module in (
+        *(demo, train, compare, evaluate, predict, stream, energy, export, import_, calibrate, list_, doctor, data),
+    ):
         module.add(commands)
     return parser
 

@@ -328,7 +328,7 @@ def _kind(layer: nn.Module) -> str:
 def _matrices(grouping: str, x: Tensor) -> int:
     """Matrices k^T v of a head that x [T, B, D, H, W] makes."""
     t, b = x.shape[:2]
-    return {"frame": t * b, "past": t * b, "clip": b, "pixel": b * x.shape[3] * x.shape[4]}[grouping]
+    return {"frame": t * b, "past": t * b, "recent": t * b, "clip": b, "pixel": b * x.shape[3] * x.shape[4]}[grouping]
 
 
 def _storage(x: Tensor) -> int:

@@ -29,6 +29,7 @@ from spikereel.runs.kinds import KINDS
 from spikereel.runs.pose import smpl_of
 from spikereel.runs.readings import POSE_STRIDE, form_of
 from spikereel.tasks.pose import joints_of
+from spikereel.tasks.smoothing import one_euro_step
 
 USUAL_FOCAL = 1.2
 """Focal length of an unknown camera, in longer sides of its picture."""
@@ -300,15 +301,10 @@ def one_euro(
     fps: frames a second, or one over each of the steps between them.
     cutoff and speed_cutoff in Hz; beta in Hz for a speed of one unit of x a second.
     """
-
-    def share(frequency: Tensor | float, rate: float) -> Tensor | float:
-        return 1.0 / (1.0 + rate / (2 * torch.pi * frequency))
-
-    out, speed = [x[0]], torch.zeros_like(x[0])
-    rates = np.broadcast_to(fps, len(x) - 1).tolist()
-    for now, rate in zip(x[1:], rates, strict=True):
-        speed = speed + share(speed_cutoff, rate) * ((now - out[-1]) * rate - speed)
-        out.append(out[-1] + share(cutoff + beta * speed.abs(), rate) * (now - out[-1]))
+    out, state = [], None
+    for now, rate in zip(x, [0.0, *np.broadcast_to(fps, len(x) - 1).tolist()], strict=True):
+        y, state = one_euro_step(now, state, rate, cutoff=cutoff, beta=beta, speed_cutoff=speed_cutoff)
+        out.append(y)
     return torch.stack(out)
 
 

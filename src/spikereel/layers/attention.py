@@ -14,18 +14,20 @@ from spikereel.errors import ConfigError
 from spikereel.layers.conv import projection
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.time import per_frame
-from spikereel.ops.hamming import Similarity, attention, attention_scale, causal_attention
+from spikereel.ops.hamming import Similarity, attention, attention_scale, causal_attention, window_attention
 
 Attention = Literal["spatial", "joint", "hierarchical", "factorised", "causal"]
-Grouping = Literal["frame", "clip", "pixel", "past"]
+Grouping = Literal["frame", "clip", "pixel", "past", "recent"]
 
 TOKENS: dict[str, str] = {
     "frame": "(T B) m (H W) d",
     "clip": "B m (T H W) d",
     "pixel": "(B H W) m T d",
     "past": "T B m (H W) d",
+    "recent": "T B m (H W) d",
 }
-"""Which tokens attend to each other: those of one frame, of the whole clip, of one pixel over time, of the past."""
+"""Which tokens attend to each other: those of one frame, of the whole clip, of one pixel over time, of the past, of the
+last `SpikeAttention.window` frames."""
 
 SCHEMES: dict[str, tuple[tuple[Grouping, ...], ...]] = {
     "spatial": (("frame",),),
@@ -81,6 +83,7 @@ class SpikeAttention(ProductAttention):
         if dim % heads:
             raise ConfigError(f"width {dim} cannot be split into {heads} heads; choose widths that {heads} divides")
         self.heads, self.similarity, self.groupings = heads, similarity, groupings
+        self.window = 1
         self.scale = attention_scale(similarity, dim)
         self.head_dim = dim // heads
         self.product = "dot" if neuron.kind == "relu" else similarity
@@ -123,7 +126,14 @@ class SpikeAttention(ProductAttention):
         frame, tokens = "T B (m d) H W", TOKENS[grouping]
         sizes = dict(zip("TBHW", (*q.shape[:2], *q.shape[3:]), strict=True))
         q, k, v = (rearrange(s, f"{frame} -> {tokens}", m=self.heads) for s in (q, k, v))
-        if grouping == "past":
+        if grouping == "recent":
+            a, after["summed"], after["recent"] = window_attention(
+                *(q, k, v, state.get("summed"), state.get("recent")),
+                window=self.window,
+                similarity=self.product,
+                scale=self.scale,
+            )
+        elif grouping == "past":
             frames = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
             a, after["summed"] = causal_attention(
                 q, k, v, state.get("summed"), frames, similarity=self.product, scale=self.scale

@@ -60,6 +60,10 @@ class VideoModel(Pretrained, nn.Module):
         """What the backbone makes of a video [T, B, C, H, W], and its state."""
         raise NotImplementedError
 
+    def pooled(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What each frame alone brings to the head, [T, B, D], and the state of the neurons in between."""
+        raise NotImplementedError
+
     def readout(self, features: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output that features lead to, and the state of what lies behind the backbone."""
         raise NotImplementedError

@@ -181,14 +181,19 @@ class SpikeVideoFormer(VideoModel):
         self, features: Float[Tensor, "T B D h w"], state: State | None = None
     ) -> tuple[Float[Tensor, "B classes"] | Pose, State]:
         """The output that features lead to, and the state of what lies behind the backbone."""
-        previous, after = state or {}, State()
-        pooled = features.flatten(3).mean(3)
-        spikes, after["lif"] = self.lif(pooled, previous.get("lif"))
-        spikes = collected(spikes, self.config.neuron)
+        previous = state or {}
+        spikes, after = self.pooled(features, state)
         if self.config.task == "pose":
             return self.head(spikes), after
         mean, after["head"] = _mean_so_far(spikes, previous.get("head"))
         return self.head(mean), after
+
+    def pooled(
+        self, features: Float[Tensor, "T B D h w"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T B D"], State]:
+        """The spikes of each frame that the head sees, and the membranes behind them."""
+        spikes, v = self.lif(features.flatten(3).mean(3), (state or {}).get("lif"))
+        return collected(spikes, self.config.neuron), State(lif=v)
 
     def pyramid(
         self, video: Float[Tensor, "T B C H W"], taps: tuple[str, ...], state: State | None = None
@@ -257,6 +262,8 @@ class SpikeVideoFormer(VideoModel):
         for name, module in self.named_modules():
             if isinstance(module, SpikeAttention) and "past" in module.groupings:
                 names |= {f"{name}.summed", f"{name}.frames"}
+            if isinstance(module, SpikeAttention) and "recent" in module.groupings:
+                names |= {f"{name}.summed", f"{name}.recent"}
         return frozenset(names | ({"head.counts", "head.frames"} if self.task == "classification" else set()))
 
     def _check(self, video: Tensor, state: State | None) -> None:
@@ -280,9 +287,10 @@ def _classifier(dim: int, classes: int) -> nn.Linear:
 
 def _mean_so_far(spikes: Tensor, sums: dict[str, Tensor] | None) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean over time of spikes [T, B, D] and of those counted before; the sums go on."""
-    # bfloat16 counts to 256 and no further
-    counts = spikes.sum(0, dtype=torch.promote_types(spikes.dtype, torch.float32))
+    # bfloat16 counts to 256, and float32 for a week of 25 frames a second
+    counts = spikes.sum(0, dtype=torch.float64)
     frames = torch.full((), len(spikes), dtype=torch.int64, device=spikes.device)
     if sums is not None:
         counts, frames = counts + sums["counts"], frames + sums["frames"]
-    return (counts / frames).to(spikes.dtype), {"counts": counts, "frames": frames}
+    # one number of frames for all clips, or one for each
+    return (counts.mT / frames).mT.to(spikes.dtype), {"counts": counts, "frames": frames}

@@ -287,12 +287,18 @@ class SVFormer(VideoModel):
             x, after["dwconv_bf_head"] = self.dwconv_bf_head(spikes, previous.get("dwconv_bf_head"), first)
             pooled = self.dwconv_bn(x).flatten(1)
         else:
-            sums = features.flatten(3).mean(3).sum(0, dtype=torch.promote_types(features.dtype, torch.float32))
+            sums = self.pooled(features)[0].sum(0, dtype=torch.float64)
             sums = sums + previous["head"]["sums"] if "head" in previous else sums
             after["head"] = {"sums": sums}
             pooled = (sums / seen).to(features.dtype)
         after["clip"] = {"frames": seen}
         return self.head(pooled), after
+
+    def pooled(
+        self, features: Float[Tensor, "T B D h w"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T B D"], State]:
+        """The mean of each frame, for the mean head; there are no neurons in between."""
+        return features.flatten(3).mean(3), State()
 
     def features(
         self, video: Float[Tensor, "T B C H W"], state: State | None = None

@@ -80,7 +80,8 @@ def causal_attention(
 
     S_t = S_(t-1) + f(k_t)^T v_t          A_t = f(q_t) S_t / (scale t)
 
-    summed, frames: S and the count of frames so far (None and 0 at the start). Dividing by the tokens seen (t N, in
+    summed, frames: S and the count of frames so far (None and 0 at the start), one count for all or one for each of
+    the first axis behind time. Dividing by the tokens seen (t N, in
     units of one frame's N) keeps the magnitude that of `spatial` attention, equal to it on the first frame.
     S is held in float64: whole numbers to 2^53, so that a stream of days stays exact and equals the clip. A sum that
     comes in int32 stays so, exact to 2^31, for runtimes without float64.
@@ -93,9 +94,47 @@ def causal_attention(
         past = (_bipolar(k, similarity).mT @ v).to(kind).cumsum(0, dtype=kind)
         if summed is not None:
             past = past + summed
-        seen = torch.arange(1, len(q) + 1, device=q.device, dtype=torch.float64) + frames
-        mean = past / seen.view(-1, *[1] * (past.ndim - 1))
+        before = torch.as_tensor(frames, device=q.device).reshape(1, -1)
+        seen = torch.arange(1, len(q) + 1, device=q.device, dtype=torch.float64)[:, None] + before
+        mean = past / seen.view(*seen.shape, *[1] * (past.ndim - 2))
         return _bipolar(q, similarity) @ mean.to(q.dtype) / scale, past[-1]
+
+
+def window_attention(
+    q: Float[Tensor, "T B *h N d"],
+    k: Float[Tensor, "T B *h N d"],
+    v: Float[Tensor, "T B *h N e"],
+    summed: Float[Tensor, "B *h d e"] | None = None,
+    recent: Float[Tensor, "B W *h d e"] | None = None,
+    *,
+    window: int,
+    similarity: Similarity,
+    scale: float,
+) -> tuple[Float[Tensor, "T B *h N e"], Float[Tensor, "B *h d e"], Float[Tensor, "B W *h d e"]]:
+    """Each frame attends to the last W frames, itself among them, through a sum that slides, N tokens a frame.
+
+    P_t = f(k_t)^T v_t          S_t = S_(t-1) + P_t - P_(t-W)          A_t = f(q_t) S_t / scale
+
+    summed, recent: S and the last W of P, oldest first; None at the start, where the first frame stands for those
+    before it: S_1 = W P_1, as of a still picture. P are whole numbers, exact in float32 to 2^24, and S in float64 to
+    2^53: what is taken away is what was added, so that nothing drifts however long the stream.
+
+    Returns A, and S and the last W of P after the last frame.
+    """
+    with _exact_products(q):
+        q, k, v = _wide(q), _wide(k), _wide(v)
+        out = []
+        for query, own in zip(_bipolar(q, similarity), _bipolar(k, similarity).mT @ v, strict=True):
+            if summed is None or recent is None:
+                recent = own[:, None].repeat_interleave(window, 1)
+                summed = window * own.double()
+            else:
+                summed = summed + own.double() - recent[:, 0].double()
+                recent = torch.cat([recent[:, 1:], own[:, None]], dim=1)
+            out.append(query @ summed.to(q.dtype) / scale)
+        assert summed is not None
+        assert recent is not None
+        return torch.stack(out), summed, recent
 
 
 def _bipolar(s: Tensor, similarity: Similarity) -> Tensor:

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from spikereel.errors import ConfigError, DataError
@@ -94,25 +95,30 @@ def _encode(
         own = {} if ticks is None else {"bf": "0"}
         stream = container.add_stream("libx264", rate=rate, options=own)
         first = next(pictures)
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.sample_aspect_ratio = aspect
-        context.colorspace, context.color_range = _BT601, int(ColorRange.MPEG)
-        context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.IEC61966_2_1)
         clock = 1 / rate if ticks is None else CLOCK
-        context.time_base = clock
+        prepare(stream, *first.shape[:2], clock, aspect)
         ends: dict[int, int] = {}
         for number, picture in enumerate(chain([first], pictures)):
             begin, end = (number, number + 1) if ticks is None else ticks[number : number + 2]
             ends[begin] = end
-            frame = _frame(picture)
+            frame = coded_frame(picture)
             frame.pts, frame.time_base = begin, clock
             _mux(container, stream.encode(frame), ends, clock)
         _mux(container, stream.encode(None), ends, clock)
 
 
-def _frame(picture: np.ndarray) -> av.VideoFrame:
+def prepare(stream: VideoStream, height: int, width: int, clock: Fraction, aspect: Fraction = Fraction(1)) -> None:
+    """Even sides, the unit of time, and what the file is to say of its colours; for `coded_frame`."""
+    stream.height, stream.width = height, width
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.sample_aspect_ratio = aspect
+    context.colorspace, context.color_range = _BT601, int(ColorRange.MPEG)
+    context.color_primaries, context.color_trc = int(ColorPrimaries.BT709), int(ColorTrc.IEC61966_2_1)
+    context.time_base = clock
+
+
+def coded_frame(picture: np.ndarray) -> av.VideoFrame:
     """yuv420p, limited range, by the matrix that the file states."""
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG)

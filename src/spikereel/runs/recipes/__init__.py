@@ -18,7 +18,7 @@ from spikereel.runs.recipes.events import (
     hardvs,
     nmnist,
 )
-from spikereel.runs.recipes.made import motion, motion_spatial, motion_svformer
+from spikereel.runs.recipes.made import motion, motion_causal, motion_spatial, motion_svformer
 from spikereel.runs.recipes.pose import mmhpsd_pose, synthetic_pose, utd_mhad_pose
 from spikereel.runs.recipes.segmentation import camvid_frames, camvid_vss, cityscapes_vss, synthetic_vss, vspw_vss
 from spikereel.runs.recipes.variants import IMAGENET_MEAN as IMAGENET_MEAN
@@ -30,8 +30,10 @@ from spikereel.runs.recipes.videos import (
     ucf101_svformer,
     ucf101_svformer_small,
     ut_interaction,
+    ut_interaction_causal,
     ut_interaction_svformer,
     utd_mhad_action,
+    utd_mhad_action_causal,
     video_folder,
 )
 
@@ -40,10 +42,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     for f in (
         motion,
         motion_spatial,
+        motion_causal,
         motion_svformer,
         ut_interaction,
+        ut_interaction_causal,
         ut_interaction_svformer,
         utd_mhad_action,
+        utd_mhad_action_causal,
         synthetic_pose,
         utd_mhad_pose,
         mmhpsd_pose,

@@ -23,6 +23,11 @@ def motion_spatial() -> Recipe:
     return variant(motion(), "motion_spatial", attention="spatial")
 
 
+def motion_causal() -> Recipe:
+    """The same where each frame attends to the past alone: for a camera, frame by frame (`spikereel stream`)."""
+    return variant(motion(), "motion_causal", attention="causal")
+
+
 def motion_svformer() -> Recipe:
     """The same clips for a small SVFormer."""
     return variant(motion(), "motion_svformer", name="svformer_ti")

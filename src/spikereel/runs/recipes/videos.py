@@ -28,6 +28,11 @@ def ut_interaction() -> Recipe:
     )
 
 
+def ut_interaction_causal() -> Recipe:
+    """The same where each frame attends to the past alone: for a camera, frame by frame (`spikereel stream`)."""
+    return variant(ut_interaction(), "ut_interaction_causal", attention="causal")
+
+
 def ut_interaction_svformer() -> Recipe:
     """The same clips for a small SVFormer, whose pictures are multiples of 32 pixels."""
     recipe = variant(ut_interaction(), "ut_interaction_svformer", name="svformer_ti")
@@ -50,6 +55,11 @@ def utd_mhad_action() -> Recipe:
         ),
         run=RunSpec(validate_every=4),
     )
+
+
+def utd_mhad_action_causal() -> Recipe:
+    """The same where each frame attends to the past alone: for a camera, frame by frame (`spikereel stream`)."""
+    return variant(utd_mhad_action(), "utd_mhad_action_causal", attention="causal")
 
 
 def video_folder() -> Recipe:
