@@ -97,16 +97,21 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     )
 
 
-def pack(layer: SpikeConv, choice: str) -> NDArray[np.float32]:
+def pack(layer: SpikeConv, choice: str) -> NDArray[np.int32]:
     """The weights in the order of a kernel."""
     assert layer.weight is not None
     return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
 
 
 def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) -> None:
-    pad = layer.padding
-    frames = np.pad(call.pictures[t0:t1], ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    native().pictures(frames, kernel=layer.kernel, stride=layer.stride, weights=layer.weights, target=into)
+    native().pictures(
+        call.pictures[t0:t1],
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        weights=layer.weights,
+        target=into,
+    )
 
 
 def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) -> None:
@@ -117,7 +122,7 @@ def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) ->
 
 
 def spike_conv(
-    layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray[np.float32]
+    layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray[np.int32]
 ) -> None:
     """One way of a convolution of spikes."""
     height, width = call.layout.input_sizes[id(layer)]

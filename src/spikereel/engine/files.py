@@ -19,7 +19,7 @@ from spikereel.models.files import FAMILIES, header_of, write_whole
 from spikereel.models.metadata import Metadata
 
 MAGIC = b"SPIKEENG"
-VERSION = 1
+VERSION = 2
 ALIGNED = 64
 
 LAYERS = (plan.PictureConv, plan.SpikeConv, plan.Pointwise, plan.Fire, plan.AttendCount, plan.AttendApply)
@@ -66,7 +66,7 @@ def write(path: Path, program: Program, model: VideoModel, head: dict[str, Tenso
         "model": header_of(model),
         "instruction_set": instruction_set,
         "buffers": [fields(x) for x in program.buffers],
-        "layers": [{"kind": type(x).__name__, **fields(x, ("weight",))} for x in program.layers],
+        "layers": [{"kind": type(x).__name__, **fields(x, ("weight", "real"))} for x in program.layers],
         "taps": {name: numbers[id(x)] for name, x in program.taps.items()},
         "head": {name: arrays.add(x.detach().cpu().numpy()) for name, x in head.items()},
     }

@@ -10,7 +10,11 @@ WORD = 64
 GROUP, WORD_GROUPS = 5, 13
 """Tables: inputs of a group, and groups of a word (twelve of five inputs and one of four)."""
 
+MOST = 2**31 - 1
+"""Largest sum that 32 bits hold."""
+
 Floats = NDArray[np.float32]
+Fixed = NDArray[np.int32]
 Words = NDArray[np.uint16]
 
 
@@ -41,14 +45,34 @@ def unpack_spikes(words: Words, channels: int, height: int, width: int) -> Float
     return counts.reshape(counts.shape[0], channels, height, width)
 
 
-def _padded(weight: NDArray, outputs: int) -> Floats:
+def fixed_point(weight: NDArray, planes: int = 1) -> tuple[Fixed, Floats]:
+    """Weights [C', ...] as whole numbers, and what one is worth in each output, a power of two.
+
+    No subset of the inputs, each at most `planes` times, sums to more than 32 bits hold: neither the positive nor the
+    negative weights of an output do. So the sums are exact, and the same in any order.
+    """
+    flat = weight.reshape(len(weight), -1).astype(np.float64)
+    # rounding moves each weight by half a unit
+    room = MOST / planes - flat.shape[1]
+    most = np.maximum(np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1))
+    exponent = np.floor(np.log2(room / np.where(most > 0, most, 1.0)))
+    # beyond, one unit is no normal number of float32
+    exponent = np.clip(exponent, -90, 90)
+    whole_numbers = np.rint(np.ldexp(flat, exponent.astype(int)[:, None])).astype(np.int64)
+    sums = np.maximum(np.maximum(whole_numbers, 0).sum(1), np.maximum(-whole_numbers, 0).sum(1))
+    assert (sums * planes <= MOST).all()
+    fixed = whole_numbers.astype(np.int32).reshape(weight.shape)
+    return fixed, np.exp2(-exponent).astype(np.float32)
+
+
+def _padded(weight: NDArray, outputs: int) -> NDArray:
     """Rows of zeros up to so many."""
-    rows = np.zeros((outputs, *weight.shape[1:]), np.float32)
+    rows = np.zeros((outputs, *weight.shape[1:]), np.int32 if weight.dtype == np.int32 else np.float32)
     rows[: len(weight)] = weight
     return rows
 
 
-def event_rows(weight: NDArray, block: int) -> Floats:
+def event_rows(weight: Fixed, block: int) -> Fixed:
     """Weights [C', C, k, k] as [block][tap][input][block * 16 outputs]."""
     blocks = -(-whole(len(weight)) // block)
     rows = _padded(weight, blocks * block * LANES).reshape(blocks, block * LANES, weight.shape[1], -1)
@@ -60,11 +84,11 @@ def table_groups(channels: int) -> int:
     return channels // WORD * WORD_GROUPS + min(WORD_GROUPS, -(-(channels % WORD) // GROUP))
 
 
-def table_rows(weight: NDArray) -> Floats:
+def table_rows(weight: Fixed) -> Fixed:
     """Weights [C', C, k, k] as [output][tap][group][5 inputs], groups that do not cross words of 64."""
     outputs, inputs, k, _ = weight.shape
     words = -(-inputs // WORD)
-    taps = np.zeros((whole(outputs) * LANES, k * k, words, WORD_GROUPS * GROUP), np.float32)
+    taps = np.zeros((whole(outputs) * LANES, k * k, words, WORD_GROUPS * GROUP), np.int32)
     for w in range(words):
         own = weight[:, w * WORD : (w + 1) * WORD].reshape(outputs, -1, k * k)
         taps[:outputs, :, w, : own.shape[1]] = own.transpose(0, 2, 1)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikereel.engine.packing import LANES, Floats, spike_words, whole
+from spikereel.engine.packing import LANES, Fixed, Floats, spike_words, whole
 
 Grouping = Literal["frame", "clip", "pixel", "past"]
 
@@ -142,13 +142,17 @@ class SpikeConv(Layer):
     source: Buffer = None  # ty: ignore[invalid-assignment]
     shape: tuple[int, int, int, int] = (0, 0, 0, 0)
     """[C', C, k, k]."""
-    weight: NDArray[np.float32] | None = None
-    """Packed anew for each choice; an engine from a file has none."""
+    weight: Fixed | None = None
+    """In fixed point, packed anew for each choice; an engine from a file has none."""
+    unit: Floats | None = None
+    """What one is worth, [C']; the norm has it in its scale."""
+    real: NDArray[np.float32] | None = None
+    """The weights before they were rounded, for those who check."""
     stride: int = 1
     padding: int = 0
     choice: str = ""
     """events1, events2, events4, events8 (vectors of outputs at a time) or tables; chosen when the layer is timed."""
-    packed: Floats | None = None
+    packed: Fixed | None = None
 
     def inputs(self) -> list[Buffer]:
         return [self.source]

@@ -105,9 +105,10 @@ def _sums(layer: Layer, call: Call, t0: int, t1: int) -> Tensor:
         weight = _unpacked(layer.weights, layer.channels).unflatten(1, (layer.in_channels, layer.kernel, layer.kernel))
         return F.conv2d(torch.from_numpy(call.pictures[t0:t1]).double(), weight, None, layer.stride, layer.padding)
     if isinstance(layer, SpikeConv):
-        if layer.weight is None:
+        if layer.real is None or layer.unit is None:
             raise ConfigError("an engine from a file has no weights to check with; compile the model")
-        weight = torch.from_numpy(layer.weight).double()
+        # the weights as they were; the norm is one of sums in fixed point
+        weight = torch.from_numpy(layer.real).double() / torch.from_numpy(layer.unit).double()[:, None, None, None]
         return F.conv2d(_read(layer.source, call, t0, t1, size), weight, None, layer.stride, layer.padding)
     if isinstance(layer, Pointwise):
         return _pointwise(layer, call, t0, t1, size)

@@ -1,58 +1,94 @@
-// The end of every layer: norm, residual, neuron, spikes. One pixel, one frame, sixteen channels at a time; frames of a
-// pixel have to come in their order. The operations and their order are those of the reference in spikereel.ops.lif.
+// The end of every layer: norm, residual, neuron, spikes. Sixteen channels of one pixel at a time, over the frames that
+// are there, with the membrane in a register. The operations and their order are those of the reference in
+// spikereel.ops.lif; a product and a sum are fused only in the norm.
 
-static inline M fire_lif(const Neuron& n, V v, V x, float* membrane, int64_t& near) {
-  const V threshold = all(n.threshold);
+enum Way { kNothing, kSimple, kAnyLif, kCounts };  // kSimple: input decays, hard reset to zero
+
+static inline V real(V x) { return x; }
+static inline V load_real(const float* p) { return load(p); }
+static inline V load_real(const int32_t* p) { return real(load_i(p)); }
+
+template <Way W>
+static inline V charged(const Neuron& n, V v, V x) {
+  if (W == kCounts) return add(mul(all(n.decay), v), x);
+  if (W == kSimple) return add(v, mul(sub(x, v), all(n.decay)));
   const V leak = sub(v, all(n.v_reset));
-  const V h = n.decay_input ? add(v, mul(sub(x, leak), all(n.decay))) : add(sub(v, mul(leak, all(n.decay))), x);
-  const M fired = at_least(h, threshold);
-  store(membrane, choose(fired, n.soft_reset ? sub(h, threshold) : all(n.v_reset), h));
-  near += __builtin_popcount(above(all(1e-6f), magnitude(sub(h, threshold))));
-  return fired;
+  return n.decay_input ? add(v, mul(sub(x, leak), all(n.decay))) : add(sub(v, mul(leak, all(n.decay))), x);
 }
 
-static inline V fire_integer(const Neuron& n, V v, V x, float* membrane, int64_t& near) {
-  const V u = add(mul(all(n.decay), v), x);
-  const V top = all(static_cast<float>(n.top));
-  const V count = nearest(least(most(u, zero()), top));
-  store(membrane, sub(u, count));
-  const V middle = sub(magnitude(sub(u, count)), all(0.5f));
-  near += __builtin_popcount(above(all(1e-6f), magnitude(middle)));
-  return count;
-}
-
-static inline void fire_at(const Output& o, int64_t t, int64_t p, int c, V y, int64_t& near) {
-  float* membrane = o.membrane + p * o.membrane_pixel + c * kLanes;
-  uint16_t* bits = o.bits + t * o.bits_frame + p * o.bits_pixel + c;
-  const int left = o.channels - c * kLanes;
-  const M there = static_cast<M>(left >= kLanes ? 0xffff : (1 << left) - 1);
-  const V v = o.fresh && t == 0 ? all(o.start) : load(membrane);
-  // readers take words of 64 channels: nothing may be left beyond the last one
-  const int beyond = left <= kLanes ? -(c + 1) & 3 : 0;
-  for (int d = 0; beyond && d < (o.neuron.kind == kLif ? 1 : o.neuron.top); d++)
-    for (int i = 1; i <= beyond; i++) bits[d * o.bits_plane + i] = 0;
-  if (o.neuron.kind == kLif) {
-    *bits = static_cast<uint16_t>(fire_lif(o.neuron, v, y, membrane, near) & there);
+// One frame: v becomes the membrane after it; the spikes go to `bits`.
+template <Way W>
+static inline void fire_at(const Output& o, V& v, V x, M there, uint16_t* bits, Tally& near) {
+  const Neuron& n = o.neuron;
+  const V h = charged<W>(n, v, x);
+  if (W == kCounts) {
+    const V count = nearest(least(most(h, zero()), all(static_cast<float>(n.top))));
+    v = sub(h, count);
+    near.add(above(all(1e-6f), magnitude(sub(magnitude(v), all(0.5f)))));
+    for (int d = 0; d < n.top; d++)
+      bits[d * o.bits_plane] = static_cast<uint16_t>(above(count, all(static_cast<float>(d))) & there);
     return;
   }
-  const V count = fire_integer(o.neuron, v, y, membrane, near);
-  for (int d = 0; d < o.neuron.top; d++) {
-    bits[d * o.bits_plane] = static_cast<uint16_t>(above(count, all(static_cast<float>(d))) & there);
-  }
+  const V threshold = all(n.threshold), over = sub(h, threshold);
+  const M fired = at_least(h, threshold);
+  near.add(above(all(1e-6f), magnitude(over)));
+  v = W == kSimple ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
+  *bits = static_cast<uint16_t>(fired & there);
 }
 
-static inline void emit(const Output& o, int64_t t, int64_t p, int c, V sum, int64_t& near) {
+// Sums of `frames` frames from `first` on, `pitch` numbers apart, of sixteen channels of a pixel.
+template <Way W, bool Residual, bool Value, class Number>
+static void emit_as(const Output& o, int64_t p, int c, const Number* sums, int64_t pitch, int first, int frames,
+                    Tally& near) {
   const int64_t at = c * kLanes;
-  V y = sum;
-  if (o.scale) {
-    const int64_t affine = t * o.affine_frame + at;
-    y = fma(sum, load(o.scale + affine), load(o.bias + affine));
+  const float* residual = Residual ? o.residual + first * o.residual_frame + p * o.residual_pixel + at : nullptr;
+  float* value = Value ? o.value + first * o.value_frame + p * o.value_pixel + at : nullptr;
+  const float* scale_at = o.scale ? o.scale + first * o.affine_frame + at : nullptr;
+  const float* bias_at = o.scale ? o.bias + first * o.affine_frame + at : nullptr;
+  V scale = o.scale ? load(scale_at) : all(1.0f), bias = o.scale ? load(bias_at) : zero();
+  const int left = o.channels - c * kLanes;
+  const M there = static_cast<M>(left >= kLanes ? 0xffff : (1 << left) - 1);
+  float* membrane = W ? o.membrane + p * o.membrane_pixel + at : nullptr;
+  uint16_t* bits = W ? o.bits + first * o.bits_frame + p * o.bits_pixel + c : nullptr;
+  V v = W ? (o.fresh && first == 0 ? all(o.start) : load(membrane)) : zero();
+  for (int t = 0; t < frames; t++) {
+    V y = fma(load_real(sums + t * pitch), scale, bias);
+    if (Residual) y = add(y, load(residual + t * o.residual_frame));
+    if (Value) store(value + t * o.value_frame, y);
+    if (W) fire_at<W>(o, v, y, there, bits + t * o.bits_frame, near);
+    if (o.affine_frame && t + 1 < frames)
+      scale = load(scale_at + (t + 1) * o.affine_frame), bias = load(bias_at + (t + 1) * o.affine_frame);
   }
-  if (o.residual) y = add(y, load(o.residual + t * o.residual_frame + p * o.residual_pixel + at));
-  if (o.value) store(o.value + t * o.value_frame + p * o.value_pixel + at, y);
-  if (o.neuron.kind) fire_at(o, t, p, c, y, near);
+  if (!W) return;
+  store(membrane, v);
+  // readers take words of 64 channels: nothing may be left beyond the last one
+  const int beyond = left <= kLanes ? -(c + 1) & 3 : 0;
+  for (int d = 0; beyond && d < (W == kCounts ? o.neuron.top : 1); d++)
+    for (int t = 0; t < frames; t++)
+      for (int i = 1; i <= beyond; i++) bits[d * o.bits_plane + t * o.bits_frame + i] = 0;
 }
 
-static inline void report_near(const Output& o, int64_t near) {
-  if (o.near && near) __atomic_fetch_add(o.near, near, __ATOMIC_RELAXED);
+template <Way W, class Number>
+static inline void emit_way(const Output& o, int64_t p, int c, const Number* sums, int64_t pitch, int first, int frames,
+                            Tally& near) {
+  if (o.residual && o.value) return emit_as<W, true, true>(o, p, c, sums, pitch, first, frames, near);
+  if (o.residual) return emit_as<W, true, false>(o, p, c, sums, pitch, first, frames, near);
+  if (o.value) return emit_as<W, false, true>(o, p, c, sums, pitch, first, frames, near);
+  emit_as<W, false, false>(o, p, c, sums, pitch, first, frames, near);
+}
+
+template <class Number>
+static inline void emit(const Output& o, int64_t p, int c, const Number* sums, int64_t pitch, int first, int frames,
+                        Tally& near) {
+  const Neuron& n = o.neuron;
+  if (n.kind == kNone) return emit_way<kNothing>(o, p, c, sums, pitch, first, frames, near);
+  if (n.kind == kInteger) return emit_way<kCounts>(o, p, c, sums, pitch, first, frames, near);
+  if (n.decay_input && !n.soft_reset && n.v_reset == 0.0f)
+    return emit_way<kSimple>(o, p, c, sums, pitch, first, frames, near);
+  emit_way<kAnyLif>(o, p, c, sums, pitch, first, frames, near);
+}
+
+static inline void report_near(const Output& o, const Tally& near) {
+  const int64_t total = near.total();
+  if (o.near && total) __atomic_fetch_add(o.near, total, __ATOMIC_RELAXED);
 }

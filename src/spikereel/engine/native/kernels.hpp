@@ -47,12 +47,12 @@ struct Shape {
   int32_t frames, height, width, out_height, out_width, kernel, stride, padding;
 };
 
-// A convolution of spikes: rows of weights of the active inputs are added up.
-// weights: [block][kernel * kernel * channels][block_vectors * 16]
+// A convolution of spikes: rows of weights of the active inputs are added up, in fixed point (the norm's scale holds what
+// one is worth). weights: [block][kernel * kernel * channels][block_vectors * 16]
 struct EventConv {
   Spikes in;
   Shape shape;
-  const float* weights;
+  const int32_t* weights;
   int32_t block_vectors;
   Output out;
 };
@@ -62,7 +62,7 @@ struct EventConv {
 struct TableConv {
   Spikes in;
   Shape shape;
-  const float* weights;
+  const int32_t* weights;
   int32_t groups;
   Output out;
 };
@@ -79,12 +79,12 @@ struct Pointwise {
   Output out;
 };
 
-// A convolution of pictures [frame][channel][height][width] that are padded already.
+// A convolution of pictures [frame][channel][height][width], zeros around them.
 // weights: [panel][channels * kernel * kernel][panel_vectors * 16]
 struct PictureConv {
   const float* frames;
   int32_t channels;
-  Shape shape;  // height and width with their padding
+  Shape shape;
   const float* weights;
   Output out;
 };

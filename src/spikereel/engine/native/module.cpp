@@ -22,6 +22,7 @@ namespace {
 using Bits = nb::ndarray<uint16_t, nb::ndim<4>, nb::device::cpu>;            // [plane, frame, pixel, words]
 using Values = nb::ndarray<float, nb::ndim<3>, nb::device::cpu>;             // [frame, pixel, channels]
 using Weights = nb::ndarray<const float, nb::ndim<1>, nb::device::cpu>;      // packed
+using Fixed = nb::ndarray<const int32_t, nb::ndim<1>, nb::device::cpu>;      // packed, fixed point
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;        // [frame or 1, channels]
 using Membrane = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;           // [pixel, channels]
 using Counter = nb::ndarray<int64_t, nb::ndim<1>, nb::device::cpu>;
@@ -121,7 +122,7 @@ void check_shape(const Shape& s, const Target& target) {
 }
 
 void run_events(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
-                const Weights& weights, int block, const Target& target) {
+                const Fixed& weights, int block, const Target& target) {
   EventConv a;
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
@@ -132,13 +133,14 @@ void run_events(const Bits& in, int channels, int height, int width, int kernel,
   const int64_t blocks = (target.out.vectors + block - 1) / block;
   const int64_t depth = static_cast<int64_t>(kernel) * kernel * channels;
   require(depth < 65536, "too many inputs for an event list");
+  require(target.out.scale, "sums in fixed point need a scale");
   require(static_cast<int64_t>(weights.shape(0)) == blocks * depth * block * kLanes, "size of the weights");
   a.weights = weights.data(), a.block_vectors = block, a.out = target.out;
   nb::gil_scoped_release release;
   kernels->events(a);
 }
 
-void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Weights& weights,
+void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Fixed& weights,
                 const Target& target) {
   require(kernels->has_tables, "no tables for this instruction set");
   TableConv a;
@@ -149,6 +151,7 @@ void run_tables(const Bits& in, int channels, int height, int width, int kernel,
   a.groups = channels / 64 * 13 + std::min(13, (channels % 64 + 4) / 5);
   require(static_cast<int64_t>(weights.shape(0)) ==
               static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * 5, "size of the weights");
+  require(target.out.scale, "sums in fixed point need a scale");
   a.weights = weights.data(), a.out = target.out;
   nb::gil_scoped_release release;
   kernels->tables(a);
@@ -184,11 +187,11 @@ void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int de
 }
 
 void run_pictures(nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu> frames, int kernel, int stride,
-                  const Weights& weights, const Target& target) {
+                  int padding, const Weights& weights, const Target& target) {
   PictureConv a;
   const int height = static_cast<int>(frames.shape(2)), width = static_cast<int>(frames.shape(3));
-  a.shape = shape_of(frames.shape(0), height, width, (height - kernel) / stride + 1, (width - kernel) / stride + 1,
-                     kernel, stride, 0);
+  a.shape = shape_of(frames.shape(0), height, width, (height + 2 * padding - kernel) / stride + 1,
+                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
   check_shape(a.shape, target);
   a.channels = static_cast<int>(frames.shape(1));
   require(weights.shape(0) == static_cast<size_t>(a.channels) * kernel * kernel * target.out.vectors * kLanes,
@@ -297,7 +300,8 @@ NB_MODULE(_native, m) {
         "weights"_a, "target"_a);
   m.def("pointwise", &run_pointwise, "bits"_a.none(), "value"_a.none(), nb::kw_only(), "depth"_a, "height"_a, "width"_a,
         "kernel"_a, "taps"_a.none(), "weights"_a, "target"_a);
-  m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "weights"_a, "target"_a);
+  m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "padding"_a,
+        "weights"_a, "target"_a);
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
   m.def("attend_apply", &run_attend_apply, "q"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "hamming"_a,

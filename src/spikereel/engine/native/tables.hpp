@@ -39,23 +39,24 @@ static inline void index_pixels(const TableConv& a, const IndexRows& index, int 
   }
 }
 
-static inline void build_table(const float* w, float* table) {
-  __m512 low = _mm512_maskz_mov_ps(0xaaaa, _mm512_set1_ps(w[0]));
-  low = _mm512_mask_add_ps(low, 0xcccc, low, _mm512_set1_ps(w[1]));
-  low = _mm512_mask_add_ps(low, 0xf0f0, low, _mm512_set1_ps(w[2]));
-  low = _mm512_mask_add_ps(low, 0xff00, low, _mm512_set1_ps(w[3]));
-  _mm512_store_ps(table, low);
-  _mm512_store_ps(table + 16, _mm512_add_ps(low, _mm512_set1_ps(w[4])));
+static inline void build_table(const int32_t* w, int32_t* table) {
+  __m512i low = _mm512_maskz_set1_epi32(0xaaaa, w[0]);
+  low = _mm512_mask_add_epi32(low, 0xcccc, low, _mm512_set1_epi32(w[1]));
+  low = _mm512_mask_add_epi32(low, 0xf0f0, low, _mm512_set1_epi32(w[2]));
+  low = _mm512_mask_add_epi32(low, 0xff00, low, _mm512_set1_epi32(w[3]));
+  _mm512_store_si512(table, low);
+  _mm512_store_si512(table + 16, _mm512_add_epi32(low, _mm512_set1_epi32(w[4])));
 }
 
 // sums [unit][16 outputs][16 pixels], four of the outputs, of kUnits units whose indices begin at `base`.
-static inline void look_up(const float* tables, const uint8_t* const* rows, int count, const uint8_t* const* base,
-                           int64_t plane, int planes, float* sums, bool first) {
-  __m512 acc[kOutputs][kUnits];
+static inline void look_up(const int32_t* tables, const uint8_t* const* rows, int count, const uint8_t* const* base,
+                           int64_t plane, int planes, int32_t* sums, bool first) {
+  __m512i acc[kOutputs][kUnits];
   UNROLLED
   for (int i = 0; i < kOutputs; i++)
     UNROLLED
-    for (int u = 0; u < kUnits; u++) acc[i][u] = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + u * 256 + i * 16);
+    for (int u = 0; u < kUnits; u++)
+      acc[i][u] = first ? _mm512_setzero_si512() : _mm512_load_si512(sums + u * 256 + i * 16);
   for (int d = 0; d < planes; d++) {
     const int64_t skip = d * plane;
     for (int j = 0; j < count; j++) {
@@ -66,24 +67,24 @@ static inline void look_up(const float* tables, const uint8_t* const* rows, int 
         index[u] = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(base[u] + at)));
       UNROLLED
       for (int i = 0; i < kOutputs; i++) {
-        const float* table = tables + (static_cast<int64_t>(i) * count + j) * 32;
-        const __m512 low = _mm512_load_ps(table), high = _mm512_load_ps(table + 16);
+        const int32_t* table = tables + (static_cast<int64_t>(i) * count + j) * 32;
+        const __m512i low = _mm512_load_si512(table), high = _mm512_load_si512(table + 16);
         UNROLLED
         for (int u = 0; u < kUnits; u++)
-          acc[i][u] = _mm512_add_ps(acc[i][u], _mm512_permutex2var_ps(low, index[u], high));
+          acc[i][u] = _mm512_add_epi32(acc[i][u], _mm512_permutex2var_epi32(low, index[u], high));
       }
     }
   }
   UNROLLED
   for (int i = 0; i < kOutputs; i++)
     UNROLLED
-    for (int u = 0; u < kUnits; u++) _mm512_store_ps(sums + u * 256 + i * 16, acc[i][u]);
+    for (int u = 0; u < kUnits; u++) _mm512_store_si512(sums + u * 256 + i * 16, acc[i][u]);
 }
 
-static inline void transpose(const float* in, __m512* r) {
-  __m512 a[16], b[16];
+static inline void transpose(int32_t* in) {
+  __m512 a[16], b[16], r[16];
   UNROLLED
-  for (int i = 0; i < 16; i++) a[i] = _mm512_load_ps(in + 16 * i);
+  for (int i = 0; i < 16; i++) a[i] = _mm512_castsi512_ps(_mm512_load_si512(in + 16 * i));
   UNROLLED
   for (int i = 0; i < 16; i += 2) {
     b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
@@ -105,6 +106,8 @@ static inline void transpose(const float* in, __m512* r) {
     r[4 + j] = _mm512_shuffle_f32x4(u, v, 0x88);
     r[12 + j] = _mm512_shuffle_f32x4(u, v, 0xdd);
   }
+  UNROLLED
+  for (int i = 0; i < 16; i++) _mm512_store_si512(in + 16 * i, _mm512_castps_si512(r[i]));
 }
 
 static void tables(const TableConv& a) {
@@ -129,8 +132,8 @@ static void tables(const TableConv& a) {
     const int c = static_cast<int>(item / parts), begin = static_cast<int>(item % parts) * part;
     const int end = smaller(begin + part, vectors), units = (end - begin) * s.frames;
     const int padded = (units + kUnits - 1) / kUnits * kUnits;
-    float* sums = static_cast<float*>(scratch(0, static_cast<size_t>(padded) * 1024));
-    float* table = static_cast<float*>(scratch(1, kOutputs * kTableGroups * 128));
+    int32_t* sums = static_cast<int32_t*>(scratch(0, static_cast<size_t>(padded) * 1024));
+    int32_t* table = static_cast<int32_t*>(scratch(1, kOutputs * kTableGroups * 128));
     const uint8_t** base = static_cast<const uint8_t**>(scratch(2, (padded + kTableGroups) * sizeof(void*)));
     const uint8_t** rows = base + padded;
     for (int u = 0; u < padded; u++) {
@@ -152,21 +155,15 @@ static void tables(const TableConv& a) {
           look_up(table, rows, count, base + u, groups * index.row, planes, sums + u * 256 + i * 16, first == 0);
       }
     }
-    int64_t near = 0;
-    // a pixel's frames one after the other: its membrane stays in the first cache
+    Tally near;
     for (int first = 0; first < units; first += s.frames) {
-      for (int t = 0; t < s.frames; t++) {
-        __m512 pixels[16];
-        transpose(sums + (first + t) * 256, pixels);
-        for (int i = 0; i < 16; i++) _mm512_store_ps(sums + (first + t) * 256 + i * 16, pixels[i]);
-      }
+      for (int t = 0; t < s.frames; t++) transpose(sums + (first + t) * 256);
       const int64_t at = static_cast<int64_t>(begin + first / s.frames) * 16;
       int64_t y = at / index.width, x = at % index.width;
       for (int i = 0; i < 16; i++, x++) {
         if (x == index.width) y++, x = 0;
         if (x >= s.width || y >= s.height) continue;
-        for (int t = 0; t < s.frames; t++)
-          emit(a.out, t, y * s.width + x, c, _mm512_load_ps(sums + (first + t) * 256 + i * 16), near);
+        emit(a.out, y * s.width + x, c, sums + first * 256 + i * 16, 256, 0, s.frames, near);
       }
     }
     report_near(a.out, near);
