@@ -28,10 +28,23 @@ MAY_IMPORT = {
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
     "engine": {"models", "layers", "ops"},
-    "runs": {"hub", "tasks", "models", "data", "layers", "ops", "body"},
+    "runs": {"hub", "engine", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
-    "inference": {"show", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
+    "inference": {
+        "show",
+        "runs",
+        "energy",
+        "engine",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
     "show": {"inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops", "body", *TOOLS},
     "apps": {
         *(

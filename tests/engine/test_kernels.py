@@ -206,9 +206,7 @@ def test_pictures(isa, threads, kernel, stride, padding, size):
     wanted = F.conv2d(x.double(), weight.double(), stride=stride, padding=padding)
     into = Into(2, 33, *wanted.shape[2:])
     packed = packing.matrix_panels(weight.reshape(33, -1).numpy())
-    native().pictures(
-        x.numpy(), kernel=kernel, stride=stride, padding=padding, weights=packed, target=into.target()
-    )
+    native().pictures(x.numpy(), kernel=kernel, stride=stride, padding=padding, weights=packed, target=into.target())
     assert torch.equal(into.read().double(), wanted)
 
 

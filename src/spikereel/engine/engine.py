@@ -2,6 +2,8 @@
 
 import copy
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout, lay_out
 from spikereel.engine.packing import LANES, whole
 from spikereel.engine.plan import AttendApply, Program
-from spikereel.engine.report import REFERENCE, Profile, Report, Row
+from spikereel.engine.report import REFERENCE, Profile, Rates, Report, Row
 from spikereel.engine.tune import Tuner
 from spikereel.errors import ConfigError, StateError, WeightsError
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
@@ -50,6 +54,9 @@ class Engine:
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
         object.__setattr__(self._front, "check_video", self._check_video)
+        self._replaced = files.lowered_parts(model)
+        """Children of the model that do not run."""
+        object.__setattr__(self._front, "engine", self)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
         else:
@@ -63,11 +70,33 @@ class Engine:
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.no_grad():
-            if not self.tuned:
-                self._check_video(video)
-                self.tune(video[:, :1])
-            self.near_threshold = 0
             return self._front(video.float(), state)
+
+    @property
+    def front(self) -> VideoModel:
+        """A model with the weights and parts of the compiled one whose backbone runs natively, for what takes models.
+
+        Where its neurons have hooks, as while energy is counted, the modules run: hooks see nothing else.
+        """
+        return self._front
+
+    @contextmanager
+    def firing_rates(self) -> Generator[FiringRates, None, None]:
+        """Collect the firing rates of every neuron inside the block, as `layers.observe.firing_rates` does."""
+        lowered = {layer.neuron.name for layer in self.program.neurons() if layer.neuron is not None}
+        rates, mine = FiringRates(), Rates()
+        order = [name for name, m in self.model.named_modules() if isinstance(m, Neuron)]
+        self._watch = mine
+        try:
+            with firing_rates(self.model, beside=lowered) as others:
+                yield rates
+        finally:
+            self._watch = None
+            for name in order:
+                if name in lowered:
+                    rates[name] = mine.of(name)
+                elif name in others:
+                    rates[name] = others[name]
 
     def tune(self, video: Tensor) -> None:
         """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
@@ -116,6 +145,8 @@ class Engine:
             )
         return cls(model, program, threads=threads, tuned=True)
 
+    asked_for = False
+    """Whether this engine was chosen by name: then it runs even where energy is counted."""
     _watch: Watch | None = None
     _before: Before | None = None
 
@@ -126,11 +157,16 @@ class Engine:
 
     def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
+        if self._watched():
+            assert isinstance(self.model, SpikeVideoFormer)
+            return self.model.pyramid(video, taps, state)
         values, after = self._backbone(video, taps, state)
         return values, after
 
     def _features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """In place of SVFormer's: the values before its head, and the state after."""
+        if self._watched():
+            return self.model.features(video, state)
         (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
         if not self.model.config.local_path:
             return x, after
@@ -142,8 +178,12 @@ class Engine:
     def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
         """The values behind some stages, and the state after; clip by clip."""
         after, past = State(), None
+        self.near_threshold = 0
         if self.model.contrast is not None:
             video, past = self.model.contrast(video, (state or State()).get("contrast"))
+        if not self.tuned:
+            self._clip(video[:, 0], None, State(), 0, before=Tuner())
+            self.tuned = True
         parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
         joined = (
             {name: torch.cat([part[name] for part in parts], dim=1) for name in taps} if len(parts) > 1 else parts[0]
@@ -182,6 +222,14 @@ class Engine:
         }
         # the next clip of the batch comes into the same memory
         return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
+
+    def _watched(self) -> bool:
+        """Whether somebody looks at modules that the native engine does not call."""
+        return any(
+            m._forward_hooks or m._forward_pre_hooks
+            for name in self._replaced
+            for m in self.model.get_submodule(name).modules()
+        )
 
     def _layout(self, frames: int, height: int, width: int) -> Layout:
         key = (frames, height, width)

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from spikereel.body.camera import Camera
+from spikereel.engine.choose import Choice, Reference, engine_for
+from spikereel.engine.engine import Engine
 from spikereel.errors import ConfigError
 from spikereel.hub import load_model
 from spikereel.inference.classify import Prediction, classify
@@ -124,6 +126,7 @@ def predict(
     window: Sequence[int] | None = None,
     overlap: float | None = None,
     offsets: Sequence[int] | None = None,
+    engine: Choice = "auto",
     progress: Progress | None = None,
 ) -> Prediction | Timeline | Track | Segments:
     """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
@@ -139,6 +142,8 @@ def predict(
     filter, `smpl` the file of the body model, `bvh_positions` gives every joint of the BVH file its position.
     Segmentation: `size` is the short side that the network sees, `window` the height and width of windows that slide
     over the frames and overlap by the share `overlap`, `offsets` the frames of a clip from the labelled one at 0.
+    engine: what runs the network, see `engine_for`; the result has it as `engine`. While energy is counted, modules run
+    under `auto`; with `native` the energy of a video is that of its firing rates.
     progress: called with frames done and frames in all.
 
     Raises DataError, in one line, for a file that is not a good one of its kind; ConfigError for weights that do not
@@ -162,14 +167,18 @@ def predict(
     for name in given:
         if name not in TASKS[model.task].options:
             raise ConfigError(f"{name} means nothing for {model.task}, which these weights are for; leave it out")
-    result = begin(model, source, given, progress)
+    result = begin(engine_for(model, engine), source, given, progress)
     return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-explicit-return]
 
 
 def begin(
-    model: VideoModel, source: str | PathLike | Tensor, options: dict[str, Any], progress: Progress | None = None
+    runner: Engine | Reference,
+    source: str | PathLike | Tensor,
+    options: dict[str, Any],
+    progress: Progress | None = None,
 ) -> Any:
     """The result of a file as far as it goes before anything is written; see `Task.begin`."""
+    model = runner.front
     task = TASKS[model.task]
     if isinstance(source, Tensor) and "views" not in task.options:
         raise ConfigError(f"clip: is a tensor; give the file for {model.task}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, one_or_all, progress
+from spikereel.apps.commands.common import command, engine_option, json_option, new_console, one_or_all, progress
 from spikereel.errors import ConfigError, SpikereelError
 from spikereel.files import keep_inputs, writable, write_json, write_text
 
@@ -76,10 +76,12 @@ def add(commands: Any) -> None:
         metavar="A,B,..",
         help="segmentation: frames of a clip from the one that is labelled, such as --offsets=-9,-6,-3,0",
     )
+    engine_option(predict)
     json_option(predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from spikereel.engine.choose import Reference, engine_for
     from spikereel.hub import load_model
     from spikereel.inference.knows import knows
     from spikereel.inference.predict import TASKS
@@ -92,6 +94,7 @@ def _predict(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
         )
+    runner = engine_for(model, options.engine)
     task, console = TASKS[model.task], new_console()
     chosen = {name: OPTIONS[name](options) for name in task.options if OPTIONS[name](options) is not None}
     sources, notes = sources_of(options.videos, model)
@@ -99,9 +102,13 @@ def _predict(options: argparse.Namespace) -> int:
     keep_inputs({**results, "--json": options.json, "the table": out / TABLE}, [x.path for x in sources])
     console.quiet = options.quiet
     console.print(f"{knows(model)}.", style="bold")
+    if options.engine == "auto" and isinstance(runner, Reference):
+        console.print(f"engine: reference, for {runner.why}", style="yellow")
     for line in notes:
         console.print(line, style="yellow")
-    batch = _Batch(options=options, model=model, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
+    batch = _Batch(
+        options=options, model=model, runner=runner, chosen=chosen, out=out, console=console, brief=len(sources) > FULL
+    )
     try:
         for source in sources:
             if not batch.take(source) and options.on_error == "stop":
@@ -117,6 +124,8 @@ class _Batch:
 
     options: argparse.Namespace
     model: Any
+    runner: Any
+    """What runs the model."""
     chosen: dict[str, Any]
     out: Path
     console: Any
@@ -155,7 +164,7 @@ class _Batch:
                 del chosen["views"]
                 chosen["every"] = usual_window(self.model, glance_fps(source.path))
         with progress() as bar:
-            result = begin(self.model, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
+            result = begin(self.runner, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
         self.out.mkdir(parents=True, exist_ok=True)
         with progress() as bar:
             told = _progress(bar, f"writing {source.name}")
@@ -167,6 +176,7 @@ class _Batch:
             return
         for table in result.tables():
             self.console.print(table)
+        self.console.print(f"engine: {result.engine}", style="dim")
         for number, line in enumerate(said):
             self.console.print(line, style="dim" if number else None)
 

@@ -76,7 +76,7 @@ static void attend_apply(const Attend& a) {
             store(row + head * d + at, total);
           }
         }
-        for (int c = 0; c < a.out.vectors; c++) emit(a.out, p, c, row + c * kLanes, 0, t, 1, near);
+        emit(a.out, p, 0, a.out.vectors, Sums<float>{row, 0, kLanes, 0, 1}, t, 1, near);
       }
     report_near(a.out, near);
   });

@@ -66,36 +66,57 @@ static inline void matrix(const float* a, int64_t frame, int64_t row, const int3
         else block_rows<1, Offsets>(rows, x, row, offsets, depth, w, out + t * kPitch);
       }
       for (int r = 0; r < rows; r++)
-        for (int i = 0; i < vectors; i++)
-          emit(o, at(begin + r), first + i, out + (r * vectors + i) * kLanes, kPitch, 0, frames, near);
+        emit(o, at(begin + r), first, vectors, Sums<float>{out + r * vectors * kLanes, kPitch, kLanes, 0, 1}, 0, frames, near);
     }
   }
 }
 
-// A row of pixels y, x..x+columns of the depthwise convolution of values.
-static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+// A row of pixels y, x..x+columns of the depthwise convolution of values. The sums of PX pixels and a row of taps lie in
+// registers; every value is read once for all taps of a row. K 0: any number of taps.
+template <int K, int PX>
+static inline void depthwise_values_at(const Pointwise& a, int t, int y, int x, int c, float* out, int64_t pitch) {
   const Shape& s = a.shape;
-  const int k = s.kernel, vectors = static_cast<int>(pitch) / kLanes;
-  for (int j = 0; j < columns; j++) {
-    const int dy0 = larger(0, s.padding - y), dy1 = smaller(k, s.height + s.padding - y);
-    const int dx0 = larger(0, s.padding - x - j), dx1 = smaller(k, s.width + s.padding - x - j);
-    for (int c = 0; c < vectors; c += 4) {
-      const int some = smaller(4, vectors - c);
-      V sums[4] = {zero(), zero(), zero(), zero()};
-      for (int dy = dy0; dy < dy1; dy++)
-        for (int dx = dx0; dx < dx1; dx++) {
-          const int64_t pixel = static_cast<int64_t>(y + dy - s.padding) * s.width + x + j + dx - s.padding;
-          const float* v = a.value + t * a.value_frame + pixel * a.value_pixel + c * kLanes;
-          const float* w = a.taps + (dy * k + dx) * pitch + c * kLanes;
-          if (some == 4) {
-            for (int i = 0; i < 4; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
-          } else {
-            for (int i = 0; i < some; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
-          }
-        }
-      for (int i = 0; i < some; i++) store(out + j * pitch + (c + i) * kLanes, sums[i]);
+  constexpr int kTaps = K ? K : 1;
+  const int k = K ? K : s.kernel;
+  V sums[PX];
+  UNROLLED
+  for (int j = 0; j < PX; j++) sums[j] = zero();
+  for (int dy = larger(0, s.padding - y); dy < smaller(k, s.height + s.padding - y); dy++) {
+    const int64_t row = static_cast<int64_t>(y + dy - s.padding) * s.width * a.value_pixel;
+    const float* line = a.value + t * a.value_frame + row + c;
+    const float* taps = a.taps + static_cast<int64_t>(dy) * k * pitch + c;
+    for (int from = 0; from < k; from += kTaps) {
+      V w[kTaps];
+      UNROLLED
+      for (int dx = 0; dx < kTaps; dx++) w[dx] = load(taps + (from + dx) * pitch);
+      UNROLLED
+      for (int i = 0; i < PX + kTaps - 1; i++) {
+        const int xx = x + from + i - s.padding;
+        if (xx < 0 || xx >= s.width) continue;
+        const V value = load(line + xx * a.value_pixel);
+        UNROLLED
+        for (int dx = 0; dx < kTaps; dx++)
+          if (i >= dx && i - dx < PX) sums[i - dx] = fma(value, w[dx], sums[i - dx]);
+      }
     }
   }
+  UNROLLED
+  for (int j = 0; j < PX; j++) store(out + j * pitch, sums[j]);
+}
+
+template <int K>
+static inline void depthwise_values_row(const Pointwise& a, int t, int y, int x, int columns, float* out,
+                                        int64_t pitch) {
+  for (int c = 0; c < pitch; c += kLanes) {
+    int j = 0;
+    for (; j + kSpan <= columns; j += kSpan) depthwise_values_at<K, kSpan>(a, t, y, x + j, c, out + j * pitch + c, pitch);
+    for (; j < columns; j++) depthwise_values_at<K, 1>(a, t, y, x + j, c, out + j * pitch + c, pitch);
+  }
+}
+
+static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+  if (a.shape.kernel == 3) depthwise_values_row<3>(a, t, y, x, columns, out, pitch);
+  else depthwise_values_row<0>(a, t, y, x, columns, out, pitch);
 }
 
 #if defined(SPIKEREEL_AVX512)
@@ -126,11 +147,10 @@ static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int6
 template <int K>
 static inline void depthwise_spikes_row(int columns, const uint16_t* window, int64_t row, int64_t words,
                                         const float* taps, int64_t pitch, int groups, float* out) {
-  constexpr int kPixels = 14;
   for (int c = 0; c < groups; c++) {
     int j = 0;
-    for (; j + kPixels <= columns; j += kPixels)
-      depthwise_spikes_at<K, kPixels>(window + j * words + c, row, words, taps + c * kLanes, pitch,
+    for (; j + kSpan <= columns; j += kSpan)
+      depthwise_spikes_at<K, kSpan>(window + j * words + c, row, words, taps + c * kLanes, pitch,
                                       out + j * pitch + c * kLanes);
     for (; j < columns; j++)
       depthwise_spikes_at<K, 1>(window + j * words + c, row, words, taps + c * kLanes, pitch,
@@ -280,8 +300,7 @@ static void fire(const Fire& a) {
     const int64_t end = (item + 1) * some < a.pixels ? (item + 1) * some : a.pixels;
     Tally near;
     for (int64_t p = item * some; p < end; p++)
-      for (int c = 0; c < a.out.vectors; c++)
-        emit(a.out, p, c, a.value + p * a.value_pixel + c * kLanes, a.value_frame, 0, a.frames, near);
+      emit(a.out, p, 0, a.out.vectors, Sums<float>{a.value + p * a.value_pixel, a.value_frame, kLanes, 0, 1}, 0, a.frames, near);
     report_near(a.out, near);
   });
 }

@@ -147,7 +147,7 @@ static void events_tile(const EventConv& a, const Tile& tile) {
         for (int t = 0; t < s.frames; t++, begin++)
           add_rows<NB>(lists.entries + begin[0], begin[1] - begin[0], weights, sums + t * NB * kLanes);
         const int64_t pixel = static_cast<int64_t>(y) * s.out_width + x;
-        for (int i = 0; i < vectors; i++) emit(a.out, pixel, first + i, sums + i * kLanes, NB * kLanes, 0, s.frames, near);
+        emit(a.out, pixel, first, vectors, Sums<int32_t>{sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames, near);
       }
   }
   report_near(a.out, near);

@@ -160,10 +160,11 @@ static void tables(const TableConv& a) {
       for (int t = 0; t < s.frames; t++) transpose(sums + (first + t) * 256);
       const int64_t at = static_cast<int64_t>(begin + first / s.frames) * 16;
       int64_t y = at / index.width, x = at % index.width;
-      for (int i = 0; i < 16; i++, x++) {
+      for (int i = 0, some; i < 16; i += some, x += some) {
         if (x == index.width) y++, x = 0;
+        some = smaller(16 - i, static_cast<int>((x < s.width ? s.width : index.width) - x));
         if (x >= s.width || y >= s.height) continue;
-        emit(a.out, y * s.width + x, c, sums + first * 256 + i * 16, 256, 0, s.frames, near);
+        emit(a.out, y * s.width + x, c, some, Sums<int32_t>{sums + first * 256 + i * 16, 256, 16, 1, 0}, 0, s.frames, near);
       }
     }
     report_near(a.out, near);
