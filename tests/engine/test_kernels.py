@@ -104,13 +104,13 @@ def spikes(rng, *shape, rate=0.2, top=1):
         (2, 130, 16, 6, 18, 3, 1),
     ],
 )
-@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables"])
+@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables", "coarse"])
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
-    if way == "tables" and (isa != "avx512" or stride != 1):
+    if way in ("tables", "coarse") and (isa != "avx512" or stride != 1):
         pytest.skip("tables are for AVX-512 and stride 1")
     rng = np.random.default_rng(0)
     x = spikes(rng, frames, inputs, height, width, top=planes)
-    weight = sixteenths(rng, outputs, inputs, kernel, kernel)
+    weight = sixteenths(rng, outputs, inputs, kernel, kernel, most=64 if way != "coarse" else 32)
     pad = kernel // 2
     wanted = F.conv2d(x.double(), weight.double(), stride=stride, padding=pad)
     into = Into(frames, outputs, *wanted.shape[2:])
@@ -121,6 +121,13 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
     shared["target"] = into.target(scale=scale, bias=bias)
     if way == "tables":
         native().tables(bits, weights=packing.table_rows(fixed), **shared)
+    elif way == "coarse":
+        # 16 bits hold these weights as they are, where few enough of them are summed
+        most = int(np.abs(weight.numpy() * 16).max())
+        assert most * packing.COARSE_RUN * packing.COARSE_GROUP * planes < 2**15
+        rows = packing.table_rows((weight.numpy() * 16).astype(np.int16), packing.COARSE_GROUP)
+        shared["target"] = into.target(scale=np.full_like(scale, 1 / 16), bias=bias)
+        native().coarse(bits, weights=rows, **shared)
     else:
         block = int(way[-1])
         native().events(bits, stride=stride, weights=packing.event_rows(fixed, block), block=block, **shared)

@@ -39,8 +39,18 @@ class Engine:
 
     name = "native"
 
-    def __init__(self, model: VideoModel, program: Program, *, threads: int | None = None, tuned: bool = False):
+    def __init__(
+        self,
+        model: VideoModel,
+        program: Program,
+        *,
+        threads: int | None = None,
+        tuned: bool = False,
+        exact: bool = True,
+    ):
         self.model = model
+        self.exact = exact
+        """Whether spikes are those of float64 up to rounding; otherwise weights may be rounded to 16 bits."""
         self.program = program
         self.tuned = tuned
         """Whether the kernels are chosen; otherwise the first clip chooses them."""
@@ -104,7 +114,7 @@ class Engine:
             padded = _whole_strides(self.model, video.float())
             if self.model.contrast is not None:
                 padded, _ = self.model.contrast(padded)
-            self._clip(padded[:, 0], None, State(), 0, before=Tuner())
+            self._clip(padded[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
         self.tuned = True
 
     def report(self, video: Tensor, state: State | None = None) -> Report:
@@ -143,7 +153,8 @@ class Engine:
                 f"{path} was made for {instruction_set}, this processor has {', '.join(native().instruction_sets())}; "
                 "compile the model here"
             )
-        return cls(model, program, threads=threads, tuned=True)
+        exact = all(getattr(layer, "choice", "") != "coarse" for layer in program.layers)
+        return cls(model, program, threads=threads, tuned=True, exact=exact)
 
     asked_for = False
     """Whether this engine was chosen by name: then it runs even where energy is counted."""
@@ -182,7 +193,7 @@ class Engine:
         if self.model.contrast is not None:
             video, past = self.model.contrast(video, (state or State()).get("contrast"))
         if not self.tuned:
-            self._clip(video[:, 0], None, State(), 0, before=Tuner())
+            self._clip(video[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
             self.tuned = True
         parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
         joined = (
@@ -273,9 +284,13 @@ class Engine:
         return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
 
 
-def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
+def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:
     """An engine that answers as `model` does, with the weights that it has now.
 
+    exact: the spikes of float64, except where a charge lies within rounding of the threshold. Otherwise layers may
+    round their weights to 16 bits where that is faster; `verify.cost` says what it changed.
+    reproducible: the same spikes for any number of threads, chunk, batch, instruction set and choice of exact kernels.
+    Weights of spikes are summed as integers, so this costs nothing and always holds.
     threads: None takes as many as PyTorch uses at each call. Raises ConfigError where this installation has no native
     kernels, for a model in training, on another device than the CPU, in another type than float32, or of artificial
     neurons.
@@ -287,7 +302,8 @@ def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
             f"the engine runs float32 models on the CPU, this one is {parameter.dtype} on {parameter.device}; "
             "call model.float().cpu() first"
         )
-    return Engine(model, _lowered(model), threads=threads)
+    del reproducible  # holds always
+    return Engine(model, _lowered(model), threads=threads, exact=exact)
 
 
 def _lowered(model: VideoModel) -> Program:

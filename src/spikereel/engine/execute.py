@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikereel.engine.attending import between
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout
-from spikereel.engine.packing import LANES, event_rows, table_rows, whole
+from spikereel.engine.packing import LANES, affine_rows, coarse_rows, event_rows, table_rows, whole
 from spikereel.engine.plan import (
     SILENT,
     AttendApply,
@@ -18,6 +18,7 @@ from spikereel.engine.plan import (
     Buffer,
     Fire,
     Layer,
+    Norm,
     PictureConv,
     Pointwise,
     Program,
@@ -81,7 +82,8 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
 
 def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     """Where the results of these frames go."""
-    norm = None if layer.norm is None else layer.norm.at(call.first + t0, t1 - t0)
+    norm = layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
+    norm = None if norm is None else norm.at(call.first + t0, t1 - t0)
     neuron = layer.neuron or SILENT
     return native().Target(
         layer.channels,
@@ -97,9 +99,14 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     )
 
 
-def pack(layer: SpikeConv, choice: str) -> NDArray[np.int32]:
+def pack(layer: SpikeConv, choice: str) -> NDArray:
     """The weights in the order of a kernel."""
     assert layer.weight is not None
+    assert layer.norm is not None
+    if choice == "coarse":
+        rows, unit = coarse_rows(layer.weight, layer.source.planes)
+        layer.coarse = Norm(layer.norm.scale * affine_rows(unit[None]), layer.norm.bias)
+        return rows
     return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
 
 
@@ -121,9 +128,7 @@ def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) ->
     spike_conv(layer, call, t0, t1, into, layer.choice, layer.packed)
 
 
-def spike_conv(
-    layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray[np.int32]
-) -> None:
+def spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray) -> None:
     """One way of a convolution of spikes."""
     height, width = call.layout.input_sizes[id(layer)]
     bits = call.frames_of(layer.source, t0, t1)
@@ -138,16 +143,18 @@ def spike_conv(
     }
     if choice == "tables":
         native().tables(bits, **shared)
+    elif choice == "coarse":
+        native().coarse(bits, **shared)
     else:
         native().events(bits, stride=layer.stride, block=int(choice[-1]), **shared)
 
 
-def choices(layer: SpikeConv) -> list[str]:
+def choices(layer: SpikeConv, *, exact: bool = True) -> list[str]:
     """The ways that this machine has."""
     vectors = whole(layer.channels)
     ways = [f"events{n}" for n in (8, 4, 2, 1) if n == 1 or n < 2 * vectors]
     if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
-        ways.append("tables")
+        ways += ["tables"] if exact else ["tables", "coarse"]
     return ways
 
 

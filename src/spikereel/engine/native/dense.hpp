@@ -204,59 +204,65 @@ static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int
   }
 }
 
-static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int columns, uint16_t* window, float* out,
-                                    int64_t pitch) {
+// Rows y..y+high, columns x..x+wide. `window` holds the spikes that they see, with borders of zeros.
+static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int high, int wide, uint16_t* window,
+                                    float* out, int64_t pitch) {
   const Shape& s = a.shape;
-  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes;
-  const int64_t words = a.in.pixel, row = (columns + k - 1) * words;
-  __builtin_memset(out, 0, static_cast<size_t>(columns) * pitch * 4);
+  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes, across = wide + k - 1;
+  const int64_t words = a.in.pixel, row = across * words;
+  const int from = larger(0, s.padding - x), to = smaller(across, s.width + s.padding - x);
+  __builtin_memset(out, 0, static_cast<size_t>(high) * wide * pitch * 4);
   for (int d = 0; d < a.in.planes; d++) {
     int64_t busy = 0;
-    for (int dy = 0; dy < k; dy++)
-      for (int dx = 0; dx < columns + k - 1; dx++) {
-        const int yy = y + dy - s.padding, xx = x + dx - s.padding;
-        uint16_t* to = window + dy * row + dx * words;
-        if (yy < 0 || xx < 0 || yy >= s.height || xx >= s.width) {
-          for (int64_t i = 0; i < words; i++) to[i] = 0;
-        } else {
-          const int64_t pixel = static_cast<int64_t>(yy) * s.width + xx;
-          __builtin_memcpy(to, a.in.bits + d * a.in.plane + t * a.in.frame + pixel * a.in.pixel, words * 2);
-          for (int i = 0; i < groups; i++) busy += to[i] != 0;
-        }
-      }
+    for (int dy = 0; dy < high + k - 1; dy++) {
+      const int yy = y + dy - s.padding;
+      uint16_t* line = window + dy * row;
+      __builtin_memset(line, 0, static_cast<size_t>(row) * 2);
+      if (yy < 0 || yy >= s.height) continue;
+      const int64_t pixel = static_cast<int64_t>(yy) * s.width + x + from - s.padding;
+      __builtin_memcpy(line + from * words, a.in.bits + d * a.in.plane + t * a.in.frame + pixel * words,
+                       static_cast<size_t>(to - from) * words * 2);
+      for (int64_t i = from * words; i < to * words; i++) busy += line[i] != 0;
+    }
     // both add up the taps in the same order; seeking wins where few groups of channels hold a spike
-    const bool few = busy * 5 < static_cast<int64_t>(k) * (columns + k - 1) * groups;
-    if (few || !depthwise_spikes_dense(k, columns, window, row, words, a.taps, pitch, groups, out))
-      depthwise_spikes_sparse(a, t, y, x, columns, out, pitch, d);
+    const bool few = busy * 5 < static_cast<int64_t>(high + k - 1) * across * groups;
+    for (int r = 0; r < high; r++) {
+      float* to_row = out + static_cast<int64_t>(r) * wide * pitch;
+      if (few || !depthwise_spikes_dense(k, wide, window + r * row, row, words, a.taps, pitch, groups, to_row))
+        depthwise_spikes_sparse(a, t, y + r, x, wide, to_row, pitch, d);
+    }
   }
 }
 
+constexpr int64_t kValues = 256 << 10;  // bytes of values of a tile
+
 static void pointwise(const Pointwise& a) {
   const Shape& s = a.shape;
-  // some 28 pixels at a time: a piece of a row, or a few rows
+  // a piece of a row, and as many rows as stay in the second cache over all frames
   const int pieces = (s.width + 31) / 32, columns = (s.width + pieces - 1) / pieces;
-  const int rows = smaller(s.height, larger(1, 28 / columns)), down = (s.height + rows - 1) / rows;
   const int64_t pitch = (a.depth + kLanes - 1) / kLanes * kLanes;
+  const int fit = static_cast<int>(kValues / (columns * pitch * 4 * s.frames)), even = larger(1, 28 / columns);
+  const int rows = smaller(s.height, larger(even, smaller(fit, 8))), down = (s.height + rows - 1) / rows;
   parallel(static_cast<int64_t>(pieces) * down, [&](int64_t item) {
     const int y = static_cast<int>(item / pieces) * rows, x = static_cast<int>(item % pieces) * columns;
     const int high = smaller(rows, s.height - y), wide = smaller(columns, s.width - x);
     if (wide <= 0) return;
     const int64_t frame = static_cast<int64_t>(high) * wide * pitch;
     float* values = static_cast<float*>(scratch(0, static_cast<size_t>(frame) * s.frames * 4));
-    const size_t window = static_cast<size_t>(s.kernel) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
+    const size_t window = static_cast<size_t>(high + s.kernel - 1) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
     uint16_t* bits = static_cast<uint16_t*>(scratch(1, window + 64));
-    for (int t = 0; t < s.frames; t++)
-      for (int r = 0; r < high; r++) {
+    for (int t = 0; t < s.frames; t++) {
+      if (a.in.bits) depthwise_spikes(a, t, y, x, high, wide, bits, values + t * frame, pitch);
+      for (int r = 0; !a.in.bits && r < high; r++) {
         float* out = values + t * frame + static_cast<int64_t>(r) * wide * pitch;
-        if (a.in.bits) {
-          depthwise_spikes(a, t, y + r, x, wide, bits, out, pitch);
-        } else if (s.kernel > 1) {
+        if (s.kernel > 1) {
           depthwise_values(a, t, y + r, x, wide, out, pitch);
         } else {
           const float* from = a.value + t * a.value_frame + (static_cast<int64_t>(y + r) * s.width + x) * a.value_pixel;
           for (int j = 0; j < wide; j++) __builtin_memcpy(out + j * pitch, from + j * a.value_pixel, pitch * 4);
         }
       }
+    }
     const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.width + x + i % wide; };
     Tally near;
     matrix<false>(values, frame, pitch, nullptr, a.depth, a.weights, high * wide, a.out, s.frames, near, at);

@@ -20,7 +20,7 @@ alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  
 #include "dense.hpp"
 #include "attention.hpp"
 #include "tables.hpp"
-const Kernels kernels = {"avx512", 1, events, tables, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"avx512", 1, events, tables, coarse, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* avx512_kernels() {

@@ -13,7 +13,7 @@ constexpr int kSpan = 1;  // pixels of a row whose sums lie in registers
 #include "events.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"plain", 0, events, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"plain", 0, events, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* plain_kernels() { return &kernels; }

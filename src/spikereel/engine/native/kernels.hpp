@@ -58,11 +58,13 @@ struct EventConv {
 };
 
 // The same with tables in registers: five spikes are an index into 32 sums of weights.
-// weights: [vectors * 16][kernel * kernel][groups * 5], stride 1
+// weights: [vectors * 16][kernel * kernel][groups * 5], stride 1. With weights of 16 bits groups are of six; the sum of
+// no kTableGroups of them may leave 16 bits.
+template <class Weight>
 struct TableConv {
   Spikes in;
   Shape shape;
-  const int32_t* weights;
+  const Weight* weights;
   int32_t groups;
   Output out;
 };
@@ -113,7 +115,8 @@ struct Kernels {
   const char* name;
   int32_t has_tables;
   void (*events)(const EventConv&);
-  void (*tables)(const TableConv&);
+  void (*tables)(const TableConv<int32_t>&);
+  void (*coarse)(const TableConv<int16_t>&);
   void (*pointwise)(const Pointwise&);
   void (*pictures)(const PictureConv&);
   void (*fire)(const Fire&);

@@ -23,6 +23,7 @@ using Bits = nb::ndarray<uint16_t, nb::ndim<4>, nb::device::cpu>;            // 
 using Values = nb::ndarray<float, nb::ndim<3>, nb::device::cpu>;             // [frame, pixel, channels]
 using Weights = nb::ndarray<const float, nb::ndim<1>, nb::device::cpu>;      // packed
 using Fixed = nb::ndarray<const int32_t, nb::ndim<1>, nb::device::cpu>;      // packed, fixed point
+using Short = nb::ndarray<const int16_t, nb::ndim<1>, nb::device::cpu>;      // packed, coarse
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;        // [frame or 1, channels]
 using Membrane = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;           // [pixel, channels]
 using Counter = nb::ndarray<int64_t, nb::ndim<1>, nb::device::cpu>;
@@ -140,21 +141,37 @@ void run_events(const Bits& in, int channels, int height, int width, int kernel,
   kernels->events(a);
 }
 
-void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Fixed& weights,
-                const Target& target) {
+template <class Weight>
+TableConv<Weight> table_conv(const Bits& in, int channels, int height, int width, int kernel, int padding,
+                             const nb::ndarray<const Weight, nb::ndim<1>, nb::device::cpu>& weights,
+                             const Target& target) {
   require(kernels->has_tables, "no tables for this instruction set");
-  TableConv a;
+  const int spikes = sizeof(Weight) == 4 ? 5 : 6, in_word = (64 + spikes - 1) / spikes;
+  TableConv<Weight> a;
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, height, width, kernel, 1, padding);
   check_shape(a.shape, target);
   require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
-  a.groups = channels / 64 * 13 + std::min(13, (channels % 64 + 4) / 5);
+  a.groups = channels / 64 * in_word + std::min(in_word, (channels % 64 + spikes - 1) / spikes);
   require(static_cast<int64_t>(weights.shape(0)) ==
-              static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * 5, "size of the weights");
+              static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * spikes, "size of the weights");
   require(target.out.scale, "sums in fixed point need a scale");
   a.weights = weights.data(), a.out = target.out;
+  return a;
+}
+
+void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Fixed& weights,
+                const Target& target) {
+  const auto a = table_conv<int32_t>(in, channels, height, width, kernel, padding, weights, target);
   nb::gil_scoped_release release;
   kernels->tables(a);
+}
+
+void run_coarse(const Bits& in, int channels, int height, int width, int kernel, int padding, const Short& weights,
+                const Target& target) {
+  const auto a = table_conv<int16_t>(in, channels, height, width, kernel, padding, weights, target);
+  nb::gil_scoped_release release;
+  kernels->coarse(a);
 }
 
 void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int depth, int height, int width, int kernel,
@@ -297,6 +314,8 @@ NB_MODULE(_native, m) {
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "block"_a, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
+        "weights"_a, "target"_a);
+  m.def("coarse", &run_coarse, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("pointwise", &run_pointwise, "bits"_a.none(), "value"_a.none(), nb::kw_only(), "depth"_a, "height"_a, "width"_a,
         "kernel"_a, "taps"_a.none(), "weights"_a, "target"_a);
