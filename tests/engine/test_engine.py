@@ -369,6 +369,21 @@ def test_coarse_weights_say_what_they_cost():
     assert cost(settle(compile(single)), clip(4, 1).float()).output == 0
 
 
+def test_states_that_are_held_keep_their_memory():
+    _, single = model_of("spatial")
+    engine = settle(compile(single))
+    states = [engine(clip(2, 1, seed=seed).float())[1] for seed in range(4)]
+    places = [{x.data_ptr() for x in state.flat().values()} for state in states]
+    assert all(not a & b for i, a in enumerate(places) for b in places[:i])
+    # a view holds what it shows, too
+    seen = states[0].flat()[engine.program.neurons()[0].neuron.name][0]
+    wanted = seen.clone()
+    del states
+    for _ in range(4):
+        engine(clip(2, 1, seed=7).float())
+    assert torch.equal(seen, wanted)
+
+
 def test_sums_in_fixed_point_stay_within_32_bits():
     rng = np.random.default_rng(0)
     for planes, inputs, size in ((1, 7, 1.0), (4, 4608, 1e-6), (8, 2048, 1e8), (1, 1, 1e-40)):

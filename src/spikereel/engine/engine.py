@@ -14,7 +14,7 @@ from torch import Tensor
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
 from spikereel.engine.execute import Before, Call, Watch, run
 from spikereel.engine.loaded import native
-from spikereel.engine.memory import Layout, lay_out
+from spikereel.engine.memory import Layout, lay_out, unheld
 from spikereel.engine.packing import LANES, whole
 from spikereel.engine.plan import AttendApply, Program
 from spikereel.engine.report import REFERENCE, Profile, Rates, Report, Row
@@ -28,6 +28,8 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
 
 FRAMES_AT_ONCE = 8
+ROOMS = 2
+"""Memories of a membrane that are kept: the one that comes in and the one that goes out while a state is carried."""
 
 
 class Engine:
@@ -60,6 +62,8 @@ class Engine:
         """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
         self._rooms: dict[str, Tensor] = {}
         """Membranes of the call that is under way, [B, H, W, lanes]."""
+        self._spare: dict[str, list[Tensor]] = {}
+        """Those of earlier calls."""
         self._layouts: dict[tuple[int, int, int], Layout] = {}
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
@@ -258,12 +262,24 @@ class Engine:
             lanes = whole(layer.channels) * LANES
             name = layer.neuron.name
             if index == 0:
-                room = torch.empty(batch, height, width, lanes)
+                room = self._room(name, (batch, height, width, lanes))
                 membrane = room[..., : layer.channels].permute(0, 3, 1, 2)
                 after[name] = membrane.flatten(2) if layer.neuron.flat else membrane
                 self._rooms[name] = room
             out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
         return out
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Memory for membranes: that of an earlier call whose state nobody holds any more, as fresh pages are dear."""
+        # memory of inference mode stays there
+        inference = torch.is_inference_mode_enabled()
+        kept = [x for x in self._spare.get(name, []) if tuple(x.shape) == shape and x.is_inference() == inference]
+        room = next((x for x in kept if unheld(x)), None)
+        if room is None:
+            room = torch.empty(shape)
+            kept.append(room)
+        self._spare[name] = kept[-ROOMS:]
+        return room
 
     def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
         for layer in self._causal():
