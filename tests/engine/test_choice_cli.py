@@ -44,7 +44,7 @@ def test_where_modules_are_watched_modules_run():
 @pytest.mark.parametrize("choice", ["auto", "reference", pytest.param("native", marks=needs_native)])
 def test_evaluate_names_the_engine(choice, tmp_path, capsys):
     path = tmp_path / "e.json"
-    args = ["spikevideoformer_ti.motion", "data.test_clips=8", "--engine", choice, "--json", str(path)]
+    args = ["spikevideoformer_ti.motion", "data.test_length=8", "--engine", choice, "--json", str(path)]
     assert main(["evaluate", *args]) == 0
     found = json.loads(path.read_text())
     ran = "native" if choice == "native" or (choice == "auto" and available()) else "reference"

@@ -337,6 +337,7 @@ def test_no_bit_depends_on_instruction_set_kernel_or_chunk(case, monkeypatch):
             *((isa, "events8", memory.CHUNKS) for isa in native().instruction_sets()),
             (before, "tables", memory.CHUNKS),
             (before, "events1", (2, 1)),
+            (before, "rows2", memory.CHUNKS),
             (before, "tables", (1,)),
         ]:
             native().use_instruction_set(isa)

@@ -104,7 +104,7 @@ def spikes(rng, *shape, rate=0.2, top=1):
         (2, 130, 16, 6, 18, 3, 1),
     ],
 )
-@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables", "coarse"])
+@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "tables", "coarse"])
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
     if way in ("tables", "coarse") and (isa != "avx512" or stride != 1):
         pytest.skip("tables are for AVX-512 and stride 1")
@@ -130,7 +130,14 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
         native().coarse(bits, weights=rows, **shared)
     else:
         block = int(way[-1])
-        native().events(bits, stride=stride, weights=packing.event_rows(fixed, block), block=block, **shared)
+        native().events(
+            bits,
+            stride=stride,
+            weights=packing.event_rows(fixed, block),
+            block=block,
+            by_row=way.startswith("rows"),
+            **shared,
+        )
     assert torch.equal(into.read().double(), wanted)
 
 

@@ -193,7 +193,7 @@ class Engine:
     def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
         """The values behind some stages, and the state after; clip by clip."""
         after, past = State(), None
-        self.near_threshold = 0
+        self.near_threshold, video = 0, video.float()
         if self.model.contrast is not None:
             video, past = self.model.contrast(video, (state or State()).get("contrast"))
         if not self.tuned:

@@ -146,13 +146,16 @@ def spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object, cho
     elif choice == "coarse":
         native().coarse(bits, **shared)
     else:
-        native().events(bits, stride=layer.stride, block=int(choice[-1]), **shared)
+        by_row = choice.startswith("rows")
+        native().events(bits, stride=layer.stride, block=int(choice[-1]), by_row=by_row, **shared)
 
 
 def choices(layer: SpikeConv, *, exact: bool = True) -> list[str]:
     """The ways that this machine has."""
     vectors = whole(layer.channels)
     ways = [f"events{n}" for n in (8, 4, 2, 1) if n == 1 or n < 2 * vectors]
+    if layer.kernel > 1:
+        ways += [f"rows{n}" for n in (4, 2, 1) if n == 1 or n < 2 * vectors]
     if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
         ways += ["tables"] if exact else ["tables", "coarse"]
     return ways

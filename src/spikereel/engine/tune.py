@@ -30,7 +30,7 @@ class Tuner:
         self.rates[layer.name] = rate
         into = _aside(layer, call, t0, t1)
         ways = choices(layer, exact=self.exact)
-        ways = [w for w in ways if rate < BUSY or w not in ("events2", "events1")] or ways
+        ways = [w for w in ways if rate < BUSY or w not in ("events2", "events1", "rows2", "rows1")] or ways
         packed = {way: pack(layer, way) for way in ways}
         best = dict.fromkeys(ways, float("inf"))
         threads = native().threads()

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from spikereel.energy.meter import metering
@@ -38,7 +39,7 @@ def counting(model: VideoModel) -> Generator[Run, None, None]:
         with metering(model) as run:
             yield run
         return
-    with engine.firing_rates() as rates:
+    with torch.no_grad(), engine.firing_rates() as rates:
         run = _ByRates(engine.model, rates)
         hook = model.register_forward_pre_hook(lambda _model, inputs: run.begin(inputs[0]))
         try:

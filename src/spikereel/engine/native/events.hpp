@@ -36,11 +36,12 @@ static inline uint16_t* append(uint16_t* out, const uint16_t* list, int64_t coun
   return out + count;
 }
 
+// Onto what `sums` holds, where there are sums before.
 template <int NB>
-static inline void add_rows(const uint16_t* list, int64_t count, const int32_t* weights, int32_t* sums) {
+static inline void add_rows(const uint16_t* list, int64_t count, const int32_t* weights, int32_t* sums, bool first) {
   I total[NB];
   UNROLLED
-  for (int i = 0; i < NB; i++) total[i] = zero_i();
+  for (int i = 0; i < NB; i++) total[i] = first ? zero_i() : load_i(sums + kLanes * i);
   int64_t e = 0;
   // two rows a turn: fewer jumps for short lists
   for (; e + 2 <= count; e += 2) {
@@ -66,7 +67,8 @@ struct Tile {
 
 struct Lists {
   uint16_t* entries;
-  uint32_t* begin;  // [pixel of the tile][frame] and one more
+  uint32_t* begin;  // [pixel of the tile][frame][piece] and one more
+  int pieces;       // rows of the window
 };
 
 // Lists of the rows of a region of the input, then those of each output pixel's window: of each row of the window one
@@ -76,7 +78,8 @@ static inline Lists window_lists(const EventConv& a, const Tile& tile) {
   const int k = s.kernel, frames = s.frames, pixels = tile.rows * tile.columns;
   const int channels = a.in.channels, planes = a.in.planes, depth = k * k * channels;
   Lists lists;
-  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
+  lists.pieces = k;
+  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames * k + 1) * 4));
   lists.entries = static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * depth * planes + 64) * 2));
   const int rows = (tile.rows - 1) * s.stride + k, columns = (tile.columns - 1) * s.stride + k;
   const int top = tile.y * s.stride - s.padding, left = tile.x * s.stride - s.padding;
@@ -99,10 +102,11 @@ static inline Lists window_lists(const EventConv& a, const Tile& tile) {
   for (int y = 0; y < tile.rows; y++)
     for (int x = 0; x < tile.columns; x++)
       for (int t = 0; t < frames; t++) {
-        *begin++ = static_cast<uint32_t>(end - lists.entries);
         const uint32_t* at = found + (static_cast<size_t>(t) * rows + y * s.stride) * columns + x * s.stride;
-        for (int dy = 0; dy < k; dy++, at += columns)
+        for (int dy = 0; dy < k; dy++, at += columns) {
+          *begin++ = static_cast<uint32_t>(end - lists.entries);
           end = append(end, own + at[0], at[k] - at[0], (dy * k - x * s.stride) * channels);
+        }
       }
   *begin = static_cast<uint32_t>(end - lists.entries);
   return lists;
@@ -113,6 +117,7 @@ static inline Lists pixel_lists(const EventConv& a, const Tile& tile) {
   const Shape& s = a.shape;
   const int frames = s.frames, pixels = tile.rows * tile.columns, planes = a.in.planes;
   Lists lists;
+  lists.pieces = 1;
   lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
   lists.entries =
       static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * a.in.channels * planes + 64) * 2));
@@ -136,19 +141,26 @@ static void events_tile(const EventConv& a, const Tile& tile) {
   const bool single = s.kernel == 1 && s.padding == 0;
   const Lists lists = single ? pixel_lists(a, tile) : window_lists(a, tile);
   const int64_t depth = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels;
-  int32_t* sums = static_cast<int32_t*>(scratch(4, static_cast<size_t>(s.frames) * NB * kLanes * 4));
+  // a pixel at a time, or a row of the tile: then the weights of one row of the window stay in the first cache
+  const int some = a.by_row ? tile.columns : 1, passes = a.by_row ? lists.pieces : 1, pieces = lists.pieces / passes;
+  const int64_t pixel_sums = static_cast<int64_t>(s.frames) * NB * kLanes;
+  int32_t* sums = static_cast<int32_t*>(scratch(4, static_cast<size_t>(pixel_sums) * some * 4));
   Tally near;
   for (int first = 0; first < a.out.vectors; first += NB) {
     const int32_t* weights = a.weights + static_cast<int64_t>(first) * kLanes * depth;
     const int vectors = smaller(NB, a.out.vectors - first);
-    const uint32_t* begin = lists.begin;
-    for (int y = tile.y; y < tile.y + tile.rows; y++)
-      for (int x = tile.x; x < tile.x + tile.columns; x++) {
-        for (int t = 0; t < s.frames; t++, begin++)
-          add_rows<NB>(lists.entries + begin[0], begin[1] - begin[0], weights, sums + t * NB * kLanes);
-        const int64_t pixel = static_cast<int64_t>(y) * s.out_width + x;
-        emit(a.out, pixel, first, vectors, Sums<int32_t>{sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames, near);
-      }
+    for (int at = 0; at < tile.rows * tile.columns; at += some) {
+      const uint32_t* begin = lists.begin + static_cast<int64_t>(at) * s.frames * lists.pieces;
+      for (int pass = 0; pass < passes; pass++)
+        for (int i = 0; i < some * s.frames; i++) {
+          const uint32_t* piece = begin + static_cast<int64_t>(i) * lists.pieces + pass;
+          add_rows<NB>(lists.entries + piece[0], piece[pieces] - piece[0], weights, sums + i * NB * kLanes, pass == 0);
+        }
+      const int64_t pixel = static_cast<int64_t>(tile.y + at / tile.columns) * s.out_width + tile.x + at % tile.columns;
+      for (int x = 0; x < some; x++)
+        emit(a.out, pixel + x, first, vectors, Sums<int32_t>{sums + x * pixel_sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames,
+             near);
+    }
   }
   report_near(a.out, near);
 }

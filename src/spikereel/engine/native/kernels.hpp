@@ -53,7 +53,7 @@ struct EventConv {
   Spikes in;
   Shape shape;
   const int32_t* weights;
-  int32_t block_vectors;
+  int32_t block_vectors, by_row;
   Output out;
 };
 

@@ -123,7 +123,7 @@ void check_shape(const Shape& s, const Target& target) {
 }
 
 void run_events(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
-                const Fixed& weights, int block, const Target& target) {
+                const Fixed& weights, int block, bool by_row, const Target& target) {
   EventConv a;
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
@@ -136,7 +136,7 @@ void run_events(const Bits& in, int channels, int height, int width, int kernel,
   require(depth < 65536, "too many inputs for an event list");
   require(target.out.scale, "sums in fixed point need a scale");
   require(static_cast<int64_t>(weights.shape(0)) == blocks * depth * block * kLanes, "size of the weights");
-  a.weights = weights.data(), a.block_vectors = block, a.out = target.out;
+  a.weights = weights.data(), a.block_vectors = block, a.by_row = by_row, a.out = target.out;
   nb::gil_scoped_release release;
   kernels->events(a);
 }
@@ -312,7 +312,7 @@ NB_MODULE(_native, m) {
            "value"_a.none(), "bits"_a.none(), "membrane"_a.none(), "kind"_a, "soft_reset"_a, "decay_input"_a, "top"_a,
            "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none());
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
-        "padding"_a, "weights"_a, "block"_a, "target"_a);
+        "padding"_a, "weights"_a, "block"_a, "by_row"_a = false, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("coarse", &run_coarse, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
