@@ -68,8 +68,9 @@ class Engine:
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
         object.__setattr__(self._front, "check_video", self._check_video)
-        self._replaced = files.lowered_parts(model)
-        """Children of the model that do not run."""
+        parts = files.lowered_parts(model)
+        self._replaced = [m for name, part in model.named_children() if name in parts for m in part.modules()]
+        """Modules that do not run."""
         object.__setattr__(self._front, "engine", self)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
@@ -228,7 +229,8 @@ class Engine:
             first=_frames_seen(known),
         )
         self._past_in(call, known, index)
-        run(self.program, call, before=before or self._before, watch=self._watch)
+        # nobody watches while kernels are chosen
+        run(self.program, call, before=before or self._before, watch=None if before else self._watch)
         self._past_out(call, after, index, batch, frames)
         self.near_threshold += int(call.near[0])
         maps = {
@@ -240,11 +242,7 @@ class Engine:
 
     def _watched(self) -> bool:
         """Whether somebody looks at modules that the native engine does not call."""
-        return any(
-            m._forward_hooks or m._forward_pre_hooks
-            for name in self._replaced
-            for m in self.model.get_submodule(name).modules()
-        )
+        return any(m._forward_hooks or m._forward_pre_hooks for m in self._replaced)
 
     def _layout(self, frames: int, height: int, width: int) -> Layout:
         key = (frames, height, width)
