@@ -77,6 +77,9 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
     if isinstance(layer, AttendCount):
         _count(layer, call, t0, t1)
         return
+    if isinstance(layer, SpikeConv) and layer.packed is None:
+        layer.choice = layer.choice or default_choice(layer)
+        layer.packed = pack(layer, layer.choice)
     RUN[type(layer)](layer, call, t0, t1, target(layer, call, t0, t1))
 
 
@@ -122,9 +125,6 @@ def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) ->
 
 
 def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) -> None:
-    if layer.packed is None:
-        layer.choice = layer.choice or default_choice(layer)
-        layer.packed = pack(layer, layer.choice)
     spike_conv(layer, call, t0, t1, into, layer.choice, layer.packed)
 
 
