@@ -33,6 +33,10 @@ MODULES = {
     "scipy": ("scipy",),
     "huggingface_hub": ("huggingface_hub",),
     "nvidia-ml-py": ("pynvml",),
+    "onnx": ("onnx",),
+    "onnxscript": ("onnxscript",),
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
 }
 """What each optional package is imported as."""
 
@@ -42,8 +46,8 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "energy", "import", "calibrate", "list", "doctor", "data"),
-    *("data inspect", "data check", "data pack"),
+    *("demo", "train", "compare", "evaluate", "predict", "energy", "export", "import", "calibrate"),
+    *("list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
 WORKS = {
@@ -99,6 +103,8 @@ LACKS: dict[str, tuple[list[str], str]] = {
         ["evaluate", "{actions}", "data.kind=utd_mhad", "data.modality=depth", "data.root={matlab}"],
         "scipy",
     ),
+    "export to ONNX": (["export", SHIPPED, "--out", "{out}/x.onnx"], "onnx"),
+    "export to OpenVINO": (["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml"], "openvino"),
 }
 HUB = ("from_pretrained", "huggingface_hub")
 """The package that each of these needs: exit code 2 and one line that names an extra with that package."""

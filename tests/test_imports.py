@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
     "engine": {"models", "layers", "ops"},
+    "exporting": {"models", "layers", "ops", *TOOLS},
     "runs": {"hub", "engine", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
@@ -36,6 +37,7 @@ MAY_IMPORT = {
         "runs",
         "energy",
         "engine",
+        "exporting",
         "hub",
         "tasks",
         "models",
@@ -54,6 +56,7 @@ MAY_IMPORT = {
             "runs",
             "energy",
             "engine",
+            "exporting",
             "hub",
             "tasks",
             "models",

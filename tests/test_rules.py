@@ -37,14 +37,23 @@ OWNERS = {
     "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
+    "onnx": ("exporting/onnx.py",),
+    "onnxscript": ("exporting/onnx.py",),
+    "onnxruntime": ("exporting/onnx.py",),
+    "openvino": ("exporting/openvino.py",),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 
-NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", "runs/recipes.py": "recipes"}
+RECIPES = {file: "recipes" for file in FILES if file.startswith("runs/recipes/")}
+NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", **RECIPES}
 NAMES_OF_TASKS = {
     "runs/tasks.py": "their rows",
     "runs/kinds.py": "which kind is for which task",
-    "runs/recipes.py": "recipes",
+    "runs/kind.py": "options that tasks refuse",
+    "runs/builders/videos.py": "the task of rows of videos",
+    "runs/builders/recordings.py": "the task of rows of recordings",
+    "runs/builders/masked.py": "the task of rows of masks",
+    **RECIPES,
     "runs/config.py": "the task of a recipe that names none",
     "runs/clips.py": "the task where none is named, and a function of each other one",
     "hub.py": "the parts of a configuration that are called as their task",
@@ -56,6 +65,7 @@ NAMES_OF_TASKS = {
     "inference/timeline.py": "time lines are of classes",
     "models/pretrained.py": "a card for each",
     "engine/engine.py": "which outputs it makes",
+    "exporting/lower_c.py": "the one task that C has a head for",
     "engine/lower_spikevideoformer.py": "which stages a head taps",
     "inference/segment.py": "its own",
     "inference/track.py": "its own",

@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 _WHERE = {
     "compile": "spikereel.engine.engine",
     "create_model": "spikereel.hub",
+    "export": "spikereel.exporting.export",
+    "open_export": "spikereel.exporting.run",
     "list_models": "spikereel.hub",
     "load_model": "spikereel.hub",
     "save_model": "spikereel.hub",
@@ -30,9 +32,11 @@ __all__ = [
     "compile",
     "create_model",
     "energy",
+    "export",
     "list_models",
     "load_authors_weights",
     "load_model",
+    "open_export",
     "predict",
     "save_model",
     "to_binary",
@@ -41,6 +45,8 @@ __all__ = [
 if TYPE_CHECKING:
     from spikereel import energy
     from spikereel.engine.engine import compile
+    from spikereel.exporting.export import export
+    from spikereel.exporting.run import open_export
     from spikereel.hub import create_model, list_models, load_model, save_model
     from spikereel.inference.predict import predict
     from spikereel.layers.state import State

@@ -11,6 +11,8 @@ EXTRAS = {
     "mat": ("scipy",),
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
 }
 """Extra of the package: its modules, as they are imported."""
 

@@ -16,7 +16,7 @@ from small import DATA, KINDS, cut_short, small_weights, video_file, video_folde
 from spikereel.apps.cli import main
 from spikereel.hub import create_model, list_models, weights_hash
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "import", "calibrate", "data", "list", "doctor")
+COMMANDS = ("demo", "train", "evaluate", "predict", "energy", "export", "import", "calibrate", "data", "list", "doctor")
 
 
 @pytest.fixture(scope="module")

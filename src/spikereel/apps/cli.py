@@ -15,6 +15,7 @@ from spikereel.apps.commands import (
     doctor,
     energy,
     evaluate,
+    export,
     import_,
     list_,
     predict,
@@ -42,6 +43,8 @@ EPILOG = """examples:
       what a clip costs, beside the same network as an ANN
   spikereel energy svformer --rates rates.json --cost paper
       the same from published firing rates
+  spikereel export weights.safetensors --to onnx
+      a file for another runtime, and how faithful it is
   spikereel import checkpoint.pyth --as svformer
       weights of the papers' authors, read safely
   spikereel data check videos
@@ -117,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (demo, train, compare, evaluate, predict, energy, import_, calibrate, list_, doctor, data):
+    for module in (demo, train, compare, evaluate, predict, energy, export, import_, calibrate, list_, doctor, data):
         module.add(commands)
     return parser
 

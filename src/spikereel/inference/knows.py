@@ -1,6 +1,7 @@
 """What weights know, said before they are asked: their names stand for nothing else, whatever a video shows."""
 
-from spikereel.models.base import VideoModel
+from typing import Any
+
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.kinds import use_of
 
@@ -8,7 +9,7 @@ MOST = 12
 """Names that are said."""
 
 
-def knows(model: VideoModel) -> str:
+def knows(model: Any) -> str:
     """One sentence: how many classes or joints of what data, and whether that data was drawn by a program."""
     meta = model.metadata
     names = ", ".join(meta.classes[:MOST]) + (", ..." if len(meta.classes) > MOST else "")

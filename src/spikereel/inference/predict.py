@@ -12,8 +12,9 @@ from spikereel.body.camera import Camera
 from spikereel.engine.choose import Choice, Reference, engine_for
 from spikereel.engine.engine import Engine
 from spikereel.errors import ConfigError
-from spikereel.hub import load_model
+from spikereel.exporting.run import Exported
 from spikereel.inference.classify import Prediction, classify
+from spikereel.inference.exported import Answer, classify_exported, runnable
 from spikereel.inference.segment import Segments, label, segments
 from spikereel.inference.timeline import Timeline, timeline_of
 from spikereel.inference.track import Box, Track, track_file
@@ -70,13 +71,17 @@ class Task:
 
 
 def _classes_of_file(
-    model: VideoModel,
+    model: VideoModel | Exported,
     source: str | PathLike | Tensor,
     *,
     views: int | None = None,
     every: float | None = None,
     progress: Progress | None = None,
-) -> Prediction | Timeline:
+) -> Prediction | Timeline | Answer:
+    if isinstance(model, Exported):
+        if every is not None:
+            raise ConfigError("an exported file gives one answer a video; leave every out, or predict with the weights")
+        return classify_exported(model, source, views=views)
     if every is None:
         return classify(model, source, views=views)
     if views not in (None, 1):
@@ -112,7 +117,7 @@ TASKS = {
 
 
 def predict(
-    model: VideoModel | str | PathLike,
+    model: VideoModel | Exported | str | PathLike,
     source: str | PathLike | Tensor,
     *,
     views: int | None = None,
@@ -128,13 +133,14 @@ def predict(
     offsets: Sequence[int] | None = None,
     engine: Choice = "auto",
     progress: Progress | None = None,
-) -> Prediction | Timeline | Track | Segments:
+) -> Prediction | Timeline | Track | Segments | Answer:
     """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
 
     result = spikereel.predict("spikevideoformer_ti.motion", "clip.mp4")
     print(result); result.draw("annotated.mp4"); result.to_json()
 
-    model: weights by name or path, or a model. source: a video, an event recording, depth, a `.npy` clip, or a folder
+    model: weights by name or path, a model, or an exported file.
+    source: a video, an event recording, depth, a `.npy` clip, or a folder
     of pictures, whichever the weights were trained on; for classes also a tensor [T, C, H, W].
     Classes: `views` clips in time are averaged; None takes those the model is evaluated with.
     `every` gives one answer for each window of so many seconds instead, a `Timeline`.
@@ -149,7 +155,7 @@ def predict(
     Raises DataError, in one line, for a file that is not a good one of its kind; ConfigError for weights that do not
     say how clips were made, and for an option of another task.
     """
-    model = load_model(fspath(model)) if isinstance(model, str | PathLike) else model
+    model = runnable(fspath(model)) if isinstance(model, str | PathLike) else model
     options = {
         "views": views,
         "every": every,
@@ -172,7 +178,11 @@ def predict(
 
 
 def begin(
+<<<<<<< HEAD
     runner: Engine | Reference,
+=======
+    model: VideoModel | Exported,
+>>>>>>> main
     source: str | PathLike | Tensor,
     options: dict[str, Any],
     progress: Progress | None = None,

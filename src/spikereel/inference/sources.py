@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import path as paths
 from pathlib import Path
+from typing import Any
 
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.pictures import PICTURES
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.walk import find, said, visible
 from spikereel.errors import DataError
-from spikereel.models.base import VideoModel
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
 
@@ -26,11 +26,11 @@ class Source:
     """Of its results, unlike that of any other."""
 
 
-def sources_of(given: Sequence[str], model: VideoModel) -> tuple[list[Source], list[str]]:
+def sources_of(given: Sequence[str], model: Any) -> tuple[list[Source], list[str]]:
     """What the paths name, folders in the order of their files, and one line for each folder with files left out.
 
-    A folder of pictures is one source; of any other it is every file below that the model may see. Raises DataError
-    for a folder that has none.
+    model: a network, or an exported file. A folder of pictures is one source; of any other it is every file below that
+    the model may see. Raises DataError for a folder that has none.
     """
     wanted, found, notes = _suffixes(model), [], []
     for text in given:
@@ -73,7 +73,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     return result
 
 
-def _suffixes(model: VideoModel) -> frozenset[str]:
+def _suffixes(model: Any) -> frozenset[str]:
     if model.task == "pose":
         return VIDEOS | RECORDINGS | DEPTH
     if not model.metadata.preprocess:
@@ -81,7 +81,7 @@ def _suffixes(model: VideoModel) -> frozenset[str]:
     spec = data_spec_of(model.metadata)
     if KINDS[spec.kind].films_depth:
         return DEPTH
-    return RECORDINGS if sees_recordings(spec) else VIDEOS | {".npy"}
+    return RECORDINGS | KINDS[spec.kind].suffixes if sees_recordings(spec) else VIDEOS | {".npy"}
 
 
 def _is_pictures(folder: Path) -> bool:

@@ -63,7 +63,7 @@ class Contrast(nn.Module):
 
         Raises StateError where the past is of other clips than x.
         """
-        seen = x if self.config.contrast_form == "signed" else x.mean(2, keepdim=True)
+        seen = self.seen(x)
         mean = seen[0] if past is None else past
         if mean.shape != seen.shape[1:]:
             raise StateError(
@@ -78,6 +78,10 @@ class Contrast(nn.Module):
         if self.config.contrast_form == "on_off":
             change = torch.cat([change, -change], dim=2).clamp(0.0, 1.0)
         return (torch.cat([x, change], dim=2) if self.config.contrast == "beside" else change), mean
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What of x [T, B, C, H, W] is compared over time: all channels, or their mean as one."""
+        return x if self.config.contrast_form == "signed" else x.mean(2, keepdim=True)
 
     def macs(self, x: Tensor) -> int:
         """Multiply-accumulates for x [T, B, C, H, W]: two a value for the mean, and one for the scaled difference."""

@@ -147,6 +147,14 @@ class _Bordered(torch.autograd.Function):
         return grad[:, :, 1:-1, 1:-1].contiguous(memory_format=ctx.order), None
 
 
+def _joined_border(x: Tensor, border: Tensor) -> Tensor:
+    """The same as `_Bordered`, joined from parts: in an exported graph, writes into a part become tables of indices."""
+    edge = border[:, None, None].expand(len(x), -1, x.shape[2], 1)
+    x = torch.cat([edge, x, edge], dim=3)
+    edge = border[:, None, None].expand(len(x), -1, 1, x.shape[3])
+    return torch.cat([edge, x, edge], dim=2)
+
+
 class NormAndPad(nn.Module):
     """Batch norm, then a border of one pixel holding what the norm makes of an input of zero.
 
@@ -160,7 +168,8 @@ class NormAndPad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn(x)
-        return _Bordered.apply(x, self.border().to(x.dtype))
+        border = self.border().to(x.dtype)
+        return _joined_border(x, border) if torch.compiler.is_exporting() else _Bordered.apply(x, border)
 
     def border(self) -> Tensor:
         """[C]: the norm of zero."""

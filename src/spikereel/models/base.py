@@ -90,9 +90,9 @@ class VideoModel(Pretrained, nn.Module):
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
         """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
-        if len(sums) != video.shape[1]:
+        if sums.shape[0] != video.shape[1]:
             raise StateError(
-                f"the state is that of {len(sums)} clips a batch, the video has {video.shape[1]}; batch size and "
+                f"the state is that of {sums.shape[0]} clips a batch, the video has {video.shape[1]}; batch size and "
                 "resolution must stay the same while a state is carried: start again with state=None"
             )
 

@@ -278,7 +278,10 @@ class SVFormer(VideoModel):
     ) -> tuple[Float[Tensor, "B classes"], State]:
         """The logits that features lead to, and the state of what lies behind the backbone."""
         previous, after = state or State(), State()
-        first = _frames_seen(previous)
+        first = _frames_seen(previous) if self.fixed_frames else 0
+        seen = torch.full((), len(features), dtype=torch.int64, device=features.device)
+        if "clip" in previous:
+            seen = seen + previous["clip"]["frames"]
         if self.config.head == "conv":
             spikes, after["lif_bf_head"] = self.lif_bf_head(features, previous.get("lif_bf_head"))
             x, after["dwconv_bf_head"] = self.dwconv_bf_head(spikes, previous.get("dwconv_bf_head"), first)
@@ -287,8 +290,8 @@ class SVFormer(VideoModel):
             sums = features.flatten(3).mean(3).sum(0, dtype=torch.promote_types(features.dtype, torch.float32))
             sums = sums + previous["head"]["sums"] if "head" in previous else sums
             after["head"] = {"sums": sums}
-            pooled = (sums / (first + len(features))).to(features.dtype)
-        after["clip"] = {"frames": torch.full((), first + len(features), dtype=torch.int64, device=features.device)}
+            pooled = (sums / seen).to(features.dtype)
+        after["clip"] = {"frames": seen}
         return self.head(pooled), after
 
     def features(
@@ -339,7 +342,7 @@ class SVFormer(VideoModel):
         return self.lpBN(per_frame(lambda y: self.lpPWConv(self.lpDWConv(y)), x), first)
 
     def _check(self, video: Tensor, state: State | None) -> int:
-        """Frames seen before, after a look at what is given."""
+        """The time step of the first frame, 0 where norms and head tell no steps apart; looks at what is given."""
         self.check_video(video)
         c, (t, b, _, h, w) = self.config, video.shape
         if c.head == "conv" and (h, w) != (c.image_size, c.image_size):
@@ -357,9 +360,9 @@ class SVFormer(VideoModel):
         for name in ("dwconv_bf_head", "head"):
             if state and name in state:
                 self.check_batch(video, state[name]["sums"])
-        first = _frames_seen(state or {})
         if not self.fixed_frames:
-            return first
+            return 0
+        first = _frames_seen(state or {})
         if state is None and t != c.frames:
             raise DataError(
                 f"these weights take clips of T={c.frames} frames, got {t}; sample {c.frames}, create the model with "

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from spikereel.errors import ConfigError
@@ -70,25 +70,27 @@ def causal_attention(
     q: Float[Tensor, "T *b N d"],
     k: Float[Tensor, "T *b N d"],
     v: Float[Tensor, "T *b N e"],
-    summed: Float[Tensor, "*b d e"] | None = None,
+    summed: Num[Tensor, "*b d e"] | None = None,
     frames: int | Tensor = 0,
     *,
     similarity: Similarity,
     scale: float,
-) -> tuple[Float[Tensor, "T *b N e"], Float[Tensor, "*b d e"]]:
+) -> tuple[Float[Tensor, "T *b N e"], Num[Tensor, "*b d e"]]:
     """Each frame attends to itself and all earlier ones through a running sum, N tokens a frame.
 
     S_t = S_(t-1) + f(k_t)^T v_t          A_t = f(q_t) S_t / (scale t)
 
     summed, frames: S and the count of frames so far (None and 0 at the start). Dividing by the tokens seen (t N, in
     units of one frame's N) keeps the magnitude that of `spatial` attention, equal to it on the first frame.
-    S is held in float64: whole numbers to 2^53, so that a stream of days stays exact and equals the clip.
+    S is held in float64: whole numbers to 2^53, so that a stream of days stays exact and equals the clip. A sum that
+    comes in int32 stays so, exact to 2^31, for runtimes without float64.
 
     Returns A and the sum after the last frame.
     """
     with _exact_products(q):
         q, k, v = _wide(q), _wide(k), _wide(v)
-        past = (_bipolar(k, similarity).mT @ v).double().cumsum(0)
+        kind = torch.int32 if summed is not None and summed.dtype == torch.int32 else torch.float64
+        past = (_bipolar(k, similarity).mT @ v).to(kind).cumsum(0, dtype=kind)
         if summed is not None:
             past = past + summed
         seen = torch.arange(1, len(q) + 1, device=q.device, dtype=torch.float64) + frames

@@ -56,16 +56,21 @@ def prediction_tables(prediction: Prediction) -> list[RenderableType]:
 
 def top5_table(prediction: Prediction) -> RenderableType:
     """The five best classes with bars."""
+    seen = f"{len(prediction.indices)} of {prediction.info.frames} frames, {prediction.views} view(s)"
+    return best_table(prediction.path, prediction.top5, "; ".join((seen, *prediction.notes)))
+
+
+def best_table(path: str, best: Sequence[tuple[str, float]], said: str) -> RenderableType:
+    """The best classes of a file with bars, and a line below."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for rank, (name, p) in enumerate(prediction.top5):
+    for rank, (name, p) in enumerate(best):
         style = "bold green" if rank == 0 else ""
         length = Text(bar(p, 30), "green" if rank == 0 else "dim")
         table.add_row(Text(name, style), Text(f"{100 * p:5.1f} %", style), length)
-    seen = f"{len(prediction.indices)} of {prediction.info.frames} frames, {prediction.views} view(s)"
-    return Group(Text(prediction.path, overflow="fold"), table, Text("; ".join((seen, *prediction.notes)), "dim"))
+    return Group(Text(path, overflow="fold"), table, Text(said, "dim"))
 
 
 def firing_table(firing: Mapping[str, Rates]) -> RenderableType:

@@ -37,6 +37,13 @@ def add(commands: Any) -> None:
         help="video files, event recordings, depth (.npz), .npy clips, folders of any of these, or of frames",
     )
     predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
+    predict.add_argument(
+        "--runtime",
+        default="auto",
+        metavar="NAME",
+        help="what runs the network: reference for weights; onnx, torch, openvino, c for an exported file (default: by "
+        "the file)",
+    )
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
     predict.add_argument("--views", type=int, metavar="N", help="average so many clips in time (default: 1)")
     predict.add_argument(
@@ -81,15 +88,19 @@ def add(commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+<<<<<<< HEAD
     from spikereel.engine.choose import Reference, engine_for
     from spikereel.hub import load_model
+=======
+    from spikereel.inference.exported import runnable
+>>>>>>> main
     from spikereel.inference.knows import knows
     from spikereel.inference.predict import TASKS
     from spikereel.inference.sources import sources_of
 
     out = Path(options.out)
     writable(out / "x.json")
-    model = load_model(options.model)
+    model = runnable(options.model, options.runtime)
     if options.task not in (None, model.task):
         raise ConfigError(
             f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
@@ -154,13 +165,14 @@ class _Batch:
         return True
 
     def _written(self, source: Any) -> tuple[Any, list[str]]:
+        from spikereel.exporting.run import Exported
         from spikereel.inference.predict import TASKS, begin
         from spikereel.inference.timeline import is_long, usual_window
 
         chosen, name = dict(self.chosen), Path(source.path).name
         if self.model.task == "classification" and not {"views", "every"} & chosen.keys():
             chosen["views"] = 1
-            if is_long(self.model, source.path):
+            if not isinstance(self.model, Exported) and is_long(self.model, source.path):
                 del chosen["views"]
                 chosen["every"] = usual_window(self.model, glance_fps(source.path))
         with progress() as bar:
@@ -195,10 +207,10 @@ class _Batch:
 
 
 def glance_fps(path: str) -> float:
-    """Frames a second, as the file says."""
-    from spikereel.data.video.read import glance
+    """Frames a second that a clip is sampled from."""
+    from spikereel.inference.frames import video_frames
 
-    return glance(path)[0].fps
+    return video_frames(path).pace()
 
 
 def one_line(path: str, answer: str, detail: str, width: int = 80) -> str:

@@ -1,0 +1,100 @@
+"""`spikereel export`: weights as a file of another runtime, with a certificate; or a look whether a file still keeps
+what its certificate says."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spikereel.apps.commands.common import command, new_console, progress, ready
+from spikereel.errors import ConfigError
+
+
+def add(commands: Any) -> None:
+    """Register export."""
+    export = command(
+        commands,
+        "export",
+        _export,
+        "write weights as a file of another runtime, and say how faithful it is",
+        reads=("model", "clips", "check"),
+        writes={"out": "--out", "certificate": "the certificate"},
+    )
+    export.set_defaults(mistake=export.error, certificate=None)
+    export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
+    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx, torch, openvino (default: %(default)s)")
+    export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
+    export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
+    export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")
+    export.add_argument("--batch", type=int, help="clips of one call (default: any)")
+    export.add_argument("--opset", type=int, help="onnx: operator set (default: 20)")
+    export.add_argument("--no-fold", action="store_true", help="leave norms as they are")
+    export.add_argument("--no-grid", action="store_true", help="leave out the network of many ties: half the time")
+    export.add_argument("--clips", nargs="+", default=[], metavar="VIDEO", help="compare on these (default: noise)")
+    export.add_argument("--check", metavar="FILE", help="repeat the certificate of an exported file, on this machine")
+
+
+def _export(options: argparse.Namespace) -> int:
+    if options.check:
+        if options.model:
+            options.mistake("--check takes no WEIGHTS: the certificate has all it needs")
+        return _check(Path(options.check))
+    if not options.model:
+        options.mistake("export needs WEIGHTS, or --check FILE")
+    from spikereel.exporting.export import certificate_of, export
+    from spikereel.exporting.targets import target_of
+    from spikereel.hub import load_model
+    from spikereel.inference.exported import clips_to_compare
+
+    row, name = target_of(options.to), Path(options.model).name.removesuffix(".safetensors")
+    out = options.out = options.out or f"{name}{row.suffix}"
+    options.certificate = str(certificate_of(out))
+    ready(options)
+    for side in ("steps", "batch"):
+        if getattr(options, side) is not None and getattr(options, side) < 1:
+            raise ConfigError(f"--{side} must be at least 1, got {getattr(options, side)}")
+    model = load_model(options.model)
+    console, extra = new_console(), {} if options.opset is None else {"opset": options.opset}
+    with progress() as bar:
+        bar.add_task(f"writing {out} and running it", total=None)
+        certificate = export(
+            model,
+            out,
+            to=options.to,
+            steps=options.steps,
+            size=_size(options.size),
+            batch=options.batch,
+            fold=not options.no_fold,
+            grid=not options.no_grid,
+            clips=clips_to_compare(model, options.clips),
+            **extra,
+        )
+    console.print(f"written: {out} ({Path(out).stat().st_size / 1e6:.1f} MB)")
+    for line in certificate.lines():
+        console.print(line)
+    console.print(f"certificate: {options.certificate}; {row.title} may change {row.changes}", style="dim")
+    return 0
+
+
+def _check(path: Path) -> int:
+    from spikereel.exporting.certificate import Certificate, check
+    from spikereel.exporting.export import certificate_of
+    from spikereel.exporting.run import open_export
+
+    exported = open_export(path)
+    certificate = Certificate.load(certificate_of(path))
+    wrong = check(exported, path, certificate)
+    for line in wrong or [f"{path}: as its certificate says, by {exported.runtime}"]:
+        new_console().print(line, style="yellow" if wrong else None)
+    return 1 if wrong else 0
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        height, width = (int(x) for x in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--size {text}: give height and width with a comma between, such as 224,224") from None
+    if height < 16 or width < 16:
+        raise ConfigError(f"--size must be at least 16,16, got {text}")
+    return height, width

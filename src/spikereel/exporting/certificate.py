@@ -1,0 +1,243 @@
+"""What is sure of an exported file: spikes and outputs beside the model's, and a clip that any machine can repeat.
+
+Spikes are not outputs of a file, membranes are: a neuron that spiked otherwise has a membrane that is off by what a
+spike takes, while rounding moves it by some 1e-6. Each call begins once from the file's own state, and once from the
+model's, so that one flipped spike does not count for all that it causes.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikereel import __version__
+from spikereel.errors import DataError, WeightsError
+from spikereel.exporting.flat import Flat, flat
+from spikereel.exporting.run import Exported
+from spikereel.files import write_json
+from spikereel.models.base import VideoModel
+from spikereel.versions import hardware
+
+SCHEMA = "spikereel.certificate/1"
+FRAMES, SEED = 8, 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Decisions of one neuron layer: neurons times calls."""
+
+    name: str
+    decisions: int
+    from_zero: int
+    """Spikes that differ where the file runs on from its own states, from zero."""
+    from_states: int
+    """Spikes that differ where every call begins with the state of the model."""
+
+    @property
+    def verdict(self) -> str:
+        """faithful: not one spike differs; approximate: some do."""
+        return "approximate" if self.from_zero or self.from_states else "faithful"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """How a file compares with the model that it was made of."""
+
+    file: str
+    """sha256 of the file."""
+    weights: str
+    """sha256 of the weights."""
+    target: str
+    runtime: str
+    clips: int
+    frames: int
+    on: str
+    """given clips, or noise."""
+    largest: float
+    """Largest difference of an output, the file running on from its own states."""
+    size: float
+    """Largest output of the model."""
+    layers: tuple[Layer, ...]
+    repeat: dict[str, Any]
+    """A clip from a seed: outputs, and sums of membranes after each call, as the model has them."""
+    grid: tuple[Layer, ...] = ()
+    """The same of a network with many ties at the threshold."""
+    refused: tuple[str, ...] = ()
+    """Layers that the target cannot take."""
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: str = ""
+    schema: str = SCHEMA
+
+    @property
+    def faithful(self) -> bool:
+        """Whether not one spike differs, of the network on its clips and of that on the grid."""
+        return all(x.verdict == "faithful" for x in (*self.layers, *self.grid))
+
+    def lines(self) -> list[str]:
+        """What a terminal shows."""
+        said = [f"{self.target} by {self.runtime}: {self.clips} clip(s) of {self.on}, {self.frames} frames each"]
+        said.append(f"outputs differ by {self.largest:.2g} at most, of {self.size:.3g}")
+        for title, layers in (("", self.layers), ("on a grid of ties: ", self.grid)):
+            if layers:
+                said.append(title + _sum(layers))
+        said += [f"refused: {name}" for name in self.refused]
+        return said
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, whole or not at all."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Certificate":
+        """Read what `save` wrote. Raises WeightsError for anything else."""
+        try:
+            values: dict[str, Any] = json.loads(Path(path).read_text())
+            for name in ("layers", "grid"):
+                values[name] = tuple(Layer(**x) for x in values[name])
+            values["refused"] = tuple(values["refused"])
+            return cls(**values)
+        except FileNotFoundError:
+            raise WeightsError(f"{path} is not there; spikereel export writes it beside the file") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{path} is no certificate ({error}); export again") from None
+
+
+def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequence[Tensor] = ()) -> Certificate:
+    """Run a file and its model on clips [T, B, C, H, W], or on noise where there are none.
+
+    Raises DataError for clips that the file does not take.
+    """
+    c = exported.contract
+    own = clips or [_noise(exported)]
+    plain = flat(model, steps=c.steps, batch=c.batch or 1, size=c.size)
+    found: dict[str, Layer] = {}
+    largest, size = 0.0, 0.0
+    for clip in own:
+        whole = _whole_calls(clip, c.steps, c.whole)
+        for layers, difference, top in _compared(plain, exported, whole):
+            largest, size = max(largest, difference), max(size, top)
+            for x in layers:
+                found[x.name] = _added(found.get(x.name), x)
+    return Certificate(
+        file=_digest(path),
+        weights=c.weights,
+        target=c.target,
+        runtime=exported.runtime,
+        clips=len(own),
+        frames=min(len(clip) for clip in own),
+        on="given clips" if clips else "noise",
+        largest=largest,
+        size=size,
+        layers=tuple(found.values()),
+        repeat=_repeat(plain, exported),
+        versions={"spikereel": __version__, "torch": torch.__version__},
+        hardware=hardware(),
+    )
+
+
+def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]:
+    """What is not as the certificate says, on the clip that it can repeat; nothing where all is. Needs no weights."""
+    wrong = []
+    if _digest(path) != certificate.file:
+        wrong.append(f"{path} is not the file of the certificate: its sha256 is {_digest(path)[:12]}...")
+    values = None
+    for number, (frames, row) in enumerate(
+        zip(_noise(exported).split(exported.contract.steps), certificate.repeat["calls"], strict=False)
+    ):
+        outputs, values = exported.step(frames, values)
+        difference = float((_joined(outputs) - torch.tensor(row["outputs"])).abs().max())
+        if not difference <= 1e-3 * max(1.0, certificate.size):
+            wrong.append(f"call {number}: an output differs by {difference:.3g}")
+        for part, x in zip(exported.contract.parts, values, strict=True):
+            if part.jump and abs(float(x.double().sum()) - row["membranes"][part.name]) > part.jump / 2:
+                wrong.append(f"call {number}: spikes of {part.name} differ")
+    return wrong
+
+
+def _compared(plain: Flat, exported: Exported, clip: Tensor):
+    """For each call: its layers, the largest difference of an output, and the largest output."""
+    mine = ours = None
+    for frames in clip.split(exported.contract.steps):
+        outputs, ours_after = _reference(plain, frames, ours)
+        free, mine = exported.step(frames, mine)
+        forced = exported.step(frames, ours)[1] if ours is not None else mine
+        difference = max(float((a - b).abs().max()) for a, b in zip(free, outputs, strict=True))
+        layers = [
+            Layer(name=p.name, decisions=a.numel(), from_zero=_differ(p, a, b), from_states=_differ(p, a, c))
+            for p, a, b, c in zip(exported.contract.parts, ours_after, mine, forced, strict=True)
+            if p.jump
+        ]
+        ours = ours_after
+        yield layers, difference, max(float(x.abs().max()) for x in outputs)
+
+
+def _reference(plain: Flat, frames: Tensor, before: list[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
+    batch = frames.shape[1]
+    states = [] if plain.whole else before or [part.first(batch) for part in plain.parts]
+    with torch.no_grad():
+        found = plain(frames, *states)
+    return list(found[: len(plain.fields)]), list(found[len(plain.fields) :])
+
+
+def _differ(part: Any, a: Tensor, b: Tensor) -> int:
+    return int(((a.double() - b.double()).abs() > part.jump / 2).sum())
+
+
+def _added(known: Layer | None, x: Layer) -> Layer:
+    if known is None:
+        return x
+    return Layer(
+        name=x.name,
+        decisions=known.decisions + x.decisions,
+        from_zero=known.from_zero + x.from_zero,
+        from_states=known.from_states + x.from_states,
+    )
+
+
+def _whole_calls(clip: Tensor, steps: int, whole: bool) -> Tensor:
+    usable = steps if whole else len(clip) - len(clip) % steps
+    if not usable or len(clip) < usable:
+        raise DataError(f"a clip of {len(clip)} frames is too short for calls of {steps}; give longer ones")
+    return clip[:usable]
+
+
+def _noise(exported: Exported) -> Tensor:
+    """A clip from a seed, the same on every machine."""
+    c = exported.contract
+    frames = c.steps if c.whole else c.steps * max(FRAMES // c.steps, 2)
+    shape = (frames, c.batch or 1, c.channels, *c.size)
+    return 2.0 * torch.rand(shape, generator=torch.Generator().manual_seed(SEED)) - 1.0
+
+
+def _repeat(plain: Flat, exported: Exported) -> dict[str, Any]:
+    rows, before = [], None
+    for frames in _noise(exported).split(exported.contract.steps):
+        outputs, before = _reference(plain, frames, before)
+        sums = {p.name: float(x.double().sum()) for p, x in zip(plain.parts, before, strict=True) if p.jump}
+        rows.append({"outputs": _joined(outputs).tolist(), "membranes": sums})
+    return {"seed": SEED, "calls": rows}
+
+
+def _joined(outputs: Sequence[Tensor]) -> Tensor:
+    """At most so many values of the outputs, evenly taken: masks of pixels are many."""
+    flat = torch.cat([x.flatten() for x in outputs])
+    return flat[:: max(len(flat) // 256, 1)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sum(layers: Sequence[Layer]) -> str:
+    total = sum(x.decisions for x in layers)
+    zero, states = sum(x.from_zero for x in layers), sum(x.from_states for x in layers)
+    off = [x.name for x in layers if x.verdict != "faithful"]
+    said = f"{len(layers) - len(off)} of {len(layers)} neuron layers faithful; of {total:,} decisions {zero} differ"
+    said += f", {states} from equal states"
+    return f"{said}; approximate: {', '.join(off[:3])}{', ...' if len(off) > 3 else ''}" if off else said

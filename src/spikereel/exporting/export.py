@@ -1,0 +1,97 @@
+"""`spikereel.export`: a trained model leaves the library, with its state and what is sure of it."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikereel.errors import ConfigError
+from spikereel.exporting.certificate import Certificate, certify
+from spikereel.exporting.contract import contract_of
+from spikereel.exporting.flat import Flat, flat, sees_whole_clips
+from spikereel.exporting.fold import folded
+from spikereel.exporting.grid import grid_model
+from spikereel.exporting.run import open_export
+from spikereel.exporting.targets import target_of, target_of_file
+from spikereel.models.base import VideoModel
+
+
+def export(
+    model: VideoModel,
+    path: str | Path,
+    *,
+    to: str | None = None,
+    steps: int | None = None,
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    fold: bool = True,
+    clips: Sequence[Tensor] = (),
+    grid: bool = True,
+    **options: Any,
+) -> Certificate:
+    """Write a model to a file of another runtime, run it there, and say how faithful it is.
+
+    to: a row of `spikereel.exporting.targets.TARGETS`; by the suffix of the path where it is not said.
+    steps: time steps of one call; 1 where the model streams, else the frames of a clip.
+    size: height and width of the frames; by default those that the weights were trained on.
+    batch: clips of a call, None for any. fold: norms into weights.
+    clips: float32 [T, B, C, H, W] to compare on; noise where none is given. grid: compare a network of many ties as
+    well, exported beside and thrown away. options: of the target, such as `opset` of onnx.
+
+    The file and `<path>.certificate.json` are written, each whole or not at all.
+    Raises ConfigError for what the target cannot take, DataError for clips that do not fit.
+    """
+    path = Path(path)
+    row = target_of_file(path) if to is None else target_of(to)
+    if path.suffix != row.suffix:
+        raise ConfigError(f"{path}: a file for {to} ends in {row.suffix}")
+    model = copy.deepcopy(model).float().eval()
+    seen = model.metadata.preprocess
+    steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)
+    side = getattr(model.config, "image_size", None) or int(seen.get("size") or 224)
+    if batch is None and not row.free_batch:
+        batch = 1
+    # an example of one clip would pin the batch
+    shapes: dict[str, Any] = {"steps": steps, "batch": 2 if batch is None else batch, "size": size or (side, side)}
+    plain = flat(model, **shapes)
+    contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
+    row.write(_for_export(model, plain, shapes, fold), contract, path, **options)
+    exported = open_export(path)
+    certificate = certify(model, exported, path, clips=clips)
+    if grid:
+        certificate = replace(certificate, grid=_on_a_grid(model, path, contract, row, shapes, options))
+    certificate.save(certificate_of(path))
+    return certificate
+
+
+def certificate_of(path: str | Path) -> Path:
+    """Where the certificate of an exported file lies."""
+    return Path(f"{path}.certificate.json")
+
+
+def frames_of(model: VideoModel) -> int:
+    """Frames of a clip: those that the weights are tied to, or were trained on."""
+    return getattr(model.config, "frames", None) or int(model.metadata.preprocess.get("frames", 8))
+
+
+def _for_export(model: VideoModel, plain: Flat, shapes: dict[str, Any], fold: bool) -> Flat:
+    return flat(folded(model), **shapes) if fold else plain
+
+
+def _on_a_grid(model: VideoModel, path: Path, contract: Any, row: Any, shapes: dict, options: dict) -> Any:
+    """Fidelity of a network of the same shape whose sums often meet the threshold exactly."""
+    from tempfile import TemporaryDirectory
+
+    batch = shapes["batch"]
+    clip = torch.rand(
+        shapes["steps"], batch, contract.channels, *shapes["size"], generator=torch.Generator().manual_seed(0)
+    )
+    twin = grid_model(model, (clip * 16).round() / 16)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, path.name)
+        row.write(flat(twin, **shapes), contract, file, **options)
+        return certify(twin, open_export(file), file, clips=()).layers

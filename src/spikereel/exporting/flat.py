@@ -1,0 +1,143 @@
+"""A model whose state is a list of tensors: the signature of everything that leaves the library.
+
+    output, after_1, ..., after_n = flat(video, before_1, ..., before_n)
+
+One call is `steps` time steps. The state before the first call is a constant for each tensor (`Part.start`, zero but
+for neurons that reset elsewhere), so that a runtime needs no second file to begin. Models that see whole clips at once
+take the video alone, and one call is one clip; their states come out all the same, to be looked at.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikereel.errors import ConfigError
+from spikereel.layers.attention import SpikeAttention
+from spikereel.layers.contrast import Contrast
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.state import State
+from spikereel.models.base import VideoModel
+
+BEGUN = "contrast.begun"
+"""A part of exported states alone: frames seen by a contrast front, whose past begins with the first frame."""
+
+MOST_CLIPS = 65536
+
+Meaning = Literal["membrane", "sum", "count", "past"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One tensor of a state."""
+
+    name: str
+    """Dotted, as in `State.flat()`."""
+    shape: tuple[int, ...]
+    """For the batch that was asked for; its first axis is the batch where there is one."""
+    dtype: str
+    start: float
+    """Every element before the first call."""
+    meaning: Meaning
+    jump: float | None = None
+    """membrane: what one spike takes off it; a membrane that is off by half of that has spiked otherwise."""
+
+    def first(self, batch: int | None = None) -> Tensor:
+        """The tensor before the first call. batch: instead of that of `shape`."""
+        shape = self.shape if batch is None or not self.shape else (batch, *self.shape[1:])
+        return torch.full(shape, self.start, dtype=getattr(torch, self.dtype))
+
+
+class Flat(nn.Module):
+    """See the module; `fields` names the outputs, `parts` the states, both in order."""
+
+    def __init__(self, model: VideoModel, *, steps: int, batch: int, size: tuple[int, int]):
+        super().__init__()
+        self.model, self.whole = model, sees_whole_clips(model)
+        self.eval()
+        self.shape = (steps, batch, model.config.in_channels, *size)
+        with torch.no_grad():
+            output, state = model(torch.zeros(self.shape, dtype=next(model.parameters()).dtype), None)
+        self.fields: tuple[str, ...] = output._fields if isinstance(output, tuple) else ("logits",)
+        known = state.flat()
+        self.parts = tuple(_part(model, name, x) for name, x in known.items() if x.numel())
+        self.empty = tuple(name for name, x in known.items() if not x.numel())
+        """States of artificial neurons, which remember nothing: no tensors of the signature."""
+        if model.contrast is not None and not self.whole:
+            self.parts += (Part(name=BEGUN, shape=(), dtype="int64", start=0, meaning="count"),)
+
+    def forward(self, video: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
+        """The fields of the output, then the state after, in the order of `parts`."""
+        state = None if self.whole else self.state(video, before)
+        output, after = self.model(video, state)
+        known = after.flat()
+        if state is not None and self.parts[-1].name == BEGUN:
+            known[BEGUN] = before[-1] + video.shape[0]
+        states = (known[part.name].to(getattr(torch, part.dtype)) for part in self.parts)
+        return (*(output if isinstance(output, tuple) else (output,)), *states)
+
+    def state(self, video: Tensor, before: tuple[Tensor, ...]) -> State:
+        """What the model takes: the tensors by name, the past of a contrast front begun where it has none yet."""
+        named = {part.name: x for part, x in zip(self.parts, before, strict=True)}
+        begun = named.pop(BEGUN, None)
+        if begun is not None:
+            assert isinstance(self.model.contrast, Contrast)
+            named["contrast"] = torch.where(begun == 0, self.model.contrast.seen(video)[0], named["contrast"])
+        return State.from_flat({**named, **{name: video.new_empty(0) for name in self.empty}})
+
+    def example(self) -> tuple[Tensor, ...]:
+        """A video and a state before the first call, each a tensor of its own: exporters merge what is one object."""
+        video = torch.zeros(self.shape, dtype=next(self.model.parameters()).dtype)
+        return (video, *(() if self.whole else (part.first() for part in self.parts)))
+
+    def free_batch(self) -> tuple:
+        """For `torch.export`: which axes of the example may have any length."""
+        batch = torch.export.Dim("batch", min=1, max=MOST_CLIPS)
+        states = tuple({0: batch} if part.shape else {} for part in self.parts)
+        return ({1: batch},) if self.whole else ({1: batch}, states)
+
+
+def flat(model: VideoModel, *, steps: int, batch: int = 1, size: tuple[int, int]) -> Flat:
+    """The model with a list of tensors for its state.
+
+    Raises ConfigError where the weights are tied to clips of another number of frames.
+    """
+    frames = model.config.frames if getattr(model, "fixed_frames", False) else None
+    if frames not in (None, steps):
+        raise ConfigError(f"these weights take clips of {frames} frames at once, not {steps} steps: --steps {frames}")
+    return Flat(model, steps=steps, batch=batch, size=size)
+
+
+def sees_whole_clips(model: VideoModel) -> bool:
+    """Whether one call must be one clip: attention over all of it, or norms and heads that tell time steps apart."""
+    return not model.can_stream or getattr(model, "fixed_frames", False)
+
+
+def _part(model: VideoModel, name: str, x: Tensor) -> Part:
+    path, _, leaf = name.rpartition(".")
+    modules = dict(model.named_modules())
+    dtype, start, jump, meaning = str(x.dtype).removeprefix("torch."), 0.0, None, "sum"
+    if isinstance(neuron := modules.get(name), Neuron):
+        meaning, c = "membrane", neuron.config
+        if c.kind == "ilif":
+            jump = 1.0
+        elif neuron.spiking:
+            start = c.v_reset if c.reset == "hard" else 0.0
+            jump = c.threshold - start
+    elif name == "contrast":
+        meaning = "past"
+    elif leaf == "frames":
+        meaning = "count"
+    elif leaf == "summed" and _whole_numbers(modules[path]):
+        # float64 is float32 on several runtimes, and stands still at 2^24
+        dtype = "int32"
+    return Part(name=name, shape=tuple(x.shape), dtype=dtype, start=start, meaning=meaning, jump=jump)
+
+
+def _whole_numbers(attention: nn.Module) -> bool:
+    """Whether the sums of an attention are whole numbers."""
+    assert isinstance(attention, SpikeAttention)
+    v = attention.get_submodule("v_lif")
+    assert isinstance(v, Neuron)
+    return v.spiking and v.config.unit == 1.0

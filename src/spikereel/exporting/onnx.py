@@ -1,0 +1,114 @@
+"""ONNX: one call is `steps` time steps, states are inputs and outputs; run by ONNX Runtime.
+
+Where it stands: `torch.onnx.export` of PyTorch 2.13 writes a stack trace beside every node, several times the weights
+of a small model; those go. Names, shapes and types are read back from the file.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikereel.errors import ConfigError, WeightsError
+from spikereel.exporting.contract import Contract
+from spikereel.exporting.flat import Flat
+from spikereel.extras import need
+from spikereel.files import whole
+
+Call = Callable[[Sequence[Tensor]], list[Tensor]]
+
+OPSETS = range(18, 24)
+"""Operator sets that can be asked for; the newest are not read by every runtime."""
+USUAL_OPSET = 20
+KEY = "spikereel"
+
+
+def write(flat: Flat, contract: Contract, path: Path, *, opset: int = USUAL_OPSET) -> None:
+    """Write the file, whole or not at all. Raises ConfigError without the extra, or for another operator set."""
+    need("export")
+    import onnx
+
+    if opset not in OPSETS:
+        raise ConfigError(f"operator set {opset} is not written; choose one of {OPSETS[0]} to {OPSETS[-1]}")
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            flat,
+            flat.example(),
+            dynamo=True,
+            input_names=contract.inputs,
+            output_names=contract.outputs,
+            dynamic_shapes=flat.free_batch() if contract.batch is None else None,
+            opset_version=opset,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    for thing in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, *model.graph.input):
+        del thing.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.helper.set_model_props(model, {KEY: json.dumps(contract.to_json())})
+    onnx.checker.check_model(model, full_check=True)
+    _read_back(model, contract)
+    with whole(path) as part:
+        part.write_bytes(model.SerializeToString())
+
+
+def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str]:
+    """The contract, a function from inputs to outputs, and the name of what runs it.
+
+    Raises WeightsError for a file that is broken, or none of ours.
+    """
+    need("export")
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # ty: ignore[missing-module-member]
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.log_severity_level = 3
+    broken = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.InvalidArgument, ort_errors.Fail)
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except broken as error:
+        raise WeightsError(f"{path} is no whole ONNX file ({str(error).splitlines()[0][:120]}); export again") from None
+    contract = Contract.from_text(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+    names = [x.name for x in session.get_inputs()]
+
+    def call(inputs: Sequence[Tensor]) -> list[Tensor]:
+        # an input that the network does not look at is none of the graph
+        given = {name: x.numpy() for name, x in zip(contract.inputs, inputs, strict=True) if name in names}
+        return [torch.from_numpy(x) for x in session.run(contract.outputs, given)]
+
+    return contract, call, f"ONNX Runtime {ort.__version__}"
+
+
+def _read_back(model: Any, contract: Contract) -> None:
+    """The exporter drops named axes of loops without a word, and renames what is passed through."""
+    inputs = {x.name: x.type.tensor_type.shape.dim for x in model.graph.input}
+    outputs = [x.name for x in model.graph.output]
+    assert set(inputs) <= set(contract.inputs), f"inputs are {sorted(inputs)}"
+    assert outputs == contract.outputs, f"outputs are {outputs}"
+    axis = inputs["video"][1]
+    free = bool(axis.dim_param)
+    assert free == (contract.batch is None), f"the batch of the file is {axis}"
+
+
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Without the exporter's lines about packages that are not there, and about what PyTorch itself will change."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for kind in (FutureWarning, DeprecationWarning, UserWarning):
+                warnings.simplefilter("ignore", kind)
+            yield
+    finally:
+        logger.setLevel(level)

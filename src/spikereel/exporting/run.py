@@ -1,0 +1,118 @@
+"""An exported file, called as the model is: `output, state = exported(video, state)`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikereel.errors import DataError, StateError
+from spikereel.exporting.contract import Contract
+from spikereel.exporting.flat import BEGUN
+from spikereel.exporting.onnx import Call
+from spikereel.exporting.targets import target_of_file
+from spikereel.layers.state import State
+from spikereel.models.metadata import Metadata
+from spikereel.models.pose_head import BodyPose, JointPose
+
+
+class Exported:
+    """States of the file and of the model that it was made of continue each other."""
+
+    def __init__(self, contract: Contract, call: Call, runtime: str):
+        self.contract = contract
+        self.runtime = runtime
+        """What runs the file, with its version."""
+        self._call = call
+
+    @property
+    def task(self) -> str:
+        """What the output is."""
+        return self.contract.task
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the weights said of themselves."""
+        c = self.contract
+        return Metadata(name=c.model, classes=c.classes, preprocess=c.preprocess)
+
+    def __repr__(self) -> str:
+        c = self.contract
+        return f"Exported({c.model}, {c.target}, {c.steps} step(s) a call, {self.runtime})"
+
+    def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """The output for all frames of the video [T, B, C, H, W] that the model gives, and the state after.
+
+        T is a multiple of the steps of a call, and the frames go through call by call; where a call is a whole clip, T
+        is that of the clip. Raises DataError for another shape, StateError for a state that does not fit.
+        """
+        self._check(video, state)
+        batch, video = video.shape[1], video.detach().float()
+        values = None if state is None else self._values(state, batch)
+        found = []
+        for frames in video.split(self.contract.steps):
+            outputs, values = self.step(frames, values)
+            found.append(outputs)
+        assert values is not None
+        return self._output(found), self._state(values)
+
+    def step(self, video: Tensor, values: list[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
+        """One call: fields of the output, and the tensors of the state in the order of the contract."""
+        c = self.contract
+        before = [part.first(video.shape[1]) for part in c.parts] if values is None else values
+        outputs = self._call([video.contiguous(), *([] if c.whole else before)])
+        after = [x.to(getattr(torch, part.dtype)) for x, part in zip(outputs[len(c.fields) :], c.parts, strict=True)]
+        return outputs[: len(c.fields)], after
+
+    def _check(self, video: Tensor, state: State | None) -> None:
+        c = self.contract
+        wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {c.size[0]}, {c.size[1]}]"
+        good = video.ndim == 5 and tuple(video.shape[2:]) == (c.channels, *c.size) and c.batch in (None, video.shape[1])
+        if not good or not video.is_floating_point():
+            raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
+        frames = len(video)
+        if not frames or (frames != c.steps if c.whole else frames % c.steps):
+            much = f"clips of {c.steps} frames" if c.whole else f"a multiple of {c.steps} frames"
+            raise DataError(f"this file takes {much}, got {frames}; export with another --steps")
+        if c.whole and state:
+            raise StateError("this file takes whole clips, and goes on from no state; give state=None")
+
+    def _values(self, state: State, batch: int) -> list[Tensor]:
+        flat = state.flat()
+        # whoever hands a state over has seen a frame
+        flat.setdefault(BEGUN, torch.ones((), dtype=torch.int64))
+        values = []
+        for part in self.contract.parts:
+            shape = part.first(batch).shape
+            if part.name not in flat or flat[part.name].shape != shape:
+                got = "is missing" if part.name not in flat else f"is {list(flat[part.name].shape)}"
+                raise StateError(f"{part.name} of the state {got}, this file takes {list(shape)}; give state=None")
+            values.append(flat[part.name].detach().to(getattr(torch, part.dtype)))
+        return values
+
+    def _state(self, values: list[Tensor]) -> State:
+        named = {part.name: x for part, x in zip(self.contract.parts, values, strict=True) if part.name != BEGUN}
+        empty = {name: torch.empty(0) for name, neuron in self.contract.neurons.items() if neuron["kind"] == "relu"}
+        # running sums are float64 in the library
+        wide = {name: x.double() if x.dtype == torch.int32 else x for name, x in named.items()}
+        return State.from_flat({**wide, **empty})
+
+    def _output(self, found: list[list[Tensor]]) -> Any:
+        if self.contract.fields == ("logits",):
+            # of pixels for each frame, of classes for all frames so far
+            return torch.cat([x[0] for x in found]) if found[0][0].ndim == 5 else found[-1][0]
+        joined = [torch.cat(field) for field in zip(*found, strict=True)]
+        kind = next(kind for kind in (JointPose, BodyPose) if kind._fields == self.contract.fields)
+        return kind(*joined)
+
+
+def open_export(path: str | Path, *, threads: int | None = None) -> Exported:
+    """An exported file, ready to be called, by its suffix.
+
+    Raises ConfigError for a suffix of no target or without its runtime, WeightsError for a broken file.
+    """
+    path = Path(path)
+    row = target_of_file(path)
+    if not path.is_file():
+        raise DataError(f"{path} is not there; write it with spikereel export")
+    return Exported(*row.read(path, threads=threads))

@@ -1,0 +1,343 @@
+"""Exported files give the model's spikes: states in the signature, norms folded, and a certificate that can fail."""
+
+import json
+import shutil
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import clip, tiny_model, tiny_svformer
+
+import spikereel
+from spikereel.apps.cli import main
+from spikereel.errors import ConfigError, DataError, StateError, WeightsError
+from spikereel.exporting.certificate import Certificate, certify, check
+from spikereel.exporting.contract import Contract, contract_of
+from spikereel.exporting.export import certificate_of
+from spikereel.exporting.flat import flat
+from spikereel.exporting.fold import folded
+from spikereel.exporting.grid import grid_model
+from spikereel.exporting.run import Exported
+from spikereel.exporting.targets import TARGETS
+from spikereel.layers.neuron import NeuronConfig
+from spikereel.layers.observe import firing_rates
+
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+SHARED = {"time_norm": False, "head": "mean"}
+MODELS = {
+    "causal": lambda: tiny_model(attention="causal"),
+    "spatial dot": lambda: tiny_model(attention="spatial", similarity="dot"),
+    "integer": lambda: tiny_model(attention="causal", neuron=NeuronConfig(kind="ilif")),
+    "soft plif": lambda: tiny_model(attention="spatial", neuron=NeuronConfig(kind="plif", reset="soft")),
+    "rest below zero": lambda: tiny_model(attention="spatial", neuron=NeuronConfig(v_reset=-0.25)),
+    "svformer": lambda: tiny_svformer(**SHARED),
+}
+"""Models that go frame by frame, in float64."""
+CONTRAST = {
+    "contrast": lambda: tiny_model(attention="causal", contrast="beside"),
+    "on and off": lambda: tiny_model(attention="spatial", contrast="instead", contrast_form="on_off"),
+}
+
+
+def plain_file(model, *, steps: int = 1, batch: int = 1, size: int = 64) -> Exported:
+    """What a file would be, with PyTorch in the place of a runtime."""
+    own = flat(model, steps=steps, batch=batch, size=(size, size))
+    contract = contract_of(model, own, target="torch", batch=None, folded=False)
+
+    def call(inputs):
+        with torch.no_grad():
+            return list(own(*inputs))
+
+    return Exported(contract, call, "PyTorch")
+
+
+@pytest.fixture(scope="module")
+def causal():
+    return MODELS["causal"]().float()
+
+
+@pytest.mark.parametrize("name", [*MODELS, *CONTRAST, "joint", "clip norms"])
+def test_folding_changes_rounding_alone(name):
+    more = {"joint": lambda: tiny_model(attention="hierarchical"), "clip norms": tiny_svformer}
+    model = {**MODELS, **CONTRAST, **more}[name]()
+    with torch.no_grad():
+        expected, state = model(clip())
+        found, after = folded(model)(clip())
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    for key, x in state.flat().items():
+        torch.testing.assert_close(after.flat()[key].double(), x.double(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [*MODELS, *CONTRAST])
+def test_frame_by_frame_from_constants_is_the_clip(name):
+    model = {**MODELS, **CONTRAST}[name]().float()
+    video = clip(5).float()
+    with torch.no_grad():
+        expected, state = model(video)
+    exported = plain_file(model, batch=2)
+    found, after = exported(video)
+    torch.testing.assert_close(found, expected)
+    # the states of the file and of the model continue each other
+    with torch.no_grad():
+        torch.testing.assert_close(exported(video, state)[0], model(video, state)[0])
+        torch.testing.assert_close(model(video, after)[0], model(video, state)[0])
+
+
+def test_sums_of_attention_are_whole_numbers_in_32_bits(causal):
+    own = flat(causal, steps=1, batch=1, size=(64, 64))
+    kinds = {part.name: part.dtype for part in own.parts if part.name.endswith("summed")}
+    assert kinds
+    assert set(kinds.values()) == {"int32"}
+    # beyond 2^24, where float32 stands still
+    states = {part.name: part.first() for part in own.parts}
+    name = next(iter(kinds))
+    states[name] += 2**25 + 1
+    with torch.no_grad():
+        after = own(clip(1, 1).float(), *states.values())[len(own.fields) :]
+        fresh = own(clip(1, 1).float(), *(part.first() for part in own.parts))[len(own.fields) :]
+    at = [part.name for part in own.parts].index(name)
+    assert torch.equal(after[at] - (2**25 + 1), fresh[at])
+
+
+def test_a_clip_at_once_takes_no_state():
+    model = tiny_model(attention="joint").float()
+    exported = plain_file(model, steps=4)
+    assert exported.contract.inputs == ["video"]
+    video = clip().float()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(video)[0], model(video)[0])
+    with pytest.raises(DataError, match=r"takes clips of 4 frames, got 3"):
+        exported(video[:3])
+    with pytest.raises(StateError, match="goes on from no state"):
+        exported(video, model(video)[1])
+
+
+def test_what_does_not_fit_is_one_sentence(causal):
+    exported = plain_file(causal)
+    video = clip(2).float()
+    with pytest.raises(
+        DataError, match=r"takes float32 video \[T, B=any, 3, 64, 64\], got torch.float32 \[2, 2, 3, 32"
+    ):
+        exported(video[..., :32, :32])
+    with pytest.raises(StateError, match=r"is \[2, .*this file takes \[1, "):
+        exported(video[:, :1], exported(video)[1])
+    with pytest.raises(ConfigError, match="take clips of 4 frames at once, not 1 steps"):
+        flat(tiny_svformer(), steps=1, size=(64, 64))
+
+
+def test_the_contract_is_read_back(causal):
+    contract = plain_file(causal).contract
+    assert Contract.from_text(json.dumps(contract.to_json()), "x") == contract
+    with pytest.raises(WeightsError, match="is of schema other/1"):
+        Contract.from_text(json.dumps({**contract.to_json(), "schema": "other/1"}), "x.onnx")
+    for text in (None, "", "[]", "{}", '{"schema": "spikereel.export/1"}'):
+        with pytest.raises(WeightsError, match=r"x\.onnx says nothing of its states"):
+            Contract.from_text(text, "x.onnx")
+
+
+def test_a_certificate_counts_flipped_spikes(causal, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    good = certify(causal, plain_file(causal), file, clips=[clip(4, 1).float()])
+    assert good.faithful
+    assert sum(x.decisions for x in good.layers) == 4 * sum(
+        part.first(1).numel() for part in plain_file(causal).contract.parts if part.jump
+    )
+    # a layer with another bias spikes otherwise
+    other = folded(causal)
+    other.block3[0].mlp.fc1_conv.bias.data += 0.05
+    bad = certify(causal, plain_file(other), file, clips=[clip(4, 1).float()])
+    assert not bad.faithful
+    found = {x.name for x in bad.layers if x.from_states}
+    assert "block3.0.mlp.fc2_lif" in found
+    assert "downsample1_2.encode_lif" not in found
+    assert any("approximate: block3.0.mlp.fc2_lif" in line for line in bad.lines())
+    # and the clip that needs no weights shows it too
+    assert check(plain_file(causal), file, good) == []
+    assert any("spikes of block3.0.mlp.fc2_lif differ" in line for line in check(plain_file(other), file, good))
+    file.write_bytes(b"changed")
+    assert any("is not the file of the certificate" in line for line in check(plain_file(causal), file, good))
+
+
+def test_a_grid_network_fires_and_meets_its_threshold(causal):
+    video = (clip(3, 1).float() * 16).round() / 16
+    model = grid_model(causal, video)
+    with torch.no_grad(), firing_rates(model) as rates:
+        model(video)
+    assert rates.silent() == []
+    # charges of the first layer of neurons, by the reference
+    x = model.downsample1_1(video)[0]
+    charge = x[0] / 2
+    assert int((charge == 1.0).sum()) > 0
+
+
+@needs_cc
+@pytest.mark.parametrize("name", MODELS)
+def test_c_has_the_spikes_of_the_model(name, tmp_path):
+    model = MODELS[name]().float()
+    video = clip(6, 1).float()
+    certificate = spikereel.export(model, tmp_path / "net.spkc", clips=[video], size=(64, 64), grid=False)
+    assert certificate.faithful
+    assert certificate.largest < 1e-4 * max(1.0, certificate.size)
+    exported = spikereel.open_export(tmp_path / "net.spkc")
+    assert check(exported, tmp_path / "net.spkc", Certificate.load(certificate_of(tmp_path / "net.spkc"))) == []
+    with torch.no_grad():
+        _, state = model(video[:3])
+        torch.testing.assert_close(exported(video[3:], state)[0], model(video[3:], state)[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(video[3:], exported(video[:3])[1])[0], model(video)[0], rtol=1e-4, atol=1e-5)
+
+
+@needs_cc
+def test_c_builds_by_its_makefile_and_runs_frames_from_standard_input(causal, tmp_path):
+    import subprocess
+
+    spikereel.export(causal, tmp_path / "net.spkc", size=(64, 64), grid=False)
+    folder = tmp_path / "net.spkc.src"
+    made = subprocess.run(["make", "-C", folder, "CFLAGS=-O1 -Wall -Wextra -pedantic -Werror"], capture_output=True)
+    assert made.returncode == 0, made.stderr.decode()
+    frames = clip(3, 1).float()
+    run = subprocess.run(
+        [folder / "spikereel", tmp_path / "net.spkc"], input=frames[:, 0].numpy().tobytes(), capture_output=True
+    )
+    rows = np.array([[float(x) for x in line.split()] for line in run.stdout.decode().splitlines()])
+    with torch.no_grad():
+        expected = [causal(frames[: t + 1])[0][0].numpy() for t in range(3)]
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+
+
+@needs_cc
+def test_c_says_what_is_wrong_with_a_file(causal, tmp_path):
+    path = tmp_path / "net.spkc"
+    spikereel.export(causal, path, size=(64, 64), grid=False)
+    whole = path.read_bytes()
+    words = struct.unpack("<12i", whole[:48])
+    # an operation that writes behind the scratch memory
+    broken = bytearray(whole)
+    broken[48 + 8 : 48 + 12] = struct.pack("<i", words[5] + 1)
+    for content, said in (
+        (whole[: len(whole) // 2], "no whole file of spikereel export"),
+        (b"XXXX" + whole[4:], "no file of spikereel export --to c"),
+        (whole[:4] + struct.pack("<i", 9) + whole[8:], "of another version"),
+        (bytes(broken), "the file is broken"),
+        (b"", "no whole file"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=said):
+            spikereel.open_export(path)
+
+
+def test_c_refuses_by_name_what_it_cannot_do(tmp_path):
+    for fields, said in (
+        ({"attention": "joint"}, "see a whole clip at once"),
+        ({"attention": "causal", "contrast": "beside"}, "no contrast front"),
+        ({"attention": "spatial", "task": "segmentation", "num_classes": 3}, "no head for segmentation"),
+    ):
+        model = spikereel.create_model("spikevideoformer_ti", **fields)
+        with pytest.raises(ConfigError, match=said):
+            spikereel.export(
+                model, tmp_path / "net.spkc", steps=4 if fields["attention"] == "joint" else 1, size=(32, 32)
+            )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [row.suffix for row in TARGETS.values()])
+def test_broken_and_foreign_files_are_one_sentence(suffix, tmp_path):
+    path = tmp_path / f"net{suffix}"
+    row = next(row for row in TARGETS.values() if row.suffix == suffix)
+    if row.extra:
+        pytest.importorskip("openvino" if row.name == "openvino" else "onnxruntime")
+    with pytest.raises(DataError, match="is not there"):
+        spikereel.open_export(path)
+    for content in (b"", b"nothing of the kind" * 20):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=f"net{suffix}"):
+            spikereel.open_export(path)
+
+
+def test_names_of_targets_and_files(tmp_path, causal):
+    with pytest.raises(ConfigError, match="nothing is exported to 'tflite'; choose one of onnx"):
+        spikereel.export(causal, tmp_path / "net.onnx", to="tflite")
+    with pytest.raises(ConfigError, match=r"a file for c ends in \.spkc"):
+        spikereel.export(causal, tmp_path / "net.onnx", to="c")
+    with pytest.raises(ConfigError, match="is no exported model; they end in"):
+        spikereel.open_export(tmp_path / "net.bin")
+
+
+def test_onnx_has_the_spikes_of_the_model(causal, tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "net.onnx"
+    certificate = spikereel.export(causal, path, size=(64, 64), clips=[clip(4).float()], grid=False)
+    assert certificate.faithful
+    assert certificate.runtime.startswith("ONNX Runtime")
+    # no stack traces, no tables beside the weights
+    assert path.stat().st_size < 4 * sum(x.numel() for x in causal.parameters()) + 600_000
+    exported = spikereel.open_export(path)
+    video = clip(4, 3).float()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(video)[0], causal(video)[0], rtol=1e-4, atol=1e-5)
+    assert check(exported, path, Certificate.load(certificate_of(path))) == []
+    with pytest.raises(ConfigError, match="operator set 12 is not written"):
+        spikereel.export(causal, path, size=(64, 64), opset=12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["onnx", "torch", "openvino"])
+@pytest.mark.parametrize(
+    "name", [*MODELS, *CONTRAST, "joint", "hierarchical", "factorised", "clip norms", "pose", "segmentation"]
+)
+def test_every_model_by_every_runtime(name, target, tmp_path):
+    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}.get(target, "torch"))
+    more = {
+        **{
+            scheme: lambda scheme=scheme: tiny_model(attention=scheme)
+            for scheme in ("joint", "hierarchical", "factorised")
+        },
+        "clip norms": tiny_svformer,
+        "pose": lambda: tiny_model(attention="causal", task="pose"),
+        "segmentation": lambda: tiny_model(attention="spatial", task="segmentation"),
+    }
+    model = {**MODELS, **CONTRAST, **more}[name]().float()
+    at_once = name in ("joint", "hierarchical", "factorised", "clip norms")
+    path = tmp_path / f"net{TARGETS[target].suffix}"
+    certificate = spikereel.export(
+        model, path, steps=4 if at_once else 1, size=(64, 64), clips=[clip().float()], grid=False
+    )
+    assert certificate.faithful, certificate.lines()
+
+
+@needs_cc
+def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weights = "spikevideoformer_ti.motion_spatial"
+    assert main(["export", weights, "--to", "c", "--no-grid"]) == 0
+    said = capsys.readouterr().out
+    assert "42 of 42 neuron layers faithful" in said
+    file = Path(f"{weights}.spkc")
+    assert main(["export", "--check", str(file)]) == 0
+    assert "as its certificate says" in capsys.readouterr().out
+    video = torch.rand(8, 2, 32, 32)
+    np.save("clip.npy", video.numpy())
+    assert main(["predict", "clip.npy", "--model", str(file), "--out", "a", "--json", "a.json"]) == 0
+    assert main(["predict", "clip.npy", "--model", weights, "--out", "b", "--json", "b.json"]) == 0
+    a, b = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
+    assert a["runtime"].startswith("the C library")
+    assert [x["class"] for x in a["top5"]] == [x["class"] for x in b["top5"]]
+    capsys.readouterr()
+    for arguments, line in (
+        (["export", weights, "--to", "tflite"], "nothing is exported to 'tflite'"),
+        (["export", weights, "--to", "c", "--size", "big"], "--size big: give height and width"),
+        (["export", weights, "--to", "c", "--steps", "0"], "--steps must be at least 1"),
+        (["export", weights, "--to", "c", "--out", weights + ".txt"], "ends in .spkc"),
+        (["export", "--check", "nothing.onnx"], "is not there"),
+        (["predict", "clip.npy", "--model", weights, "--runtime", "onnx"], "is run by reference, not by onnx"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert line in error
+        assert error.count("\n") == 1
+    altered = Certificate.load(certificate_of(file))
+    replace(altered, file="0" * 64).save(certificate_of(file))
+    assert main(["export", "--check", str(file)]) == 1
