@@ -8,7 +8,7 @@ from tiny import clip, tiny_model
 
 import spikereel
 from spikereel.apps.cli import main
-from spikereel.energy.meter import metering
+from spikereel.energy import metering
 from spikereel.engine.choose import engine_for
 from spikereel.engine.loaded import available
 from spikereel.layers.observe import firing_rates

@@ -125,6 +125,7 @@ def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) ->
 
 
 def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) -> None:
+    assert layer.packed is not None
     spike_conv(layer, call, t0, t1, into, layer.choice, layer.packed)
 
 

@@ -7,8 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from spikereel.energy.meter import metering
-from spikereel.energy.passport import Passport
+from spikereel.energy import Passport, metering
 from spikereel.energy.rates import estimate
 from spikereel.engine.engine import Engine
 from spikereel.hub import weights_hash

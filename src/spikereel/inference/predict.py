@@ -10,7 +10,6 @@ from torch import Tensor
 
 from spikereel.body.camera import Camera
 from spikereel.engine.choose import Choice, Reference, engine_for
-from spikereel.engine.engine import Engine
 from spikereel.errors import ConfigError
 from spikereel.exporting.run import Exported
 from spikereel.inference.classify import Prediction, classify
@@ -173,22 +172,31 @@ def predict(
     for name in given:
         if name not in TASKS[model.task].options:
             raise ConfigError(f"{name} means nothing for {model.task}, which these weights are for; leave it out")
-    result = begin(engine_for(model, engine), source, given, progress)
+    model, _ = running(model, engine)
+    result = begin(model, source, given, progress)
     return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-explicit-return]
 
 
+def running(model: VideoModel | Exported, engine: Choice) -> tuple[VideoModel | Exported, str | None]:
+    """A model as the engine of choice runs it, and why that is not the native one where it was not asked for.
+
+    Raises ConfigError for the native engine where it cannot be had, as for a file that a foreign runtime runs.
+    """
+    if isinstance(model, Exported):
+        if engine == "native":
+            raise ConfigError("an exported file is run by its own runtime; give the weights, or leave --engine out")
+        return model, None
+    runner = engine_for(model, engine)
+    return runner.front, runner.why if isinstance(runner, Reference) else None
+
+
 def begin(
-<<<<<<< HEAD
-    runner: Engine | Reference,
-=======
     model: VideoModel | Exported,
->>>>>>> main
     source: str | PathLike | Tensor,
     options: dict[str, Any],
     progress: Progress | None = None,
 ) -> Any:
     """The result of a file as far as it goes before anything is written; see `Task.begin`."""
-    model = runner.front
     task = TASKS[model.task]
     if isinstance(source, Tensor) and "views" not in task.options:
         raise ConfigError(f"clip: is a tensor; give the file for {model.task}")

@@ -15,14 +15,9 @@ from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json
 from spikereel.inference.classify import ENERGY, classes_of
-<<<<<<< HEAD
 from spikereel.inference.counting import counting, ran_on
-from spikereel.inference.frames import Frames, video_frames
-from spikereel.inference.look import views_of
-=======
 from spikereel.inference.frames import Frames
 from spikereel.inference.look import film, views_of
->>>>>>> main
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings

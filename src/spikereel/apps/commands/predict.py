@@ -88,14 +88,9 @@ def add(commands: Any) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-<<<<<<< HEAD
-    from spikereel.engine.choose import Reference, engine_for
-    from spikereel.hub import load_model
-=======
     from spikereel.inference.exported import runnable
->>>>>>> main
     from spikereel.inference.knows import knows
-    from spikereel.inference.predict import TASKS
+    from spikereel.inference.predict import TASKS, running
     from spikereel.inference.sources import sources_of
 
     out = Path(options.out)
@@ -105,7 +100,7 @@ def _predict(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
         )
-    runner = engine_for(model, options.engine)
+    front, why = running(model, options.engine)
     task, console = TASKS[model.task], new_console()
     chosen = {name: OPTIONS[name](options) for name in task.options if OPTIONS[name](options) is not None}
     sources, notes = sources_of(options.videos, model)
@@ -113,13 +108,11 @@ def _predict(options: argparse.Namespace) -> int:
     keep_inputs({**results, "--json": options.json, "the table": out / TABLE}, [x.path for x in sources])
     console.quiet = options.quiet
     console.print(f"{knows(model)}.", style="bold")
-    if options.engine == "auto" and isinstance(runner, Reference):
-        console.print(f"engine: reference, for {runner.why}", style="yellow")
+    if why and options.engine == "auto":
+        console.print(f"engine: reference, for {why}", style="yellow")
     for line in notes:
         console.print(line, style="yellow")
-    batch = _Batch(
-        options=options, model=model, runner=runner, chosen=chosen, out=out, console=console, brief=len(sources) > FULL
-    )
+    batch = _Batch(options=options, model=front, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
     try:
         for source in sources:
             if not batch.take(source) and options.on_error == "stop":
@@ -135,8 +128,6 @@ class _Batch:
 
     options: argparse.Namespace
     model: Any
-    runner: Any
-    """What runs the model."""
     chosen: dict[str, Any]
     out: Path
     console: Any
@@ -176,7 +167,7 @@ class _Batch:
                 del chosen["views"]
                 chosen["every"] = usual_window(self.model, glance_fps(source.path))
         with progress() as bar:
-            result = begin(self.runner, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
+            result = begin(self.model, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
         self.out.mkdir(parents=True, exist_ok=True)
         with progress() as bar:
             told = _progress(bar, f"writing {source.name}")
