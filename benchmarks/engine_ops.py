@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,14 @@ def operations(threads: int, rounds: int) -> list[dict[str, Any]]:
 
 
 class _Into:
-    def __init__(self, channels: int, pixels: int, *, spikes: bool, norm: bool):
+    def __init__(self, channels: int, pixels: int, *, spikes: bool, norm: bool, unit: float = 1.0):
         lanes = packing.whole(channels) * 16
         self.value = None if spikes else np.zeros((FRAMES, pixels, lanes), np.float32)
         self.bits = np.zeros((1, FRAMES, pixels, packing.spike_words(channels)), np.uint16) if spikes else None
         self.membrane = np.zeros((pixels, lanes), np.float32) if spikes else None
-        self.scale = np.full((1, lanes), 0.05, np.float32) if norm else None
-        self.bias = np.full((1, lanes), 0.5, np.float32) if norm else None
+        scaled = norm or unit != 1.0
+        self.scale = np.full((1, lanes), unit * (0.05 if norm else 1.0), np.float32) if scaled else None
+        self.bias = np.full((1, lanes), 0.5 if norm else 0.0, np.float32) if scaled else None
         neuron = LIF if spikes else {**LIF, "kind": 0}
         self.target = native().Target(
             channels,
@@ -134,16 +136,19 @@ def _convolution(rate: float) -> Operation:
     last, last_weight = (t.contiguous(memory_format=torch.channels_last) for t in (x, weight))
     bits = packing.pack_spikes(x.numpy())
     shared = {"channels": inputs, "height": size, "width": size, "kernel": 3, "padding": 1}
-    check, timed = _Into(outputs, size**2, spikes=False, norm=False), _Into(outputs, size**2, spikes=True, norm=True)
-    rows, tables = packing.event_rows(weight.numpy(), 8), packing.table_rows(weight.numpy())
+    fixed = np.round(weight.numpy() * 16).astype(np.int32)
+    check = _Into(outputs, size**2, spikes=False, norm=False, unit=1 / 16)
+    timed = _Into(outputs, size**2, spikes=True, norm=True, unit=1 / 16)
+    packed = {f"events{block}": packing.event_rows(fixed, block) for block in (8, 4, 2)}
+    packed["tables"] = packing.table_rows(fixed)
 
-    def events(target: object) -> None:
-        native().events(bits, stride=1, weights=rows, block=8, target=target, **shared)
+    def run(name: str, target: object) -> None:
+        if name == "tables":
+            native().tables(bits, weights=packed[name], target=target, **shared)
+        else:
+            native().events(bits, stride=1, weights=packed[name], block=int(name[-1]), target=target, **shared)
 
-    def table(target: object) -> None:
-        native().tables(bits, weights=tables, target=target, **shared)
-
-    ways = {"events": events, **({"tables": table} if native().has_tables() else {})}
+    ways = {name: partial(run, name) for name in packed if name != "tables" or native().has_tables()}
     for way in ways.values():
         check.value[:] = np.nan
         way(check.target)

@@ -1,4 +1,6 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, `events`, or `loader FOLDER ...`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `loader FOLDER ...`, or `infer`, `memory`, `ops`, `report`.
+
+The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 
 Results go to benchmarks/results/, with hardware and versions.
 """
@@ -20,6 +22,8 @@ from typing import Any
 from event_speed import events
 
 RESULTS = Path(__file__).parent / "results"
+ENGINE = ("infer", "memory", "ops", "report")
+"""Benchmarks of the spike engine, in engine.py."""
 
 
 def scaling(options: argparse.Namespace) -> dict[str, Any]:
@@ -282,6 +286,11 @@ def save(name: str, outcome: dict[str, Any], script: str = "run.py") -> None:
 
 def main() -> None:
     """Parse the command line and run one benchmark."""
+    if sys.argv[1:2] and sys.argv[1] in ENGINE:
+        from engine import main as engine_main
+
+        engine_main()
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     for name, run in (

@@ -29,13 +29,14 @@ MAY_IMPORT = {
     "energy": {"models", "layers", "ops"},
     "engine": {"models", "layers", "ops"},
     "exporting": {"models", "layers", "ops", *TOOLS},
-    "runs": {"hub", "tasks", "models", "data", "layers", "ops", "body"},
+    "runs": {"hub", "engine", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
     # results draw themselves: show is imported inside functions of inference
     "inference": {
         "show",
         "runs",
         "energy",
+        "engine",
         "exporting",
         "hub",
         "tasks",

@@ -8,6 +8,7 @@ __all__ = ["PEERS", "Built", "Peer", "peer"]
 
 PEERS = {
     "engine": ("engine", "PEER"),
+    "engine_coarse": ("engine", "COARSE"),
     "authors": ("authors", "PEER"),
     "spikingjelly2": ("spikingjelly2", "PEER"),
     "compiled": ("compiled", "PEER"),

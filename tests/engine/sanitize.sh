@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of the engine on kernels built with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own:
+# Tests of the engine on kernels built with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own:
 #   tests/engine/sanitize.sh /tmp/sanitized [pytest arguments]
 # Needs GCC, and an environment with the test dependencies as `python` (or PYTHON) and pip's build tools.
 set -euo pipefail
@@ -10,8 +10,14 @@ python=${PYTHON:-python}
 "${PIP_PYTHON:-$python}" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$destination" \
     -C cmake.define.SPIKEREEL_SANITIZE=ON -C build-dir="$destination/build" "$root"
 cd "$root"
-[ $# -gt 0 ] || set -- tests/engine
+[ $# -gt 0 ] || set -- tests/engine/test_kernels.py tests/engine/test_sanitized.py
+# an editable installation puts its finder before all paths
+cat > "$destination/sitecustomize.py" <<'END'
+import sys
+
+sys.meta_path[:] = [x for x in sys.meta_path if "editable" not in type(x).__module__]
+END
 # Python itself does not free all it takes
-ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH="$destination" \
+SPIKEREEL_SANITIZED="$destination" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH="$destination" \
     LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)" \
     "$python" -m pytest -p no:cacheprovider -q "$@"

@@ -104,24 +104,40 @@ def spikes(rng, *shape, rate=0.2, top=1):
         (2, 130, 16, 6, 18, 3, 1),
     ],
 )
-@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "tables"])
+@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "tables", "coarse"])
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
-    if way == "tables" and (isa != "avx512" or stride != 1):
+    if way in ("tables", "coarse") and (isa != "avx512" or stride != 1):
         pytest.skip("tables are for AVX-512 and stride 1")
     rng = np.random.default_rng(0)
     x = spikes(rng, frames, inputs, height, width, top=planes)
-    weight = sixteenths(rng, outputs, inputs, kernel, kernel)
+    weight = sixteenths(rng, outputs, inputs, kernel, kernel, most=64 if way != "coarse" else 32)
     pad = kernel // 2
     wanted = F.conv2d(x.double(), weight.double(), stride=stride, padding=pad)
     into = Into(frames, outputs, *wanted.shape[2:])
     shared = {"channels": inputs, "height": height, "width": width, "kernel": kernel, "padding": pad}
     bits = packing.pack_spikes(x.numpy(), planes)
+    fixed, unit = packing.fixed_point(weight.numpy(), planes)
+    scale, bias = packing.affine_rows(unit[None]), packing.affine_rows(np.zeros((1, outputs)))
+    shared["target"] = into.target(scale=scale, bias=bias)
     if way == "tables":
-        native().tables(bits, weights=packing.table_rows(weight.numpy()), target=into.target(), **shared)
+        native().tables(bits, weights=packing.table_rows(fixed), **shared)
+    elif way == "coarse":
+        # 16 bits hold these weights as they are, where few enough of them are summed
+        most = int(np.abs(weight.numpy() * 16).max())
+        assert most * packing.COARSE_RUN * packing.COARSE_GROUP * planes < 2**15
+        rows = packing.table_rows((weight.numpy() * 16).astype(np.int16), packing.COARSE_GROUP)
+        shared["target"] = into.target(scale=np.full_like(scale, 1 / 16), bias=bias)
+        native().coarse(bits, weights=rows, **shared)
     else:
         block = int(way[-1])
-        rows = packing.event_rows(weight.numpy(), block)
-        native().events(bits, stride=stride, weights=rows, block=block, target=into.target(), **shared)
+        native().events(
+            bits,
+            stride=stride,
+            weights=packing.event_rows(fixed, block),
+            block=block,
+            by_row=way.startswith("rows"),
+            **shared,
+        )
     assert torch.equal(into.read().double(), wanted)
 
 
@@ -193,15 +209,18 @@ def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, siz
     assert torch.equal(into.read().double(), wanted)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "size"), [(7, 2, (30, 30)), (6, 4, (18, 70)), (3, 1, (3, 3))])
-def test_pictures(isa, threads, kernel, stride, size):
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [(7, 2, 3, (30, 30)), (6, 4, 0, (18, 70)), (3, 1, 0, (3, 3)), (7, 4, 3, (1, 2)), (3, 2, 1, (9, 80))],
+)
+def test_pictures(isa, threads, kernel, stride, padding, size):
     rng = np.random.default_rng(4)
     x = sixteenths(rng, 2, 3, *size)
     weight = sixteenths(rng, 33, 3, kernel, kernel)
-    wanted = F.conv2d(x.double(), weight.double(), stride=stride)
+    wanted = F.conv2d(x.double(), weight.double(), stride=stride, padding=padding)
     into = Into(2, 33, *wanted.shape[2:])
     packed = packing.matrix_panels(weight.reshape(33, -1).numpy())
-    native().pictures(x.numpy(), kernel=kernel, stride=stride, weights=packed, target=into.target())
+    native().pictures(x.numpy(), kernel=kernel, stride=stride, padding=padding, weights=packed, target=into.target())
     assert torch.equal(into.read().double(), wanted)
 
 

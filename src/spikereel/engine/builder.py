@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikereel.engine import plan
-from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, matrix_panels, whole
+from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, fixed_point, matrix_panels, whole
 from spikereel.engine.plan import Buffer, Grouping, Layer, Norm, Program
 from spikereel.errors import ConfigError
 from spikereel.layers.norm import ClipNorm
@@ -111,15 +111,20 @@ class Builder:
         if weight[0].size > MOST_INPUTS:
             raise ConfigError(f"{name} has {weight[0].size} inputs an output; the native engine takes {MOST_INPUTS}")
         weight = (weight * source.writer.neuron.unit).astype(np.float32)
+        fixed, unit = fixed_point(weight, source.planes)
+        if norm is None:
+            norm = rows(np.ones(len(weight)), np.zeros(len(weight)))
         layer = plan.SpikeConv(
             name,
             len(weight),
             source=source,
             shape=weight.shape,
-            weight=weight,
+            weight=fixed,
+            unit=unit,
+            real=weight,
             stride=stride,
             padding=padding,
-            norm=norm,
+            norm=Norm(norm.scale * affine_rows(unit[None]), norm.bias),
         )
         return self._add(layer, onto, apart)
 

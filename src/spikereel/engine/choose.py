@@ -1,5 +1,6 @@
 """Which engine runs a model: the one asked for, or the best there is."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -7,6 +8,7 @@ from torch import Tensor
 from spikereel.engine.engine import Engine, compile
 from spikereel.engine.loaded import available
 from spikereel.errors import ConfigError
+from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 
@@ -27,6 +29,15 @@ class Reference:
         """`model(video, state)`."""
         return self.model(video, state)
 
+    @property
+    def front(self) -> VideoModel:
+        """The model itself; see `Engine.front`."""
+        return self.model
+
+    def firing_rates(self) -> AbstractContextManager[FiringRates]:
+        """Collect the firing rates of every neuron inside the block."""
+        return firing_rates(self.model)
+
 
 def engine_for(model: VideoModel, choice: Choice = "auto", *, threads: int | None = None) -> Engine | Reference:
     """What to call in place of the model; its `name` says which engine runs.
@@ -41,8 +52,10 @@ def engine_for(model: VideoModel, choice: Choice = "auto", *, threads: int | Non
     if choice == "auto" and not available():
         return Reference(model, "this installation has no native engine")
     try:
-        return compile(model, threads=threads)
+        engine = compile(model, threads=threads)
     except ConfigError as error:
         if choice == "native":
             raise
         return Reference(model, str(error))
+    engine.asked_for = choice == "native"
+    return engine

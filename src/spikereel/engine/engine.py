@@ -2,6 +2,8 @@
 
 import copy
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,22 @@ from torch import Tensor
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
 from spikereel.engine.execute import Before, Call, Watch, run
 from spikereel.engine.loaded import native
-from spikereel.engine.memory import Layout, lay_out
+from spikereel.engine.memory import Layout, lay_out, unheld
 from spikereel.engine.packing import LANES, whole
 from spikereel.engine.plan import AttendApply, Program
-from spikereel.engine.report import REFERENCE, Profile, Report, Row
+from spikereel.engine.report import REFERENCE, Profile, Rates, Report, Row
 from spikereel.engine.tune import Tuner
 from spikereel.errors import ConfigError, StateError, WeightsError
+from spikereel.layers.neuron import Neuron
+from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
 
 FRAMES_AT_ONCE = 8
+ROOMS = 2
+"""Memories of a membrane that are kept: the one that comes in and the one that goes out while a state is carried."""
 
 
 class Engine:
@@ -35,8 +41,18 @@ class Engine:
 
     name = "native"
 
-    def __init__(self, model: VideoModel, program: Program, *, threads: int | None = None, tuned: bool = False):
+    def __init__(
+        self,
+        model: VideoModel,
+        program: Program,
+        *,
+        threads: int | None = None,
+        tuned: bool = False,
+        exact: bool = True,
+    ):
         self.model = model
+        self.exact = exact
+        """Whether spikes are those of float64 up to rounding; otherwise weights may be rounded to 16 bits."""
         self.program = program
         self.tuned = tuned
         """Whether the kernels are chosen; otherwise the first clip chooses them."""
@@ -46,10 +62,16 @@ class Engine:
         """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
         self._rooms: dict[str, Tensor] = {}
         """Membranes of the call that is under way, [B, H, W, lanes]."""
+        self._spare: dict[str, list[Tensor]] = {}
+        """Those of earlier calls."""
         self._layouts: dict[tuple[int, int, int], Layout] = {}
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
         object.__setattr__(self._front, "check_video", self._check_video)
+        parts = files.lowered_parts(model)
+        self._replaced = [m for name, part in model.named_children() if name in parts for m in part.modules()]
+        """Modules that do not run."""
+        object.__setattr__(self._front, "engine", self)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
         else:
@@ -63,11 +85,33 @@ class Engine:
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.no_grad():
-            if not self.tuned:
-                self._check_video(video)
-                self.tune(video[:, :1])
-            self.near_threshold = 0
             return self._front(video.float(), state)
+
+    @property
+    def front(self) -> VideoModel:
+        """A model with the weights and parts of the compiled one whose backbone runs natively, for what takes models.
+
+        Where its neurons have hooks, as while energy is counted, the modules run: hooks see nothing else.
+        """
+        return self._front
+
+    @contextmanager
+    def firing_rates(self) -> Generator[FiringRates, None, None]:
+        """Collect the firing rates of every neuron inside the block, as `layers.observe.firing_rates` does."""
+        lowered = {layer.neuron.name for layer in self.program.neurons() if layer.neuron is not None}
+        rates, mine = FiringRates(), Rates()
+        order = [name for name, m in self.model.named_modules() if isinstance(m, Neuron)]
+        self._watch = mine
+        try:
+            with firing_rates(self.model, beside=lowered) as others:
+                yield rates
+        finally:
+            self._watch = None
+            for name in order:
+                if name in lowered:
+                    rates[name] = mine.of(name)
+                elif name in others:
+                    rates[name] = others[name]
 
     def tune(self, video: Tensor) -> None:
         """Choose the fastest kernel of each layer on this clip [T, 1, C, H, W]."""
@@ -75,7 +119,7 @@ class Engine:
             padded = _whole_strides(self.model, video.float())
             if self.model.contrast is not None:
                 padded, _ = self.model.contrast(padded)
-            self._clip(padded[:, 0], None, State(), 0, before=Tuner())
+            self._clip(padded[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
         self.tuned = True
 
     def report(self, video: Tensor, state: State | None = None) -> Report:
@@ -114,8 +158,11 @@ class Engine:
                 f"{path} was made for {instruction_set}, this processor has {', '.join(native().instruction_sets())}; "
                 "compile the model here"
             )
-        return cls(model, program, threads=threads, tuned=True)
+        exact = all(getattr(layer, "choice", "") != "coarse" for layer in program.layers)
+        return cls(model, program, threads=threads, tuned=True, exact=exact)
 
+    asked_for = False
+    """Whether this engine was chosen by name: then it runs even where energy is counted."""
     _watch: Watch | None = None
     _before: Before | None = None
 
@@ -126,11 +173,16 @@ class Engine:
 
     def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
         """In place of the model's: the values behind some stages [T, B, C, h, w], and the state after."""
+        if self._watched():
+            assert isinstance(self.model, SpikeVideoFormer)
+            return self.model.pyramid(video, taps, state)
         values, after = self._backbone(video, taps, state)
         return values, after
 
     def _features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """In place of SVFormer's: the values before its head, and the state after."""
+        if self._watched():
+            return self.model.features(video, state)
         (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
         if not self.model.config.local_path:
             return x, after
@@ -142,8 +194,12 @@ class Engine:
     def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
         """The values behind some stages, and the state after; clip by clip."""
         after, past = State(), None
+        self.near_threshold, video = 0, video.float()
         if self.model.contrast is not None:
             video, past = self.model.contrast(video, (state or State()).get("contrast"))
+        if not self.tuned:
+            self._clip(video[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
+            self.tuned = True
         parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
         joined = (
             {name: torch.cat([part[name] for part in parts], dim=1) for name in taps} if len(parts) > 1 else parts[0]
@@ -173,7 +229,8 @@ class Engine:
             first=_frames_seen(known),
         )
         self._past_in(call, known, index)
-        run(self.program, call, before=before or self._before, watch=self._watch)
+        # nobody watches while kernels are chosen
+        run(self.program, call, before=before or self._before, watch=None if before else self._watch)
         self._past_out(call, after, index, batch, frames)
         self.near_threshold += int(call.near[0])
         maps = {
@@ -182,6 +239,10 @@ class Engine:
         }
         # the next clip of the batch comes into the same memory
         return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
+
+    def _watched(self) -> bool:
+        """Whether somebody looks at modules that the native engine does not call."""
+        return any(m._forward_hooks or m._forward_pre_hooks for m in self._replaced)
 
     def _layout(self, frames: int, height: int, width: int) -> Layout:
         key = (frames, height, width)
@@ -199,12 +260,24 @@ class Engine:
             lanes = whole(layer.channels) * LANES
             name = layer.neuron.name
             if index == 0:
-                room = torch.empty(batch, height, width, lanes)
+                room = self._room(name, (batch, height, width, lanes))
                 membrane = room[..., : layer.channels].permute(0, 3, 1, 2)
                 after[name] = membrane.flatten(2) if layer.neuron.flat else membrane
                 self._rooms[name] = room
             out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
         return out
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Memory for membranes: that of an earlier call whose state nobody holds any more, as fresh pages are dear."""
+        # memory of inference mode stays there
+        inference = torch.is_inference_mode_enabled()
+        kept = [x for x in self._spare.get(name, []) if tuple(x.shape) == shape and x.is_inference() == inference]
+        room = next((x for x in kept if unheld(x)), None)
+        if room is None:
+            room = torch.empty(shape)
+            kept.append(room)
+        self._spare[name] = kept[-ROOMS:]
+        return room
 
     def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
         for layer in self._causal():
@@ -225,9 +298,13 @@ class Engine:
         return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
 
 
-def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
+def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:
     """An engine that answers as `model` does, with the weights that it has now.
 
+    exact: the spikes of float64, except where a charge lies within rounding of the threshold. Otherwise layers may
+    round their weights to 16 bits where that is faster; `verify.cost` says what it changed.
+    reproducible: the same spikes for any number of threads, chunk, batch, instruction set and choice of exact kernels.
+    Weights of spikes are summed as integers, so this costs nothing and always holds.
     threads: None takes as many as PyTorch uses at each call. Raises ConfigError where this installation has no native
     kernels, for a model in training, on another device than the CPU, in another type than float32, or of artificial
     neurons.
@@ -239,7 +316,8 @@ def compile(model: VideoModel, *, threads: int | None = None) -> Engine:
             f"the engine runs float32 models on the CPU, this one is {parameter.dtype} on {parameter.device}; "
             "call model.float().cpu() first"
         )
-    return Engine(model, _lowered(model), threads=threads)
+    del reproducible  # holds always
+    return Engine(model, _lowered(model), threads=threads, exact=exact)
 
 
 def _lowered(model: VideoModel) -> Program:

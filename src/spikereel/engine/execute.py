@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikereel.engine.attending import between
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout
-from spikereel.engine.packing import LANES, event_rows, table_rows, whole
+from spikereel.engine.packing import LANES, affine_rows, coarse_rows, event_rows, table_rows, whole
 from spikereel.engine.plan import (
     SILENT,
     AttendApply,
@@ -18,6 +18,7 @@ from spikereel.engine.plan import (
     Buffer,
     Fire,
     Layer,
+    Norm,
     PictureConv,
     Pointwise,
     Program,
@@ -76,12 +77,16 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
     if isinstance(layer, AttendCount):
         _count(layer, call, t0, t1)
         return
+    if isinstance(layer, SpikeConv) and layer.packed is None:
+        layer.choice = layer.choice or default_choice(layer)
+        layer.packed = pack(layer, layer.choice)
     RUN[type(layer)](layer, call, t0, t1, target(layer, call, t0, t1))
 
 
 def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     """Where the results of these frames go."""
-    norm = None if layer.norm is None else layer.norm.at(call.first + t0, t1 - t0)
+    norm = layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
+    norm = None if norm is None else norm.at(call.first + t0, t1 - t0)
     neuron = layer.neuron or SILENT
     return native().Target(
         layer.channels,
@@ -97,28 +102,34 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     )
 
 
-def pack(layer: SpikeConv, choice: str) -> NDArray[np.float32]:
+def pack(layer: SpikeConv, choice: str) -> NDArray:
     """The weights in the order of a kernel."""
     assert layer.weight is not None
+    assert layer.norm is not None
+    if choice == "coarse":
+        rows, unit = coarse_rows(layer.weight, layer.source.planes)
+        layer.coarse = Norm(layer.norm.scale * affine_rows(unit[None]), layer.norm.bias)
+        return rows
     return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
 
 
 def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) -> None:
-    pad = layer.padding
-    frames = np.pad(call.pictures[t0:t1], ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    native().pictures(frames, kernel=layer.kernel, stride=layer.stride, weights=layer.weights, target=into)
+    native().pictures(
+        call.pictures[t0:t1],
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        weights=layer.weights,
+        target=into,
+    )
 
 
 def _spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object) -> None:
-    if layer.packed is None:
-        layer.choice = layer.choice or default_choice(layer)
-        layer.packed = pack(layer, layer.choice)
+    assert layer.packed is not None
     spike_conv(layer, call, t0, t1, into, layer.choice, layer.packed)
 
 
-def spike_conv(
-    layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray[np.float32]
-) -> None:
+def spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object, choice: str, packed: NDArray) -> None:
     """One way of a convolution of spikes."""
     height, width = call.layout.input_sizes[id(layer)]
     bits = call.frames_of(layer.source, t0, t1)
@@ -133,16 +144,21 @@ def spike_conv(
     }
     if choice == "tables":
         native().tables(bits, **shared)
+    elif choice == "coarse":
+        native().coarse(bits, **shared)
     else:
-        native().events(bits, stride=layer.stride, block=int(choice[-1]), **shared)
+        by_row = choice.startswith("rows")
+        native().events(bits, stride=layer.stride, block=int(choice[-1]), by_row=by_row, **shared)
 
 
-def choices(layer: SpikeConv) -> list[str]:
+def choices(layer: SpikeConv, *, exact: bool = True) -> list[str]:
     """The ways that this machine has."""
     vectors = whole(layer.channels)
     ways = [f"events{n}" for n in (8, 4, 2, 1) if n == 1 or n < 2 * vectors]
+    if layer.kernel > 1:
+        ways += [f"rows{n}" for n in (4, 2, 1) if n == 1 or n < 2 * vectors]
     if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
-        ways.append("tables")
+        ways += ["tables"] if exact else ["tables", "coarse"]
     return ways
 
 

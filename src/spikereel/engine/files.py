@@ -19,7 +19,7 @@ from spikereel.models.files import FAMILIES, header_of, write_whole
 from spikereel.models.metadata import Metadata
 
 MAGIC = b"SPIKEENG"
-VERSION = 1
+VERSION = 2
 ALIGNED = 64
 
 LAYERS = (plan.PictureConv, plan.SpikeConv, plan.Pointwise, plan.Fire, plan.AttendCount, plan.AttendApply)
@@ -66,7 +66,7 @@ def write(path: Path, program: Program, model: VideoModel, head: dict[str, Tenso
         "model": header_of(model),
         "instruction_set": instruction_set,
         "buffers": [fields(x) for x in program.buffers],
-        "layers": [{"kind": type(x).__name__, **fields(x, ("weight",))} for x in program.layers],
+        "layers": [{"kind": type(x).__name__, **fields(x, ("weight", "real"))} for x in program.layers],
         "taps": {name: numbers[id(x)] for name, x in program.taps.items()},
         "head": {name: arrays.add(x.detach().cpu().numpy()) for name, x in head.items()},
     }
@@ -131,11 +131,12 @@ def _open(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
 
 def head_of(model: VideoModel) -> dict[str, Tensor]:
     """The tensors of the parts that run as modules."""
-    lowered = _lowered_parts(model)
+    lowered = lowered_parts(model)
     return {name: x for name, x in model.state_dict().items() if name.split(".")[0] not in lowered}
 
 
-def _lowered_parts(model: VideoModel) -> set[str]:
+def lowered_parts(model: VideoModel) -> set[str]:
+    """Children of a model in place of which the native kernels run."""
     names = {name for name, _ in model.named_children()}
     stems = ("downsample", "ConvBlock", "block3", "block4", "patch_embed", "blocks")
     return {name for name in names if name.startswith(stems)}
@@ -149,7 +150,7 @@ def _shell(header: dict[str, Any], head: dict[str, Tensor]) -> VideoModel:
     with torch.device("meta"):
         model = family(dataclasses.replace(config, **small))
     model.load_state_dict(head, strict=False, assign=True)
-    for name in _lowered_parts(model):
+    for name in lowered_parts(model):
         setattr(model, name, nn.Identity())
     model.config, model.metadata = config, _rebuilt(Metadata, header["metadata"])
     return model.eval()

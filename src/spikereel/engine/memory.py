@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spikereel.engine.packing import LANES, spike_words, whole
 from spikereel.engine.plan import AttendApply, Buffer, Fire, Layer, Program
@@ -52,6 +54,13 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
     for b in program.buffers:
         layout.arrays[id(b)] = _view(arena[start:], offsets[id(b)], b, lengths[id(b)], pixels[id(b)])
     return layout
+
+
+def unheld(x: Tensor) -> bool:
+    """Whether nobody but the one who asks holds the memory of a tensor."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    # the tensor itself, and the storage object made for the question
+    return count is not None and count(x.untyped_storage()._cdata) <= 2
 
 
 def _view(arena: NDArray, offset: int, buffer: Buffer, frames: int, pixels: int) -> NDArray:

@@ -7,10 +7,16 @@ LANES = 16
 """Channels of a vector; values and weights are padded to whole ones."""
 WORD = 64
 """Channels of a word of spikes."""
-GROUP, WORD_GROUPS = 5, 13
-"""Tables: inputs of a group, and groups of a word (twelve of five inputs and one of four)."""
+GROUP, COARSE_GROUP = 5, 6
+"""Inputs of a group of a table, and of one with weights of 16 bits."""
+COARSE_RUN = 40
+"""Groups that a kernel adds up in 16 bits."""
+
+MOST = 2**31 - 1
+"""Largest sum that 32 bits hold."""
 
 Floats = NDArray[np.float32]
+Fixed = NDArray[np.int32]
 Words = NDArray[np.uint16]
 
 
@@ -41,35 +47,72 @@ def unpack_spikes(words: Words, channels: int, height: int, width: int) -> Float
     return counts.reshape(counts.shape[0], channels, height, width)
 
 
-def _padded(weight: NDArray, outputs: int) -> Floats:
+def fixed_point(weight: NDArray, planes: int = 1) -> tuple[Fixed, Floats]:
+    """Weights [C', ...] as whole numbers, and what one is worth in each output, a power of two.
+
+    No subset of the inputs, each at most `planes` times, sums to more than 32 bits hold: neither the positive nor the
+    negative weights of an output do. So the sums are exact, and the same in any order.
+    """
+    flat = weight.reshape(len(weight), -1).astype(np.float64)
+    # rounding moves each weight by half a unit
+    room = MOST / planes - flat.shape[1]
+    most = np.maximum(np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1))
+    exponent = np.floor(np.log2(room / np.where(most > 0, most, 1.0)))
+    # beyond, one unit is no normal number of float32
+    exponent = np.clip(exponent, -120, 120)
+    whole_numbers = np.rint(np.ldexp(flat, exponent.astype(int)[:, None])).astype(np.int64)
+    sums = np.maximum(np.maximum(whole_numbers, 0).sum(1), np.maximum(-whole_numbers, 0).sum(1))
+    assert (sums * planes <= MOST).all()
+    fixed = whole_numbers.astype(np.int32).reshape(weight.shape)
+    return fixed, np.exp2(-exponent).astype(np.float32)
+
+
+def _padded(weight: NDArray, outputs: int) -> NDArray:
     """Rows of zeros up to so many."""
-    rows = np.zeros((outputs, *weight.shape[1:]), np.float32)
+    rows = np.zeros((outputs, *weight.shape[1:]), np.int32 if weight.dtype == np.int32 else np.float32)
     rows[: len(weight)] = weight
     return rows
 
 
-def event_rows(weight: NDArray, block: int) -> Floats:
+def event_rows(weight: Fixed, block: int) -> Fixed:
     """Weights [C', C, k, k] as [block][tap][input][block * 16 outputs]."""
     blocks = -(-whole(len(weight)) // block)
     rows = _padded(weight, blocks * block * LANES).reshape(blocks, block * LANES, weight.shape[1], -1)
     return np.ascontiguousarray(rows.transpose(0, 3, 2, 1)).ravel()
 
 
-def table_groups(channels: int) -> int:
-    """Groups of the inputs of one pixel."""
-    return channels // WORD * WORD_GROUPS + min(WORD_GROUPS, -(-(channels % WORD) // GROUP))
+def table_groups(channels: int, group: int = GROUP) -> int:
+    """Groups of the inputs of one pixel, which do not cross words of 64."""
+    return channels // WORD * -(-WORD // group) + min(-(-WORD // group), -(-(channels % WORD) // group))
 
 
-def table_rows(weight: NDArray) -> Floats:
-    """Weights [C', C, k, k] as [output][tap][group][5 inputs], groups that do not cross words of 64."""
+def table_rows(weight: NDArray, group: int = GROUP) -> NDArray:
+    """Weights [C', C, k, k] as [output][tap][group][its inputs], of their type."""
     outputs, inputs, k, _ = weight.shape
-    words = -(-inputs // WORD)
-    taps = np.zeros((whole(outputs) * LANES, k * k, words, WORD_GROUPS * GROUP), np.float32)
+    words, in_word = -(-inputs // WORD), -(-WORD // group)
+    taps = np.zeros((whole(outputs) * LANES, k * k, words, in_word * group), weight.dtype)
     for w in range(words):
         own = weight[:, w * WORD : (w + 1) * WORD].reshape(outputs, -1, k * k)
         taps[:outputs, :, w, : own.shape[1]] = own.transpose(0, 2, 1)
-    groups = taps.reshape(len(taps), k * k, -1, GROUP)[:, :, : table_groups(inputs)]
+    groups = taps.reshape(len(taps), k * k, -1, group)[:, :, : table_groups(inputs, group)]
     return np.ascontiguousarray(groups).ravel()
+
+
+def coarse_rows(weight: Fixed, planes: int = 1) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """Weights in fixed point rounded to 16 bits, in the order of `table_rows`, and what one is worth in each output.
+
+    The native kernel adds up COARSE_RUN groups in 16 bits before it goes on in 32: neither the positive nor the
+    negative weights of a run, each `planes` times, leave them.
+    """
+    groups = weight.shape[2] ** 2 * table_groups(weight.shape[1], COARSE_GROUP)
+    rows = table_rows(weight, COARSE_GROUP).reshape(-1, groups, COARSE_GROUP)
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % COARSE_RUN), (0, 0))).astype(np.float64)
+    runs = padded.reshape(len(rows), -1, COARSE_RUN * COARSE_GROUP)
+    most = np.maximum(np.maximum(runs, 0).sum(2), np.maximum(-runs, 0).sum(2)).max(1)
+    # rounding moves each weight by half a unit
+    room = 32767 / planes - COARSE_RUN * COARSE_GROUP / 2
+    unit = np.maximum(most / room, 1.0)
+    return np.rint(rows / unit[:, None, None]).astype(np.int16).ravel(), unit[: len(weight)]
 
 
 def panels(vectors: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikereel.engine.packing import LANES, Floats, spike_words, whole
+from spikereel.engine.packing import LANES, Fixed, Floats, spike_words, whole
 
 Grouping = Literal["frame", "clip", "pixel", "past"]
 
@@ -142,13 +142,20 @@ class SpikeConv(Layer):
     source: Buffer = None  # ty: ignore[invalid-assignment]
     shape: tuple[int, int, int, int] = (0, 0, 0, 0)
     """[C', C, k, k]."""
-    weight: NDArray[np.float32] | None = None
-    """Packed anew for each choice; an engine from a file has none."""
+    weight: Fixed | None = None
+    """In fixed point, packed anew for each choice; an engine from a file has none."""
+    unit: Floats | None = None
+    """What one is worth, [C']; the norm has it in its scale."""
+    real: NDArray[np.float32] | None = None
+    """The weights before they were rounded, for those who check."""
     stride: int = 1
     padding: int = 0
     choice: str = ""
-    """events1, events2, events4, events8 (vectors of outputs at a time) or tables; chosen when the layer is timed."""
-    packed: Floats | None = None
+    """events1 to events8 (vectors of outputs at a time), rows1 and so on (the same, one row of the window after the
+    other), tables, or coarse, which are tables of weights rounded to 16 bits; chosen when the layer is timed."""
+    packed: NDArray[np.int32] | NDArray[np.int16] | None = None
+    coarse: Norm | None = None
+    """The norm of sums of weights that the choice "coarse" has rounded."""
 
     def inputs(self) -> list[Buffer]:
         return [self.source]

@@ -1,8 +1,12 @@
 """What each layer of an engine did with its time."""
 
 import time
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from spikereel.engine.execute import Call
 from spikereel.engine.loaded import native
@@ -110,6 +114,29 @@ class Profile:
                 )
             )
         return out
+
+
+class Rates:
+    """`watch` of a run: mean spikes a time step of each neuron."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[list[float]]] = defaultdict(list)
+        """Of each clip, a rate a frame."""
+
+    def __call__(self, layer: Layer, call: Call, t0: int, t1: int, _seconds: float) -> None:
+        if layer.neuron is None or layer.spikes is None:
+            return
+        bits = call.frames_of(layer.spikes, t0, t1)
+        unit = layer.neuron.unit / (bits.shape[2] * layer.channels)
+        clips = self.parts[layer.neuron.name]
+        if t0 == 0:
+            clips.append([])
+        clips[-1] += [native().count_spikes(bits[:, t : t + 1]) * unit for t in range(t1 - t0)]
+
+    def of(self, name: str) -> Tensor:
+        """Mean over the clips, float64 [T]; over those of the last one's length."""
+        clips = self.parts[name]
+        return torch.tensor([x for x in clips if len(x) == len(clips[-1])], dtype=torch.float64).mean(0)
 
 
 def _kind(layer: Layer) -> str:

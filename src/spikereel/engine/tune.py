@@ -16,7 +16,8 @@ BUSY = 0.3
 class Tuner:
     """`before` of a run: settles each convolution of spikes when its first frames come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool = True) -> None:
+        self.exact = exact
         self.rates: dict[str, float] = {}
         self.seconds: dict[str, dict[str, float]] = {}
         """{layer: {choice: best time of a chunk}}, processor time of one thread: other programs do not count."""
@@ -28,7 +29,8 @@ class Tuner:
         rate = native().count_spikes(bits) / (bits.shape[0] * bits.shape[1] * bits.shape[2] * layer.source.channels)
         self.rates[layer.name] = rate
         into = _aside(layer, call, t0, t1)
-        ways = [w for w in choices(layer) if rate < BUSY or w in ("events8", "events4", "tables")] or choices(layer)
+        ways = choices(layer, exact=self.exact)
+        ways = [w for w in ways if rate < BUSY or w not in ("events2", "events1", "rows2", "rows1")] or ways
         packed = {way: pack(layer, way) for way in ways}
         best = dict.fromkeys(ways, float("inf"))
         threads = native().threads()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikereel.engine.engine import Engine
+from spikereel.engine.engine import Engine, compile
 from spikereel.engine.execute import Call
 from spikereel.engine.packing import unpack_spikes
 from spikereel.engine.plan import (
@@ -90,6 +90,35 @@ def verify(engine: Engine, video: Tensor) -> list[Verified]:
     return _joined(found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What an engine changed on one clip, beside one that is exact."""
+
+    spikes: float
+    """Share of spikes decided otherwise than in float64 from the same operands, all layers together."""
+    worst: float
+    """The same of the layer where it is largest."""
+    output: float
+    """Largest difference of an output from that of the exact engine, in shares of its largest output."""
+    same_class: bool | None
+    """Whether the best class is the same; None for outputs that are no scores."""
+
+
+def cost(engine: Engine, video: Tensor) -> Cost:
+    """What `exact=False` costs on a clip [T, 1, C, H, W], beside float64 layer by layer and beside an exact engine."""
+    rows = [row for row in verify(engine, video) if row.spikes]
+    own, _ = engine(video)
+    other, _ = compile(engine.model, threads=engine.threads)(video)
+    scores = isinstance(own, Tensor) and own.ndim == 2
+    pairs = zip(own, other, strict=True) if isinstance(own, tuple) else [(own, other)]
+    return Cost(
+        spikes=sum(row.differing for row in rows) / sum(row.spikes for row in rows),
+        worst=max(row.differing / row.spikes for row in rows),
+        output=max(float((a - b).abs().max() / b.abs().max().clamp_min(1e-30)) for a, b in pairs),
+        same_class=bool((own.argmax(1) == other.argmax(1)).all()) if scores else None,
+    )
+
+
 def _read(buffer: Buffer, call: Call, t0: int, t1: int, size: tuple[int, int]) -> Tensor:
     """Frames [T, C, H, W] of a buffer in float64."""
     array = call.frames_of(buffer, t0, t1)
@@ -105,9 +134,10 @@ def _sums(layer: Layer, call: Call, t0: int, t1: int) -> Tensor:
         weight = _unpacked(layer.weights, layer.channels).unflatten(1, (layer.in_channels, layer.kernel, layer.kernel))
         return F.conv2d(torch.from_numpy(call.pictures[t0:t1]).double(), weight, None, layer.stride, layer.padding)
     if isinstance(layer, SpikeConv):
-        if layer.weight is None:
+        if layer.real is None or layer.unit is None:
             raise ConfigError("an engine from a file has no weights to check with; compile the model")
-        weight = torch.from_numpy(layer.weight).double()
+        # the weights as they were; the norm is one of sums in fixed point
+        weight = torch.from_numpy(layer.real).double() / torch.from_numpy(layer.unit).double()[:, None, None, None]
         return F.conv2d(_read(layer.source, call, t0, t1, size), weight, None, layer.stride, layer.padding)
     if isinstance(layer, Pointwise):
         return _pointwise(layer, call, t0, t1, size)

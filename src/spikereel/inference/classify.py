@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from spikereel.data.video.read import VideoInfo
-from spikereel.energy import Passport, metering
+from spikereel.energy import Passport
 from spikereel.errors import ConfigError
 from spikereel.files import write_json
 from spikereel.hub import Metadata
+from spikereel.inference.counting import counting, ran_on
 from spikereel.inference.frames import Frames
 from spikereel.inference.look import ARRAYS, look
 from spikereel.layers.state import State
@@ -52,6 +53,8 @@ class Prediction:
     notes: tuple[str, ...]
     frames: Frames | None = None
     """What `draw` draws, numbered as `indices` are."""
+    engine: str = "reference"
+    """What ran the network."""
 
     def __repr__(self) -> str:
         name, probability = self.top5[0]
@@ -106,6 +109,7 @@ class Prediction:
             else [{"class": name, "probability": p} for name, p in (_best(self.classes, x)[0] for x in self.running)],
             "energy": {key: passport[key] for key in ENERGY},
             "firing": self.firing,
+            "engine": self.engine,
             "notes": list(self.notes),
         }
 
@@ -167,6 +171,7 @@ def classify(model: VideoModel, source: str | PathLike | Tensor, *, views: int |
         running=None if running is None else tuple(map(_softmax, running)),
         notes=(*filter(None, [former_note(metadata)]), *seen.notes),
         frames=seen.frames,
+        engine=ran_on(model, counted=True),
     )
 
 
@@ -176,7 +181,7 @@ def _run(model: VideoModel, views: list[Tensor]) -> tuple[Passport, Tensor, Tens
     The readout runs again for each frame, on features that are there already.
     """
     answers, rows = [], []
-    with metering(model) as run:
+    with counting(model) as run:
         found = []
         for view in views:
             run.begin(view)

@@ -49,6 +49,11 @@ class Answer:
         """The most probable classes, at most five, best first."""
         return sorted(zip(self.classes, self.probabilities, strict=True), key=lambda pair: -pair[1])[:BEST]
 
+    @property
+    def engine(self) -> str:
+        """What ran the network: the runtime."""
+        return self.runtime
+
     def brief(self) -> tuple[str, str]:
         """The answer, and how sure."""
         name, probability = self.top5[0]
@@ -58,7 +63,7 @@ class Answer:
         """Plain types."""
         top5 = [{"class": name, "probability": p} for name, p in self.top5]
         own = {name: getattr(self, name) for name in ("path", "model", "runtime", "weights")}
-        return {**own, "frames": list(self.indices), "top5": top5}
+        return {**own, "engine": self.engine, "frames": list(self.indices), "top5": top5}
 
     def draw(self, path: str | PathLike) -> None:
         """Raises ConfigError: firing rates and energy come from the library's own network."""

@@ -115,7 +115,10 @@ def write_passports(
     path: str, passports: Mapping[str, Passport], notes: Mapping[str, str], costs: Mapping[str, CostModel]
 ) -> None:
     """JSON of one passport, or of several under "passports"."""
-    content = {name: {**x.to_json(costs), "model": name, "note": notes[name]} for name, x in passports.items()}
+    content = {
+        name: {**x.to_json(costs), "model": name, "note": notes[name], "engine": "reference"}
+        for name, x in passports.items()
+    }
     one = next(iter(content.values()))
     several = {"warnings": apart(passports), "passports": content}
     write_json(path, {**(one if len(content) == 1 else several), **provenance()})

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from spikereel.body.camera import Camera
+from spikereel.engine.choose import Choice, Reference, engine_for
 from spikereel.errors import ConfigError
 from spikereel.exporting.run import Exported
 from spikereel.inference.classify import Prediction, classify
@@ -129,6 +130,7 @@ def predict(
     window: Sequence[int] | None = None,
     overlap: float | None = None,
     offsets: Sequence[int] | None = None,
+    engine: Choice = "auto",
     progress: Progress | None = None,
 ) -> Prediction | Timeline | Track | Segments | Answer:
     """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
@@ -145,6 +147,8 @@ def predict(
     filter, `smpl` the file of the body model, `bvh_positions` gives every joint of the BVH file its position.
     Segmentation: `size` is the short side that the network sees, `window` the height and width of windows that slide
     over the frames and overlap by the share `overlap`, `offsets` the frames of a clip from the labelled one at 0.
+    engine: what runs the network, see `engine_for`; the result has it as `engine`. While energy is counted, modules run
+    under `auto`; with `native` the energy of a video is that of its firing rates.
     progress: called with frames done and frames in all.
 
     Raises DataError, in one line, for a file that is not a good one of its kind; ConfigError for weights that do not
@@ -168,8 +172,22 @@ def predict(
     for name in given:
         if name not in TASKS[model.task].options:
             raise ConfigError(f"{name} means nothing for {model.task}, which these weights are for; leave it out")
+    model, _ = running(model, engine)
     result = begin(model, source, given, progress)
     return TASKS[model.task].finish(result, progress)  # ty: ignore[invalid-explicit-return]
+
+
+def running(model: VideoModel | Exported, engine: Choice) -> tuple[VideoModel | Exported, str | None]:
+    """A model as the engine of choice runs it, and why that is not the native one where it was not asked for.
+
+    Raises ConfigError for the native engine where it cannot be had, as for a file that a foreign runtime runs.
+    """
+    if isinstance(model, Exported):
+        if engine == "native":
+            raise ConfigError("an exported file is run by its own runtime; give the weights, or leave --engine out")
+        return model, None
+    runner = engine_for(model, engine)
+    return runner.front, runner.why if isinstance(runner, Reference) else None
 
 
 def begin(

@@ -14,10 +14,11 @@ from torch import Tensor
 from spikereel.data.mask_clips import Colour, chosen, short_side
 from spikereel.data.masked import LabelledClip
 from spikereel.data.transforms import normalise
-from spikereel.energy import Passport, measure, metering
+from spikereel.energy import Passport, measure
 from spikereel.errors import ConfigError, DataError
 from spikereel.hub import weights_hash
 from spikereel.inference.classify import ENERGY
+from spikereel.inference.counting import counting, ran_on
 from spikereel.inference.frames import USUAL_FPS, Frames, notes_of, open_frames
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
@@ -57,7 +58,7 @@ class Segmenter:
         """`labels_of`, and the energy of the clip as a whole; in windows that is a run of its own."""
         if self.spec.window:
             return self.labels_of(clip, size), measure(self.model, clip)
-        with metering(self.model) as run:
+        with counting(self.model) as run:
             labels = self.labels_of(clip, size)
         return labels, run.passport()
 
@@ -155,6 +156,8 @@ class Segments:
     """Of the pixels of each frame, per class."""
     kept: list[float] = field(default_factory=list)
     """Share of pixels whose class is that of the frame before, from the second frame on."""
+    engine: str = "reference"
+    """What ran the network."""
     _masks: list[bytes] = field(default_factory=list)
     _passport: Passport | None = None
     _last: Tensor | None = None
@@ -259,6 +262,7 @@ class Segments:
         return {
             "path": self.source.name,
             "task": "segmentation",
+            "engine": self.engine,
             "model": how.model.metadata.name,
             "weights": weights_hash(how.model),
             "fps": self.fps,
@@ -294,7 +298,9 @@ def segments(
     """
     frames = open_frames(source, whole=True)
     return Segments(
-        source=frames, segmenter=segmenter_of(model, frames, size=size, window=window, overlap=overlap, offsets=offsets)
+        source=frames,
+        segmenter=segmenter_of(model, frames, size=size, window=window, overlap=overlap, offsets=offsets),
+        engine=ran_on(model, counted=False),
     )
 
 

@@ -11,10 +11,11 @@ import torch
 
 from spikereel.data.video.clip import USUAL_FPS
 from spikereel.data.video.read import VideoInfo, glance
-from spikereel.energy import Passport, metering
+from spikereel.energy import Passport
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json
 from spikereel.inference.classify import ENERGY, classes_of
+from spikereel.inference.counting import counting, ran_on
 from spikereel.inference.frames import Frames
 from spikereel.inference.look import film, views_of
 from spikereel.models.base import VideoModel
@@ -53,6 +54,8 @@ class Timeline:
     info: VideoInfo
     passport: Passport
     """Energy of the clip of one window, the middle one."""
+    engine: str = "reference"
+    """What ran the network; under `auto` the modules run the one window whose energy is counted."""
 
     def __repr__(self) -> str:
         return f"Timeline({self.path}: {len(self.windows)} windows, mostly {self.label})"
@@ -94,6 +97,7 @@ class Timeline:
         """Plain types, for `json.dump`."""
         passport = self.passport.to_json()
         return {
+            "engine": self.engine,
             "model": self.model,
             "weights": self.weights,
             "path": self.path,
@@ -182,7 +186,7 @@ def timeline_of(
         indices, view = _view(frames, spec, first, last)
         view = view.to(device)
         if number == len(spans) // 2:
-            with metering(model) as run:
+            with counting(model) as run:
                 run.begin(view)
                 logits, _ = model(view)
             passport = run.passport()
@@ -202,6 +206,7 @@ def timeline_of(
         windows=tuple(windows),
         info=frames.info,
         passport=passport,
+        engine=ran_on(model, counted=len(spans) == 1),
     )
 
 

@@ -21,6 +21,7 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json, write_whole
 from spikereel.hub import weights_hash
 from spikereel.inference.coco import keypoints
+from spikereel.inference.counting import ran_on
 from spikereel.inference.frames import USUAL_FPS, Frames, notes_of, open_frames
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
@@ -60,6 +61,8 @@ class Track:
     """What `draw` draws."""
     bvh_positions: bool = False
     """Whether `write_bvh` gives every joint its position, where other programs want rotations alone."""
+    engine: str = "reference"
+    """What ran the network."""
 
     def __repr__(self) -> str:
         return f"Track({self.path}: {self.skeleton.name} in {len(self.joints)} frames, {self.fps:g} a second)"
@@ -87,6 +90,7 @@ class Track:
         return {
             "path": self.path,
             "task": "pose",
+            "engine": self.engine,
             "model": self.model,
             "weights": self.weights,
             "fps": self.fps,
@@ -243,6 +247,7 @@ def track(
         path=recording.name,
         model=model.metadata.name,
         weights=weights_hash(model),
+        engine=ran_on(model, counted=False),
         skeleton=skeleton,
         joints=joints.numpy(),
         points=points.numpy(),

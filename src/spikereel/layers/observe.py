@@ -1,6 +1,6 @@
 """Looking at spikes while a network runs, without changing what it computes."""
 
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,8 +87,8 @@ class FiringRates(dict[str, Tensor]):
 
 
 @contextmanager
-def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
-    """Collect the firing rates of every neuron of `model` inside the block."""
+def firing_rates(model: nn.Module, *, beside: Container[str] = ()) -> Generator[FiringRates, None, None]:
+    """Collect the firing rates of every neuron of `model` inside the block, of those named in `beside` none."""
     rates = FiringRates()
     hooks = [
         module.register_forward_hook(
@@ -97,7 +97,7 @@ def firing_rates(model: nn.Module) -> Generator[FiringRates, None, None]:
             )
         )
         for name, module in model.named_modules()
-        if isinstance(module, Neuron)
+        if isinstance(module, Neuron) and name not in beside
     ]
     try:
         yield rates

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from spikereel.data.clips import Clips
+from spikereel.engine.choose import Choice, engine_for
 from spikereel.errors import SpikereelError
-from spikereel.layers.observe import FiringRates, firing_rates
+from spikereel.layers.observe import FiringRates
 from spikereel.models.base import VideoModel
 from spikereel.runs.clips import DataPassport, build_dataset, build_loader, data_passport, skipped_files
 from spikereel.runs.data import DataSpec
@@ -44,6 +45,8 @@ class Evaluation:
     """Clips among them that the weights were trained on; None where that is not known."""
     notes: tuple[str, ...] = ()
     """What is to be known beside the figures, a line each."""
+    engine: str = "reference"
+    """What ran the network."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: the figures, and what they were taken on."""
@@ -51,6 +54,7 @@ class Evaluation:
         return {
             **self.figures,
             "clips": self.clips,
+            "engine": self.engine,
             **views,
             "data_hash": self.passport.hash,
             "data_passport": asdict(self.passport),
@@ -69,17 +73,20 @@ def evaluate(
     *,
     batch: int = 16,
     device: str = "cpu",
+    engine: Choice = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Figures of a model on a dataset of `build_dataset` for its task; scores of all views of a clip are averaged.
 
-    Raises DataError where the classes or the skeleton of the data are not those of the model.
+    engine: what runs the network, see `engine_for`. Raises DataError where the classes or the skeleton of the data are
+    not those of the model, ConfigError for the native engine where it cannot be had.
     """
-    judge = TASKS[model.task].judge(model, dataset, spec)
     model = model.to(device).eval()
     check_weights(model)
+    runner = engine_for(model, engine)
+    judge = TASKS[model.task].judge(runner.front, dataset, spec)
     done = 0
-    with torch.inference_mode(), firing_rates(model) as rates, finite_outputs(model):
+    with torch.inference_mode(), runner.firing_rates() as rates, finite_outputs(model):
         for videos, target in build_loader(dataset, spec, batch=batch, shuffle=False):
             judge.add(videos.to(device), target)
             done += len(videos)
@@ -99,6 +106,7 @@ def evaluate(
         passport=data_passport(dataset),
         skipped=skipped_files(dataset),
         trained_on=trained,
+        engine=runner.name,
         notes=tuple(dict.fromkeys(notes)),
     )
 

@@ -75,6 +75,16 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
     return found
 
 
+def engine_option(parser: argparse.ArgumentParser) -> None:
+    """`--engine CHOICE`."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "reference", "native"),
+        default="auto",
+        help="what runs the network: the native engine or the modules of the model (default: %(default)s)",
+    )
+
+
 def json_option(parser: argparse.ArgumentParser) -> None:
     """`--json PATH`."""
     parser.add_argument("--json", metavar="PATH", help="write the results to this file as well")

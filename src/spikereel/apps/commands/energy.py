@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, progress
+from spikereel.apps.commands.common import command, engine_option, json_option, new_console, progress
 from spikereel.errors import ConfigError
 from spikereel.files import write_json
 
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     energy.add_argument("--html", metavar="PATH", help="write a self-contained page")
     energy.add_argument("--markdown", metavar="PATH", help="write tables for papers")
     energy.add_argument("--latex", metavar="PATH", help="write tables for LaTeX")
+    engine_option(energy)
     json_option(energy)
 
 
@@ -51,6 +52,10 @@ def _energy(options: argparse.Namespace) -> None:
     from spikereel.inference.passports import Source, energy_of, joules_of, write_passports, write_reports
     from spikereel.show.tables import energy_table, firing_table
 
+    if options.engine == "native":
+        raise ConfigError(
+            "energy is counted inside the modules, which the native engine does not call; leave --engine out"
+        )
     if not (options.model or options.compare):
         options.mistake("energy needs a MODEL, or --compare A B C")
     names = [*([options.model] if options.model else []), *(options.compare or [])]
@@ -84,6 +89,7 @@ def _energy(options: argparse.Namespace) -> None:
     if len(passports) == 1:
         console.print(firing_table(passports[names[0]].firing))
     console.print(energy_table(passports, costs))
+    console.print("engine: reference", style="dim")
     for name, note in notes.items():
         console.print(note if len(notes) == 1 else f"{name}: {note}", style="dim")
         for line in joules_of(name, passports[name]).lines() if options.measured else []:

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, note, progress
+from spikereel.apps.commands.common import command, engine_option, json_option, new_console, note, progress
 from spikereel.errors import ConfigError
 from spikereel.files import write_json
 
@@ -17,6 +17,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("model", help="weights: a .safetensors file, a folder or a listed name")
     evaluate.add_argument("assignments", nargs="*", metavar="data.key=value", help="what to change of the data")
     evaluate.add_argument("--batch", type=int, default=16, help="clips at a time (default: 16)")
+    engine_option(evaluate)
     json_option(evaluate)
 
 
@@ -38,19 +39,20 @@ def _evaluate(options: argparse.Namespace) -> None:
     if not any(x.startswith("data.split=") for x in options.assignments):
         spec, held = split_to_judge(model, spec)
         note(console, held)
-    outcomes = _judged(model, spec, options.batch)
+    outcomes = _judged(model, spec, options.batch, options.engine)
     if options.json:
         head = {"model": str(options.model), "weights_hash": weights_hash(model), "split": spec.split}
         body = {"data": dataclasses.asdict(spec), **evaluation_json(spec, outcomes), **provenance()}
         write_json(options.json, head | body)
     console.print(outcome_table(outcomes, weights_hash(model)))
+    note(console, f"engine: {outcomes[0].engine}")
     for line in outcomes[0].notes:
         note(console, line)
     for path, reason in outcomes[0].skipped:
         console.print(f"skipped {path}: {reason}", style="yellow")
 
 
-def _judged(model: Any, spec: Any, batch: int) -> list[Any]:
+def _judged(model: Any, spec: Any, batch: int, engine: Any) -> list[Any]:
     """The outcome with the views of the spec and, where they are several, that of the single middle view."""
     from spikereel.runs.clips import build_dataset
     from spikereel.runs.evaluate import evaluate, protocols
@@ -75,6 +77,7 @@ def _judged(model: Any, spec: Any, batch: int) -> list[Any]:
                     dataset,
                     view,
                     batch=batch,
+                    engine=engine,
                     progress=lambda done, total, bar=bar, task=judging: bar.update(task, completed=done, total=total),
                 )
             )

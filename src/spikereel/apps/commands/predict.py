@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, one_or_all, progress
+from spikereel.apps.commands.common import command, engine_option, json_option, new_console, one_or_all, progress
 from spikereel.errors import ConfigError, SpikereelError
 from spikereel.files import keep_inputs, writable, write_json, write_text
 
@@ -83,13 +83,14 @@ def add(commands: Any) -> None:
         metavar="A,B,..",
         help="segmentation: frames of a clip from the one that is labelled, such as --offsets=-9,-6,-3,0",
     )
+    engine_option(predict)
     json_option(predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
     from spikereel.inference.exported import runnable
     from spikereel.inference.knows import knows
-    from spikereel.inference.predict import TASKS
+    from spikereel.inference.predict import TASKS, running
     from spikereel.inference.sources import sources_of
 
     out = Path(options.out)
@@ -99,6 +100,7 @@ def _predict(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.model} is for {model.task}; give weights of a recipe of task {options.task} with --model"
         )
+    front, why = running(model, options.engine)
     task, console = TASKS[model.task], new_console()
     chosen = {name: OPTIONS[name](options) for name in task.options if OPTIONS[name](options) is not None}
     sources, notes = sources_of(options.videos, model)
@@ -106,9 +108,11 @@ def _predict(options: argparse.Namespace) -> int:
     keep_inputs({**results, "--json": options.json, "the table": out / TABLE}, [x.path for x in sources])
     console.quiet = options.quiet
     console.print(f"{knows(model)}.", style="bold")
+    if why and options.engine == "auto":
+        console.print(f"engine: reference, for {why}", style="yellow")
     for line in notes:
         console.print(line, style="yellow")
-    batch = _Batch(options=options, model=model, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
+    batch = _Batch(options=options, model=front, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
     try:
         for source in sources:
             if not batch.take(source) and options.on_error == "stop":
@@ -175,6 +179,7 @@ class _Batch:
             return
         for table in result.tables():
             self.console.print(table)
+        self.console.print(f"engine: {result.engine}", style="dim")
         for number, line in enumerate(said):
             self.console.print(line, style="dim" if number else None)
 

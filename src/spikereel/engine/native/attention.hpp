@@ -58,7 +58,7 @@ static void attend_apply(const Attend& a) {
     const int64_t end = (item + 1) * some < a.pixels ? (item + 1) * some : a.pixels;
     float* row = static_cast<float*>(scratch(0, static_cast<size_t>(a.q.channels + 2 * pitch) * 4));
     __builtin_memset(row, 0, static_cast<size_t>(a.q.channels + 2 * pitch) * 4);
-    int64_t near = 0;
+    Tally near;
     uint64_t q[kHeadWords];
     for (int64_t p = item * some; p < end; p++)
       for (int t = 0; t < a.frames; t++) {
@@ -76,7 +76,7 @@ static void attend_apply(const Attend& a) {
             store(row + head * d + at, total);
           }
         }
-        for (int c = 0; c < a.out.vectors; c++) emit(a.out, t, p, c, load(row + c * kLanes), near);
+        emit(a.out, p, 0, a.out.vectors, Sums<float>{row, 0, kLanes, 0, 1}, t, 1, near);
       }
     report_near(a.out, near);
   });

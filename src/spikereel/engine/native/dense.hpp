@@ -48,86 +48,133 @@ static inline void block_rows(int rows, const float* a, int64_t row, const int32
   }
 }
 
-// rows of a [pixels][row] times the whole matrix, into the epilogue; pixel numbers come from `at`.
+// Rows of a [frame][pixels][row] times the whole matrix, into the epilogue; pixel numbers come from `at`.
 template <bool Offsets, class At>
-static inline void matrix(const float* a, int64_t row, const int32_t* offsets, int depth, const float* weights,
-                          int pixels, const Output& o, int64_t t, int64_t& near, At at) {
-  alignas(64) float out[kRows * 2 * kLanes];
+static inline void matrix(const float* a, int64_t frame, int64_t row, const int32_t* offsets, int depth,
+                          const float* weights, int pixels, const Output& o, int frames, Tally& near, At at) {
+  constexpr int kPitch = kRows * 2 * kLanes;
+  float* out = static_cast<float*>(scratch(4, static_cast<size_t>(frames) * kPitch * 4));
   const int groups = (pixels + kRows - 1) / kRows;
   for (int panel = 0; panel < panel_count(o.vectors); panel++) {
     const int first = panel_begin(o.vectors, panel), vectors = panel_begin(o.vectors, panel + 1) - first;
     const float* w = weights + static_cast<int64_t>(first) * kLanes * depth;
     for (int g = 0; g < groups; g++) {
       const int begin = pixels * g / groups, rows = pixels * (g + 1) / groups - begin;
-      const float* x = a + begin * row;
-      if (vectors == 2) block_rows<2, Offsets>(rows, x, row, offsets, depth, w, out);
-      else block_rows<1, Offsets>(rows, x, row, offsets, depth, w, out);
+      for (int t = 0; t < frames; t++) {
+        const float* x = a + t * frame + begin * row;
+        if (vectors == 2) block_rows<2, Offsets>(rows, x, row, offsets, depth, w, out + t * kPitch);
+        else block_rows<1, Offsets>(rows, x, row, offsets, depth, w, out + t * kPitch);
+      }
       for (int r = 0; r < rows; r++)
-        for (int i = 0; i < vectors; i++) emit(o, t, at(begin + r), first + i, load(out + (r * vectors + i) * kLanes), near);
+        emit(o, at(begin + r), first, vectors, Sums<float>{out + r * vectors * kLanes, kPitch, kLanes, 0, 1}, 0, frames, near);
     }
   }
 }
 
-// A row of pixels y, x..x+columns of the depthwise convolution of values.
-static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+// A row of pixels y, x..x+columns of the depthwise convolution of values. The sums of PX pixels and a row of taps lie in
+// registers; every value is read once for all taps of a row. K 0: any number of taps.
+template <int K, int PX>
+static inline void depthwise_values_at(const Pointwise& a, int t, int y, int x, int c, float* out, int64_t pitch) {
   const Shape& s = a.shape;
-  const int k = s.kernel, vectors = static_cast<int>(pitch) / kLanes;
-  for (int j = 0; j < columns; j++) {
-    const int dy0 = larger(0, s.padding - y), dy1 = smaller(k, s.height + s.padding - y);
-    const int dx0 = larger(0, s.padding - x - j), dx1 = smaller(k, s.width + s.padding - x - j);
-    for (int c = 0; c < vectors; c += 4) {
-      const int some = smaller(4, vectors - c);
-      V sums[4] = {zero(), zero(), zero(), zero()};
-      for (int dy = dy0; dy < dy1; dy++)
-        for (int dx = dx0; dx < dx1; dx++) {
-          const int64_t pixel = static_cast<int64_t>(y + dy - s.padding) * s.width + x + j + dx - s.padding;
-          const float* v = a.value + t * a.value_frame + pixel * a.value_pixel + c * kLanes;
-          const float* w = a.taps + (dy * k + dx) * pitch + c * kLanes;
-          if (some == 4) {
-            for (int i = 0; i < 4; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
-          } else {
-            for (int i = 0; i < some; i++) sums[i] = fma(load(v + i * kLanes), load(w + i * kLanes), sums[i]);
-          }
-        }
-      for (int i = 0; i < some; i++) store(out + j * pitch + (c + i) * kLanes, sums[i]);
-    }
-  }
-}
-
-// The same of spikes. `window` holds the spikes of the rows y - padding.. with borders of zeros, [row][column][words].
-template <int PX>
-static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, int k, const float* taps,
-                                       int64_t pitch, int c, V* out) {
+  constexpr int kTaps = K ? K : 1;
+  const int k = K ? K : s.kernel;
   V sums[PX];
   UNROLLED
-  for (int j = 0; j < PX; j++) sums[j] = out[j];
-  for (int dy = 0; dy < k; dy++)
-    for (int dx = 0; dx < k; dx++) {
-      const V w = load(taps + (dy * k + dx) * pitch + c * kLanes);
-      const uint16_t* bits = window + dy * row + dx * words + c;
+  for (int j = 0; j < PX; j++) sums[j] = zero();
+  for (int dy = larger(0, s.padding - y); dy < smaller(k, s.height + s.padding - y); dy++) {
+    const int64_t row = static_cast<int64_t>(y + dy - s.padding) * s.width * a.value_pixel;
+    const float* line = a.value + t * a.value_frame + row + c;
+    const float* taps = a.taps + static_cast<int64_t>(dy) * k * pitch + c;
+    for (int from = 0; from < k; from += kTaps) {
+      V w[kTaps];
       UNROLLED
-      for (int j = 0; j < PX; j++) sums[j] = add_where(sums[j], bits[j * words], w);
+      for (int dx = 0; dx < kTaps; dx++) w[dx] = load(taps + (from + dx) * pitch);
+      UNROLLED
+      for (int i = 0; i < PX + kTaps - 1; i++) {
+        const int xx = x + from + i - s.padding;
+        if (xx < 0 || xx >= s.width) continue;
+        const V value = load(line + xx * a.value_pixel);
+        UNROLLED
+        for (int dx = 0; dx < kTaps; dx++)
+          if (i >= dx && i - dx < PX) sums[i - dx] = fma(value, w[dx], sums[i - dx]);
+      }
     }
+  }
   UNROLLED
-  for (int j = 0; j < PX; j++) out[j] = sums[j];
+  for (int j = 0; j < PX; j++) store(out + j * pitch, sums[j]);
 }
 
-static inline void depthwise_spikes_dense(const Pointwise& a, int columns, const uint16_t* window, int64_t row,
-                                          int64_t words, int c, float* out, int64_t pitch) {
-  constexpr int kPixels = 8;
-  for (int j = 0; j < columns; j += kPixels) {
-    V sums[kPixels];
-    const int some = smaller(kPixels, columns - j);
-    for (int i = 0; i < kPixels; i++) sums[i] = i < some ? load(out + (j + i) * pitch + c * kLanes) : zero();
-    if (some == kPixels) {
-      depthwise_spikes_at<kPixels>(window + j * words, row, words, a.shape.kernel, a.taps, pitch, c, sums);
-    } else {
-      for (int i = 0; i < some; i++)
-        depthwise_spikes_at<1>(window + (j + i) * words, row, words, a.shape.kernel, a.taps, pitch, c, sums + i);
-    }
-    for (int i = 0; i < some; i++) store(out + (j + i) * pitch + c * kLanes, sums[i]);
+template <int K>
+static inline void depthwise_values_row(const Pointwise& a, int t, int y, int x, int columns, float* out,
+                                        int64_t pitch) {
+  for (int c = 0; c < pitch; c += kLanes) {
+    int j = 0;
+    for (; j + kSpan <= columns; j += kSpan) depthwise_values_at<K, kSpan>(a, t, y, x + j, c, out + j * pitch + c, pitch);
+    for (; j < columns; j++) depthwise_values_at<K, 1>(a, t, y, x + j, c, out + j * pitch + c, pitch);
   }
 }
+
+static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+  if (a.shape.kernel == 3) depthwise_values_row<3>(a, t, y, x, columns, out, pitch);
+  else depthwise_values_row<0>(a, t, y, x, columns, out, pitch);
+}
+
+#if defined(SPIKEREEL_AVX512)
+// The same of spikes. `window` holds the spikes of the rows y - padding.. with borders of zeros, [row][column][words].
+// The sums of PX pixels and a row of taps lie in registers; each spike word is read once for all taps of a row.
+template <int K, int PX>
+static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, const float* taps,
+                                       int64_t pitch, float* out) {
+  V sums[PX];
+  UNROLLED
+  for (int j = 0; j < PX; j++) sums[j] = load(out + j * pitch);
+  for (int dy = 0; dy < K; dy++) {
+    V w[K];
+    UNROLLED
+    for (int dx = 0; dx < K; dx++) w[dx] = load(taps + (dy * K + dx) * pitch);
+    UNROLLED
+    for (int i = 0; i < PX + K - 1; i++) {
+      const M fired = window[dy * row + i * words];
+      UNROLLED
+      for (int dx = 0; dx < K; dx++)
+        if (i >= dx && i - dx < PX) sums[i - dx] = add_where(sums[i - dx], fired, w[dx]);
+    }
+  }
+  UNROLLED
+  for (int j = 0; j < PX; j++) store(out + j * pitch, sums[j]);
+}
+
+template <int K>
+static inline void depthwise_spikes_row(int columns, const uint16_t* window, int64_t row, int64_t words,
+                                        const float* taps, int64_t pitch, int groups, float* out) {
+  for (int c = 0; c < groups; c++) {
+    int j = 0;
+    for (; j + kSpan <= columns; j += kSpan)
+      depthwise_spikes_at<K, kSpan>(window + j * words + c, row, words, taps + c * kLanes, pitch,
+                                      out + j * pitch + c * kLanes);
+    for (; j < columns; j++)
+      depthwise_spikes_at<K, 1>(window + j * words + c, row, words, taps + c * kLanes, pitch,
+                                out + j * pitch + c * kLanes);
+  }
+}
+
+// Whether there are kernels for k taps a row.
+static inline bool depthwise_spikes_dense(int k, int columns, const uint16_t* window, int64_t row, int64_t words,
+                                          const float* taps, int64_t pitch, int groups, float* out) {
+  switch (k) {
+    case 3: depthwise_spikes_row<3>(columns, window, row, words, taps, pitch, groups, out); return true;
+    case 5: depthwise_spikes_row<5>(columns, window, row, words, taps, pitch, groups, out); return true;
+    case 7: depthwise_spikes_row<7>(columns, window, row, words, taps, pitch, groups, out); return true;
+    default: return false;
+  }
+}
+#else
+// Masks are dear on other instruction sets: spikes are sought there.
+static inline bool depthwise_spikes_dense(int, int, const uint16_t*, int64_t, int64_t, const float*, int64_t, int,
+                                          float*) {
+  return false;
+}
+#endif
 
 // A row of pixels y, x..x+columns: every group of sixteen channels that holds a spike goes to the pixels it reaches.
 static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int x, int columns, float* out,
@@ -157,64 +204,68 @@ static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int
   }
 }
 
-static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int columns, uint16_t* window, float* out,
-                                    int64_t pitch) {
+// Rows y..y+high, columns x..x+wide. `window` holds the spikes that they see, with borders of zeros.
+static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int high, int wide, uint16_t* window,
+                                    float* out, int64_t pitch) {
   const Shape& s = a.shape;
-  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes;
-  const int64_t words = a.in.pixel, row = (columns + k - 1) * words;
-  __builtin_memset(out, 0, static_cast<size_t>(columns) * pitch * 4);
+  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes, across = wide + k - 1;
+  const int64_t words = a.in.pixel, row = across * words;
+  const int from = larger(0, s.padding - x), to = smaller(across, s.width + s.padding - x);
+  __builtin_memset(out, 0, static_cast<size_t>(high) * wide * pitch * 4);
   for (int d = 0; d < a.in.planes; d++) {
     int64_t busy = 0;
-    for (int dy = 0; dy < k; dy++)
-      for (int dx = 0; dx < columns + k - 1; dx++) {
-        const int yy = y + dy - s.padding, xx = x + dx - s.padding;
-        uint16_t* to = window + dy * row + dx * words;
-        if (yy < 0 || xx < 0 || yy >= s.height || xx >= s.width) {
-          for (int64_t i = 0; i < words; i++) to[i] = 0;
-        } else {
-          const int64_t pixel = static_cast<int64_t>(yy) * s.width + xx;
-          __builtin_memcpy(to, a.in.bits + d * a.in.plane + t * a.in.frame + pixel * a.in.pixel, words * 2);
-          for (int i = 0; i < groups; i++) busy += to[i] != 0;
-        }
-      }
-    // measured: adding where spikes are wins while fewer than some three in five groups of channels hold one
-    if (busy * 5 < static_cast<int64_t>(k) * (columns + k - 1) * groups * 3) {
-      depthwise_spikes_sparse(a, t, y, x, columns, out, pitch, d);
-    } else {
-      for (int c = 0; c < groups; c++) depthwise_spikes_dense(a, columns, window, row, words, c, out, pitch);
+    for (int dy = 0; dy < high + k - 1; dy++) {
+      const int yy = y + dy - s.padding;
+      uint16_t* line = window + dy * row;
+      __builtin_memset(line, 0, static_cast<size_t>(row) * 2);
+      if (yy < 0 || yy >= s.height) continue;
+      const int64_t pixel = static_cast<int64_t>(yy) * s.width + x + from - s.padding;
+      __builtin_memcpy(line + from * words, a.in.bits + d * a.in.plane + t * a.in.frame + pixel * words,
+                       static_cast<size_t>(to - from) * words * 2);
+      for (int64_t i = from * words; i < to * words; i++) busy += line[i] != 0;
+    }
+    // both add up the taps in the same order; seeking wins where few groups of channels hold a spike
+    const bool few = busy * 5 < static_cast<int64_t>(high + k - 1) * across * groups;
+    for (int r = 0; r < high; r++) {
+      float* to_row = out + static_cast<int64_t>(r) * wide * pitch;
+      if (few || !depthwise_spikes_dense(k, wide, window + r * row, row, words, a.taps, pitch, groups, to_row))
+        depthwise_spikes_sparse(a, t, y + r, x, wide, to_row, pitch, d);
     }
   }
 }
 
+constexpr int64_t kValues = 256 << 10;  // bytes of values of a tile
+
 static void pointwise(const Pointwise& a) {
   const Shape& s = a.shape;
-  // some 28 pixels at a time: a piece of a row, or a few rows
+  // a piece of a row, and as many rows as stay in the second cache over all frames
   const int pieces = (s.width + 31) / 32, columns = (s.width + pieces - 1) / pieces;
-  const int rows = smaller(s.height, larger(1, 28 / columns)), down = (s.height + rows - 1) / rows;
   const int64_t pitch = (a.depth + kLanes - 1) / kLanes * kLanes;
+  const int fit = static_cast<int>(kValues / (columns * pitch * 4 * s.frames)), even = larger(1, 28 / columns);
+  const int rows = smaller(s.height, larger(even, smaller(fit, 8))), down = (s.height + rows - 1) / rows;
   parallel(static_cast<int64_t>(pieces) * down, [&](int64_t item) {
     const int y = static_cast<int>(item / pieces) * rows, x = static_cast<int>(item % pieces) * columns;
     const int high = smaller(rows, s.height - y), wide = smaller(columns, s.width - x);
     if (wide <= 0) return;
-    float* values = static_cast<float*>(scratch(0, static_cast<size_t>(high) * wide * pitch * 4));
-    const size_t window = static_cast<size_t>(s.kernel) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
+    const int64_t frame = static_cast<int64_t>(high) * wide * pitch;
+    float* values = static_cast<float*>(scratch(0, static_cast<size_t>(frame) * s.frames * 4));
+    const size_t window = static_cast<size_t>(high + s.kernel - 1) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
     uint16_t* bits = static_cast<uint16_t*>(scratch(1, window + 64));
-    int64_t near = 0;
-    const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.width + x + i % wide; };
     for (int t = 0; t < s.frames; t++) {
-      for (int r = 0; r < high; r++) {
-        float* out = values + static_cast<int64_t>(r) * wide * pitch;
-        if (a.in.bits) {
-          depthwise_spikes(a, t, y + r, x, wide, bits, out, pitch);
-        } else if (s.kernel > 1) {
+      if (a.in.bits) depthwise_spikes(a, t, y, x, high, wide, bits, values + t * frame, pitch);
+      for (int r = 0; !a.in.bits && r < high; r++) {
+        float* out = values + t * frame + static_cast<int64_t>(r) * wide * pitch;
+        if (s.kernel > 1) {
           depthwise_values(a, t, y + r, x, wide, out, pitch);
         } else {
           const float* from = a.value + t * a.value_frame + (static_cast<int64_t>(y + r) * s.width + x) * a.value_pixel;
           for (int j = 0; j < wide; j++) __builtin_memcpy(out + j * pitch, from + j * a.value_pixel, pitch * 4);
         }
       }
-      matrix<false>(values, pitch, nullptr, a.depth, a.weights, high * wide, a.out, t, near, at);
     }
+    const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.width + x + i % wide; };
+    Tally near;
+    matrix<false>(values, frame, pitch, nullptr, a.depth, a.weights, high * wide, a.out, s.frames, near, at);
     report_near(a.out, near);
   });
 }
@@ -222,21 +273,29 @@ static void pointwise(const Pointwise& a) {
 static void pictures(const PictureConv& a) {
   const Shape& s = a.shape;
   const int k = s.kernel, depth = a.channels * k * k;
-  const int64_t plane = static_cast<int64_t>(s.height) * s.width;
-  int32_t* offsets = static_cast<int32_t*>(scratch(2, static_cast<size_t>(depth) * 4));
-  for (int i = 0; i < depth; i++)
-    offsets[i] = static_cast<int32_t>(i / (k * k) * plane + i / k % k * s.width + i % k);
   const int pieces = (s.out_width + 31) / 32, columns = (s.out_width + pieces - 1) / pieces;
   parallel(static_cast<int64_t>(pieces) * s.out_height, [&](int64_t item) {
     const int y = static_cast<int>(item / pieces), x = static_cast<int>(item % pieces) * columns;
     const int wide = smaller(columns, s.out_width - x);
     if (wide <= 0) return;
-    int64_t near = 0;
-    const auto at = [&](int i) { return static_cast<int64_t>(y) * s.out_width + x + i; };
-    for (int t = 0; t < s.frames; t++) {
-      const float* from = a.frames + t * a.channels * plane + static_cast<int64_t>(y) * s.stride * s.width + x * s.stride;
-      matrix<true>(from, s.stride, offsets, depth, a.weights, wide, a.out, t, near, at);
+    // the rows that these pixels see, with zeros beyond the picture
+    const int across = (wide - 1) * s.stride + k, top = y * s.stride - s.padding, left = x * s.stride - s.padding;
+    const int from = larger(0, -left), to = smaller(across, s.width - left);
+    const int64_t plane = static_cast<int64_t>(k) * across, frame = a.channels * plane;
+    float* rows = static_cast<float*>(scratch(0, static_cast<size_t>(frame) * s.frames * 4));
+    int32_t* offsets = static_cast<int32_t*>(scratch(1, static_cast<size_t>(depth) * 4));
+    for (int i = 0; i < depth; i++) offsets[i] = static_cast<int32_t>(i / (k * k) * plane + i / k % k * across + i % k);
+    for (int64_t i = 0; i < static_cast<int64_t>(s.frames) * a.channels * k; i++) {
+      const int yy = top + static_cast<int>(i % k);
+      float* out = rows + i * across;
+      __builtin_memset(out, 0, static_cast<size_t>(across) * 4);
+      if (yy >= 0 && yy < s.height && from < to)
+        __builtin_memcpy(out + from, a.frames + (i / k * s.height + yy) * s.width + left + from,
+                         static_cast<size_t>(to - from) * 4);
     }
+    Tally near;
+    const auto at = [&](int i) { return static_cast<int64_t>(y) * s.out_width + x + i; };
+    matrix<true>(rows, frame, s.stride, offsets, depth, a.weights, wide, a.out, s.frames, near, at);
     report_near(a.out, near);
   });
 }
@@ -245,11 +304,9 @@ static void fire(const Fire& a) {
   const int64_t some = 64;
   parallel((a.pixels + some - 1) / some, [&](int64_t item) {
     const int64_t end = (item + 1) * some < a.pixels ? (item + 1) * some : a.pixels;
-    int64_t near = 0;
+    Tally near;
     for (int64_t p = item * some; p < end; p++)
-      for (int t = 0; t < a.frames; t++)
-        for (int c = 0; c < a.out.vectors; c++)
-          emit(a.out, t, p, c, load(a.value + t * a.value_frame + p * a.value_pixel + c * kLanes), near);
+      emit(a.out, p, 0, a.out.vectors, Sums<float>{a.value + p * a.value_pixel, a.value_frame, kLanes, 0, 1}, 0, a.frames, near);
     report_near(a.out, near);
   });
 }

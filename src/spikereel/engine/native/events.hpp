@@ -1,4 +1,5 @@
-// Spiking convolution by event lists: for every pixel the rows of weights of its active inputs are added up.
+// Spiking convolution by event lists: for every pixel the rows of weights of its active inputs are added up, in fixed
+// point. Sums of integers are the same in any order, so all kernels, threads, chunks and instruction sets agree.
 
 static inline int smaller(int a, int b) { return a < b ? a : b; }
 static inline int larger(int a, int b) { return a > b ? a : b; }
@@ -23,45 +24,41 @@ static inline uint16_t* decode(uint16_t* out, const uint16_t* bits, int channels
   return out;
 }
 
-// The same list further on: entries plus `base`.
-static inline uint16_t* append(uint16_t* out, const uint16_t* list, int count, int base) {
+// The same list further on: entries plus `base`, modulo 2^16.
+static inline uint16_t* append(uint16_t* out, const uint16_t* list, int64_t count, int base) {
 #if defined(SPIKEREEL_AVX512)
   const __m512i more = _mm512_set1_epi16(static_cast<short>(base));
-  for (int i = 0; i < count; i += 32) _mm512_storeu_si512(out + i, _mm512_add_epi16(_mm512_loadu_si512(list + i), more));
+  for (int64_t i = 0; i < count; i += 32)
+    _mm512_storeu_si512(out + i, _mm512_add_epi16(_mm512_loadu_si512(list + i), more));
 #else
-  for (int i = 0; i < count; i++) out[i] = static_cast<uint16_t>(list[i] + base);
+  for (int64_t i = 0; i < count; i++) out[i] = static_cast<uint16_t>(list[i] + base);
 #endif
   return out + count;
 }
 
+// Onto what `sums` holds, where there are sums before.
 template <int NB>
-static inline void add_rows(const uint16_t* list, int64_t count, const float* weights, V* sums) {
-  // a sum of its own for each of a few rows in turn hides the latency of the addition
-  constexpr int kSets = NB >= kSums ? 1 : kSums / NB > 4 ? 4 : kSums / NB;
-  V part[kSets][NB];
+static inline void add_rows(const uint16_t* list, int64_t count, const int32_t* weights, int32_t* sums, bool first) {
+  I total[NB];
   UNROLLED
-  for (int s = 0; s < kSets; s++)
-    UNROLLED
-    for (int i = 0; i < NB; i++) part[s][i] = zero();
+  for (int i = 0; i < NB; i++) total[i] = first ? zero_i() : load_i(sums + kLanes * i);
   int64_t e = 0;
-  for (; e + kSets <= count; e += kSets)
+  // two rows a turn: fewer jumps for short lists
+  for (; e + 2 <= count; e += 2) {
+    const int32_t* row = weights + static_cast<int64_t>(list[e]) * (NB * kLanes);
+    const int32_t* next = weights + static_cast<int64_t>(list[e + 1]) * (NB * kLanes);
     UNROLLED
-    for (int s = 0; s < kSets; s++) {
-      const float* row = weights + static_cast<int64_t>(list[e + s]) * (NB * kLanes);
-      UNROLLED
-      for (int i = 0; i < NB; i++) part[s][i] = add(part[s][i], load(row + kLanes * i));
-    }
-  for (; e < count; e++) {
-    const float* row = weights + static_cast<int64_t>(list[e]) * (NB * kLanes);
+    for (int i = 0; i < NB; i++) total[i] = add_i(total[i], load_i(row + kLanes * i));
     UNROLLED
-    for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], load(row + kLanes * i));
+    for (int i = 0; i < NB; i++) total[i] = add_i(total[i], load_i(next + kLanes * i));
+  }
+  if (e < count) {
+    const int32_t* row = weights + static_cast<int64_t>(list[e]) * (NB * kLanes);
+    UNROLLED
+    for (int i = 0; i < NB; i++) total[i] = add_i(total[i], load_i(row + kLanes * i));
   }
   UNROLLED
-  for (int s = 1; s < kSets; s++)
-    UNROLLED
-    for (int i = 0; i < NB; i++) part[0][i] = add(part[0][i], part[s][i]);
-  UNROLLED
-  for (int i = 0; i < NB; i++) sums[i] = part[0][i];
+  for (int i = 0; i < NB; i++) store_i(sums + kLanes * i, total[i]);
 }
 
 struct Tile {
@@ -70,16 +67,19 @@ struct Tile {
 
 struct Lists {
   uint16_t* entries;
-  uint32_t* begin;  // [pixel of the tile][frame] and one more
+  uint32_t* begin;  // [pixel of the tile][frame][piece] and one more
+  int pieces;       // rows of the window
 };
 
-// Lists of the pixels of a region of the input, then those of each output pixel's window, tap after tap.
+// Lists of the rows of a region of the input, then those of each output pixel's window: of each row of the window one
+// piece, which the lists of neighbours share. An entry counts channels from the left border of the region on.
 static inline Lists window_lists(const EventConv& a, const Tile& tile) {
   const Shape& s = a.shape;
   const int k = s.kernel, frames = s.frames, pixels = tile.rows * tile.columns;
   const int channels = a.in.channels, planes = a.in.planes, depth = k * k * channels;
   Lists lists;
-  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
+  lists.pieces = k;
+  lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames * k + 1) * 4));
   lists.entries = static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * depth * planes + 64) * 2));
   const int rows = (tile.rows - 1) * s.stride + k, columns = (tile.columns - 1) * s.stride + k;
   const int top = tile.y * s.stride - s.padding, left = tile.x * s.stride - s.padding;
@@ -94,7 +94,7 @@ static inline Lists window_lists(const EventConv& a, const Tile& tile) {
         found[i++] = static_cast<uint32_t>(end - own);
         if (y < 0 || x < 0 || y >= s.height || x >= s.width) continue;
         const uint16_t* bits = a.in.bits + t * a.in.frame + (static_cast<int64_t>(y) * s.width + x) * a.in.pixel;
-        for (int d = 0; d < planes; d++) end = decode(end, bits + d * a.in.plane, channels, 0);
+        for (int d = 0; d < planes; d++) end = decode(end, bits + d * a.in.plane, channels, (x - left) * channels);
       }
   found[i] = static_cast<uint32_t>(end - own);
   end = lists.entries;
@@ -102,11 +102,10 @@ static inline Lists window_lists(const EventConv& a, const Tile& tile) {
   for (int y = 0; y < tile.rows; y++)
     for (int x = 0; x < tile.columns; x++)
       for (int t = 0; t < frames; t++) {
-        *begin++ = static_cast<uint32_t>(end - lists.entries);
-        for (int dy = 0; dy < k; dy++) {
-          const uint32_t* at = found + (static_cast<size_t>(t) * rows + y * s.stride + dy) * columns + x * s.stride;
-          for (int dx = 0; dx < k; dx++)
-            end = append(end, own + at[dx], static_cast<int>(at[dx + 1] - at[dx]), (dy * k + dx) * channels);
+        const uint32_t* at = found + (static_cast<size_t>(t) * rows + y * s.stride) * columns + x * s.stride;
+        for (int dy = 0; dy < k; dy++, at += columns) {
+          *begin++ = static_cast<uint32_t>(end - lists.entries);
+          end = append(end, own + at[0], at[k] - at[0], (dy * k - x * s.stride) * channels);
         }
       }
   *begin = static_cast<uint32_t>(end - lists.entries);
@@ -118,6 +117,7 @@ static inline Lists pixel_lists(const EventConv& a, const Tile& tile) {
   const Shape& s = a.shape;
   const int frames = s.frames, pixels = tile.rows * tile.columns, planes = a.in.planes;
   Lists lists;
+  lists.pieces = 1;
   lists.begin = static_cast<uint32_t*>(scratch(0, (static_cast<size_t>(pixels) * frames + 1) * 4));
   lists.entries =
       static_cast<uint16_t*>(scratch(1, (static_cast<size_t>(pixels) * frames * a.in.channels * planes + 64) * 2));
@@ -141,20 +141,26 @@ static void events_tile(const EventConv& a, const Tile& tile) {
   const bool single = s.kernel == 1 && s.padding == 0;
   const Lists lists = single ? pixel_lists(a, tile) : window_lists(a, tile);
   const int64_t depth = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels;
-  int64_t near = 0;
+  // a pixel at a time, or a row of the tile: then the weights of one row of the window stay in the first cache
+  const int some = a.by_row ? tile.columns : 1, passes = a.by_row ? lists.pieces : 1, pieces = lists.pieces / passes;
+  const int64_t pixel_sums = static_cast<int64_t>(s.frames) * NB * kLanes;
+  int32_t* sums = static_cast<int32_t*>(scratch(4, static_cast<size_t>(pixel_sums) * some * 4));
+  Tally near;
   for (int first = 0; first < a.out.vectors; first += NB) {
-    const float* weights = a.weights + static_cast<int64_t>(first) * kLanes * depth;
+    const int32_t* weights = a.weights + static_cast<int64_t>(first) * kLanes * depth;
     const int vectors = smaller(NB, a.out.vectors - first);
-    const uint32_t* begin = lists.begin;
-    for (int y = tile.y; y < tile.y + tile.rows; y++)
-      for (int x = tile.x; x < tile.x + tile.columns; x++)
-        for (int t = 0; t < s.frames; t++, begin++) {
-          V sums[NB];
-          add_rows<NB>(lists.entries + begin[0], begin[1] - begin[0], weights, sums);
-          const int64_t pixel = static_cast<int64_t>(y) * s.out_width + x;
-          for (int i = 0; i < NB; i++)
-            if (i < vectors) emit(a.out, t, pixel, first + i, sums[i], near);
+    for (int at = 0; at < tile.rows * tile.columns; at += some) {
+      const uint32_t* begin = lists.begin + static_cast<int64_t>(at) * s.frames * lists.pieces;
+      for (int pass = 0; pass < passes; pass++)
+        for (int i = 0; i < some * s.frames; i++) {
+          const uint32_t* piece = begin + static_cast<int64_t>(i) * lists.pieces + pass;
+          add_rows<NB>(lists.entries + piece[0], piece[pieces] - piece[0], weights, sums + i * NB * kLanes, pass == 0);
         }
+      const int64_t pixel = static_cast<int64_t>(tile.y + at / tile.columns) * s.out_width + tile.x + at % tile.columns;
+      for (int x = 0; x < some; x++)
+        emit(a.out, pixel + x, first, vectors, Sums<int32_t>{sums + x * pixel_sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames,
+             near);
+    }
   }
   report_near(a.out, near);
 }
@@ -164,7 +170,9 @@ static void events(const EventConv& a) {
   const int64_t most = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels * a.in.planes * s.frames * 2;
   int columns = smaller(s.out_width, 16), rows = smaller(s.out_height, s.out_height > 28 ? 4 : 2);
   while (rows > 1 && most * rows * columns > (2 << 20)) rows--;
-  while (columns > 1 && most * rows * columns > (2 << 20)) columns = (columns + 1) / 2;
+  // an entry names a channel of a row of the region in 16 bits
+  const auto named = [&] { return static_cast<int64_t>((columns - 1) * s.stride + s.kernel) * a.in.channels; };
+  while (columns > 1 && (most * rows * columns > (2 << 20) || named() > 65535)) columns = (columns + 1) / 2;
   const int across = (s.out_width + columns - 1) / columns, down = (s.out_height + rows - 1) / rows;
   parallel(static_cast<int64_t>(across) * down, [&](int64_t item) {
     Tile tile;

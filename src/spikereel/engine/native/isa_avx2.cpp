@@ -8,7 +8,7 @@
 namespace spikereel {
 namespace {
 constexpr int kRows = 2;
-constexpr int kSums = 4;
+constexpr int kSpan = 4;  // pixels of a row whose sums lie in registers
 // sums live in registers only where their loops are unrolled whole
 #define UNROLLED _Pragma("GCC unroll 32")
 #include "vec_avx2.hpp"
@@ -16,7 +16,7 @@ constexpr int kSums = 4;
 #include "events.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"avx2", 0, events, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"avx2", 0, events, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* avx2_kernels() {

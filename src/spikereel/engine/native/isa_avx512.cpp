@@ -9,7 +9,7 @@
 namespace spikereel {
 namespace {
 constexpr int kRows = 14;
-constexpr int kSums = 8;
+constexpr int kSpan = 14;  // pixels of a row whose sums lie in registers
 alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                             16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 // sums live in registers only where their loops are unrolled whole
@@ -20,7 +20,7 @@ alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  
 #include "dense.hpp"
 #include "attention.hpp"
 #include "tables.hpp"
-const Kernels kernels = {"avx512", 1, events, tables, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"avx512", 1, events, tables, coarse, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* avx512_kernels() {

@@ -5,7 +5,7 @@
 namespace spikereel {
 namespace {
 constexpr int kRows = 2;
-constexpr int kSums = 2;
+constexpr int kSpan = 1;  // pixels of a row whose sums lie in registers
 // sums live in registers only where their loops are unrolled whole
 #define UNROLLED _Pragma("GCC unroll 32")
 #include "vec_plain.hpp"
@@ -13,7 +13,7 @@ constexpr int kSums = 2;
 #include "events.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"plain", 0, events, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"plain", 0, events, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* plain_kernels() { return &kernels; }

@@ -47,22 +47,24 @@ struct Shape {
   int32_t frames, height, width, out_height, out_width, kernel, stride, padding;
 };
 
-// A convolution of spikes: rows of weights of the active inputs are added up.
-// weights: [block][kernel * kernel * channels][block_vectors * 16]
+// A convolution of spikes: rows of weights of the active inputs are added up, in fixed point (the norm's scale holds what
+// one is worth). weights: [block][kernel * kernel * channels][block_vectors * 16]
 struct EventConv {
   Spikes in;
   Shape shape;
-  const float* weights;
-  int32_t block_vectors;
+  const int32_t* weights;
+  int32_t block_vectors, by_row;
   Output out;
 };
 
 // The same with tables in registers: five spikes are an index into 32 sums of weights.
-// weights: [vectors * 16][kernel * kernel][groups * 5], stride 1
+// weights: [vectors * 16][kernel * kernel][groups * 5], stride 1. With weights of 16 bits groups are of six; the sum of
+// no kTableGroups of them may leave 16 bits.
+template <class Weight>
 struct TableConv {
   Spikes in;
   Shape shape;
-  const float* weights;
+  const Weight* weights;
   int32_t groups;
   Output out;
 };
@@ -79,12 +81,12 @@ struct Pointwise {
   Output out;
 };
 
-// A convolution of pictures [frame][channel][height][width] that are padded already.
+// A convolution of pictures [frame][channel][height][width], zeros around them.
 // weights: [panel][channels * kernel * kernel][panel_vectors * 16]
 struct PictureConv {
   const float* frames;
   int32_t channels;
-  Shape shape;  // height and width with their padding
+  Shape shape;
   const float* weights;
   Output out;
 };
@@ -113,7 +115,8 @@ struct Kernels {
   const char* name;
   int32_t has_tables;
   void (*events)(const EventConv&);
-  void (*tables)(const TableConv&);
+  void (*tables)(const TableConv<int32_t>&);
+  void (*coarse)(const TableConv<int16_t>&);
   void (*pointwise)(const Pointwise&);
   void (*pictures)(const PictureConv&);
   void (*fire)(const Fire&);

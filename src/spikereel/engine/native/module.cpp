@@ -22,6 +22,8 @@ namespace {
 using Bits = nb::ndarray<uint16_t, nb::ndim<4>, nb::device::cpu>;            // [plane, frame, pixel, words]
 using Values = nb::ndarray<float, nb::ndim<3>, nb::device::cpu>;             // [frame, pixel, channels]
 using Weights = nb::ndarray<const float, nb::ndim<1>, nb::device::cpu>;      // packed
+using Fixed = nb::ndarray<const int32_t, nb::ndim<1>, nb::device::cpu>;      // packed, fixed point
+using Short = nb::ndarray<const int16_t, nb::ndim<1>, nb::device::cpu>;      // packed, coarse
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;        // [frame or 1, channels]
 using Membrane = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;           // [pixel, channels]
 using Counter = nb::ndarray<int64_t, nb::ndim<1>, nb::device::cpu>;
@@ -121,7 +123,7 @@ void check_shape(const Shape& s, const Target& target) {
 }
 
 void run_events(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
-                const Weights& weights, int block, const Target& target) {
+                const Fixed& weights, int block, bool by_row, const Target& target) {
   EventConv a;
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
@@ -132,26 +134,44 @@ void run_events(const Bits& in, int channels, int height, int width, int kernel,
   const int64_t blocks = (target.out.vectors + block - 1) / block;
   const int64_t depth = static_cast<int64_t>(kernel) * kernel * channels;
   require(depth < 65536, "too many inputs for an event list");
+  require(target.out.scale, "sums in fixed point need a scale");
   require(static_cast<int64_t>(weights.shape(0)) == blocks * depth * block * kLanes, "size of the weights");
-  a.weights = weights.data(), a.block_vectors = block, a.out = target.out;
+  a.weights = weights.data(), a.block_vectors = block, a.by_row = by_row, a.out = target.out;
   nb::gil_scoped_release release;
   kernels->events(a);
 }
 
-void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Weights& weights,
-                const Target& target) {
+template <class Weight>
+TableConv<Weight> table_conv(const Bits& in, int channels, int height, int width, int kernel, int padding,
+                             const nb::ndarray<const Weight, nb::ndim<1>, nb::device::cpu>& weights,
+                             const Target& target) {
   require(kernels->has_tables, "no tables for this instruction set");
-  TableConv a;
+  const int spikes = sizeof(Weight) == 4 ? 5 : 6, in_word = (64 + spikes - 1) / spikes;
+  TableConv<Weight> a;
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, height, width, kernel, 1, padding);
   check_shape(a.shape, target);
   require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
-  a.groups = channels / 64 * 13 + std::min(13, (channels % 64 + 4) / 5);
+  a.groups = channels / 64 * in_word + std::min(in_word, (channels % 64 + spikes - 1) / spikes);
   require(static_cast<int64_t>(weights.shape(0)) ==
-              static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * 5, "size of the weights");
+              static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * spikes, "size of the weights");
+  require(target.out.scale, "sums in fixed point need a scale");
   a.weights = weights.data(), a.out = target.out;
+  return a;
+}
+
+void run_tables(const Bits& in, int channels, int height, int width, int kernel, int padding, const Fixed& weights,
+                const Target& target) {
+  const auto a = table_conv<int32_t>(in, channels, height, width, kernel, padding, weights, target);
   nb::gil_scoped_release release;
   kernels->tables(a);
+}
+
+void run_coarse(const Bits& in, int channels, int height, int width, int kernel, int padding, const Short& weights,
+                const Target& target) {
+  const auto a = table_conv<int16_t>(in, channels, height, width, kernel, padding, weights, target);
+  nb::gil_scoped_release release;
+  kernels->coarse(a);
 }
 
 void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int depth, int height, int width, int kernel,
@@ -184,11 +204,11 @@ void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int de
 }
 
 void run_pictures(nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu> frames, int kernel, int stride,
-                  const Weights& weights, const Target& target) {
+                  int padding, const Weights& weights, const Target& target) {
   PictureConv a;
   const int height = static_cast<int>(frames.shape(2)), width = static_cast<int>(frames.shape(3));
-  a.shape = shape_of(frames.shape(0), height, width, (height - kernel) / stride + 1, (width - kernel) / stride + 1,
-                     kernel, stride, 0);
+  a.shape = shape_of(frames.shape(0), height, width, (height + 2 * padding - kernel) / stride + 1,
+                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
   check_shape(a.shape, target);
   a.channels = static_cast<int>(frames.shape(1));
   require(weights.shape(0) == static_cast<size_t>(a.channels) * kernel * kernel * target.out.vectors * kLanes,
@@ -292,12 +312,15 @@ NB_MODULE(_native, m) {
            "value"_a.none(), "bits"_a.none(), "membrane"_a.none(), "kind"_a, "soft_reset"_a, "decay_input"_a, "top"_a,
            "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none());
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
-        "padding"_a, "weights"_a, "block"_a, "target"_a);
+        "padding"_a, "weights"_a, "block"_a, "by_row"_a = false, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
+        "weights"_a, "target"_a);
+  m.def("coarse", &run_coarse, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("pointwise", &run_pointwise, "bits"_a.none(), "value"_a.none(), nb::kw_only(), "depth"_a, "height"_a, "width"_a,
         "kernel"_a, "taps"_a.none(), "weights"_a, "target"_a);
-  m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "weights"_a, "target"_a);
+  m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "padding"_a,
+        "weights"_a, "target"_a);
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
   m.def("attend_apply", &run_attend_apply, "q"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "hamming"_a,

@@ -110,7 +110,7 @@ struct Slot {
   ~Slot() { std::free(memory); }
 };
 
-thread_local Slot slots[4];
+thread_local Slot slots[6];
 
 }  // namespace
 

@@ -3,7 +3,21 @@ struct V {
   __m256 a, b;
 };
 typedef uint16_t M;
+struct I {
+  __m256i a, b;
+};
+static inline I both_i(__m256i a, __m256i b) { I r; r.a = a; r.b = b; return r; }
+static inline I zero_i() { return both_i(_mm256_setzero_si256(), _mm256_setzero_si256()); }
+static inline I load_i(const int32_t* p) {
+  const __m256i* q = reinterpret_cast<const __m256i*>(p);
+  return both_i(_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1));
+}
+static inline void store_i(int32_t* p, I x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a), _mm256_storeu_si256(reinterpret_cast<__m256i*>(p) + 1, x.b);
+}
+static inline I add_i(I x, I y) { return both_i(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)); }
 static inline V both(__m256 a, __m256 b) { V r; r.a = a; r.b = b; return r; }
+static inline V real(I x) { return both(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
 static inline V zero() { return both(_mm256_setzero_ps(), _mm256_setzero_ps()); }
 static inline V all(float x) { return both(_mm256_set1_ps(x), _mm256_set1_ps(x)); }
 static inline V load(const float* p) { return both(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
@@ -46,3 +60,9 @@ static inline void count_where(int32_t* p, M m) {
   _mm256_storeu_si256(q, _mm256_sub_epi32(_mm256_loadu_si256(q), _mm256_castps_si256(spread(m & 255))));
   _mm256_storeu_si256(q + 1, _mm256_sub_epi32(_mm256_loadu_si256(q + 1), _mm256_castps_si256(spread(m >> 8))));
 }
+// How many lanes were set in all masks so far.
+struct Tally {
+  int64_t lanes = 0;
+  void add(M m) { lanes += __builtin_popcount(m); }
+  int64_t total() const { return lanes; }
+};

@@ -1,6 +1,12 @@
 // Sixteen floats as one AVX-512 register.
 typedef __m512 V;
 typedef __mmask16 M;
+typedef __m512i I;
+static inline I zero_i() { return _mm512_setzero_si512(); }
+static inline I load_i(const int32_t* p) { return _mm512_loadu_si512(p); }
+static inline void store_i(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
+static inline I add_i(I x, I y) { return _mm512_add_epi32(x, y); }
+static inline __m512 real(I x) { return _mm512_cvtepi32_ps(x); }
 static inline V zero() { return _mm512_setzero_ps(); }
 static inline V all(float x) { return _mm512_set1_ps(x); }
 static inline V load(const float* p) { return _mm512_loadu_ps(p); }
@@ -21,3 +27,9 @@ static inline void count_where(int32_t* p, M m) {
   const __m512i before = _mm512_loadu_si512(p);
   _mm512_storeu_si512(p, _mm512_mask_add_epi32(before, m, before, _mm512_set1_epi32(1)));
 }
+// How many lanes were set in all masks so far.
+struct Tally {
+  __m512i lanes = _mm512_setzero_si512();
+  void add(M m) { lanes = _mm512_mask_sub_epi32(lanes, m, lanes, _mm512_set1_epi32(-1)); }
+  int64_t total() const { return _mm512_reduce_add_epi32(lanes); }
+};
