@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
         "export",
         _export,
         "write weights as a file of another runtime, and say how faithful it is",
-        reads=("model", "clips", "check"),
+        reads=("model", "videos", "check"),
         writes={"out": "--out", "certificate": "the certificate"},
     )
     export.set_defaults(mistake=export.error, certificate=None)
@@ -29,7 +29,9 @@ def add(commands: Any) -> None:
     export.add_argument("--opset", type=int, help="onnx: operator set (default: 20)")
     export.add_argument("--no-fold", action="store_true", help="leave norms as they are")
     export.add_argument("--no-grid", action="store_true", help="leave out the network of many ties: half the time")
-    export.add_argument("--clips", nargs="+", default=[], metavar="VIDEO", help="compare on these (default: noise)")
+    export.add_argument(
+        "--clips", dest="videos", nargs="+", default=[], metavar="VIDEO", help="compare on these (default: noise)"
+    )
     export.add_argument("--check", metavar="FILE", help="repeat the certificate of an exported file, on this machine")
 
 
@@ -65,7 +67,7 @@ def _export(options: argparse.Namespace) -> int:
             batch=options.batch,
             fold=not options.no_fold,
             grid=not options.no_grid,
-            clips=clips_to_compare(model, options.clips),
+            clips=clips_to_compare(model, options.videos),
             **extra,
         )
     console.print(f"written: {out} ({Path(out).stat().st_size / 1e6:.1f} MB)")

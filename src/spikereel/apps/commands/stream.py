@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
         _stream,
         "answer live video frame by frame: files, folders, /dev/video0, rtsp://, http://, HLS, - for a pipe, event "
         "files, events://HOST:PORT",
-        reads=("model",),
+        reads=("model", "sources"),
+        writes={"json": "--json", "overlay": "--overlay"},
     )
     stream.add_argument("sources", nargs="+", metavar="SOURCE", help="one or several, all through one network")
     stream.add_argument("--model", default="spikevideoformer_ti.motion_spatial", help="weights (default: %(default)s)")
