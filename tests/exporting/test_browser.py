@@ -62,7 +62,7 @@ def _answer_of_the_page(folder: Path) -> dict:
         program.append(f"http://127.0.0.1:{server.server_port}/driver.html")
         with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
             try:
-                return found.get(timeout=90)
+                return found.get(timeout=240)
             finally:
                 browser.terminate()
                 server.shutdown()

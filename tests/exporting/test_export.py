@@ -341,3 +341,42 @@ def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
     altered = Certificate.load(certificate_of(file))
     replace(altered, file="0" * 64).save(certificate_of(file))
     assert main(["export", "--check", str(file)]) == 1
+
+
+@pytest.mark.parametrize("kind", ["lif", "ilif"])
+def test_int8_rounds_weights_and_no_spike(kind, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    neuron = NeuronConfig(kind="ilif", normalise=True) if kind == "ilif" else NeuronConfig()
+    model, path = tiny_model(attention="spatial", neuron=neuron).float(), tmp_path / "net.onnx"
+    with pytest.raises(ConfigError, match="calibrated and judged on clips: give some"):
+        spikereel.export(model, path, size=(64, 64), precision="int8")
+    certificate = spikereel.export(model, path, size=(64, 64), precision="int8", clips=[clip(4, 1).float()])
+    graph = onnx.load(path).graph
+    numbers = {x.name: onnx.numpy_helper.to_array(x) for x in graph.initializer}
+    into = [numbers[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert len(into) > 10
+    # counts keep the scale of one spike
+    assert {float(x) for x in into} == {0.25 if kind == "ilif" else 1.0}
+    behind = {node.output[0]: node for node in graph.node}
+    taking = [
+        behind[node.input[1]]
+        for node in graph.node
+        if node.op_type == "Conv" and behind[node.input[0]].op_type == "DequantizeLinear"
+    ]
+    assert {numbers[node.input[0]].dtype for node in taking} == {np.dtype("int8")}
+    assert not certificate.grid
+    # it says what that costs: neither nothing nor all
+    share = sum(x.from_states for x in certificate.layers) / sum(x.decisions for x in certificate.layers)
+    assert 0 < share < 0.05
+    exported = spikereel.open_export(path)
+    assert exported.contract.precision == "int8"
+    assert check(exported, path, Certificate.load(certificate_of(path))) == []
+
+
+def test_precision_is_of_onnx(causal, tmp_path):
+    video = [clip(4, 1).float()]
+    with pytest.raises(ConfigError, match="int8 is written for onnx, not for torch"):
+        spikereel.export(causal, tmp_path / "net.pt2", size=(64, 64), precision="int8", clips=video)
+    with pytest.raises(ConfigError, match="precision is 'fp16': choose one of float32, int8"):
+        spikereel.export(causal, tmp_path / "net.onnx", size=(64, 64), precision="fp16", clips=video)

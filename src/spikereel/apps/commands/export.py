@@ -21,12 +21,15 @@ def add(commands: Any) -> None:
     )
     export.set_defaults(mistake=export.error, certificate=None)
     export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
-    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx, torch, openvino (default: %(default)s)")
+    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, c")
     export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
     export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
     export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")
     export.add_argument("--batch", type=int, help="clips of one call (default: any)")
     export.add_argument("--opset", type=int, help="onnx: operator set (default: 20)")
+    export.add_argument(
+        "--precision", default="float32", metavar="TYPE", help="onnx: int8 for weights of convolutions; needs --clips"
+    )
     export.add_argument("--no-fold", action="store_true", help="leave norms as they are")
     export.add_argument("--no-grid", action="store_true", help="leave out the network of many ties: half the time")
     export.add_argument("--clips", nargs="+", default=[], metavar="VIDEO", help="compare on these (default: noise)")
@@ -64,6 +67,7 @@ def _export(options: argparse.Namespace) -> int:
             size=_size(options.size),
             batch=options.batch,
             fold=not options.no_fold,
+            precision=options.precision,
             grid=not options.no_grid,
             clips=clips_to_compare(model, options.clips),
             **extra,
