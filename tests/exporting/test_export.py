@@ -264,6 +264,11 @@ def test_names_of_targets_and_files(tmp_path, causal):
         spikereel.export(causal, tmp_path / "net.onnx", to="c")
     with pytest.raises(ConfigError, match="is no exported model; they end in"):
         spikereel.open_export(tmp_path / "net.bin")
+    # before any work
+    (tmp_path / "net.xml").mkdir()
+    for name in ("nowhere/net.onnx", "net.xml"):
+        with pytest.raises(ConfigError, match=f"cannot write .*{name}"):
+            spikereel.export(None, tmp_path / name)
 
 
 def test_onnx_has_the_spikes_of_the_model(causal, tmp_path):

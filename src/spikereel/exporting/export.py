@@ -17,6 +17,7 @@ from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import open_export
 from spikereel.exporting.targets import target_of, target_of_file
+from spikereel.files import writable
 from spikereel.models.base import VideoModel
 
 Precision = Literal["float32", "int8"]
@@ -47,13 +48,16 @@ def export(
     well, exported beside and thrown away; of float32 alone. options: of the target, such as `opset` of onnx.
 
     The file and `<path>.certificate.json` are written, each whole or not at all.
-    Raises ConfigError for what the target cannot take, DataError for clips that do not fit.
+    Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
+    do not fit.
     """
     path = Path(path)
     row = target_of_file(path) if to is None else target_of(to)
     if path.suffix != row.suffix:
         raise ConfigError(f"{path}: a file for {to} ends in {row.suffix}")
     _require_precision(precision, row.name, clips)
+    for file in (*row.files(path), certificate_of(path)):
+        writable(file)
     model = copy.deepcopy(model).float().eval()
     seen = model.metadata.preprocess
     steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)

@@ -72,7 +72,9 @@ def _export(options: argparse.Namespace) -> int:
             clips=clips_to_compare(model, options.clips),
             **extra,
         )
-    console.print(f"written: {out} ({Path(out).stat().st_size / 1e6:.1f} MB)")
+    files = row.files(Path(out))
+    size = sum(file.stat().st_size for file in files)
+    console.print(f"written: {' and '.join(map(str, files))} ({size / 1e6:.1f} MB)")
     for line in certificate.lines():
         console.print(line)
     console.print(f"certificate: {options.certificate}; {row.title} may change {row.changes}", style="dim")
