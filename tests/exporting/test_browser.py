@@ -24,11 +24,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "browser"
 DIST = Path(os.environ.get("SPIKEREEL_ORT_WEB", "nowhere"))
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 DRIVER = """<!doctype html><iframe id="page" src="index.html"></iframe><script type="module">
-const frame = document.getElementById("page");
-await new Promise(resolve => frame.onload = resolve);
-const page = frame.contentDocument, at = id => page.getElementById(id);
+const frame = document.getElementById("page"), at = id => frame.contentDocument.getElementById(id);
+const pause = () => new Promise(resolve => setTimeout(resolve, 50));
+while (!at("go")?.onclick) await pause();
 async function choose(id, name) {
-  const files = new DataTransfer();
+  const files = new frame.contentWindow.DataTransfer();
   files.items.add(new File([await (await fetch(name)).blob()], name));
   at(id).files = files.files;
 }
@@ -36,7 +36,7 @@ await choose("model", "net.onnx");
 await choose("film", "clip.mp4");
 at("fps").value = "10";
 at("go").click();
-while (!/^(done|error)/.test(at("said").textContent)) await new Promise(resolve => setTimeout(resolve, 50));
+while (!/^(done|error)/.test(at("said").textContent)) await pause();
 const rows = [...at("answer").rows].map(row => [...row.cells].map(cell => cell.textContent));
 await fetch("found", {method: "POST", body: JSON.stringify({said: at("said").textContent, rows})});
 </script>"""
