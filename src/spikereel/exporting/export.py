@@ -72,6 +72,7 @@ def export(
     own = _for_export(model, plain, shapes, fold)
     if precision == "int8":
         options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     row.write(own, contract, path, **options)
     exported = open_export(path)
     certificate = certify(model, exported, path, clips=clips)
