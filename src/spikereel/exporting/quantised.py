@@ -5,7 +5,9 @@ so that no activation is rounded. Other convolutions, attention and neurons stay
 Static quantisation of ONNX Runtime 1.31, format QDQ, one scale for each channel of a weight.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +44,7 @@ def quantise(path: Path, names: Sequence[str], calls: Iterable[Sequence[Tensor]]
         name: [{"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}]
         for name, scale in scales.items()
     }
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _quiet():
         made = Path(folder, "model.onnx")
         quantize_static(
             model,
@@ -62,6 +64,18 @@ def quantise(path: Path, names: Sequence[str], calls: Iterable[Sequence[Tensor]]
     written.metadata_props.extend(onnx.load(path, load_external_data=False).metadata_props)
     with whole(path) as part:
         part.write_bytes(written.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Generator[None, None, None]:
+    """Without advice, on the root logger, to run a step of its own before: convolutions have their norms folded."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reader(rows: Iterable[dict[str, np.ndarray]]) -> Any:

@@ -77,7 +77,9 @@ def _export(options: argparse.Namespace) -> int:
     console.print(f"written: {' and '.join(map(str, files))} ({size / 1e6:.1f} MB)")
     for line in certificate.lines():
         console.print(line)
-    console.print(f"certificate: {options.certificate}; {row.title} may change {row.changes}", style="dim")
+    eight = "weights of convolutions, which are rounded to 8 bits, and "
+    changes = (eight if options.precision == "int8" else "") + row.changes
+    console.print(f"certificate: {options.certificate}; {row.title} may change {changes}", style="dim")
     return 0
 
 
