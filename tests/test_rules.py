@@ -37,9 +37,9 @@ OWNERS = {
     "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
-    "onnx": ("exporting/onnx.py",),
+    "onnx": ("exporting/onnx.py", "exporting/quantised.py"),
     "onnxscript": ("exporting/onnx.py",),
-    "onnxruntime": ("exporting/onnx.py",),
+    "onnxruntime": ("exporting/onnx.py", "exporting/quantised.py"),
     "openvino": ("exporting/openvino.py",),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
