@@ -28,6 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "slow": None if config.getoption("--slow") else "slow; give --slow to run it",
         "parity": _without_folder("SPIKEREEL_PARITY", "the authors' fixtures"),
         "realdata": _without_folder("SPIKEREEL_DATA", "the real recordings"),
+        "side": _without_folder("SPIKEREEL_SIDE", "the side environments"),
         "gpu": None if torch.cuda.is_available() else "no CUDA device",
     }
     for item in items:

@@ -157,3 +157,20 @@ def rows_of(events):
     """[(t, x, y, p), ...]"""
     columns = (events.t, events.x, events.y, events.p)
     return list(zip(*(column.astype(int).tolist() for column in columns), strict=True))
+
+
+def es(events, width=40, height=40, kind=1, version=b"\2\0\1", exposures=()):
+    """Event Stream of a DVS (1) or ATIS (2); `exposures` are numbers of events that are none of brightness."""
+    out, last = b"Event Stream" + version + bytes([kind]) + struct.pack("<HH", width, height), 0
+    most = 127 if kind == 1 else 63
+    for i, (t, x, y, p) in enumerate(events):
+        turns, rest = divmod(t - last, most)
+        out += b"\xff" * turns if kind == 1 else b"\xff" * (turns // 3) + bytes([0xFC + turns % 3]) * (turns % 3 > 0)
+        first = rest << 1 | p if kind == 1 else rest << 2 | p << 1 | (i in exposures)
+        out += struct.pack("<BHH", first, x, height - 1 - y)
+        last = t
+    return out
+
+
+def text(events, head="t,x@40,y@40,on\r\n", mark=","):
+    return (head + "\r\n".join(mark.join(map(str, row)) for row in events) + "\r\n").encode()

@@ -44,11 +44,16 @@ OWNERS = {
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 
-NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", "runs/recipes.py": "recipes"}
+RECIPES = {file: "recipes" for file in FILES if file.startswith("runs/recipes/")}
+NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", **RECIPES}
 NAMES_OF_TASKS = {
     "runs/tasks.py": "their rows",
     "runs/kinds.py": "which kind is for which task",
-    "runs/recipes.py": "recipes",
+    "runs/kind.py": "options that tasks refuse",
+    "runs/builders/videos.py": "the task of rows of videos",
+    "runs/builders/recordings.py": "the task of rows of recordings",
+    "runs/builders/masked.py": "the task of rows of masks",
+    **RECIPES,
     "runs/config.py": "the task of a recipe that names none",
     "runs/clips.py": "the task where none is named, and a function of each other one",
     "hub.py": "the parts of a configuration that are called as their task",
@@ -249,6 +254,8 @@ CHANGES: dict[str, Any] = {
     "normalise": True,
     "replay": True,
     "backend": "reference",
+    "fires": "above",
+    "reset_delay": True,
     "body": "smpl",
     "regressor": "linear",
     "iterations": 2,
@@ -264,6 +271,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "contrast_form": {"contrast": "instead"},
     "drop_path_over_time": {"drop_path": 0.1},
     "replay": {"neuron": "ilif"},
+    "reset_delay": {"reset": "soft"},
     "top": {"levels": 4},
     "neck": {"head": "fpn"},
 }

@@ -20,11 +20,14 @@ _MOST_LINKS = 40
 
 
 def expand(path: str | Path) -> str:
-    """A path with the home folder in the place of a leading tilde, which no shell expands inside `key=value`.
+    """A path with the home folder in the place of a leading tilde, which no shell expands inside `key=value`, or of a
+    leading $HOME, which none expands in single quotes.
 
     A file that is there under the very name is meant itself. Raises ConfigError for a home folder that is not known.
     """
     text = str(path)
+    if not os.path.lexists(text):
+        text = re.sub(r"^\$(HOME|\{HOME\})(?=/|$)", "~", text)
     if not text.startswith("~") or os.path.lexists(text):
         return text
     expanded = os.path.expanduser(text)

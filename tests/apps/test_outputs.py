@@ -205,6 +205,8 @@ def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert expand("~/a") == f"{tmp_path}/home/a"
     assert expand("a~b") == "a~b"
+    assert [expand(x) for x in ("$HOME/a", "${HOME}/a", "$HOME")] == [f"{tmp_path}/home{x}" for x in ("/a", "/a", "")]
+    assert [expand(x) for x in ("$HOMER/a", "a/$HOME", "$OTHER/a")] == ["$HOMER/a", "a/$HOME", "$OTHER/a"]
     with pytest.raises(ConfigError, match="home folder of ~nobody-of-that-name"):
         expand("~nobody-of-that-name/a")
     assert main(["list", "--json=~/r.json"]) == 0

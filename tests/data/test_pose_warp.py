@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikereel.body.camera import STANDARD
 from spikereel.body.rotations import forward_kinematics, matrix_from_axis_angle
@@ -113,11 +115,23 @@ def test_draws_stay_in_their_ranges():
 
 
 def test_windows_cover_a_recording():
-    assert windows(10, 4, 1) == [0, 4]
-    assert windows(10, 2, 2) == [0, 4]
-    assert windows(3, 4, 2) == [0]
+    assert windows(10, 4, 1) == [(0, 0, 4), (4, 0, 4), (6, 2, 4)]
+    assert windows(10, 2, 2) == [(0, 0, 2), (4, 0, 2), (6, 1, 2), (1, 0, 2), (5, 0, 2), (7, 1, 2)]
+    assert windows(3, 4, 2) == [(0, 0, 2), (1, 0, 1)]
+    assert windows(1, 4, 2) == [(0, 0, 1)]
     assert window(10, 4, 3, 2).tolist() == [2, 4, 6, 8]
     assert window(5, 0, 4, 2).tolist() == [0, 0, 2, 4, 4]
+
+
+@given(total=st.integers(1, 60), frames=st.integers(1, 9), stride=st.integers(1, 4))
+def test_every_frame_is_judged_once(total, frames, stride):
+    seen = []
+    for start, judged, stop in windows(total, frames, stride):
+        assert 0 <= judged < stop <= frames
+        # nothing but the end of a recording that is too short is repeated
+        assert start + (frames - 1) * stride < total or start < stride
+        seen += window(total, start, frames, stride)[1:][judged:stop].tolist()
+    assert sorted(seen) == list(range(total))
 
 
 def test_channels_by_hand():

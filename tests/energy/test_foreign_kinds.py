@@ -219,6 +219,32 @@ def test_time_and_batch_are_told_apart():
             assert passport.layers[0].rate == pytest.approx((49 / 50, 0, 0)), (first, layout)
 
 
+@pytest.mark.parametrize("batch", [2, 3])
+def test_a_model_may_have_both_orders(batch):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.a, self.fire = nn.Conv2d(1, 4, 3, padding=1), Step()
+            self.b, self.c = nn.Linear(4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            spikes = self.fire(self.a(x.flatten(0, 1)))
+            self.rates = [s.mean().item() for s in spikes.unflatten(0, x.shape[:2])]
+            z = (spikes.mean((2, 3)) > 0.45).float().unflatten(0, x.shape[:2]).transpose(0, 1)
+            self.hand = [z[:, t].sum().item() / len(z) for t in range(len(x))]
+            return self.b(z), self.c(z.flatten(0, 1))
+
+    model = Net()
+    torch.manual_seed(2)
+    passport = measure(model, torch.randn(3, batch, 1, 5, 5) + torch.tensor([0.0, 0.3, -0.2]).view(3, 1, 1, 1, 1))
+    assert passport.firing["fire"] == pytest.approx(model.rates)
+    assert len(set(model.hand)) > 1
+    for layer, fan in zip(passport.layers[1:], (3, 2), strict=True):
+        assert layer.synops == pytest.approx([fan * x for x in model.hand]), layer.name
+    assert not passport.notes
+
+
 def test_doubt_about_the_order_is_said():
     class Noise(nn.Module):
         def __init__(self):
@@ -344,3 +370,111 @@ def test_pooled_spikes_are_no_ann():
     passport = measure(net, torch.rand(2, 3, 12, 12), layout="B C H W")
     assert passport.spiking
     assert [x.analog for x in passport.layers] == [True, False]
+
+
+class Worth(nn.Module):
+    """Spikes that are worth `unit`."""
+
+    def __init__(self, unit):
+        super().__init__()
+        self.unit = unit
+
+    def forward(self, x):
+        return self.unit * (x > 0).to(x.dtype)
+
+
+class Same(nn.Module):
+    def forward(self, x):
+        return torch.full_like(x, 0.7)
+
+
+class Third(nn.Module):
+    def forward(self, x):
+        return x / 3
+
+
+def test_spikes_may_be_worth_something_else_than_one():
+    torch.manual_seed(0)
+    x = torch.randn(3, 2, 6, 6)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), Worth(0.25), Third(), nn.Conv2d(4, 5, 1))
+    passport = measure(net, x, layout="B C H W")
+    fired = (net[1](net[0](x)) > 0).sum().item() / 3
+    assert passport.firing.keys() == {"1"}
+    assert passport.spiking
+    assert passport.layers[1].operand == "binary"
+    assert sum(passport.layers[1].synops) == pytest.approx(fired * 5)
+    # real values before any spike are none, however few they are
+    assert measure(nn.Sequential(nn.Conv2d(2, 4, 1)), 0.5 * (x > 0).float(), layout="B C H W").layers[0].analog
+    constant = nn.Sequential(nn.Linear(4, 4), Same(), nn.Linear(4, 2))
+    passport = measure(constant, torch.randn(8, 4), layout="B C")
+    assert not passport.firing
+    assert [v.operand for v in passport.layers] == ["real", "real"]
+    grey = nn.Sequential(nn.Linear(4, 4), Worth(0.5), nn.ReLU(), nn.Linear(4, 2))
+    assert [v.operand for v in measure(grey, torch.randn(8, 4), layout="B C").layers] == ["real", "binary"]
+
+
+def test_a_layer_that_takes_spikes_and_values_is_named():
+    layer = nn.Linear(4, 4)
+    notes = measure(nn.Sequential(layer, Step(), layer), torch.randn(3, 4), layout="B C").notes
+    assert notes == ("took spikes and real values, all counted as multiply-accumulates: 0",)
+    assert not measure(nn.Sequential(nn.Linear(4, 4), Step(), nn.Linear(4, 4)), torch.randn(3, 4), layout="B C").notes
+
+
+@pytest.mark.parametrize("norm", [parametrizations.spectral_norm, parametrizations.weight_norm])
+def test_weights_that_are_made_at_every_call_are_no_layers(norm):
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), Step(), norm(nn.Conv2d(4, 3, 3)))
+    assert not measure(net, torch.randn(2, 2, 8, 8), layout="B C H W").notes
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantised_layers_are_named():
+    net = nn.Sequential(nn.Linear(4, 4), Step(), nn.Linear(4, 3))
+    quantised = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    passport = measure(quantised, torch.randn(2, 4), layout="B C")
+    assert passport.notes == ("not counted, no convolution or linear layer: 0, 2",)
+    assert len(passport.origin.weights) == 64
+    assert measure(net, torch.randn(2, 4), layout="B C").origin.weights != passport.origin.weights
+
+
+def test_neurobench_by_hand():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), Step(), nn.Conv2d(4, 3, 3, padding=1), nn.ReLU(), nn.Flatten())
+    net.append(nn.Linear(75, 2)).register_buffer("extra", torch.zeros(7, dtype=torch.float64))
+    with torch.no_grad():
+        net[2].weight[0] = 0
+        net[5].weight[:, ::3] = 0
+    x = torch.randn(2, 2, 5, 5)
+    x[:, 0] = 0
+    held = [x, net[1](net[0](x)), net[3](net[2](net[1](net[0](x))))]
+    made = [
+        F.conv2d((held[0] != 0).float(), torch.ones(4, 2, 3, 3), padding=1).sum().item() / 2,
+        F.conv2d(held[1], (net[2].weight != 0).float(), padding=1).sum().item() / 2,
+        ((held[2].flatten(1) != 0).float() @ (net[5].weight != 0).float().T).sum().item() / 2,
+    ]
+    found = measure(net, x, layout="B C H W").neurobench()
+    inner = 13 * 13
+    assert found == pytest.approx(
+        {
+            "Footprint": 4 * sum(p.numel() for p in net.parameters()) + 56,
+            "ConnectionSparsity": round((36 + 50) / (72 + 108 + 150), 4),
+            "ActivationSparsity": 1 - (held[1].sum().item() + (held[2] != 0).sum().item()) / (2 * 25 * 7),
+            "Dense": 8 * inner + 12 * inner + 150,
+            "Effective_MACs": made[0] + made[2],
+            "Effective_ACs": made[1],
+        }
+    )
+
+
+def test_neurobench_of_stated_rates_is_refused_and_goes_through_json():
+    from spikereel.energy import Passport, estimate
+    from spikereel.errors import DataError
+    from spikereel.models.spikevideoformer import SpikeVideoFormer
+
+    passport = measure(nn.Sequential(nn.Linear(4, 4), Step(), nn.Linear(4, 2)), torch.randn(3, 4), layout="B C")
+    content = passport.to_json()
+    assert content["neurobench"]["Dense"] == 24
+    assert Passport.from_json(content).neurobench() == pytest.approx(passport.neurobench())
+    stated = estimate(SpikeVideoFormer(), 0.2, clip=(1, 3, 32, 32))
+    assert stated.to_json()["neurobench"] is None
+    with pytest.raises(DataError, match="measure"):
+        stated.neurobench()

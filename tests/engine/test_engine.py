@@ -247,6 +247,18 @@ def test_requests_that_cannot_be_met():
         assert torch.equal(chosen(clip().float())[0], twin(clip().float())[0])
 
 
+@pytest.mark.parametrize("rule", [{"fires": "above"}, {"reset_delay": True, "reset": "soft"}], ids=["above", "delay"])
+@pytest.mark.parametrize("make", [tiny_model, tiny_svformer], ids=["spikevideoformer", "svformer"])
+def test_neurons_of_other_libraries_run_in_the_model_and_are_refused_by_the_kernels(make, rule):
+    video = clip()
+    model = make(video, neuron=NeuronConfig(**rule)).float().eval()
+    with pytest.raises(ConfigError, match=next(iter(rule))):
+        engine_for(model, "native")
+    chosen = engine_for(model, "auto")
+    assert chosen.name == "reference"
+    assert "reset_delay" in chosen.why
+
+
 def test_without_native_kernels_the_reference_runs(monkeypatch):
     _, single = model_of("joint")
     monkeypatch.setattr("spikereel.engine.loaded._native", None)

@@ -9,9 +9,11 @@ import torch
 
 import spikereel
 from spikereel.data.video.read import read_frames, timeline
-from spikereel.inference import frames as sources
+from spikereel.errors import DataError
+from spikereel.inference import look
 from spikereel.inference.frames import open_frames
 from spikereel.inference.segment import Segmenter
+from spikereel.inference.timeline import timeline_of
 from spikereel.inference.track import one_euro
 from spikereel.show.annotate import annotate
 
@@ -40,18 +42,34 @@ def film(request, tmp_path):
 TIMES = [0.04 * number if number < 10 else 0.4 * (number - 9) for number in range(40)]
 
 
-def test_frames_that_are_said_are_those_that_were_seen(film, monkeypatch):
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """Numbers of the frames that a network sees, by their grey."""
+    found = []
 
     def spied(*args, **options):
         clip = read_frames(*args, **options)
-        seen.extend(round((float(x) - 20) / 4) for x in clip.float().mean((1, 2, 3)))
+        found.extend(round((float(x) - 20) / 4) for x in clip.float().mean((1, 2, 3)))
         return clip
 
-    monkeypatch.setattr(sources, "read_frames", spied)
+    monkeypatch.setattr(look, "read_frames", spied)
+    return found
+
+
+def test_frames_that_are_said_are_those_that_were_seen(film, seen):
     result = spikereel.predict("spikevideoformer_ti.motion", film, views=1)
     assert list(result.indices) == seen[-len(result.indices) :] == result.to_json()["frames"]
     assert len(set(seen)) > 1
+
+
+def test_windows_of_a_time_line_name_the_frames_that_were_seen(film, seen):
+    found = timeline_of(spikereel.load_model("spikevideoformer_ti.motion"), film, every=4.0)
+    assert [n for window in found.windows for n in window.frames] == [
+        n for start in range(0, len(seen), 9) for n in seen[start + 1 : start + 9]
+    ]
+    for window in found.windows:
+        assert all(window.start - 0.4 <= TIMES[n] <= window.stop for n in window.frames)
+    assert found.windows[-1].stop == pytest.approx(open_frames(film).during()[-1], abs=0.4)
 
 
 def test_the_annotated_video_shows_frames_at_their_times(film, tmp_path):
@@ -121,3 +139,17 @@ def test_pixels_that_are_no_squares_are_drawn_as_players_show_them(tmp_path):
     mask = (drawn[0] > 180) & (drawn[1] < 110) & (drawn[2] > 180)
     height, width = int(mask.any(1).sum()), int(mask.any(0).sum())
     assert width / height == pytest.approx(1, abs=0.04)
+
+
+def test_a_folder_of_16_bit_pictures_is_depth_where_that_is_taken(tmp_path):
+    from PIL import Image
+
+    for number in (3, 4):
+        Image.fromarray(np.full((4, 6), 1560 + number, np.uint16)).save(tmp_path / f"{number:05}.png")
+    deep = open_frames(tmp_path, depth=True)
+    assert (deep.holds, list(deep.numbers), deep.size) == ("depth", [3, 4], (4, 6))
+    assert deep.read([0, 1]).numpy()[:, 0, 0, 0].tolist() == [1563, 1564]
+    assert open_frames(tmp_path).read([0])[0, 0, 0, 0] == 1563 >> 8
+    Image.fromarray(np.full((5, 6), 1560, np.uint16)).save(tmp_path / "00005.png")
+    with pytest.raises(DataError, match="several sizes"):
+        open_frames(tmp_path, depth=True)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikereel.errors import ConfigError, StateError
+from spikereel.layers.neuron import NeuronConfig
 from spikereel.ops.lif import ilif, lif, plif
 from spikereel.ops.surrogate import integer_spike, spike, surrogate_gradient
 
@@ -58,6 +59,57 @@ BY_HAND = {
         [0.25, 0.0, 0.25, 0.0, -0.25],
     ),
 }
+
+
+PORTED = {
+    "above alone": ([2.0, 2.5, 0.0, 1.0, 2.0], {"fires": "above"}, [0, 1, 0, 0, 1], [1.0, 0.0, 0.0, 0.5, 0.0]),
+    "soft, one step late": (
+        [1.5, 0.0, 1.0, 1.5, 0.25],
+        {"reset": "soft", "reset_delay": True, "decay_input": False},
+        [1, 0, 0, 1, 0],
+        [1.5, -0.25, 0.875, 1.9375, 0.21875],
+    ),
+    "soft, one step late, above alone": (
+        [1.0, 0.75, 0.5, 0.5, 2.0],
+        {"reset": "soft", "reset_delay": True, "decay_input": False, "fires": "above"},
+        [0, 1, 0, 0, 1],
+        [1.0, 1.25, 0.125, 0.5625, 2.28125],
+    ),
+}
+"""Neurons as other libraries have them; the membrane is that before a reset which comes late."""
+
+
+@pytest.mark.parametrize("name", PORTED)
+def test_neurons_of_other_libraries_by_hand(name):
+    values, constants, spikes, membranes = PORTED[name]
+    assert _run_by_step(lambda x: lif(x, **constants), values) == (spikes, membranes)
+
+
+@pytest.mark.parametrize("name", PORTED)
+def test_neurons_of_other_libraries_go_on_from_their_membrane(name):
+    constants, x = PORTED[name][1], torch.randint(-8, 33, (12, 50)) / 8
+    whole, end = lif(x, **constants)
+    first, between = lif(x[:5], **constants)
+    second, after = lif(x[5:], between, **constants)
+    assert torch.equal(whole, torch.cat([first, second]))
+    assert torch.equal(end, after)
+    assert 0 < whole.mean() < 1
+    x = x.requires_grad_()
+    lif(x, **constants)[0].sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+def test_what_only_the_reference_has_is_refused_elsewhere():
+    x = torch.ones(2, 3)
+    for options in ({"fires": "above"}, {"reset_delay": True, "reset": "soft"}):
+        with pytest.raises(ConfigError, match="backend='reference'"):
+            lif(x, backend="fused", **options)
+        with pytest.raises(ConfigError, match="ilif"):
+            NeuronConfig(kind="ilif", **options)
+    with pytest.raises(ConfigError, match="reset='soft'"):
+        lif(x, reset_delay=True)
+    with pytest.raises(ConfigError, match="reset='soft'"):
+        NeuronConfig(reset_delay=True)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -11,7 +11,6 @@ from small import DATA, KINDS, video_file, video_folder
 
 from spikereel.errors import DataError
 from spikereel.runs.clips import build_dataset
-from spikereel.runs.mirrors import mirrored
 from spikereel.runs.origins import Origin, one_source
 from spikereel.runs.splits import held_out
 
@@ -139,10 +138,3 @@ def test_numbers_are_classes_by_name(tmp_path):
         numbers(tmp_path, [1, 2], ("run", "jump"))
     with pytest.raises(DataError, match=r"l.txt:1: label 3 is none of the 2 classes"):
         numbers(tmp_path, [3], ("1", "2"))
-
-
-def test_classes_that_a_mirror_turns_into_others():
-    assert mirrored(["swipe_left", "swipe right", "wave"]) == ["swipe_left", "swipe right"]
-    assert mirrored(["Pushing something from left to right", "TurnRight", "Clockwise"]) != []
-    assert mirrored(["left_arm_counter_clockwise", "bright", "leftover", "copyright"]) == ["left_arm_counter_clockwise"]
-    assert mirrored(["walk", "upright"]) == []

@@ -17,6 +17,7 @@ from spikereel.errors import DataError, WeightsError
 from spikereel.hub import Metadata, create_model
 from spikereel.layers.calibrate import calibrate
 from spikereel.runs.clips import build_dataset, build_loader, channels_of
+from spikereel.runs.data import DataSpec
 from spikereel.runs.evaluate import evaluate, split_to_judge
 from spikereel.runs.origins import as_text, identities
 from spikereel.runs.seen import unseen
@@ -223,3 +224,29 @@ def test_training_batches_are_of_one_size_and_none_is_left_out(unequal, batch):
     assert len(seen) == len(loader)
     assert sum(len(videos) for videos, _ in seen) == len(clips)
     assert max(len(videos) for videos, _ in seen) <= batch
+
+
+def test_a_clip_that_is_not_finite_is_refused(tmp_path):
+    spec = folder(tmp_path / "data")
+    clips = build_dataset(spec, "test")
+    model = model_for(spec, "classification")
+    whole = clips.item
+    clips.item = lambda index: (whole(index)[0] * (torch.nan if index == 3 else 1), whole(index)[1])
+    with pytest.raises(DataError, match="a clip of the data is not finite"):
+        evaluate(model, clips, spec)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_one_output_of_several_that_is_not_finite_is_refused_by_its_layer(value):
+    spec = DataSpec(kind="figure", modality="depth", frames=2, size=32, test_length=2, workers=0)
+    model = create_model("spikevideoformer_ti", task="pose", joints=20, in_channels=1, **SMALL).eval()
+    model.head.register_forward_hook(lambda _m, _x, out: _spoilt(out, value))
+    with pytest.raises(WeightsError, match="the output of the network is not finite"):
+        evaluate(model, build_dataset(spec, "test", task="pose"), spec)
+
+
+def _spoilt(found, value):
+    """A pose, with whatever stands around it, whose translation is not finite."""
+    if hasattr(found, "translation"):
+        return found._replace(translation=found.translation * value)
+    return (_spoilt(found[0], value), *found[1:])

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spikereel.errors import ConfigError, DataError
+from spikereel.runs.batches import sizes_of
 from spikereel.runs.clips import build_dataset, build_loader, build_segmentation_dataset
 from spikereel.runs.config import DataSpec
 from spikereel.runs.readings import offsets_of
@@ -136,3 +138,21 @@ def test_kinds_and_tasks_that_do_not_meet(tmp_path):
         build_segmentation_dataset(replace(SMALL, kind="camvid", modality="events"), "train")
     with pytest.raises(ConfigError, match=r"motion have rgb, events, surface$"):
         build_segmentation_dataset(replace(SMALL, modality="depth"), "train")
+
+
+def test_sizes_that_batches_go_by_are_those_of_the_clips(tmp_path):
+    # of one stored size, and turned by EXIF in the second recording
+    for v, turn in enumerate((1, 6, 3)):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        for kind, picture in (("frames", np.zeros((36, 48, 3), np.uint8)), ("masks", np.zeros((36, 48), np.uint8))):
+            path = tmp_path / kind / f"v{v}" / "0001.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(picture).save(path, exif=exif)
+    (tmp_path / "classes.txt").write_text("road 128 64 128\ncar 250 170 30\n")
+    for size in (0, 24):
+        spec = replace(SMALL, kind="masks", root=str(tmp_path), frames=1, size=size)
+        clips = build_segmentation_dataset(spec, "test")
+        found = [tuple(clips[i][0].shape[-2:]) for i in range(3)]
+        assert found[0] == found[2] != found[1] == found[0][::-1]
+        assert sizes_of(clips) == found

@@ -108,6 +108,19 @@ def test_batches_add_up():
     assert two.means() == pytest.approx(one.means())
 
 
+def test_a_frame_that_two_clips_see_counts_once():
+    x, y = clips(batch=1, seed=5, frames=10), clips(batch=1, frames=10)
+    whole, parts = PoseScore(KINECT20), PoseScore(KINECT20)
+    whole.add(x, y)
+    parts.add(x[:6], y[:6])
+    judged = (torch.arange(6) >= 2)[:, None]
+    parts.add(x[4:], y[4:], judged)
+    assert (parts.frames, parts.steps) == (whole.frames, whole.steps) == (10, 8)
+    assert parts.means() == pytest.approx(whole.means())
+    parts.add(x[4:], y[4:], ~judged & False)
+    assert parts.means() == pytest.approx(whole.means())
+
+
 @pytest.mark.usefixtures("as_user")
 def test_wrong_targets():
     score = PoseScore(KINECT20)

@@ -101,15 +101,24 @@ def test_weights_say_what_they_were_trained_on_and_what_they_started_from(tmp_pa
     assert trained_on(load_model(result.last).metadata.training) > seen
 
 
-def test_classes_that_a_mirror_changes_are_not_mirrored(tmp_path):
+def test_what_a_mirror_makes_of_classes_is_said_and_kept(tmp_path):
     root = video_folder(tmp_path / "a", each=3)
     for kind, name in zip(KINDS, ("swipe_left", "swipe_right"), strict=True):
         (root / kind).rename(root / name)
     data = replace(DATA, kind="folder", root=str(root), frames=2, flip=True)
     lines = []
-    result = train(replace(small_recipe(tmp_path, batch=2), data=data), callbacks=(Announce(lines.append),))
-    assert lines == ["data.flip is off: a mirror would make other classes of swipe_left, swipe_right"]
-    assert load_model(result.last).metadata.preprocess["flip"] is False
+    recipe = replace(small_recipe(tmp_path, batch=2), data=data)
+    result = train(recipe, callbacks=(Announce(lines.append),))
+    assert lines == [
+        "data.flip: a mirrored clip changes its class: swipe_left <-> swipe_right "
+        "(data.mirror sets other pairs, data.flip=false mirrors nothing)"
+    ]
+    kept = load_model(result.last).metadata.preprocess
+    assert (kept["flip"], kept["mirror"]) == (True, ["swipe_left=swipe_right"])
+    more = replace(recipe, run=replace(recipe.run, resume=True), optim=replace(recipe.optim, epochs=1))
+    train(more)
+    with pytest.raises(ConfigError, match=r"another data\.mirror \(.* -> \[\]\)"):
+        train(replace(more, data=replace(data, mirror=())))
 
 
 class Gradients(Callback):

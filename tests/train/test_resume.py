@@ -21,7 +21,8 @@ DRAWS = {"mixup": 0.8, "cutmix": 1.0, "drop_path": 0.2, "batch": 2}
 @pytest.fixture(scope="module")
 def drawing(tmp_path_factory):
     root = video_folder(tmp_path_factory.mktemp("videos"), each=6)
-    return replace(DATA, kind="folder", root=str(root), jitter=0.4, flip=True, erasing=0.5, frames=2, time_warp=0.5)
+    changes = {"jitter": 0.4, "flip": True, "mirror": ("dark=light",), "randaugment": "m5-n2-mstd0.25", "erasing": 0.5}
+    return replace(DATA, kind="folder", root=str(root), frames=2, time_warp=0.5, copies=2, **changes)
 
 
 class Signal(Callback):

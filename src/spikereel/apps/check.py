@@ -22,9 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from spikereel.data.events.arrays import may_be_events
+from spikereel.data.events.mat import SUFFIX as MAT
+from spikereel.data.events.mat import holds_events
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import EventInfo, info
-from spikereel.data.events.source import OtherSensor, Sensor
+from spikereel.data.events.source import UNTOLD, OtherSensor, Sensor, Told
+from spikereel.data.events.text import SUFFIXES as TEXTS
 from spikereel.data.npz import NO_HEADER
 from spikereel.data.sets.kinetics import clip_names
 from spikereel.data.sets.utd_mhad import depth_info, is_clip_name, read_depth_and_joints
@@ -41,7 +44,7 @@ PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "t
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
-_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS))) + ")"
+_SUFFIX = "(?:" + "|".join(map(re.escape, sorted(VIDEOS | RECORDINGS | {MAT, ".csv"}))) + ")"
 _LABELLED = re.compile(rf'([^";]+{_SUFFIX})\s+[^\s,;]+', re.I)  # of such names commas may be a part
 _NAMED = re.compile(rf'^"?([^",;]+?{_SUFFIX})(?=$|["\s,;])', re.I)
 _PICTURE = re.compile(r"\d{5}\.jpg")
@@ -50,8 +53,8 @@ _BARE = re.compile(r"(\S+/\S+)(?:\s+\d+){1,2}$")
 _DIGIT = re.compile(r"(\d+)\s+\d$")
 
 
-def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | EventInfo:
-    """What one file is. `sensor`, (width, height), is for recordings that do not state it.
+def inspect(path: str | Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> VideoInfo | EventInfo:
+    """What one file is. `sensor`, (width, height), and `told` are for recordings that do not state it.
 
     Raises DataError for a file that is neither a good video nor a good recording.
     """
@@ -60,10 +63,11 @@ def inspect(path: str | Path, *, sensor: Sensor | None = None) -> VideoInfo | Ev
         return depth_info(read_depth_and_joints(path)[0])
     if not _is_recording(path):
         return probe(path)
+    read = info if told == UNTOLD else partial(info, told=told)
     try:
-        return info(path, sensor=sensor)
+        return read(path, sensor=sensor)
     except OtherSensor:
-        return info(path)
+        return read(path)
 
 
 @dataclass(kw_only=True)
@@ -106,6 +110,7 @@ def check(
     root: str | Path,
     *,
     sensor: Sensor | None = None,
+    told: Told = UNTOLD,
     min_frames: int = 8,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -113,15 +118,17 @@ def check(
     """Decode every video and recording under a folder, several at a time, and say which are broken, short or double.
 
     Folders of pictures 00001.jpg, ... and depth clips of UTD-MHAD are videos too. Lists of UCF101 and HMDB51 may lie
-    beside the folder. sensor: (width, height) of recordings that do not state it.
+    beside the folder. sensor: (width, height) of recordings that do not state it. told: what arrays and text do not
+    say; where their columns are told, .csv and .txt files are recordings too.
     min_frames: videos below are short. workers: threads; None is one for each processor. Raises DataError for a folder
     that is missing or without such files.
     """
     started, root = time.monotonic(), Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with videos or recordings")
-    files, found = list(walk(root)), find(root, VIDEOS | RECORDINGS)
-    named = set(found.files)
+    known = VIDEOS | RECORDINGS | {MAT} | (TEXTS if told.columns else frozenset())
+    files, found = list(walk(root)), find(root, known)
+    named = {path for path in found.files if not (path.suffix.lower() in TEXTS and _names_files(path))}
     folders = {p for p in named if p.is_dir()} | {p.parent for p in files if _PICTURE.fullmatch(p.name)}
     data = [p for p in files if (p in named and _counts(p)) or _is_depth(p)] + sorted(folders)
     others = {p for p in files if p.parent not in folders} - set(data)
@@ -130,10 +137,9 @@ def check(
     report.missing, report.broken = _missing(root, files)
     if not data:
         more = f"; {said(left_out)}" if left_out else ""
-        known = " ".join(sorted(VIDEOS | RECORDINGS))
-        raise DataError(f"{root}: no videos or recordings in it; known are {known}{more}")
+        raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(known))}{more}")
     report.classes, report.stops = _classes(root, data, files)
-    look = partial(_look, sensor=sensor)
+    look = partial(_look, sensor=sensor, told=told)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
             name = path.relative_to(root).as_posix()
@@ -212,7 +218,7 @@ def _class_table(part: str, counts: dict[str, int]) -> RenderableType:
 
 def _counts(path: Path) -> bool:
     """Of files whose names data sets take: arrays may be no recordings."""
-    return path.suffix.lower() not in (".npz", ".npy") or _is_recording(path)
+    return path.suffix.lower() not in (".npz", ".npy", MAT) or _is_recording(path)
 
 
 def _classes(root: Path, data: list[Path], files: list[Path]) -> tuple[dict[str, dict[str, int]], list[str]]:
@@ -262,13 +268,15 @@ def _is_recording(path: Path) -> bool:
             return array.dtype.names is not None or (array.ndim == 2 and array.shape[1] == 4)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, *NO_HEADER):
         return True
-    return suffix in RECORDINGS
+    if suffix == MAT:
+        return path.is_file() and holds_events(path)
+    return suffix in RECORDINGS | TEXTS
 
 
-def _look(path: Path, sensor: Sensor | None) -> VideoInfo | EventInfo | str:
+def _look(path: Path, sensor: Sensor | None, told: Told) -> VideoInfo | EventInfo | str:
     """What a file is, or why it is broken. One file that we did not foresee must not end the check of all others."""
     try:
-        return inspect(path, sensor=sensor)
+        return inspect(path, sensor=sensor, told=told)
     except SpikereelError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001
@@ -307,6 +315,11 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
     relative = [path.relative_to(root) for path in files]
     known = {*relative, *(path.with_suffix("") for path in relative), *(path.parent for path in relative)}
     tails = {"/".join(path.parts[i:]) for path in known for i in range(len(path.parts))}
+    own = RECORDINGS | {MAT, ".csv"}
+    recordings = [path for path in relative if path.suffix.lower() in own]
+    # Events of a data set of videos go by its lists, whose names have the endings of the videos; lists of recordings
+    # may have paths of the machine that they were made on.
+    named, stems = {path.name for path in recordings}, {path.stem for path in recordings}
     beside = defaultdict(set)
     for path in files:
         beside[path.parent].add(path.name)
@@ -316,6 +329,8 @@ def _missing(root: Path, files: list[Path]) -> tuple[list[str], list[tuple[str, 
         place = path.relative_to(root).as_posix() if path.is_relative_to(root) else f"../{path.parent.name}/{path.name}"
         try:
             names = [x for x in _listed(path) if x not in tails and not (path.parent / x).exists()]
+            names = [x for x in names if Path(x).suffix.lower() not in VIDEOS or Path(x).stem not in stems]
+            names = [x for x in names if Path(x).name not in named]
         except DataError as error:
             broken.append((place, str(error)))
             continue

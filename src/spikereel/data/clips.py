@@ -187,19 +187,20 @@ def fingerprint(root: Path, items: Sequence[tuple], missing: Sequence[str] = ())
 
 
 def folder_samples(
-    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str], what: str = "files"
+    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str], what: str = "files", any_case: bool = False
 ) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """The names of the classes, and (path, label) of every file, of a folder with a subfolder for each class.
 
-    classes: all subfolders in alphabetical order, unless given. what: the files, for the errors. Raises DataError for a
+    classes: all subfolders in alphabetical order, unless given. any_case: given names are found in other cases of
+    letters too. what: the files, for the errors. Raises DataError for a
     missing or empty folder, a class without files, and a subfolder that is not among the given classes.
     """
-    names, samples, _ = class_files(root, classes, suffixes=suffixes, what=what)
+    names, samples, _ = class_files(root, classes, suffixes=suffixes, what=what, any_case=any_case)
     return names, samples
 
 
 def class_files(
-    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str], what: str = "files"
+    root: Path, classes: Sequence[str] | None, *, suffixes: Set[str], what: str = "files", any_case: bool = False
 ) -> tuple[tuple[str, ...], list[tuple[Path, int]], list[Path]]:
     """`folder_samples`, and the files that were left out. Files in folders below that of a class are of it too."""
     if not root.is_dir():
@@ -209,8 +210,11 @@ def class_files(
         raise DataError(f"{root}: has no subfolders; put the {what} of each class into one named for it")
     names, samples = tuple(found if classes is None else classes), []
     left_out = [path for path in visible(root) if path.is_file() and path.suffix.lower() in suffixes]
+    numbers = {name: number for number, name in enumerate(names)}
+    if any_case:
+        numbers |= {name: numbers[own] for name in found for own in names if name.casefold() == own.casefold()}
     for name in found:
-        if name not in names:
+        if name not in numbers:
             raise DataError(f"{root / name}: is not among the classes {', '.join(names)}; rename or remove it")
         own = find(root / name, suffixes)
         left_out += own.left_out
@@ -220,7 +224,7 @@ def class_files(
                 f"{root / name}: class without {what} ({endings}); add some or remove the folder"
                 + (f"; {others}" if others else "")
             )
-        samples += [(path, names.index(name)) for path in own.files]
+        samples += [(path, numbers[name]) for path in own.files]
     return names, samples, left_out
 
 

@@ -11,6 +11,7 @@ from zlib import error as DeflateError
 import numpy as np
 from numpy.lib import format as npy
 
+from spikereel.data.pickled import read_packets
 from spikereel.errors import DataError
 
 NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, MemoryError, RecursionError)
@@ -20,6 +21,7 @@ NO_HEADER = (SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, M
 def load_arrays(path: Path, hint: str) -> dict[str, np.ndarray]:
     """Arrays of an NPZ file by name, or the one of an NPY file as "". `hint` ends the error: what to do instead.
 
+    Of objects, packets of records are read, joined, without unpickling; see `spikereel.data.pickled`.
     Raises DataError for a file that is cut or damaged, objects, and an array that states another size than it has.
     """
     try:
@@ -60,7 +62,7 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     except NO_HEADER as error:
         raise ValueError("its header makes no sense") from error
     if dtype.hasobject:
-        raise ValueError("it holds objects")
+        return read_packets(stream.read(size))
     count = prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize > size:
         raise ValueError(f"it states {list(shape)} of {dtype}, more than its {size} bytes")

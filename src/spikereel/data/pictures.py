@@ -25,13 +25,14 @@ def read_picture(path: Path) -> Tensor:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width, from the head of the file. Raises as `read_picture`."""
+    """Height and width, upright, from the head of the file. Raises as `read_picture`."""
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return picture.height, picture.width
+            turned = BY_EXIF[tiff_orientation(picture.info.get("exif", b""))].transposed
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
         # says what is wrong
         return read_picture(path).shape[1], read_picture(path).shape[2]
@@ -40,6 +41,16 @@ def picture_size(path: Path) -> tuple[int, int]:
 def read_grey(path: Path, side: int) -> np.ndarray:
     """A picture in grey, squeezed to a square: uint8 [side, side]. Raises as `read_picture`."""
     return _array(path, "L", (side, side))
+
+
+def is_grey16(path: Path) -> bool:
+    """Whether a file is a PNG of 16-bit grey, which a network that takes depth reads whole."""
+    return path.suffix.lower() == ".png" and _png_kind(path) == bytes([16, 0])
+
+
+def read_grey16(path: Path) -> np.ndarray:
+    """Such a picture as uint16 [H, W]. Raises as `read_picture`."""
+    return _array(path, None).astype(np.uint16)
 
 
 def read_mask(path: Path) -> np.ndarray:

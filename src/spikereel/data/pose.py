@@ -19,7 +19,7 @@ Target = dict[str, Tensor]
 """float32, one row a frame: "joints" [T, J, 3] around "translation" [T, 3], metres in the frame of the dataset's
 camera (x right, y down, z away); "points" [T, J, 2], where that camera sees the joints, in shares of the picture;
 "camera" [T, 4], the real camera of each picture (fx, fy, cx, cy in shares of it); with SMPL "rotations" [T, 24, 3, 3]
-and "shape" [T, 10]."""
+and "shape" [T, 10]; where clips overlap, "judged" [T], 1 for the frames that this clip is judged by, else 0."""
 
 FULL_CHANGE = 0.2
 """Change of a picture that counts as 1 in the channels of motion."""
@@ -80,9 +80,21 @@ def channels(pictures: Tensor, form: Literal["plain", "motion", "events"]) -> Te
     return torch.cat([pictures[1:], change.clamp(0, 1), (-change).clamp(0, 1)], dim=1)
 
 
-def windows(total: int, frames: int, stride: int) -> list[int]:
-    """First frames of clips that follow each other without overlap; at least one, which repeats the last frame."""
-    return list(range(0, max(total - (frames - 1) * stride, 1), frames * stride)) or [0]
+def windows(total: int, frames: int, stride: int) -> list[tuple[int, int, int]]:
+    """Clips in which every frame of a recording is judged once: (first frame, and from which to before which of the
+    clip's own frames it is judged).
+
+    Of the frames that begin at 0, then of those at 1 and so on to the stride, clips follow each other; the last one
+    overlaps the one before, whose frames it does not judge again, and a recording that is too short repeats its end.
+    """
+    found = []
+    for first in range(min(stride, total)):
+        count = len(range(first, total, stride))
+        for done in range(0, count, frames):
+            fresh = min(frames, count - done)
+            start = max(done + fresh - frames, 0)
+            found.append((first + start * stride, done - start, done - start + fresh))
+    return found
 
 
 def window(total: int, start: int, frames: int, stride: int) -> Tensor:

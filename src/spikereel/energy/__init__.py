@@ -6,7 +6,7 @@ passport.energy_mj("paper"), passport.ann_mj("paper")      # one cost model at a
 
 from spikereel.energy.costs import COSTS, CostModel, cost_model
 from spikereel.energy.layer import LayerCost
-from spikereel.energy.meter import measure, metering
+from spikereel.energy.measuring import measure, metering
 from spikereel.energy.opponents import break_even, equal_bits, implied_rate, opponents
 from spikereel.energy.passport import SCHEMA, Origin, Passport
 from spikereel.energy.rates import estimate, read_rates

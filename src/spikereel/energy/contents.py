@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -11,6 +13,9 @@ from spikereel.energy.layer import Operand
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import NeuronConfig, collected
 from spikereel.models.svformer import ClipConv
+
+Figures = NDArray[np.float64]
+"""Counts are small arrays, for which NumPy is several times as fast as PyTorch."""
 
 PREFIX = 1024
 """Values looked at first: most real-valued tensors show themselves there."""
@@ -25,13 +30,15 @@ class Contents:
     """Most spikes of one value; 0 for real ones."""
     lead: tuple[int, ...] = ()
     """Sizes of the first axes: time, batch and tokens, in whatever order the model has them."""
-    spikes: Tensor | None = None
+    spikes: Figures | None = None
     """float64 [*lead], spikes of all channels and places; None for real values."""
-    planes: Tensor | None = None
+    planes: Figures | None = None
     """The same for each place: float64 [*lead, places]."""
     each: int = 1
     """Values behind one entry of `spikes`."""
-    rate: Tensor | None = None
+    unit: float = 1.0
+    """What a spike is worth."""
+    rate: Figures | None = None
     """float64 [T], where firing rates are stated and nothing is counted."""
 
     @property
@@ -40,10 +47,15 @@ class Contents:
         return self.operand == "real"
 
 
-def look(x: Tensor, lead: int, places: int) -> Contents:
-    """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes."""
+def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents:
+    """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes.
+
+    scaled: spikes may be worth something else than 1, all of them the same.
+    """
     operand, low, high = operand_of(x)
     if operand == "real":
+        if scaled and (unit := unit_of(x)):
+            return replace(summed(x != 0, "binary", 1, lead, places), unit=unit)
         return Contents(operand=operand, lead=tuple(x.shape[:lead]))
     return summed(x if low >= 0 else x.abs(), operand, max(high, -low, 1), lead, places)
 
@@ -54,9 +66,15 @@ def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int
     channels = tuple(range(lead, counts.ndim - places))
     planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
     sizes = tuple(counts.shape[:lead])
-    planes = planes.reshape(*sizes, -1).double().cpu()
+    planes = planes.reshape(*sizes, -1).cpu().numpy().astype(np.float64)
     each = counts.numel() // max(prod(sizes), 1)
     return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
+
+
+def active(x: Tensor, seen: Contents) -> float:
+    """How many values are not zero, of a tensor that was looked at."""
+    binary = seen.levels == 1 and seen.spikes is not None
+    return float(seen.spikes.sum()) if binary else float(torch.count_nonzero(x))
 
 
 def axes_of(layer: nn.Module, x: Tensor) -> tuple[int, int]:
@@ -85,6 +103,15 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
         return "real", 0, 0
     low, high = (int(v) for v in x.aminmax())
     return "integer", low, high
+
+
+def unit_of(x: Tensor) -> float:
+    """What a spike is worth, if real values are 0 or one and the same number; otherwise 0."""
+    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
+    unit = start.amax()
+    if unit <= 0 or not bool(((start == 0) | (start == unit)).all()) or not bool(((x == 0) | (x == unit)).all()):
+        return 0.0
+    return float(unit)
 
 
 def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:

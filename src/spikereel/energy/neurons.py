@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikereel.energy.contents import look, operand_of
+from spikereel.energy.contents import active, look, operand_of, unit_of
 from spikereel.energy.tally import Call
 from spikereel.energy.unchanged import first_tensor, own_parameters
 
@@ -21,12 +21,14 @@ class Candidate:
         self.name = name
         self.calls: list[Call] = []
         """Of the clip that runs."""
-        self.spoiled = self.makes_spikes = self.remembers = False
+        self.unit: float | None = None
+        """What a spike is worth, where that is not 1."""
+        self.spoiled = self.makes_spikes = self.remembers = self.rests = False
 
     @property
     def is_neuron(self) -> bool:
         """All that it gave were whole numbers, and some of them it made."""
-        return not self.spoiled and (self.makes_spikes or self.remembers)
+        return not self.spoiled and (self.makes_spikes or self.remembers) and (self.rests or not self.unit)
 
 
 class Frame:
@@ -53,17 +55,24 @@ def observe(candidate: Candidate, frame: Frame, inputs: Any, output: Any, call: 
         return None
     kind, *_ = operand_of(y)
     if kind == "real":
-        candidate.spoiled = True
-        return None
+        # spikes may be worth something else than 1, the same at every call
+        unit = unit_of(y)
+        candidate.spoiled |= not unit or candidate.unit not in (None, unit)
+        candidate.unit, kind = unit, "binary"
+        if candidate.spoiled:
+            return None
     entered, _, high = operand_of(x)
+    if entered == "real" and unit_of(x):
+        entered = "binary"
     fresh = y.untyped_storage()._cdata != x.untyped_storage()._cdata
     candidate.makes_spikes |= fresh and (entered == "real" or (entered == "integer" and kind == "binary" and high > 1))
     candidate.remembers |= fresh and any(_is_state(s, y) for s in _states(frame.module, output, y))
     if candidate.spoiled or not fresh:
         return None
     lead = 2 if y.ndim > 2 else 1
-    call.contents = look(y.detach(), lead, 0)
-    call.values = y.numel()
+    call.contents = look(y.detach(), lead, 0, scaled=True)
+    call.values, call.active = y.numel(), active(y, call.contents)
+    candidate.rests |= call.active < call.values
     return call
 
 

@@ -1,10 +1,12 @@
 """The order of time and batch where a model has folded both into one axis: found out, not assumed.
 
-The clips of a batch change places, and what reaches one layer is compared with before: if time comes first, the entries
-of every time step have changed places; if the batch comes first, blocks of T entries have.
+The clips of a batch change places, and what reaches a layer is compared with before: if time comes first, the entries
+of every time step have changed places; if the batch comes first, blocks of T entries have. A model may have both
+orders.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,10 +14,6 @@ from torch import Tensor, nn
 
 from spikereel.energy.unchanged import first_tensor
 from spikereel.layers.modes import submodules
-
-
-class _Enough(Exception):
-    """The layer was reached."""
 
 
 def mark(x: Tensor, lead: int) -> Tensor:
@@ -26,12 +24,12 @@ def mark(x: Tensor, lead: int) -> Tensor:
 
 
 def time_first(
-    model: nn.Module, clip: Tensor, layer: str, marks: Tensor, *, lead: int, steps: int, batch: int, axis: int
-) -> bool | None:
-    """Whether time comes before the batch in what reaches `layer`; None where that cannot be told.
+    model: nn.Module, clip: Tensor, marks: Mapping[str, tuple[Tensor, int]], *, steps: int, batch: int, axis: int
+) -> dict[str, bool]:
+    """Whether time comes before the batch in what reaches each layer, for those of which that can be told.
 
-    marks: of the clip as it is, at the first call of the layer. axis: that of the batch in the clip. A copy of the
-    model runs, so that nothing of it changes.
+    marks: of the clip as it is, at the first call of each layer, and how many first axes they are of. axis: that of the
+    batch in the clip. A copy of the model runs, so that nothing of it changes.
     """
     # tensors with a history, such as pruned weights, are copied without it
     held = [x for m in submodules(model).values() for x in vars(m).values() if isinstance(x, Tensor) and not x.is_leaf]
@@ -39,25 +37,29 @@ def time_first(
         model = copy.deepcopy(model, {id(x): x.detach().clone() for x in held})
     except (RuntimeError, TypeError):
         # it holds what cannot be copied
-        return None
-    found: list[Tensor] = []
+        return {}
+    found: dict[str, Tensor] = {}
 
-    def stop(_layer: nn.Module, inputs: Any, kwargs: Any) -> None:
-        x = first_tensor(inputs, kwargs)
-        if x is not None:
-            found.append(mark(x, lead))
-        raise _Enough
+    def listen(name: str):
+        def hook(_layer: nn.Module, inputs: Any, kwargs: Any) -> None:
+            x = first_tensor(inputs, kwargs)
+            if x is not None and name not in found:
+                found[name] = mark(x, marks[name][1])
 
-    hook = submodules(model)[layer].register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        model(clip.roll(1, axis))
-    except _Enough:
-        pass
-    finally:
-        hook.remove()
-    if not found or found[0].shape != marks.shape:
+        return hook
+
+    layers = submodules(model)
+    for name in marks:
+        layers[name].register_forward_pre_hook(listen(name), with_kwargs=True)
+    model(clip.roll(1, axis))
+    told = {name: _first(x, found.get(name), steps, batch) for name, (x, _) in marks.items()}
+    return {name: first for name, first in told.items() if first is not None}
+
+
+def _first(before: Tensor, after: Tensor | None, steps: int, batch: int) -> bool | None:
+    if after is None or after.shape != before.shape:
         return None
-    first = marks.view(steps, batch, -1).roll(1, 1).flatten()
-    second = marks.view(batch, steps, -1).roll(1, 0).flatten()
-    agree = [torch.allclose(found[0], wanted, rtol=1e-4, atol=1e-6) for wanted in (first, second)]
+    first = before.view(steps, batch, -1).roll(1, 1).flatten()
+    second = before.view(batch, steps, -1).roll(1, 0).flatten()
+    agree = [torch.allclose(after, wanted, rtol=1e-4, atol=1e-6) for wanted in (first, second)]
     return None if agree[0] == agree[1] else agree[0]

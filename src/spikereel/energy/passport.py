@@ -53,6 +53,8 @@ class Passport:
     """Firing rate of every neuron, per time step."""
     updates: dict[str, float] = field(default_factory=dict)
     """Neuron updates of a clip."""
+    workload: dict[str, float] | None = None
+    """By NeuroBench's definitions (`spikereel.energy.workload`); None where rates were only stated."""
     views: int = 1
     """Views x clips of one decision."""
     origin: Origin = Origin()
@@ -192,11 +194,22 @@ class Passport:
             "cost_models": {name: x.to_json() for name, x in models.items()},
             "firing": self.firing,
             "updates": self.updates,
+            "neurobench": self.workload,
             "notes": self.notes,
             "warnings": self.warnings,
             "layers": [self._layer(x, models) for x in self.layers],
         }
         return _plain(content)
+
+    def neurobench(self) -> dict[str, float]:
+        """What NeuroBench counts on the same clips, by its names and definitions: Footprint (bytes of parameters and
+        buffers), ConnectionSparsity, ActivationSparsity, and of a clip Dense, Effective_MACs and Effective_ACs.
+
+        docs/energy.md says where they differ from the other figures. Raises DataError for stated firing rates.
+        """
+        if self.workload is None:
+            raise DataError("NeuroBench's figures need clips, and this passport has none; measure the model on some")
+        return dict(self.workload)
 
     def to_html(self, costs: Iterable[str] = DEFAULT) -> str:
         """One page with tables and charts, with nothing outside it."""
@@ -242,6 +255,7 @@ class Passport:
                 layers=layers,
                 firing=firing,
                 updates=content["updates"],
+                workload=content.get("neurobench"),
                 views=content["views"],
                 origin=origin,
                 notes=tuple(content["notes"]),

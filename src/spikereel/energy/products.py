@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -39,7 +40,8 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         packet = func._overloadpacket
-        if not self.inside and (packet in flop_registry or packet.__name__ in OTHERS):
+        quantised = func.namespace == "quantized" and packet.__name__.startswith(("linear", "conv"))
+        if not self.inside and (packet in flop_registry or packet.__name__ in OTHERS or quantised):
             self.seen[self.where[-1] if self.where else ""] = None
         return func(*args, **(kwargs or {}))
 
@@ -50,7 +52,9 @@ def uncounted(model: nn.Module, products: Collection[str], called: set[str]) -> 
     own = [
         name
         for name, m in found.items()
-        if not isinstance(m, WEIGHT_LAYERS) and any(p.ndim > 1 for p in own_parameters(m)) and name not in products
+        if not isinstance(m, (*WEIGHT_LAYERS, ParametrizationList))
+        and any(p.ndim > 1 for p in own_parameters(m))
+        and name not in products
     ]
     missed = [_named(name, model) for name in (*products, *own)]
     silent = [name for name, m in found.items() if isinstance(m, WEIGHT_LAYERS) and name not in called]

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikereel.energy.contents import Contents, axes_of, one_sub_step
+from spikereel.energy.contents import Contents, Figures, axes_of, one_sub_step
 from spikereel.energy.meter import LAYOUT, Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
 from spikereel.energy.tally import Call
@@ -86,7 +87,7 @@ class _Stated(Meter):
 
     def __init__(self, model: nn.Module, *, steps: int, axes: Sequence[str], rates: dict[str, list[float]]):
         super().__init__(model, steps=steps, axes=axes)
-        self.stated = {name: torch.tensor(x, dtype=torch.float64) for name, x in rates.items()}
+        self.stated = {name: np.array(x, dtype=np.float64) for name, x in rates.items()}
         self.fresh: Contents | None = None
 
     def fired(self, name: str, module: Neuron, counts: Tensor) -> Contents:
@@ -106,11 +107,11 @@ class _Stated(Meter):
         one = self.steps > 1 and self.axes.forms(call.contents.lead, self.batch) == ["one"]
         return call.contents if one and call.contents.rate is not None else None
 
-    def _sums(self, seen: Contents) -> Tensor:
-        return torch.zeros(self.steps, dtype=torch.float64)
+    def _sums(self, seen: Contents) -> Figures:
+        return np.zeros(self.steps)
 
-    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
-        return torch.zeros(self.steps, dtype=torch.float64)
+    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Figures:
+        return np.zeros(self.steps)
 
 
 def _resolve(

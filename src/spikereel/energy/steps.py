@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 Form = Literal["time, batch", "batch, time", "time", "folded", "one"]
 
@@ -15,20 +16,24 @@ class Place(NamedTuple):
 
     form: Form
     step: int | None = None
+    time_first: bool = True
+    """Where time and batch are folded: which comes first."""
 
 
 class Axes:
     """Where time and batch are in the tensors of one model; decided once a model.
 
     looped: the model goes through time step by step; False: all steps at once; None: not decided, or both.
-    time_first: the order of time and batch where both are folded into one axis.
+    time_first: the order of time and batch where both are folded into one axis; `orders` of single modules go before.
     """
 
     def __init__(self, steps: int, *, looped: bool | None, time_first: bool):
         self.steps, self.looped, self.time_first = steps, looped, time_first
         self.decided = looped is not None
+        self.orders: dict[str, bool] = {}
+        """Modules of which the order was found out: whether time comes first."""
 
-    def forms(self, lead: Sequence[int], batch: int) -> list[Form]:
+    def forms(self, lead: Sequence[int], batch: int, first: bool | None = None) -> list[Form]:
         """Every reading that the sizes of the first axes allow, the more telling ones first."""
         t = self.steps
         if t == 1:
@@ -38,7 +43,7 @@ class Axes:
             found.append("time, batch")
         if len(lead) > 1 and tuple(lead[:2]) == (batch, t):
             found.append("batch, time")
-        if not self.time_first:
+        if not (self.time_first if first is None else first):
             found.reverse()
         if lead and lead[0] % (t * batch) == 0:
             found.append("folded")
@@ -68,20 +73,27 @@ class Axes:
         return "folded" in forms or {"time, batch", "batch, time"} <= set(forms)
 
     def places(
-        self, leads: Sequence[tuple[int, ...]], at: Sequence[int], pace: Sequence[int], batch: int
+        self,
+        leads: Sequence[tuple[int, ...]],
+        at: Sequence[int],
+        pace: Sequence[int],
+        batch: int,
+        names: Sequence[str] = (),
     ) -> list[Place]:
         """Where each call of one module belongs.
 
-        leads: the first axes of each call; at: when each came; pace: when the steps of the model began, if it shows.
+        leads: the first axes of each call; at: when each came; pace: when the steps of the model began, if it shows;
+        names: of the module and others whose order it has.
         """
-        forms = [self._form(lead, batch, len(leads)) for lead in leads]
+        first = next((self.orders[name] for name in names if name in self.orders), self.time_first)
+        forms = [self._form(lead, batch, len(leads), first) for lead in leads]
         single = [i for i, form in enumerate(forms) if form == "one"]
         steps = self._steps([at[i] for i in single], pace)
         found = dict(zip(single, steps, strict=True))
-        return [Place(form, found.get(i)) for i, form in enumerate(forms)]
+        return [Place(form, found.get(i), first) for i, form in enumerate(forms)]
 
-    def _form(self, lead: tuple[int, ...], batch: int, calls: int) -> Form:
-        forms = self.forms(lead, batch)
+    def _form(self, lead: tuple[int, ...], batch: int, calls: int, first: bool) -> Form:
+        forms = self.forms(lead, batch, first)
         single, whole = "one" in forms, [form for form in forms if form != "one"]
         if not (single and whole):
             return forms[0]
@@ -104,12 +116,12 @@ class Axes:
             return list(begun) if even else [i % t for i in range(calls)]
         return list(begun) if len(set(begun)) > 1 else [None] * calls
 
-    def by_step(self, values: Tensor, place: Place, batch: int) -> Tensor:
+    def by_step(self, values: NDArray[np.float64], place: Place, batch: int) -> NDArray[np.float64]:
         """Sums of values [*lead] for each time step, [T], or [1] for a call that saw one."""
         t, flat = self.steps, values.flatten()
         if place.form == "one":
-            return flat.sum()[None]
+            return flat.sum(keepdims=True)
         if place.form == "time":
-            return flat.view(t, -1).sum(1)
-        first = self.time_first if place.form == "folded" else place.form == "time, batch"
-        return flat.view(t, batch, -1).sum((1, 2)) if first else flat.view(batch, t, -1).sum((0, 2))
+            return flat.reshape(t, -1).sum(1)
+        first = place.time_first if place.form == "folded" else place.form == "time, batch"
+        return flat.reshape(t, batch, -1).sum((1, 2)) if first else flat.reshape(batch, t, -1).sum((0, 2))

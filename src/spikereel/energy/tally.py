@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from spikereel.energy.contents import Contents
+from spikereel.energy.contents import Contents, Figures
 from spikereel.energy.layer import LayerCost, Operand, wider
 from spikereel.energy.steps import Axes, Place
 
@@ -21,12 +21,14 @@ class Call:
     """Calls of all modules before it."""
     values: int = 0
     """Values of the operand or the output."""
+    active: float = 0.0
+    """Of the output of a neuron: those that are not zero."""
     macs: float = 0.0
     inner: float = 0.0
     fan: int = 1
     """Outputs that each value feeds."""
     folds: tuple[float, float] = (1.0, 1.0)
-    meets: Tensor | None = None
+    meets: Figures | None = None
     """float64 [*lead]: synaptic operations; None where nothing was counted."""
     mean: Contents | None = None
     """Where the operand can be spikes averaged over time: what these are in one time step."""
@@ -42,18 +44,18 @@ class Mean:
     """The firing rate of each time step, averaged over clips and over the calls that saw the step."""
 
     def __init__(self, steps: int):
-        self.sums = torch.zeros(steps, dtype=torch.float64)
-        self.samples = torch.zeros(steps, dtype=torch.float64)
+        self.sums = np.zeros(steps)
+        self.samples = np.zeros(steps)
 
-    def add(self, place: Place, rate: Tensor, batch: int) -> None:
+    def add(self, place: Place, rate: Figures, batch: int) -> None:
         """Note the rate of a call, [T] or [1]."""
         at = slice(None) if place.step is None else slice(place.step, place.step + 1)
         self.sums[at] += rate * batch
         self.samples[at] += batch
 
-    def value(self) -> Tensor:
+    def value(self) -> Figures:
         """[T]."""
-        return self.sums / self.samples.clamp_min(1)
+        return self.sums / np.maximum(self.samples, 1)
 
 
 class Tally:
@@ -65,15 +67,18 @@ class Tally:
         self.neurons = self.membranes = self.spike_bits = 0.0
         self.operand: Operand = "binary"
         self.analog = self.merged = False
+        self.saw_spikes = self.saw_values = False
         self.counted = True
         self.weights = self.levels = 0
         self.rate = Mean(steps)
-        self.synops = torch.zeros(steps, dtype=torch.float64)
+        self.synops = np.zeros(steps)
         self.calls: list[Call] = []
         """Of the clip that runs."""
 
     def see(self, contents: Contents) -> None:
         """Note what enters."""
+        self.saw_values |= contents.real
+        self.saw_spikes |= not contents.real and contents.spikes is not None and bool(contents.spikes.any())
         self.operand = wider(self.operand, contents.operand)
         self.levels = max(self.levels, contents.levels)
 
@@ -91,7 +96,7 @@ class Tally:
             self.membranes += outputs
             self.spike_bits += outputs * bits
 
-    def meet(self, place: Place, operations: Tensor) -> None:
+    def meet(self, place: Place, operations: Figures) -> None:
         """Note synaptic operations of a call, [T] or [1]; those of no step in particular are spread over all."""
         if place.form == "one" and place.step is None:
             self.synops += operations.sum() / self.steps
@@ -124,10 +129,10 @@ class Tally:
         )
 
 
-def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Tensor:
+def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures:
     """The firing rate of a call: [T], or [1] for a call that saw one step."""
     if contents.rate is not None:
         return contents.rate
     assert contents.spikes is not None
     sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
-    return sums * len(sums) / max(contents.each * contents.spikes.numel(), 1)
+    return sums * len(sums) / max(contents.each * contents.spikes.size, 1)

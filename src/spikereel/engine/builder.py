@@ -19,10 +19,15 @@ MOST_INPUTS = 65_535
 
 
 def neuron_constants(name: str, neuron: Any) -> plan.Neuron:
-    """The neuron as the kernels take it; ConfigError for the artificial one."""
+    """The neuron as the kernels take it; ConfigError for the artificial one, and for rules of other libraries."""
     c = neuron.config
     if not neuron.spiking:
         raise ConfigError("the native engine runs spiking networks; this is an artificial one: engine='reference'")
+    if c.ported:
+        raise ConfigError(
+            f"the native engine has neurons that fire at the threshold and reset at once; {name} has "
+            f"fires={c.fires!r}, reset_delay={c.reset_delay}: engine='reference'"
+        )
     if c.kind == "ilif":
         top = c.levels if c.top is None else c.top
         return plan.Neuron(

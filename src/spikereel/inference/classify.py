@@ -20,6 +20,7 @@ from spikereel.inference.look import ARRAYS, look
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import data_spec_of
+from spikereel.runs.data import former_note
 
 ENERGY = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
 """What the JSON of a result says of a passport."""
@@ -164,7 +165,7 @@ def classify(model: VideoModel, source: str | PathLike | Tensor, *, views: int |
         clips=seen.clips,
         views=len(seen.views),
         running=None if running is None else tuple(map(_softmax, running)),
-        notes=seen.notes,
+        notes=(*filter(None, [former_note(metadata)]), *seen.notes),
         frames=seen.frames,
     )
 

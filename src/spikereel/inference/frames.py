@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, Self
@@ -16,11 +16,10 @@ from spikereel.data.events.readers import read_events
 from spikereel.data.events.recording import Events
 from spikereel.data.mask_clips import number_of
 from spikereel.data.npz import load_arrays
-from spikereel.data.pictures import PICTURES, read_picture
+from spikereel.data.pictures import PICTURES, is_grey16, read_grey16, read_picture
 from spikereel.data.sets.utd_mhad import read_depth
 from spikereel.data.video.deep import deep, read_deep
 from spikereel.data.video.read import VideoInfo, glance, probe, read_frames, timeline
-from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.data.video.timeline import Timeline
 from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
@@ -133,6 +132,10 @@ class Frames:
             raise ConfigError(f"{self.name}: does not say how fast it is; ask for frames by number")
         return max(int(np.searchsorted(times, seconds + 1e-9, side="right")) - 1, 0)
 
+    def pace(self) -> float:
+        """Frames a second of those that `sample` reads; 0.0 where unknown."""
+        return self.info.fps if self.timeline is None else self.timeline.pace(self.info.fps)
+
     def close(self) -> None:
         """Let go of what is in memory; reading afterwards raises DataError."""
         object.__setattr__(self, "reader", self._closed)
@@ -153,13 +156,13 @@ def open_frames(source: str | PathLike, *, whole: bool = False, depth: bool = Fa
     A video file; a folder of numbered pictures; a `.npy` clip, see `read_clip`; depth in millimetres, a `.npz` with
     `depth` or a `.npy`, uint16 [N, H, W], or a `.mat` of UTD-MHAD; an event file, whose frames are a thirtieth of a
     second each. whole: decode a video to its end first, so that damage anywhere in it is found now.
-    depth: a video of grey in more than 8 bits is depth, too.
+    depth: a video of grey in more than 8 bits and a folder of 16-bit PNG are depth, too.
     Raises DataError for anything else.
     """
     name, path = fspath(source), Path(source)
     suffix = path.suffix.lower()
     if path.is_dir():
-        return picture_frames(path)
+        return picture_frames(path, depth=depth)
     if suffix == ".mat":
         return depth_frames(name, read_depth(path))
     if suffix in (".npz", ".npy"):
@@ -172,11 +175,8 @@ def open_frames(source: str | PathLike, *, whole: bool = False, depth: bool = Fa
     return frames
 
 
-def video_frames(name: str, *, whole: bool = False, rendering: Rendering = AS_STORED) -> Frames:
-    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else.
-
-    rendering: what a network sees of it.
-    """
+def video_frames(name: str, *, whole: bool = False) -> Frames:
+    """Of a video file, or of a folder 00001.jpg, ... that stands for one. Raises DataError for anything else."""
     info, known = (probe(name), timeline(name)) if whole else glance(name)
     return Frames(
         name=name,
@@ -185,13 +185,15 @@ def video_frames(name: str, *, whole: bool = False, rendering: Rendering = AS_ST
         numbers=range(info.frames),
         timeline=known,
         reader=lambda indices, each: read_frames(name, indices, known, each=each),
-        seer=lambda indices, each: read_frames(name, indices, known, each=each, rendering=rendering),
         paint=to_pictures,
     )
 
 
-def picture_frames(folder: Path) -> Frames:
-    """Of a folder of numbered pictures. Raises DataError for one without any, and for several recordings in one."""
+def picture_frames(folder: Path, *, depth: bool = False) -> Frames:
+    """Of a folder of numbered pictures. Raises DataError for one without any, and for several recordings in one.
+
+    depth: PNG of 16-bit grey is depth in millimetres.
+    """
     pictures = sorted((number_of(p), p) for p in visible(folder) if p.suffix.lower() in PICTURES)
     if not pictures:
         raise DataError(f"{folder}: is a folder without frames .jpg or .png; give a video, or a folder that has some")
@@ -202,6 +204,11 @@ def picture_frames(folder: Path) -> Frames:
             f"{folder}: holds frames of several recordings, {recordings[0]}... and {recordings[1]}...; "
             "give each a folder of its own"
         )
+    if depth and all(is_grey16(path) for path in paths):
+        deep_ones = [read_grey16(path) for path in paths]
+        if len({x.shape for x in deep_ones}) > 1:
+            raise DataError(f"{folder}: its frames are of several sizes; make them of one size")
+        return replace(depth_frames(str(folder), np.stack(deep_ones)), numbers=list(numbers))
     first = read_picture(paths[0])
 
     def read(index: int) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikereel.data.events.readers import read_events
+from spikereel.data.events.conventions import FORMULA
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
@@ -19,7 +19,7 @@ from spikereel.data.transforms import EvalTransform
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.video.clip import USUAL_FPS
 from spikereel.data.video.deep import read_deep
-from spikereel.data.video.read import VideoInfo, sample_indices
+from spikereel.data.video.read import VideoInfo, read_frames, sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import (
     Frames,
@@ -32,7 +32,7 @@ from spikereel.inference.frames import (
     video_frames,
 )
 from spikereel.runs.config import DataSpec
-from spikereel.runs.kinds import KINDS, sees_recordings, sensor_of
+from spikereel.runs.kinds import KINDS, channels_of, recording_of, sees_recordings
 from spikereel.runs.readings import depth_reading, event_reading, rendering_of
 
 ARRAYS = ("tensor", "npy")
@@ -98,14 +98,18 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
 
 
 def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list[int], list[Tensor]]:
-    """Numbers of the frames of one clip between two numbers, chosen as of a video of that length, and its crops."""
+    """Numbers of the frames of one clip between two places, chosen as of a video of that length, and its crops.
+
+    first, last: in steps of equal time, where the rate varies.
+    """
     count = spec.frames if spec.simulate is None else spec.frames + 1
     indices = [first + i for i in sample_indices(last - first, count, stride=spec.stride)]
     simulated = spec.modality != "rgb" or spec.simulate is not None
     see = _trailed if spec.trails else _plain
     if simulated:
         see = _drawn if spec.simulate is None else _simulated
-    return indices[-spec.frames :], [view[:, None] for view in see(video, indices, spec, spec.crops)]
+    seen = list(video.sampled(indices[-spec.frames :]))
+    return seen, [view[:, None] for view in see(video, indices, spec, spec.crops)]
 
 
 def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
@@ -121,7 +125,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     reading = event_reading(spec, train=False, seed=0)
     if KINDS[spec.kind].window_us:
         reading = replace(reading, window_us=KINDS[spec.kind].window_us)
-    events = read_events(path, sensor=sensor_of(spec))
+    events = recording_of(spec, path)
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us
     if clips > 1 and window_us is None:
@@ -131,6 +135,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
         starts = np.linspace(first, max(last - window_us, first), clips).astype(int).tolist()
         spans = [(start, start + window_us) for start in starts]
     videos = [reading(events.between(start, stop)) for start, stop in spans]
+    drawn = replace(reading, convention=FORMULA)(events.between(*spans[0]))
     seconds, seen = (last - first) / 1e6, min(window_us or last - first, last - first) / 1e6
     bins = len(videos[0])
     info = VideoInfo(
@@ -139,7 +144,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
     return Look(
         name=str(path),
         info=info,
-        frames=_bins(str(path), videos[0]),
+        frames=_bins(str(path), drawn),
         indices=tuple(range(bins)) * clips,
         clips=clips,
         views=[video[:, None] for video in videos],
@@ -147,7 +152,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
 
 
 def _frames_of_events(name: str, clip: Tensor, spec: DataSpec) -> Look:
-    wanted = (spec.frames, 2, spec.size, spec.size)
+    wanted = (spec.frames, channels_of(spec), spec.size, spec.size)
     if clip.shape != wanted or not torch.isfinite(clip.float()).all() or clip.min() < 0:
         raise DataError(
             f"{name}: is {clip.dtype} {list(clip.shape)}, or not finite, or negative; these weights see {list(wanted)} "
@@ -193,7 +198,15 @@ def _open(source: str | PathLike | Tensor, spec: DataSpec) -> Frames:
     name = fspath(source)
     if Path(name).suffix.lower() == ".npy":
         return array_frames(name, read_clip(name))
-    return video_frames(name, rendering=rendering_of(spec))
+    return film(name, spec)
+
+
+def film(name: str, spec: DataSpec) -> Frames:
+    """A video file, of which the network sees the colours and the shape that `spec` says."""
+    video, rendering = video_frames(name), rendering_of(spec)
+    return replace(
+        video, seer=lambda indices, each: read_frames(name, indices, video.timeline, each=each, rendering=rendering)
+    )
 
 
 def _plain(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
@@ -207,17 +220,12 @@ def _trailed(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> I
     see = EvalTransform(
         size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias, whole=spec.whole
     )
-    each, constant = see.by_frame(), spec.trails * (_pace(video) or USUAL_FPS)
+    each, constant = see.by_frame(), spec.trails * (video.pace() or USUAL_FPS)
     assert each is not None
     numbers = trail_frames(indices, constant)
     small = video.sample(numbers, each)
     clip = see.finish(with_trails(small, [i - numbers[0] for i in indices], constant))
     return clip if crops > 1 else clip[None]
-
-
-def _pace(video: Frames) -> float:
-    """Frames a second of those that are sampled."""
-    return video.info.fps if video.timeline is None else video.timeline.pace(video.info.fps)
 
 
 def _drawn(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:

@@ -81,7 +81,7 @@ def _suffixes(model: Any) -> frozenset[str]:
     spec = data_spec_of(model.metadata)
     if KINDS[spec.kind].films_depth:
         return DEPTH
-    return RECORDINGS if sees_recordings(spec) else VIDEOS | {".npy"}
+    return RECORDINGS | KINDS[spec.kind].suffixes if sees_recordings(spec) else VIDEOS | {".npy"}
 
 
 def _is_pictures(folder: Path) -> bool:

@@ -15,8 +15,8 @@ from spikereel.energy import Passport, metering
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import write_json
 from spikereel.inference.classify import ENERGY, classes_of
-from spikereel.inference.frames import Frames, video_frames
-from spikereel.inference.look import views_of
+from spikereel.inference.frames import Frames
+from spikereel.inference.look import film, views_of
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
@@ -170,8 +170,10 @@ def timeline_of(
         raise ConfigError("a time line is for weights that see videos; leave --every out")
     if every is not None and not 0 < every < float("inf"):
         raise ConfigError(f"every is {every}: give seconds above 0")
-    spec, frames = data_spec_of(model.metadata), video_frames(fspath(source))
-    fps = frames.info.fps or USUAL_FPS
+    spec = data_spec_of(model.metadata)
+    frames = film(fspath(source), spec)
+    # of a variable rate, windows are counted in steps of equal time
+    fps = frames.pace() or USUAL_FPS
     spans = list(_spans(len(frames), fps, every or usual_window(model, fps)))
     device = next(model.parameters()).device
     windows, passport = [], None

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
-from spikereel.ops.lif import Backend, Reset, ilif, lif, plif
+from spikereel.ops.lif import Backend, Fires, Reset, ilif, lif, plif
 from spikereel.ops.surrogate import Surrogate
 
 Kind = Literal["lif", "plif", "if", "ilif", "relu"]
@@ -31,6 +31,10 @@ class NeuronConfig:
     alpha: float | None = None
     """Sharpness of the surrogate; None is 4 for sigmoid and 2 for atan."""
     detach_reset: bool = True
+    fires: Fires = "at"
+    """At the threshold (h >= threshold), or only above it, as in snnTorch and Norse. Not for ilif."""
+    reset_delay: bool = False
+    """Soft reset one step late, after decay and input, as in snnTorch. Not for ilif."""
     levels: int = 4
     """Integer-LIF only: number of levels D."""
     ilif_decay: float = 0.25
@@ -56,10 +60,21 @@ class NeuronConfig:
             raise ConfigError(f"v_reset must be below the threshold {self.threshold}, got {self.v_reset}")
         if self.alpha is not None and not self.alpha > 0.0:
             raise ConfigError(f"alpha must be above 0, got {self.alpha}")
+        if self.fires not in get_args(Fires):
+            raise ConfigError(f"fires is {self.fires!r}; choose one of {', '.join(get_args(Fires))}")
+        if self.kind == "ilif" and self.ported:
+            raise ConfigError("fires='above' and reset_delay are for neurons of one spike; ilif has neither")
+        if self.reset_delay and self.reset != "soft":
+            raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
         if self.levels < 1 or (self.top is not None and self.top < 1):
             raise ConfigError(f"levels and top must be at least 1, got {self.levels} and {self.top}")
         if not 0.0 <= self.ilif_decay <= 1.0:
             raise ConfigError(f"ilif_decay must lie in [0, 1], got {self.ilif_decay}")
+
+    @property
+    def ported(self) -> bool:
+        """Whether it fires or resets as only neurons of other libraries do."""
+        return self.fires == "above" or self.reset_delay
 
     @property
     def replays(self) -> bool:
@@ -126,6 +141,8 @@ class Neuron(nn.Module):
             "surrogate": c.surrogate,
             "alpha": c.alpha,
             "detach_reset": c.detach_reset,
+            "fires": c.fires,
+            "reset_delay": c.reset_delay,
             "backend": c.backend,
         }
         if c.kind == "plif":
@@ -145,4 +162,6 @@ class Neuron(nn.Module):
             return c.kind
         if c.kind == "ilif":
             return f"ilif, levels={c.levels}, decay={c.ilif_decay:g}, {c.sub_steps} sub-step(s)"
-        return f"{c.kind}, tau={c.tau:g}, threshold={c.threshold:g}, {c.reset} reset, {c.surrogate}"
+        how = f"{c.reset} reset{' one step late' if c.reset_delay else ''}"
+        above = "above " if c.fires == "above" else ""
+        return f"{c.kind}, tau={c.tau:g}, threshold={above}{c.threshold:g}, {how}, {c.surrogate}"

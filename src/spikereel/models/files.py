@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -106,8 +107,16 @@ def weights_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, x in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(_plain_bytes(x))
     return digest.hexdigest()
+
+
+def _plain_bytes(x: Any) -> Any:
+    """A value of a state_dict; quantised modules keep tuples, types and packed weights there."""
+    if not isinstance(x, torch.Tensor):
+        return b"".join(bytes(_plain_bytes(y)) for y in x) if isinstance(x, tuple) else repr(x).encode()
+    x = x.detach()
+    return (x.dequantize() if x.is_quantized else x).cpu().contiguous().flatten().view(torch.uint8).numpy()
 
 
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

@@ -17,6 +17,7 @@ from spikereel.ops.surrogate import DEFAULT_ALPHA, Surrogate, integer_spike, spi
 
 Reset = Literal["hard", "soft"]
 Backend = Literal["auto", "reference", "fused"]
+Fires = Literal["at", "above"]
 
 
 class Constants(NamedTuple):
@@ -30,6 +31,8 @@ class Constants(NamedTuple):
     alpha: float
     """Sharpness of the surrogate."""
     detach_reset: bool
+    fires: Fires = "at"
+    reset_delay: bool = False
 
 
 def lif(
@@ -44,6 +47,8 @@ def lif(
     surrogate: Surrogate = "sigmoid",
     alpha: float | None = None,
     detach_reset: bool = True,
+    fires: Fires = "at",
+    reset_delay: bool = False,
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Leaky integrate-and-fire over the first axis of x.
@@ -51,6 +56,10 @@ def lif(
     h = v + (x - (v - v_reset)) / tau          charged; without `decay_input`: h = v - (v - v_reset) / tau + x
     s = 1 if h >= threshold else 0             fires at equality
     v = (1 - s) h + s v_reset                  hard reset; soft: v = h - s threshold
+
+    For neurons of other libraries (docs/porting.md): with `fires="above"` h has to be above the threshold. With
+    `reset_delay` a soft reset comes in the next step, after decay and input: v = h, and the next h is less by the
+    threshold where v fires. Both run in the reference alone.
 
     x: input current; v: membrane after the last step, None at the start (then v_reset, or 0 with soft reset).
     With `detach_reset`, s is a constant inside the reset during the backward pass. `tau=math.inf` without
@@ -63,7 +72,7 @@ def lif(
     if not tau >= 1.0:
         raise ConfigError(f"tau must be at least 1 time step, got {tau}")
     decay = 0.0 if math.isinf(tau) else 1.0 / tau
-    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
     return _integrate(x, v, decay, constants, backend)
 
 
@@ -79,6 +88,8 @@ def plif(
     surrogate: Surrogate = "atan",
     alpha: float | None = None,
     detach_reset: bool = True,
+    fires: Fires = "at",
+    reset_delay: bool = False,
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
@@ -86,7 +97,7 @@ def plif(
     w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
     Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
     """
-    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
     return _integrate(x, v, torch.sigmoid(w), constants, backend)
 
 
@@ -133,15 +144,23 @@ def lif_reference(
     x: Float[Tensor, "T *d"], v: Float[Tensor, "*d"], decay: float | Tensor, constants: Constants
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """The equations of `lif`, step by step, differentiated by autograd; decay is 1 / tau."""
-    c, spikes = constants, []
+    c, spikes, strict = constants, [], constants.fires == "above"
+    # a delayed reset is that of the membrane that came in
+    owed = spike(v - c.threshold, c.surrogate, c.alpha, strict=strict) if c.reset_delay else None
     for current in x.unbind(0):
         leak = v - c.v_reset
         h = v + (current - leak) * decay if c.decay_input else v - leak * decay + current
-        s = spike(h - c.threshold, c.surrogate, c.alpha)
-        gate = s.detach() if c.detach_reset else s
-        v = (1.0 - gate) * h + gate * c.v_reset if c.reset == "hard" else h - gate * c.threshold
+        if owed is not None:
+            h = _reset(h, owed, c)
+        s = spike(h - c.threshold, c.surrogate, c.alpha, strict=strict)
+        v, owed = (_reset(h, s, c), None) if owed is None else (h, s)
         spikes.append(s)
     return torch.stack(spikes), v
+
+
+def _reset(h: Tensor, s: Tensor, c: Constants) -> Tensor:
+    gate = s.detach() if c.detach_reset else s
+    return (1.0 - gate) * h + gate * c.v_reset if c.reset == "hard" else h - gate * c.threshold
 
 
 def ilif_reference(
@@ -165,11 +184,16 @@ def _constants(
     surrogate: Surrogate,
     alpha: float | None,
     detach_reset: bool,
+    fires: Fires,
+    reset_delay: bool,
 ) -> Constants:
+    _check_choice("fires", fires, Fires)
     _check_choice("reset", reset, Reset)
+    if reset_delay and reset != "soft":
+        raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
     _check_choice("surrogate", surrogate, Surrogate)
     alpha = DEFAULT_ALPHA[surrogate] if alpha is None else alpha
-    return Constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset)
+    return Constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
 
 
 def _integrate(
@@ -180,12 +204,15 @@ def _integrate(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(start)
     current = x.to(start.dtype)
-    plain = not constants.detach_reset or torch.compiler.is_exporting()
+    ported = constants.fires == "above" or constants.reset_delay
+    plain = not constants.detach_reset or ported or torch.compiler.is_exporting()
     if backend == "reference" or (backend == "auto" and plain):
         spikes, v = lif_reference(current, start, decay, constants)
         return spikes.to(x.dtype), v
     if not constants.detach_reset:
         raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
+    if ported:
+        raise ConfigError("backend='fused' needs fires='at' and reset_delay=False; use backend='reference'")
     if torch.compiler.is_compiling():
         from spikereel.kernels.lif_compiled import compiled_lif as fused
     else:

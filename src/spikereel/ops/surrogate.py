@@ -28,25 +28,27 @@ def surrogate_gradient(u: Float[Tensor, "*d"], kind: Surrogate = "sigmoid", alph
 
 
 class _Step(torch.autograd.Function):
-    """Heaviside step that fires at equality, with a surrogate gradient."""
+    """Heaviside step, 1 or 0 at equality, with a surrogate gradient."""
 
     @staticmethod
-    def forward(ctx, u: Tensor, kind: Surrogate, alpha: float | None) -> Tensor:
+    def forward(ctx, u: Tensor, kind: Surrogate, alpha: float | None, strict: bool) -> Tensor:
         ctx.save_for_backward(u)
         ctx.kind, ctx.alpha = kind, alpha
-        return (u >= 0).to(u.dtype)
+        return (u > 0 if strict else u >= 0).to(u.dtype)
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (u,) = ctx.saved_tensors
-        return grads[0] * surrogate_gradient(u, ctx.kind, ctx.alpha), None, None
+        return grads[0] * surrogate_gradient(u, ctx.kind, ctx.alpha), None, None, None
 
 
-def spike(u: Float[Tensor, "*d"], kind: Surrogate = "sigmoid", alpha: float | None = None) -> Float[Tensor, "*d"]:
-    """1 where u >= 0, else 0; its gradient is `surrogate_gradient(u, kind, alpha)`."""
+def spike(
+    u: Float[Tensor, "*d"], kind: Surrogate = "sigmoid", alpha: float | None = None, *, strict: bool = False
+) -> Float[Tensor, "*d"]:
+    """1 where u >= 0 (strict: u > 0), else 0; its gradient is `surrogate_gradient(u, kind, alpha)`."""
     if kind not in get_args(Surrogate):
         raise ConfigError(f"surrogate {kind!r} does not exist; choose one of {', '.join(get_args(Surrogate))}")
-    return _Step.apply(u, kind, alpha)
+    return _Step.apply(u, kind, alpha, strict)
 
 
 class _RoundClamp(torch.autograd.Function):

@@ -15,7 +15,8 @@ from spikereel.tasks.classification import ClassificationScore, classification_l
 
 
 class ClassificationObjective(Objective):
-    """Batches are `(videos [B, T, C, H, W], labels [B])`."""
+    """Batches are `(videos [B, T, C, H, W], labels [B])`, or `(videos [B, copies, T, C, H, W], labels [B] or
+    [B, copies])`."""
 
     monitor, mixes = "val_top1", ("mixup", "cutmix")
 
@@ -26,8 +27,8 @@ class ClassificationObjective(Objective):
     def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         videos, labels = batch
         if videos.ndim == 6:
-            # several augmented copies of each clip
-            labels = labels.repeat_interleave(videos.shape[1])
+            # several augmented copies of each clip, with a label each where they were mirrored
+            labels = labels.flatten() if labels.ndim == 2 else labels.repeat_interleave(videos.shape[1])
             videos = videos.flatten(0, 1)
         o = self.optim
         if o.mixup or o.cutmix:

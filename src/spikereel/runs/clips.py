@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from spikereel.data.clips import Clips
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
 from spikereel.data.mask_clips import SegmentationClips
+from spikereel.data.mirrored import MirroredClips
 from spikereel.data.pose import PoseClips
 from spikereel.data.walk import SAID
 from spikereel.errors import ConfigError
@@ -19,7 +20,8 @@ from spikereel.runs.batches import EpochOrder, SameSize, sizes_of
 from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of
-from spikereel.runs.readings import event_reading
+from spikereel.runs.mirrors import mirror_plan
+from spikereel.runs.readings import event_form, event_reading
 
 __all__ = [
     "DataPassport",
@@ -58,7 +60,23 @@ def build_dataset(
     use = use_of(spec, task)
     _refuse(spec, task, use)
     ask = Ask(split=split, seed=seed, classes=classes, views=views, progress=progress)
-    return use.build(spec, ask) if spec.simulate is None or task != "classification" else _simulated(spec, use, ask)
+
+    def made(spec: DataSpec) -> Any:
+        return use.build(spec, ask) if spec.simulate is None or task != "classification" else _simulated(spec, use, ask)
+
+    return _mirrored(made, spec, task, seed) if split == "train" else made(spec)
+
+
+def _mirrored(made: Callable[[DataSpec], Any], spec: DataSpec, task: str, seed: int) -> Any:
+    """Training clips of which half are mirrored, with the classes that the mirror makes of theirs."""
+    clips = made(spec)
+    carried, plan, line = mirror_plan(spec, clips.classes, task)
+    if not plan and carried == spec:
+        return clips
+    clips = made(replace(spec, flip=False))
+    clips = MirroredClips(clips, plan.labels(clips.classes), seed=seed) if plan else clips
+    clips.notes = (*clips.notes, *([line] if line else ()))
+    return clips
 
 
 def build_pose_dataset(spec: DataSpec, split: Split, *, seed: int = 0) -> PoseClips:
@@ -121,12 +139,16 @@ def idle_options(spec: DataSpec, task: str) -> list[str]:
 
 
 MOOT: dict[str, Callable[[DataSpec, frozenset[str]], bool]] = {
-    "counts": lambda spec, reads: spec.form != "frames",
-    "by": lambda spec, reads: spec.form != "frames",
-    "bin_us": lambda spec, reads: spec.form != "frames" or spec.by != "time",
-    "tau_us": lambda spec, reads: spec.form != "surface",
+    "counts": lambda spec, reads: event_form(spec) != "frames",
+    "by": lambda spec, reads: event_form(spec) != "frames",
+    "bin_us": lambda spec, reads: event_form(spec) != "frames" or spec.by != "time",
+    "bin_edges": lambda spec, reads: event_form(spec) == "voxels" or spec.bin_us is not None,
+    "rest": lambda spec, reads: event_form(spec) == "voxels" or spec.bin_us is not None,
+    "voxel_span": lambda spec, reads: event_form(spec) != "voxels",
+    "tau_us": lambda spec, reads: event_form(spec) != "surface",
     "average": lambda spec, reads: spec.clips * spec.crops == 1,
     "overlap": lambda spec, reads: not spec.window,
+    "mirror": lambda spec, reads: not spec.flip,
     "fold": lambda spec, reads: "protocol" in reads and spec.protocol == "official",
     "select_on_test": lambda spec, reads: {"fold", "protocol"} <= reads and spec.protocol != "official",
 }

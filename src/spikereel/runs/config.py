@@ -34,7 +34,8 @@ class OptimSpec:
     """Share of all steps."""
     batch: int = 32
     accumulate: int = 1
-    """Batches whose gradients are averaged before a step; the last step of an epoch, over those that are left."""
+    """Batches whose gradients are averaged before a step, each weighed by its clips: the mean over clips, also where
+    batches are of unequal size and in the last step of an epoch, over what is left. With several devices, of each."""
     clip_norm: float = 1.0
     """Largest gradient norm; 0 turns clipping off."""
     smoothing: float = 0.1

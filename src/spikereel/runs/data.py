@@ -38,6 +38,13 @@ KindName = Literal[
     "n_caltech101",
     "n_cars",
     "dailydvs200",
+    "thu_e_act_50",
+    "thu_e_act_50_chl",
+    "bullying10k",
+    "sl_animals",
+    "dvs_lip",
+    "ucf101_dvs",
+    "hmdb51_dvs",
     "dvs_gesture_chain",
     "figure",
     "mmhpsd",
@@ -64,7 +71,8 @@ class Where:
     """What `spikereel evaluate` judges on: test is all of `root` (or fresh clips), val what training held out. Where
     nothing is said and clips of the test were trained on, it is val."""
     fold: int = 1
-    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51: the official split (1 to 3);
+    """ut_interaction: the sequence (1 to 10) that training leaves out; ucf101, hmdb51 and their events: the official
+    split (1 to 3); sl_animals: the quarter of the persons (1 to 4) for test;
     utd_mhad: the subject (1 to 8); folders, lists, shards, masks, nmnist as a list: which fifth of the videos of each
     class, in a seeded order (`seed`)."""
     protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
@@ -73,17 +81,47 @@ class Where:
     select_on_test: bool = False
     """Data with an official test list: keep the best weights by that list, as the published SVFormer did, and train on
     all training videos; otherwise every 10th training video is held out to choose by."""
-    split_rule: Literal["spikingjelly", "tebn", "last_hundred"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, asl_dvs, which have no official split: the recordings of each class that are for test.
-    spikingjelly: the last tenth by name in the order of text; cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred,
-    900 to 999."""
+    split_rule: (
+        Literal[
+            "spikingjelly",
+            "tebn",
+            "last_hundred",
+            "lists",
+            "persons_once",
+            "both_views",
+            "view_1",
+            "view_2",
+            "every_fifth",
+            "four_sets",
+            "without_s3",
+        ]
+        | None
+    ) = None
+    """Event sets without an official split, or with several: which recordings are for test; the page of each says what
+    it has. None is its most used one, such as spikingjelly of cifar10_dvs, the last tenth of each class by name in the
+    order of text. cifar10_dvs alone: tebn, numbers 0 to 99; last_hundred, 900 to 999."""
+    labels: (
+        Literal[
+            "from_zero",
+            "from_one",
+            "spikingjelly",
+            "tonic",
+            "alphabetical",
+            "cars_first",
+            "with_background",
+            "without_background",
+        ]
+        | None
+    ) = None
+    """Event sets whose public loaders count the classes differently: how; the page of each says what it has, and None
+    is its most used one. Lists: from_one where they give the first class the number 1."""
     held_out: str = "0001TP"
     """camvid: the sequence of the training frames that is for validation; "" trains on all, and validates on val/."""
     on_error: Literal["raise", "skip"] = "raise"
     """A broken file stops the run, or is left out and reported."""
     cache: str | None = None
     """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
-    still has `size` pixels; augmentation then sees these. dvs128_gesture: the cut gestures."""
+    still has `size` pixels; augmentation then sees these. dvs128_gesture, sl_animals: what was cut out."""
     workers: int = 1
     """Processes that prepare clips; 0 does it in the main one."""
 
@@ -137,7 +175,11 @@ class Pixels:
     crop_area: tuple[float, float] = (0.5, 1.0)
     """Training on files: share of the frame that a random crop keeps."""
     flip: bool = False
-    """Training on files: mirror half of the clips; not where left and right are classes."""
+    """Training on files: mirror half of the clips; `mirror` says what becomes of their classes."""
+    mirror: tuple[str, ...] | None = None
+    """Training with `flip`: classes that a mirror turns into each other, such as ["left=right"], and those whose clips
+    it would make clips of no class, such as ["left"], which are not mirrored. None takes them by their names and says
+    so; classes that are numbers say nothing, and are not mirrored. [] mirrors all alike."""
     randaugment: str | None = None
     """Training on files: a policy such as "m5-n2-mstd0.25"."""
     jitter: float = 0.0
@@ -163,6 +205,19 @@ class EventOptions:
     """Event files: how many events fell on a pixel in a time bin, or whether any did."""
     form: Literal["frames", "voxels", "surface"] = "frames"
     """Event files: events in each bin, shared between two bins, or how recent the last one of each pixel is."""
+    representation: Literal["frames", "voxels", "surface"] | None = None
+    """Event files: another name of `form`, and instead of it."""
+    convention: Literal["formula", "tonic", "spikingjelly"] = "formula"
+    """Event files: whose frames, voxel grids and surfaces; what weights of another library saw. The next four change
+    it where they are given; see docs/data/events.md."""
+    event_channels: Literal["on_off", "off_on", "signed"] | None = None
+    """Event files: ON first, OFF first, or one channel of ON minus OFF."""
+    bin_edges: Literal["exact", "floor"] | None = None
+    """Event files: bins that cut the whole exactly, or each of the whole part of a `frames`-th."""
+    rest: Literal["last_bin", "dropped"] | None = None
+    """Event files: where events after the last edge go, the very last one among them."""
+    voxel_span: Literal["T-1", "T"] | None = None
+    """Event files, form=voxels: the time of the last event, in bins."""
     by: Literal["time", "count"] = "time"
     """Event files, form=frames: bins of equal time or of equal numbers of events."""
     bin_us: int | None = None
@@ -176,15 +231,22 @@ class EventOptions:
     """Training on event files: probability of ON and OFF exchanged."""
     jitter_us: float = 0.0
     """Training on event files: standard deviation of the noise on times, in microseconds."""
-    axes: Literal["spikingjelly", "tonic", "address"] = "spikingjelly"
-    """cifar10_dvs, n_caltech101, asl_dvs, whose public loaders have x and y differently: as one of them, or as in the
-    file."""
+    axes: Literal["spikingjelly", "tonic", "address", "upright", "jaer", "braincog", "whole", "official"] | None = None
+    """Event sets whose public loaders have x and y differently: as one of them, or as in the file (address); the page
+    of each says what it has, and None is its most used one."""
     chain_length: int = 4
     chain_gestures: int = 3
     chain_repeat: bool = True
     """dvs_gesture_chain: gestures of a chain, of how many kinds (up to 10), and whether one may follow itself."""
     sensor: tuple[int, ...] = ()
     """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
+    columns: str = ""
+    """Event files of one array, CSV and text (.txt): their columns in order, such as x,y,t,p, with - for others; sign
+    in place of p leaves out zeros. CSV and text are read where they are named."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Event files of arrays and text: what their times are in; None is what the file states, or microseconds."""
+    time_origin: Literal["camera", "first"] = "camera"
+    """Event files: times of the camera, or from the first event; clips start at the first event either way."""
     simulate: float | None = None
     """Videos: make simulated events of them, with this threshold of log intensity; the options of event files hold."""
 
@@ -257,15 +319,35 @@ class DataSpec(Masks, Made, Views, EventOptions, Pixels, Sampling, Where):
                 raise ConfigError(f"data.{name} must be one value, three or none, got {list(getattr(self, name))}")
         if not all(isfinite(value) for value in self.mean):
             raise ConfigError(f"data.mean must be finite, got {list(self.mean)}")
+        if self.representation and self.form not in ("frames", self.representation):
+            raise ConfigError(f"data.form is {self.form} and data.representation {self.representation}: give one")
         if not all(0 < value < inf for value in self.std):
             raise ConfigError(f"data.std must be above 0, got {list(self.std)}")
 
 
+_FORMER: dict[str, dict[str, str]] = {"cifar10_dvs": {"split_rule": "last_hundred", "axes": "address"}}
+"""By kind: what weights saw that were saved before these options were there."""
+
+
+def former_reading(metadata: Metadata) -> dict[str, str]:
+    """Options that the weights do not state, as they were for all when these were trained."""
+    former = _FORMER.get(metadata.preprocess.get("kind", ""), {})
+    return {name: value for name, value in former.items() if name not in metadata.preprocess}
+
+
+def former_note(metadata: Metadata) -> str | None:
+    """One line on `former_reading`; None where the weights state all."""
+    if not (found := former_reading(metadata)):
+        return None
+    said = " ".join(f"data.{name}={value}" for name, value in found.items())
+    return f"these weights are from before {' and '.join(f'data.{name}' for name in found)}: they saw {said}"
+
+
 def data_spec_of(metadata: Metadata) -> DataSpec:
-    """How the clips of a trained model are made; ConfigError where its file does not say."""
+    """How the clips of a trained model are made, see `former_reading`; ConfigError where its file does not say."""
     if not metadata.preprocess:
         raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
-    return build(DataSpec, metadata.preprocess)
+    return build(DataSpec, former_reading(metadata) | metadata.preprocess)
 
 
 def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:

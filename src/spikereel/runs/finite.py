@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikereel.errors import WeightsError
+from spikereel.errors import DataError, WeightsError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import FiringRates
 from spikereel.runs.splits import named
@@ -30,18 +30,25 @@ def check_weights(model: nn.Module) -> None:
 
 @contextmanager
 def finite_outputs(model: nn.Module) -> Generator[None, None, None]:
-    """Inside the block, an output of `model` that is not finite is a WeightsError, with the layer where it begins."""
+    """Inside the block, an output of `model` that is not finite is a WeightsError, with the layer where it begins; a
+    clip that is not is a DataError, since spikes would hide it."""
+
+    def look_at_clip(_module: nn.Module, inputs: tuple) -> None:
+        if not torch.isfinite(inputs[0]).all():
+            raise DataError("a clip of the data is not finite: it has pixels that are NaN or infinite; leave it out")
 
     def look(_module: nn.Module, inputs: tuple, output: Any) -> None:
-        if not all(torch.isfinite(x).all() for x in tensors_of(output)[:1]):
+        said = output[0] if isinstance(output, tuple) else output
+        if not all(torch.isfinite(x).all() for x in tensors_of(said)):
             handle.remove()
             layer = first_non_finite(model, inputs[0])
             raise WeightsError(f"the output of the network is not finite; the first such layer is {layer}")
 
-    handle = model.register_forward_hook(look)
+    before, handle = model.register_forward_pre_hook(look_at_clip), model.register_forward_hook(look)
     try:
         yield
     finally:
+        before.remove()
         handle.remove()
 
 

@@ -12,7 +12,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import Body, Regressor
 from spikereel.models.segmentation_head import SegmentationHead
 from spikereel.ops.hamming import Similarity
-from spikereel.ops.lif import Reset
+from spikereel.ops.lif import Fires, Reset
 from spikereel.ops.surrogate import Surrogate
 from spikereel.runs.start import start_from
 
@@ -58,6 +58,8 @@ class ModelSpec:
     v_reset: float | None = None
     decay_input: bool | None = None
     detach_reset: bool | None = None
+    fires: Fires | None = None
+    reset_delay: bool | None = None
     surrogate: Surrogate | None = None
     alpha: float | None = None
     """Sharpness of the surrogate."""

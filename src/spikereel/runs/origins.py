@@ -12,9 +12,8 @@ from typing import Any
 
 from spikereel.data.clips import Part, WrappedClips
 from spikereel.data.mask_clips import MaskClips
-from spikereel.data.sets.dvs128_gesture import DVS128Gesture
 from spikereel.data.sets.dvs128_objects import DVS128Objects
-from spikereel.data.sets.events import EventFiles
+from spikereel.data.sets.events import EventFiles, EventRows
 from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.sets.mmhpsd import MMHPSD
 from spikereel.data.sets.shards import PackedClips
@@ -93,7 +92,7 @@ def _files(clips: Any) -> list[Origin]:
 
 @origins_of.register
 def _windows(clips: UTDMHADPose) -> list[Origin]:
-    return [Origin(str(clips.samples[recording][0])) for recording, _ in clips.windows]
+    return [Origin(str(clips.samples[recording][0])) for recording, *_ in clips.windows]
 
 
 @origins_of.register
@@ -102,8 +101,8 @@ def _streams(clips: MMHPSD) -> list[Origin]:
 
 
 @origins_of.register
-def _trials(clips: DVS128Gesture) -> list[Origin]:
-    return [Origin(str(x.path), f"{x.start_us}-{x.stop_us}") for x in clips.trials]
+def _rows(clips: EventRows) -> list[Origin]:
+    return [Origin(str(x.path), f"{x.start}-{x.stop}") for x in clips.trials]
 
 
 @origins_of.register

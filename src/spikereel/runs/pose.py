@@ -115,7 +115,9 @@ def add_clips(score: PoseScore, output: Pose, target: Target, *, camera: Camera,
     joints, points = joints_of(output, smpl).float().cpu(), target["points"].cpu()
     seen = camera.project(joints + output.translation.float().cpu()[..., None, :])
     real = Camera.of_rows(target["camera"].cpu())
-    score.add(*(x + real.locate(x, at)[..., None, :] for x, at in ((joints, seen), (target["joints"].cpu(), points))))
+    placed = (x + real.locate(x, at)[..., None, :] for x, at in ((joints, seen), (target["joints"].cpu(), points)))
+    judged = target["judged"].cpu() > 0 if "judged" in target else None
+    score.add(*placed, judged)
 
 
 def _time_first(target: Target) -> Target:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.conventions import Convention, convention
 from spikereel.data.events.reading import EventReading
+from spikereel.data.events.source import Told
 from spikereel.data.mask_clips import MaskReading
 from spikereel.data.sets.figure import FigureReading
 from spikereel.data.sets.mmhpsd import StreamReading
@@ -79,6 +81,18 @@ def rendering_of(spec: DataSpec) -> Rendering:
     return Rendering(colour=spec.colour, aspect=spec.aspect, order=spec.channel_order)
 
 
+def given_sensor(spec: DataSpec) -> tuple[int, int] | None:
+    """Width and height that `data.sensor` gives for recordings that do not state them; ConfigError for no such."""
+    if spec.sensor and (len(spec.sensor) != 2 or min(spec.sensor) < 1):
+        raise ConfigError(f"data.sensor is {list(spec.sensor)}: give [width, height] in pixels, such as [128, 128]")
+    return (spec.sensor[0], spec.sensor[1]) if spec.sensor else None
+
+
+def given_told(spec: DataSpec) -> Told:
+    """What is told of recordings that do not say it. Raises ConfigError for what cannot be."""
+    return Told(columns=spec.columns, time_unit=spec.time_unit, time_origin=spec.time_origin)
+
+
 def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     """How events become clips."""
     augment = EventAugment(
@@ -93,7 +107,8 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
     return EventReading(
         bins=spec.frames,
         bin_us=spec.bin_us,
-        form=spec.form,
+        form=event_form(spec),
+        convention=convention_of(spec),
         by=spec.by,
         values=spec.counts,
         tau_us=spec.tau_us,
@@ -102,6 +117,17 @@ def event_reading(spec: DataSpec, *, train: bool, seed: int) -> EventReading:
         seed=seed,
         augment=augment if train else None,
     )
+
+
+def event_form(spec: DataSpec) -> Literal["frames", "voxels", "surface"]:
+    """What a bin of events shows."""
+    return spec.representation or spec.form
+
+
+def convention_of(spec: DataSpec) -> Convention:
+    """Whose frames, voxel grids and surfaces clips are. Raises ConfigError where a library has none such."""
+    own = {"channels": spec.event_channels, "edges": spec.bin_edges, "rest": spec.rest, "span": spec.voxel_span}
+    return convention(spec.convention, event_form(spec), **own)
 
 
 def depth_reading(spec: DataSpec, *, train: bool, seed: int) -> DepthReading:

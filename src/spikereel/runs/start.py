@@ -11,6 +11,9 @@ from spikereel.errors import WeightsError
 from spikereel.hub import TASK_PARTS, architecture, load_model
 from spikereel.layers.contrast import ContrastConfig
 from spikereel.models.base import VideoModel
+from spikereel.runs.data import data_spec_of
+from spikereel.runs.kinds import sees_recordings
+from spikereel.runs.readings import convention_of
 
 AUTO = "auto"
 """`model.start`: those weights of the architecture that ship and fit, and fresh ones where none do."""
@@ -79,6 +82,11 @@ def channel_names(model: VideoModel) -> tuple[str, ...] | None:
     if seen.get("trails") or seen.get("depth_motion"):
         return None
     plain = {1: ("grey",), 2: ("on", "off"), 3: COLOURS}.get(config.in_channels)
+    if seen.get("kind") and config.in_channels < 3:
+        spec = data_spec_of(model.metadata)
+        if sees_recordings(spec):
+            order = convention_of(spec).channels
+            plain = {"on_off": plain, "off_on": ("off", "on")}.get(order, ("on minus off",))
     if plain is None:
         return None
     signed = tuple(f"change of {name}" for name in plain)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -116,11 +116,21 @@ class PoseScore:
     sums: dict[str, Tensor] = field(default_factory=dict)
     """float64 [J] by name of the error."""
     steps: int = 0
-    """Frames that have a neighbour on either side, for the acceleration."""
+    """Frames with two before them in their clip, for the acceleration."""
 
-    def add(self, joints: Float[Tensor, "T B J 3"], target: Float[Tensor, "T B J 3"]) -> None:
-        """Count a batch of clips: where the joints are in front of the camera, metres."""
+    def add(
+        self,
+        joints: Float[Tensor, "T B J 3"],
+        target: Float[Tensor, "T B J 3"],
+        judged: Bool[Tensor, "T B"] | None = None,
+    ) -> None:
+        """Count a batch of clips: where the joints are in front of the camera, metres.
+
+        judged: the frames that count, all unless given. An acceleration, of three frames of a clip, counts with the
+        last of them.
+        """
         x, y = (1000.0 * z.detach().cpu().double() for z in (joints, target))
+        judged = torch.ones(x.shape[:2], dtype=torch.bool) if judged is None else judged.cpu()
         self.skeleton.check(y.shape[2], "the target")
         if x.shape != y.shape:
             raise DataError(
@@ -132,15 +142,15 @@ class PoseScore:
             raise DataError("a joint that the network gives is not finite: such a network predicts nothing")
         around_pelvis = x - self._pelvis(x), y - self._pelvis(y)
         root = self.skeleton.root
-        self._count("mpjpe", _distance(x, y))
-        self._count("root_mpjpe", _distance(x - x[..., [root], :], y - y[..., [root], :]))
-        self._count("pel_mpjpe", _distance(*around_pelvis))
-        self._count("pa_mpjpe", _distance(procrustes(x, y), y))
-        self._count("pck", 100.0 * (_distance(*around_pelvis) <= PCK_MM).double())
-        self.frames += x.shape[0] * x.shape[1]
-        if len(x) > 2:
-            self._count("acceleration", _distance(*(z.diff(n=2, dim=0) for z in around_pelvis)))
-            self.steps += (len(x) - 2) * x.shape[1]
+        self._count("mpjpe", _distance(x, y)[judged])
+        self._count("root_mpjpe", _distance(x - x[..., [root], :], y - y[..., [root], :])[judged])
+        self._count("pel_mpjpe", _distance(*around_pelvis)[judged])
+        self._count("pa_mpjpe", _distance(procrustes(x, y), y)[judged])
+        self._count("pck", 100.0 * (_distance(*around_pelvis) <= PCK_MM).double()[judged])
+        self.frames += int(judged.sum())
+        if steps := int(judged[2:].sum()):
+            self._count("acceleration", _distance(*(z.diff(n=2, dim=0) for z in around_pelvis))[judged[2:]])
+            self.steps += steps
 
     def per_joint(self) -> dict[str, dict[str, float]]:
         """{error: {joint: mean}}: millimetres, "pck" per cent, "acceleration" millimetres a step squared."""
@@ -155,13 +165,14 @@ class PoseScore:
         return {name: sum(row.values()) / len(row) for name, row in self.per_joint().items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types: the means, frames counted and the table of joints."""
+        """Plain types: the means, frames counted, once each, and the table of joints."""
         return {
             **self.means(),
             "unit": "mm",
             "acceleration_unit": "mm a step of the clip squared",
             "pck_threshold_mm": PCK_MM,
             "frames": self.frames,
+            "acceleration_frames": self.steps,
             "skeleton": self.skeleton.name,
             "per_joint": self.per_joint(),
         }
@@ -170,7 +181,7 @@ class PoseScore:
         return x[..., list(self.skeleton.hips), :].mean(-2, keepdim=True)
 
     def _count(self, name: str, errors: Tensor) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + errors.flatten(0, -2).sum(0)
+        self.sums[name] = self.sums.get(name, 0.0) + errors.sum(0)
 
 
 def _distance(x: Tensor, y: Tensor) -> Tensor:

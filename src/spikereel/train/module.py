@@ -45,6 +45,9 @@ class TrainingModule(pl.LightningModule):
         self.dead = False
         """Whether the last validation found a network that says the same of every clip."""
         self._resumed = False
+        self._held = 0
+        """Clips of the batches whose gradients were added since the last step."""
+        self._step_ends = False
 
     def clip_of(self, batch: Any) -> Tensor:
         """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
@@ -67,15 +70,23 @@ class TrainingModule(pl.LightningModule):
             )
         self.log("loss", loss, prog_bar=True)
         self.log_dict(figures, prog_bar=True)
-        return loss * self._share(index)
-
-    def _share(self, index: int) -> float:
-        """Lightning divides every loss by `accumulate`; the last step of an epoch may hold fewer batches."""
         if self.optim.accumulate == 1:
-            return 1.0
-        accumulate = self.trainer.accumulate_grad_batches
-        left = self.trainer.num_training_batches - index + index % accumulate
-        return accumulate / min(accumulate, left)
+            return loss
+        # Lightning divides every loss by `accumulate`, whatever a batch and the step hold
+        self._held += len(batch[0])
+        self._step_ends = (index + 1) % self.trainer.accumulate_grad_batches == 0
+        self._step_ends |= index + 1 == self.trainer.num_training_batches
+        return loss * (len(batch[0]) / self.optim.batch)
+
+    def on_after_backward(self) -> None:
+        """Where a step holds other clips than `accumulate` full batches, its gradient is made the mean over them."""
+        if self._held and self._step_ends:
+            full = self.optim.batch * self.trainer.accumulate_grad_batches
+            if self._held != full:
+                for p in self.model.parameters():
+                    if p.grad is not None:
+                        p.grad *= full / self._held
+            self._held = 0
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a gradient that is not finite: spikes hide such values from the loss until all weights have them."""

@@ -24,11 +24,10 @@ from spikereel.files import write_text
 from spikereel.hub import load_model
 from spikereel.runs.clips import DataPassport, build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe
-from spikereel.runs.mirrors import mirrored, numbered
+from spikereel.runs.mirrors import mirror_plan
 from spikereel.runs.model import build_model
 from spikereel.runs.origins import trained_on
 from spikereel.runs.seen import unseen
-from spikereel.runs.splits import named
 from spikereel.runs.start import source_of
 from spikereel.runs.tasks import TASKS
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
@@ -171,9 +170,8 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
     with _looking_at_files(recipe) as progress:
         ask: dict[str, Any] = {"task": recipe.task, "seed": recipe.run.seed, "progress": progress}
         train_set = build_dataset(recipe.data, "train", **ask)
-        recipe, note = _unmirrored(recipe, tuple(train_set.classes))
-        if not recipe.data.flip and note:
-            train_set = build_dataset(recipe.data, "train", **ask)
+        data, *_ = mirror_plan(recipe.data, train_set.classes, recipe.task)
+        recipe = dataclasses.replace(recipe, data=data)
         val_set = build_dataset(recipe.data, "val", classes=tuple(train_set.classes) or None, **ask)
     unseen_classes, line = unseen(train_set)
     spec = recipe.data
@@ -183,23 +181,10 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
     objective = task.objective(recipe, model, train_set)
     module = TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
     module.unseen = tuple(unseen_classes)
-    said = (note, line and f"training: {line}", *getattr(train_set, "notes", ()), *getattr(val_set, "notes", ()))
+    said = (line and f"training: {line}", *getattr(train_set, "notes", ()), *getattr(val_set, "notes", ()))
     module.notes += [text for text in said if text]
     module.recipe = recipe
     return train_set, val_set, module
-
-
-def _unmirrored(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Recipe, str | None]:
-    """The recipe without mirroring where that would make clips of another class; and a line on it."""
-    if not recipe.data.flip:
-        return recipe, None
-    if numbered(classes):
-        return recipe, "clips are mirrored: data.flip=false where left and right are classes, which numbers do not say"
-    if names := mirrored(classes):
-        data = dataclasses.replace(recipe.data, flip=False)
-        line = f"data.flip is off: a mirror would make other classes of {named(names, 3)}"
-        return dataclasses.replace(recipe, data=data), line
-    return recipe, None
 
 
 class Announce(Callback):

@@ -37,6 +37,31 @@ def hdf5(events):
     return file.getvalue()
 
 
+def matlab(events):
+    import io
+
+    columns, file = dict(zip(("ts", "x", "y", "pol"), zip(*events, strict=True), strict=True)), io.BytesIO()
+    columns = {name: np.array(column)[:, None] for name, column in columns.items()}
+    pytest.importorskip("scipy.io").savemat(file, columns | {"width": 40, "height": 40}, do_compression=True)
+    return file.getvalue()
+
+
+def dat1(events):
+    head = b"% Data file containing CD events.\n% Version 1\n% Width 40\n% Height 40\n"
+    rows = [(t, x | y << 9 | p << 17) for t, x, y, p in events]
+    return head + bytes([12, 8]) + np.array(rows, "<u4").tobytes()
+
+
+def evt21(events):
+    out, high = b"% evt 2.1\n% geometry 40x40\n% endianness little\n% end\n", None
+    for t, x, y, p in events:
+        if t >> 6 != high:
+            high = t >> 6
+            out += np.array([0, 8 << 28 | high], "<u4").tobytes()
+        out += np.array([1 << x % 32, p << 28 | (t & 63) << 22 | (x & ~31) << 11 | y], "<u4").tobytes()
+    return out
+
+
 WRITERS = {
     "aedat2.aedat": write.aedat2,
     "aedat3.aedat": write.aedat3,
@@ -47,6 +72,12 @@ WRITERS = {
     "prophesee.dat": write.dat,
     "evt2.raw": write.evt2,
     "evt3.raw": write.evt3,
+    "evt21.raw": evt21,
+    "atis.dat": dat1,
+    "dvs.es": write.es,
+    "atis.es": lambda events: write.es(events, kind=2),
+    "columns.csv": write.text,
+    "matlab.mat": matlab,
     "arrays.npz": write.npz,
     "arrays.h5": hdf5,
 }

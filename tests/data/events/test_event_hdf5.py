@@ -9,6 +9,7 @@ import pytest
 from event_writers import FIVE, rows_of
 
 from spikereel.data.events.readers import read_events
+from spikereel.data.events.source import Told
 from spikereel.errors import DataError
 
 h5py = pytest.importorskip("h5py")
@@ -153,3 +154,34 @@ def test_hdf5_with_blosc(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str([row[0] for row in write.FIVE])
+
+
+def test_m3ed(h5):
+    columns = {f"prophesee/left/{name}": column for name, column in zip("txyp", zip(*FIVE, strict=True), strict=True)}
+    other = {f"prophesee/right/{name}": [0] for name in "txyp"}
+    path = h5({**columns, **other, "prophesee/left/calib/resolution": [40, 34], "prophesee/left/ms_map_idx": [0]})
+    events = read_events(path)
+    assert (rows_of(events), events.width, events.height) == (FIVE, 40, 34)
+
+
+def test_scalars_and_columns_of_one(h5):
+    # The size as RVT keeps it; columns [N, 1] as MATLAB 7.3 does, whose file starts with a text of its own.
+    columns = {
+        f"events/{name}": np.array([column]) for name, column in zip("txyp", zip(*FIVE, strict=True), strict=True)
+    }
+    path = h5({**columns, "events/height": np.array(34), "events/width": np.array([40])})
+    assert (rows_of(read_events(path)), read_events(path).height) == (FIVE, 34)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path.with_suffix(".mat"), "w", userblock_size=512) as file:
+        for name, column in zip(("ts", "x", "y", "pol"), zip(*FIVE, strict=True), strict=True):
+            file[name] = np.array(column, float)[:, None]
+    with path.with_suffix(".mat").open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+    assert rows_of(read_events(path.with_suffix(".mat"), sensor=(40, 34))) == FIVE
+
+
+def test_a_unit_that_is_told(h5):
+    columns = {f"events/{name}": column for name, column in zip("txyp", zip(*SECONDS, strict=True), strict=True)}
+    assert rows_of(read_events(h5(columns), sensor=(40, 34), told=Told(time_unit="s"))) == FIVE
+    with pytest.raises(DataError, match="says that its times are in s, not ms"):
+        read_events(h5(columns, unit="s"), sensor=(40, 34), told=Told(time_unit="ms"))

@@ -87,3 +87,50 @@ def test_titles_that_name_no_column(tmp_path):
     np.save(tmp_path / "a.npy", structured(write.FIVE, [TIME, X, Y, (("q", "bright"), "?")]))
     with pytest.raises(DataError, match="has no columns t, x, y, p but bright, q, t, x, y"):
         read_events(tmp_path / "a.npy", sensor=(40, 40))
+
+
+@pytest.mark.parametrize(
+    ("order", "kinds"),
+    [
+        ("pyxt", ("?", ">u2", ">u2", ">u8")),
+        ("xytp", ("<u2", "<u2", "<u4", "i1")),
+        ("tpxy", ("<f8", "<f4", "<i4", "<i8")),
+        ("ytxp", ("<u1", ">i8", "<u1", "<f2")),
+    ],
+)
+@pytest.mark.parametrize("signed", [False, True])
+def test_fields_in_any_order_of_any_type(tmp_path, order, kinds, signed):
+    array = np.zeros(5, list(zip(order, kinds, strict=True)))
+    for name, column in zip("txyp", zip(*write.FIVE, strict=True), strict=True):
+        array[name] = column
+    if signed and array.dtype["p"].kind in "if":
+        array["p"] = array["p"] * 2 - 1
+    np.save(tmp_path / "a.npy", array)
+    assert write.rows_of(read_events(tmp_path / "a.npy", sensor=(40, 40))) == write.FIVE
+    # Padding, and a byte order that is not the machine's.
+    aligned = array.astype(np.dtype(array.dtype.descr, align=True))
+    np.savez(tmp_path / "b.npz", recording=aligned[::-1][::-1], label=3, note="walk")
+    assert write.rows_of(read_events(tmp_path / "b.npz", sensor=(40, 40))) == write.FIVE
+
+
+def test_a_table_beside_other_things(tmp_path):
+    table = np.asfortranarray(np.array(write.FIVE, ">i4"))
+    np.savez(tmp_path / "a.npz", data=table, label=np.arange(3), width=40, height=40)
+    assert write.rows_of(read_events(tmp_path / "a.npz")) == write.FIVE
+    np.savez(tmp_path / "a.npz", data=table, more=table, width=40, height=40)
+    with pytest.raises(DataError, match="has no columns t, x, y, p but data, more"):
+        read_events(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "% Date 2014-05-01 12:00:00\r\n% Version 1\r\n% Width 304\r\n% Height 240\r\n",
+        "%\n% Data file containing CD events.\n% Version   1\n% Height 240\n% Width 304\n%\n",
+        "% VERSION: 1\n% Width\t304 \n% note caf\u00e9\n",
+        "% Version 1\n" + "% a long story\n" * 300,
+    ],
+)
+def test_dat_headers_of_odd_lines(save, lines):
+    content = lines.encode("latin-1") + dat1(ROWS, "", "")[len(b"% Data file containing CD events.\n") :]
+    assert write.rows_of(read_events(save("a.dat", content))) == ROWS

@@ -87,7 +87,11 @@ def test_asl_dvs(letters, axes, x, y):
     events = test.events(0)
     assert (events.x.tolist(), events.y.tolist()) == (x, y)
     spec = replace(DATA, kind="asl_dvs", root=str(letters), axes=axes)
-    assert data_passport(build_dataset(spec, "test")).choices == {"split_rule": "spikingjelly", "axes": axes}
+    assert data_passport(build_dataset(spec, "test")).choices == {
+        "split_rule": "spikingjelly",
+        "axes": axes,
+        "labels": "spikingjelly",
+    }
 
 
 def test_asl_dvs_refuses(letters):

@@ -47,7 +47,11 @@ def test_n_caltech101_as_tonic_has_it(pictures):
     events = NCaltech101(pictures, READING, axes="tonic").events(0)
     assert (events.x.tolist(), events.y.tolist(), events.width) == ([0, 10], [0, 20], 240)
     spec = replace(DATA, kind="n_caltech101", root=str(pictures), axes="tonic")
-    assert data_passport(build_dataset(spec, "test")).choices == {"split_rule": "spikingjelly", "axes": "tonic"}
+    assert data_passport(build_dataset(spec, "test")).choices == {
+        "split_rule": "spikingjelly",
+        "axes": "tonic",
+        "labels": "with_background",
+    }
 
 
 def test_n_caltech101_refuses(pictures, tmp_path):
@@ -86,8 +90,10 @@ FILE = "C0P3M0S1_20231111_09_11_23.aedat4"
 def test_dailydvs200(tmp_path, named):
     form = write.INFO.replace(">40<", ">320<").replace(">34<", ">240<")
     save(tmp_path / "action_001" / FILE, write.aedat4(write.FIVE, info=form))
-    for split, label in (("train", 0), ("val", 199), ("test", 7)):
+    lists = (("train", 0), ("val", 199), ("test", 7))
+    for split, label in lists:
         save(tmp_path / f"{split}.txt", f"{named} {label}\r\n".encode())
+    for split, label in lists:
         data = DailyDVS200(tmp_path, READING, split=split)
         assert (data.labels, len(data.classes)) == ([label], 200)
         spec = replace(DATA, kind="dailydvs200", root=str(tmp_path))

@@ -34,6 +34,8 @@ def test_test_clips_have_gap_two_and_no_overlap(tmp_path):
     write_stream(tmp_path)
     data = MMHPSD(tmp_path, StreamReading(frames=2))
     assert data.clips == [(0, 0), (0, 4)]
+    assert data.notes[0].startswith("judged are 4 of 9 poses: every second one, and no rest of a stream")
+    assert MMHPSD(tmp_path, StreamReading(frames=2, train=True)).notes == ()
     video, target = data[1]
     assert video.shape == (2, 4, 256, 256)
     # intervals 4 and 5, then 6 and 7, each with its own event; the pose is that at their end

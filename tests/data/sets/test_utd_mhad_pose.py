@@ -22,8 +22,9 @@ def test_windows_of_all_frames(tmp_path):
     for i, subject in enumerate((1, 3)):
         write_clip(tmp_path / f"a{5 + i}_s{subject}_t1.npz", seed=i)
     data = UTDMHADPose(tmp_path, READING)
-    assert len(data) == 2 * 2
-    assert len(UTDMHADPose(tmp_path, READING, subjects={3})) == 2
+    assert len(data) == 2 * 6
+    assert len(UTDMHADPose(tmp_path, READING, subjects={3})) == 6
+    assert sum(int(data[i][1]["judged"].sum()) for i in range(12)) == 2 * 21
     video, target = data[1]
     assert video.shape == (4, 3, 48, 48)
     joints = np.load(tmp_path / "a5_s1_t1.npz")["joints"][[8, 10, 12, 14]] * [1, -1, 1]

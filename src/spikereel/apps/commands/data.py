@@ -21,14 +21,14 @@ def add(commands: Any) -> None:
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
     about = command(actions, "inspect", _data_inspect, "say what one file is", reads=("file",))
     about.add_argument("file", metavar="FILE", help="a video or a recording of an event camera")
-    _sensor_option(about)
+    _reading_options(about)
     json_option(about)
     text = (
         "decode all files of a folder; report broken, short, duplicate and missing ones; exit code 1 if any is broken"
     )
     look = command(actions, "check", _data_check, text, reads=("root",))
     look.add_argument("root", metavar="ROOT", help="folder of videos, recordings and the lists that name them")
-    _sensor_option(look)
+    _reading_options(look)
     look.add_argument(
         "--min-frames", type=int, default=8, metavar="N", help="report videos with fewer frames as short (default: 8)"
     )
@@ -40,14 +40,20 @@ def add(commands: Any) -> None:
     mend = command(actions, "repair", _data_repair, text, reads=("file",), writes={"out": "OUT"})
     mend.add_argument("file", metavar="IN", help="a recording of an event camera; it is not changed")
     mend.add_argument("out", metavar="OUT", help="the file to write, such as repaired.npz")
-    _sensor_option(mend)
+    _reading_options(mend)
     json_option(mend)
     add_pack(actions)
 
 
-def _sensor_option(parser: argparse.ArgumentParser) -> None:
+def _reading_options(parser: argparse.ArgumentParser) -> None:
     text = "give width and height in pixels to recordings that do not state them, such as 128,128 for CIFAR10-DVS"
     parser.add_argument("--sensor", metavar="W,H", help=text)
+    text = "name the columns of one array or of text, in their order, such as x,y,t,p; - passes one over"
+    parser.add_argument("--columns", default="", metavar="NAMES", help=text)
+    text = "say what the times of arrays and text are in; the default is microseconds, or what the file states"
+    parser.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help=text)
+    text = "count times as the camera does, or from the first event (default: camera)"
+    parser.add_argument("--time-origin", choices=("camera", "first"), default="camera", help=text)
 
 
 def _sensor(text: str | None) -> tuple[int, int] | None:
@@ -59,10 +65,16 @@ def _sensor(text: str | None) -> tuple[int, int] | None:
     return width, height
 
 
+def _told(options: argparse.Namespace) -> Any:
+    from spikereel.data.events.source import Told
+
+    return Told(columns=options.columns, time_unit=options.time_unit, time_origin=options.time_origin)
+
+
 def _data_inspect(options: argparse.Namespace) -> None:
     from spikereel.apps.check import described, info_table, inspect
 
-    found = inspect(options.file, sensor=_sensor(options.sensor))
+    found = inspect(options.file, sensor=_sensor(options.sensor), told=_told(options))
     if options.json:
         write_json(options.json, described(found))
     new_console().print(info_table(options.file, found))
@@ -71,7 +83,7 @@ def _data_inspect(options: argparse.Namespace) -> None:
 def _data_repair(options: argparse.Namespace) -> None:
     from spikereel.data.events.repair import repair
 
-    done = repair(options.file, options.out, sensor=_sensor(options.sensor))
+    done = repair(options.file, options.out, sensor=_sensor(options.sensor), told=_told(options))
     times = "time" if done.backwards == 1 else "times"
     if options.json:
         write_json(options.json, dataclasses.asdict(done))
@@ -92,6 +104,7 @@ def _data_check(options: argparse.Namespace) -> int:
         report = check(
             options.root,
             sensor=_sensor(options.sensor),
+            told=_told(options),
             min_frames=options.min_frames,
             workers=options.workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

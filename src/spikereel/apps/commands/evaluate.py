@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from spikereel.hub import load_model, weights_hash
     from spikereel.runs.clips import note_of
-    from spikereel.runs.data import data_of
+    from spikereel.runs.data import data_of, former_note
     from spikereel.runs.evaluate import evaluation_json, split_to_judge
     from spikereel.show.evaluation import outcome_table
     from spikereel.versions import provenance
@@ -33,6 +33,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     spec = data_of(model, options.assignments)
     console = new_console()
+    note(console, former_note(model.metadata))
     note(console, note_of(spec, model.task))
     if not any(x.startswith("data.split=") for x in options.assignments):
         spec, held = split_to_judge(model, spec)

@@ -193,10 +193,10 @@ class _Batch:
 
 
 def glance_fps(path: str) -> float:
-    """Frames a second, as the file says."""
-    from spikereel.data.video.read import glance
+    """Frames a second that a clip is sampled from."""
+    from spikereel.inference.frames import video_frames
 
-    return glance(path)[0].fps
+    return video_frames(path).pace()
 
 
 def one_line(path: str, answer: str, detail: str, width: int = 80) -> str:

@@ -6,15 +6,18 @@ Source: the AEDAT 4.0 specification of iniVation, and the FlatBuffers internals.
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
 
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, require_events, require_sensor
+from spikereel.data.events.source import Sensor, content, require_sensor
+from spikereel.data.events.stream import Columns, Stream
 from spikereel.errors import ConfigError, DataError, SpikereelError
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
@@ -29,7 +32,7 @@ _LZ4_STEP, _ZSTANDARD_STEP = 1 << 14, 1 << 10
 Unpack = Callable[[bytes], bytes]
 
 
-class Stream(Protocol):
+class Decompressor(Protocol):
     """A decompressor of LZ4 or Zstandard."""
 
     @property
@@ -39,52 +42,77 @@ class Stream(Protocol):
 
 
 def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """All events of `stream_aedat4`. Raises as that does."""
+    return stream_aedat4(path, sensor=sensor).whole()
+
+
+def stream_aedat4(path: Path, *, sensor: Sensor | None = None) -> Stream:
     """The event stream of a recording; frames, inertia and triggers are passed over. Times are of the Unix epoch.
 
     A recording that was closed well says where its packets end, and so shows any cut; one that was not may end after
     any whole packet. Raises DataError as `read_events`, for no or several event streams, and for a packet of no sense;
     ConfigError, which names the extra, where the package for its compression is missing.
     """
-    data = content(path)
-    try:
-        unpack, end, info, start = _file_header(path, data)
-        stream, stated = _event_stream(path, info)
-        width, height = require_sensor(path, stated, sensor)
-        parts = [_events(unpack(body)) for body in _packets(path, data, start, end, stream)]
-        if end < len(data):
+    content(path, 1)
+    with _damage(path):
+        head = _file_header(path)
+        stream, stated = _event_stream(path, head.info)
+    width, height = require_sensor(path, stated, sensor)
+    return Stream(path=path, width=width, height=height, format="AEDAT 4.0", parts=_parts(path, head, stream))
+
+
+def _parts(path: Path, head: "_Head", stream: int) -> Iterator[Columns]:
+    with _damage(path), path.open("rb") as file:
+        for body in _packets(path, file, head, stream):
+            events = _events(head.unpack(body))
+            t, p = (np.ascontiguousarray(events[name]) for name in "tp")
+            yield t, events["x"].astype(np.uint16), events["y"].astype(np.uint16), p
+        if head.end < head.size:
             # The table of packets comes last, so a cut shows here.
-            unpack(data[end:])
+            file.seek(head.end)
+            head.unpack(file.read())
+
+
+@contextmanager
+def _damage(path: Path) -> Generator[None]:
+    """What goes wrong inside is a DataError."""
+    try:
+        yield
     except SpikereelError:
         raise
-    except (struct.error, ValueError, RuntimeError, EOFError) as error:
+    except (struct.error, ValueError, RuntimeError, EOFError, OSError) as error:
         raise DataError(f"{path}: is cut short or damaged ({error}); copy or download it again") from error
-    events: np.ndarray = np.concatenate(parts) if parts else np.empty(0, _EVENT)
-    require_events(path, len(events))
-    return Events(
-        t=np.ascontiguousarray(events["t"]),
-        x=events["x"].astype(np.uint16),
-        y=events["y"].astype(np.uint16),
-        p=np.ascontiguousarray(events["p"]),
-        width=width,
-        height=height,
-        format="AEDAT 4.0",
-        source=str(path),
-    )
 
 
-def _file_header(path: Path, data: bytes) -> tuple[Unpack, int, str, int]:
-    """How to unpack, where the packets end, the XML on the streams, and where the packets start."""
-    at = len(_MAGIC)
-    (size,) = struct.unpack_from("<I", data, at)
-    start = at + 4 + size
-    if start > len(data):
-        raise DataError(f"{path}: ends inside its header; copy or download it again")
-    table = _table(data[at:start], b"IOHE")
+@dataclass(frozen=True)
+class _Head:
+    unpack: Unpack
+    start: int
+    """Of the packets."""
+    end: int
+    """Of the packets."""
+    size: int
+    """Of the file."""
+    info: str
+    """The XML on the streams."""
+
+
+def _file_header(path: Path) -> _Head:
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(len(_MAGIC))
+        (size,) = struct.unpack("<I", file.read(4))
+        start = len(_MAGIC) + 4 + size
+        if start > total:
+            raise DataError(f"{path}: ends inside its header; copy or download it again")
+        file.seek(len(_MAGIC))
+        table = _table(file.read(4 + size), b"IOHE")
     end = table.number(1, "<q", -1)
-    if end >= len(data):
-        missing = end - len(data) + 1
+    if end >= total:
+        missing = end - total + 1
         raise DataError(f"{path}: is cut short, {missing} bytes or more are missing; copy or download it again")
-    return _unpacker(path, table.number(0, "<i", 0)), len(data) if end < 0 else end, table.text(2), start
+    unpack = _unpacker(path, table.number(0, "<i", 0))
+    return _Head(unpack, start, total if end < 0 else end, total, table.text(2))
 
 
 def _unpacker(path: Path, code: int) -> Unpack:
@@ -111,7 +139,7 @@ def _unpacker(path: Path, code: int) -> Unpack:
     return unpack
 
 
-def _bounded(stream: Stream, body: bytes, step: int) -> bytes:
+def _bounded(stream: Decompressor, body: bytes, step: int) -> bytes:
     """A packet unpacked step by step, so that one which grows past what it says or can hold takes no memory."""
     limit, parts, size = _UNPACKS * len(body), [], 0
     for at in range(0, len(body), step):
@@ -149,17 +177,19 @@ def _event_stream(path: Path, info: str) -> tuple[int, Sensor | None]:
     return number, (int(keys["sizeX"]), int(keys["sizeY"])) if {"sizeX", "sizeY"} <= keys.keys() else None
 
 
-def _packets(path: Path, data: bytes, at: int, end: int, stream: int) -> list[bytes]:
+def _packets(path: Path, file: IO[bytes], head: _Head, stream: int) -> Iterator[bytes]:
     """The bodies of the packets of a stream: number of the stream and size, 4 bytes each, come before each body."""
-    bodies = []
-    while at < end:
-        number, size = struct.unpack_from("<ii", data, at)
-        if size < 0 or at + 8 + size > end:
+    at = head.start
+    file.seek(at)
+    while at < head.end:
+        number, size = struct.unpack("<ii", file.read(8))
+        if size < 0 or at + 8 + size > head.end:
             raise DataError(f"{path}: the packet at byte {at} passes the end of the file; copy or download it again")
         if number == stream:
-            bodies.append(data[at + 8 : at + 8 + size])
+            yield file.read(size)
+        else:
+            file.seek(size, 1)
         at += 8 + size
-    return bodies
 
 
 def _events(packet: bytes) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, require_events, require_sensor
+from spikereel.data.events.source import PASSED_OVER, UNTOLD, Sensor, Told, content, require_events, require_sensor
 from spikereel.data.npz import load_arrays
 from spikereel.errors import DataError
 
@@ -15,27 +15,51 @@ COLUMNS = {
     "t": ("t", "ts", "timestamp", "timestamps"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
-    "p": ("p", "ps", "pol", "polarity", "on"),
+    "p": ("p", "ps", "pol", "polarity", "on", "sign"),
 }
 """Names that are in use for each column."""
+UNITS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1_000_000.0),
+    **dict.fromkeys(("ms", "milliseconds"), 1_000.0),
+    **dict.fromkeys(("us", "µs", "microseconds"), 1.0),
+    **dict.fromkeys(("ns", "nanoseconds"), 0.001),
+}
+"""Microseconds in a unit of time."""
+GIVE_COLUMNS = "columns, --columns x,y,t,p or data.columns=x,y,t,p"
+GIVE_UNIT = "time_unit, --time-unit s or data.time_unit=s"
+"""How they are given: in the library, on the command line of `spikereel data`, in training."""
 _ONE = "events"
 
 
-def read_npz(path: Path, *, sensor: Sensor | None = None) -> Events:
+def read_npz(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> Events:
     """Columns t, x, y, p (or ts, xs ..; timestamp, x, y, polarity), or one array: structured with such fields, or
-    [N, 4] of t, x, y, p. The one array may have other things beside it if it is called `events`.
+    [N, 4] of t, x, y, p, or of the columns that are told. It may have others beside it if it is called `events`.
 
-    Times are microseconds. The size is that of `width` and `height`, if they are there. NPY files are read too. Nothing
-    is ever unpickled. Raises DataError as `read_events`, for other layouts and for objects.
+    Times are microseconds, or of the unit that is told. The size is that of `width` and `height`, if they are there.
+    NPY files are read too. Nothing is ever unpickled. Raises DataError as `read_events`, for other layouts and for
+    objects.
     """
     content(path, 1)
     arrays = load_arrays(path, "save t, x, y and p as numbers")
     stated = stated_size(path, arrays)
     named = {name: array for name, array in arrays.items() if name not in ("width", "height")}
-    if len(named) == 1 or (_ONE in named and not _all_columns(named)):
-        named = one_array(path, named.get(_ONE, next(iter(named.values()))))
+    if len(named) == 1 or not all_columns(named):
+        named = one_array(path, _the_one(path, named, len(told.names or COLUMNS)), told)
+    else:
+        require_untold(path, told)
     columns = {column: named[name] for column, name in column_names(path, named).items()}
-    return events_of(path, columns, path.suffix.lower().lstrip(".").upper() or "NPZ", stated, sensor)
+    form = path.suffix.lower().lstrip(".").upper() or "NPZ"
+    return events_of(path, columns, form, stated, sensor, unit=told.time_unit, sign="sign" in told.names)
+
+
+def _the_one(path: Path, arrays: Mapping[str, np.ndarray], width: int) -> np.ndarray:
+    """Of several arrays that are no columns the one called `events`, or the only table or structured one."""
+    if _ONE in arrays or len(arrays) == 1:
+        return arrays.get(_ONE, next(iter(arrays.values())))
+    tables = [x for x in arrays.values() if x.dtype.names or (x.ndim == 2 and x.shape[1] == width)]
+    if len(tables) != 1:
+        column_names(path, arrays)
+    return tables[0]
 
 
 def may_be_events(names: Collection[str]) -> bool:
@@ -44,26 +68,47 @@ def may_be_events(names: Collection[str]) -> bool:
     return len(names) == 1 or _ONE in names or columns > 1
 
 
-def one_array(path: Path, array: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns of a structured array, by name and title, or of [N, 4] of t, x, y, p. Raises DataError else."""
+def one_array(
+    path: Path, array: np.ndarray, told: Told = UNTOLD, *, usual: Iterable[str] = COLUMNS
+) -> dict[str, np.ndarray]:
+    """The columns of a structured array, by name and title, or of [N, 4] of the columns told, or of the usual ones.
+
+    Raises DataError for other shapes.
+    """
     if array.dtype.names:
+        require_untold(path, told)
         # A title, such as `p` of a field called `on`, is a name too, and `dtype.fields` has both.
         return {name: array[name] for name in array.dtype.fields or () if name}
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise DataError(f"{path}: holds one array {list(array.shape)}; make it [N, 4] of t, x, y, p, or structured")
-    return dict(zip(COLUMNS, array.T, strict=True))
+    columns = told.names or tuple(usual)
+    if array.ndim != 2 or array.shape[1] != len(columns):
+        raise DataError(
+            f"{path}: holds one array {list(array.shape)}; make it [N, {len(columns)}] of {', '.join(columns)}, or "
+            f"structured, or name its columns: {GIVE_COLUMNS}"
+        )
+    return {name: column for name, column in zip(columns, array.T, strict=True) if name != PASSED_OVER}
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """[N] of [N, 1] or [1, N]; others as they are."""
+    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
+
+
+def require_untold(path: Path, told: Told) -> None:
+    """Raises DataError for columns that are told of a file which names its own."""
+    if told.columns:
+        raise DataError(f"{path}: names its columns itself; leave columns={told.columns} out")
 
 
 def column_names(path: Path, present: Iterable[str]) -> dict[str, str]:
     """The name that each of t, x, y, p has. Raises DataError, with what is there, if one is not."""
     present = list(present)
-    if not _all_columns(present):
+    if not all_columns(present):
         shown = sorted("".join(c if c.isprintable() else "?" for c in str(name)) for name in present)
         raise DataError(f"{path}: has no columns t, x, y, p but {', '.join(shown) or 'nothing'}; rename them")
     return {column: next(name for name in aliases if name in present) for column, aliases in COLUMNS.items()}
 
 
-def _all_columns(present: Collection[str]) -> bool:
+def all_columns(present: Collection[str]) -> bool:
     return all(any(alias in present for alias in aliases) for aliases in COLUMNS.values())
 
 
@@ -93,22 +138,26 @@ def events_of(
     stated: Sensor | None,
     sensor: Sensor | None,
     *,
-    factor: int | None = None,
+    unit: str | None = None,
     offset: int = 0,
+    sign: bool = False,
 ) -> Events:
-    """Events of four columns, whose times are multiplied by `factor` and moved on by `offset`. Raises DataError."""
+    """Events of four columns, whose times are of a unit of UNITS (None: microseconds) and moved on by `offset`.
+
+    sign: rows whose polarity is 0 are no events. Raises DataError.
+    """
     for name, column in columns.items():
         if column.ndim != 1 or column.dtype.kind not in "iufb":
             raise DataError(f"{path}: {name} is {column.dtype} {list(column.shape)}; save it as numbers [N]")
         if column.shape != columns["t"].shape:
             raise DataError(f"{path}: has {len(column)} {name} for {len(columns['t'])} t; save as many of each")
+    if sign:
+        columns = {name: column[columns["p"] != 0] for name, column in columns.items()}
     t = columns["t"]
     require_events(path, len(t))
-    if factor is not None and (factor > 1 or t.dtype.kind == "f"):
-        t = np.rint(t * float(factor))
     width, height = require_sensor(path, stated, sensor)
     return Events(
-        t=_whole(path, "t", t, np.int64) + offset,
+        t=_microseconds(path, t, unit) + offset,
         x=_whole(path, "x", columns["x"], np.uint16),
         y=_whole(path, "y", columns["y"], np.uint16),
         p=_polarity(path, columns["p"]),
@@ -117,6 +166,19 @@ def events_of(
         format=form,
         source=str(path),
     )
+
+
+def _microseconds(path: Path, t: np.ndarray, unit: str | None) -> np.ndarray:
+    """int64: whole nanoseconds are cut to microseconds, all else is rounded. Raises DataError where it does not fit."""
+    if unit is None and t.dtype.kind == "f" and not (t == np.rint(t)).all():
+        wrong = t[np.argmin(t == np.rint(t))]
+        raise DataError(f"{path}: t is {wrong}, no whole number of microseconds; say its unit: {GIVE_UNIT}")
+    factor = 1.0 if unit is None else UNITS[unit]
+    if factor < 1 and t.dtype.kind in "iu":
+        t = t // int(1 / factor)
+    elif factor != 1 or t.dtype.kind == "f":
+        t = np.rint(t.astype(np.float64) * factor)
+    return _whole(path, "t", t, np.int64)
 
 
 def _whole(path: Path, name: str, values: np.ndarray, kind: type[np.integer]) -> np.ndarray:
@@ -135,6 +197,11 @@ def _whole(path: Path, name: str, values: np.ndarray, kind: type[np.integer]) ->
 def _polarity(path: Path, values: np.ndarray) -> np.ndarray:
     """ON is above 0. Raises DataError for anything but 0 and 1, or -1 and 1."""
     if values.dtype.kind != "b":
+        if (values == 0).any() and (values < 0).any():
+            raise DataError(
+                f"{path}: p is 0, 1 and -1; if 0 is no event, say so: sign in place of p in {GIVE_COLUMNS}; "
+                f"else make OFF one of 0 and -1"
+            )
         good = (values == 0) | (values == 1) | (values == -1)
         if not good.all():
             raise DataError(f"{path}: p is {values[np.argmin(good)]}; make it 0 or -1 for OFF and 1 for ON")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikereel.data.events.prophesee import raw_header, stated_sensor, timed
+from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start, timed
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content, records, require_events, require_sensor
 from spikereel.errors import DataError
@@ -44,7 +44,7 @@ def read_evt21(path: Path, *, sensor: Sensor | None = None) -> Events:
     require_events(path, len(bit))
     heads = heads[at][bit >> 5]
     return Events(
-        t=t[bit >> 5],
+        t=t[bit >> 5] + stated_start(text),
         x=((heads >> 11 & 0x7FF) + (bit & 31)).astype(np.uint16),
         y=(heads & 0x7FF).astype(np.uint16),
         p=heads >= 0x1000_0000,

@@ -3,23 +3,30 @@
 Source: the data encoding formats of the Metavision SDK's documentation. Triggers and vendor words are passed over.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from spikereel.data.events.prophesee import raw_header, stated_sensor
+from spikereel.data.events.decoders import native
+from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content, records, require_events, require_sensor, unwrap
+from spikereel.data.events.source import HEAD, Sensor, content, require_sensor, unwrap
+from spikereel.data.events.stream import PART, Columns, Stream, empty, number_of, parts_of
 
+_CHUNK = PART
+"""Words decoded at a time."""
+_MOST = 12
+"""Events of a word."""
 _ROW, _ONE, _BASE, _VECTOR_12, _VECTOR_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
-_CHUNK = 1 << 18
-"""Words decoded at a time, so that the columns in between stay in the cache."""
-
-Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Of t, x, y and p."""
 
 
 def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """All events of `stream_evt3`. Raises DataError as `read_events`."""
+    return stream_evt3(path, sensor=sensor).whole()
+
+
+def stream_evt3(path: Path, *, sensor: Sensor | None = None) -> Stream:
     """Words of 16 bits, little-endian: kind in the top 4, value in the others; row, time and base carry over.
 
     0 row; 2 one event (bit 11 polarity, 0-10 x); 3 base of vectors (as 2); 4 and 5 vectors of 12 and 8 events, a bit
@@ -27,17 +34,34 @@ def read_evt3(path: Path, *, sensor: Sensor | None = None) -> Events:
     after 16.8 s. A new high part sets the low one to 0. Events before the first high part, row or base are left out.
     Raises DataError as `read_events`.
     """
-    data = content(path)
-    text, start = raw_header(data)
+    text, start = raw_header(content(path, HEAD))
     width, height = require_sensor(path, stated_sensor(text), sensor)
-    words = records(path, data, start, "<u2")
-    parts, state, high = [], words[:0], 0
-    for i in range(0, len(words), _CHUNK):
-        columns, state, high = _decode(np.concatenate([state, words[i : i + _CHUNK]]), high)
-        parts.append(columns)
-    require_events(path, sum(len(part[0]) for part in parts))
-    t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Events(t=t, x=x, y=y, p=p, width=width, height=height, format="EVT3", source=str(path))
+    parts = _parts(parts_of(path, start, "<u2", part=_CHUNK), stated_start(text))
+    number = number_of(path, start, 2)
+    return Stream(path=path, width=width, height=height, format="EVT3", parts=parts, number=number)
+
+
+def _parts(words: Iterator[np.ndarray], moved: int) -> Iterator[Columns]:
+    for t, x, y, p in (_natively if native() else _plainly)(words):
+        yield t + moved if moved else t, x, y, p
+
+
+def _natively(words: Iterator[np.ndarray]) -> Iterator[Columns]:
+    """The same as `_plainly`, by the native decoder, into columns that the next part overwrites."""
+    state, room = np.array([-1, 0, 0, -1, -1]), empty(0)
+    for part in words:
+        if len(room[0]) <= _MOST * len(part):
+            room = empty(_MOST * len(part) + 1)
+        count = native().evt3(part, state, *room)
+        t, x, y, p = (column[:count] for column in room)
+        yield t, x, y, p
+
+
+def _plainly(words: Iterator[np.ndarray]) -> Iterator[Columns]:
+    state, high = np.empty(0, "<u2"), 0
+    for part in words:
+        columns, state, high = _decode(np.concatenate([state, part]), high)
+        yield columns
 
 
 def _decode(words: np.ndarray, high: int) -> tuple[Columns, np.ndarray, int]:

@@ -8,29 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.data.events.arrays import column_names, events_of, one_array, stated_size
+from spikereel.data.events.arrays import UNITS, column_names, events_of, flat, one_array, require_untold, stated_size
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor, content
+from spikereel.data.events.source import UNTOLD, Sensor, Told, content
 from spikereel.errors import ConfigError, DataError, SpikereelError
 
 _MVSEC = "davis/left/events"
-_PLACES = ("CD/events", _MVSEC, "events")
+_M3ED = "prophesee/left"
+_PLACES = ("CD/events", _MVSEC, _M3ED, "events")
 _ATTRIBUTES = ("width", "height", "sensor_resolution", "geometry", "unit", "units")
 _DEFLATES = 1100
 """Times that compression makes data smaller, at most."""
-_UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "µs": 1, "microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
 _FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 36559: "ECF of Prophesee"}
 
 
-def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
+def read_hdf5(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> Events:
     """Columns t, x, y, p (or ts, xs ..; timestamp, x, y, polarity) in a group `events` or at the top level.
 
-    `events` may also be one dataset, compound or [N, 4] of t, x, y, p; so may `CD/events` (Prophesee). Of MVSEC,
-    `davis/left/events` is read, [N, 4] of x, y, t, p. `t_offset` at the top (DSEC) is added to all times.
+    `events` may also be one dataset, compound or [N, 4] of t, x, y, p, or of the columns that are told; so may
+    `CD/events` (Prophesee). Of MVSEC, `davis/left/events` is read, [N, 4] of x, y, t, p; of M3ED the group
+    `prophesee/left`. Variables [N, 1] or [1, N], as of MATLAB 7.3, count as [N]. `t_offset` at the top (DSEC) is added
+    to all times.
     Times are microseconds unless an attribute `unit` or `units` of the time column, the group or the file says "s",
-    "ms" or "us". Without one, fractions are seconds in MVSEC and in columns `ts` (e2vid) and are refused elsewhere. The
-    size comes from attributes `width` and `height`, `sensor_resolution` (height, width) or `geometry` ("640x480"), of
-    the group or the file. Raises DataError as `read_events`, for other layouts and for compression that h5py lacks;
+    "ms", "us" or "ns", or you do. Without either, fractions are seconds in MVSEC and in columns `ts` (e2vid) and are
+    refused elsewhere. The size comes from attributes or scalars `width` and `height`, from `sensor_resolution` (height,
+    width) or `geometry` ("640x480"), of the group or the file, or from M3ED's `calib/resolution`. Raises DataError as
+    `read_events`, for other layouts, for compression that h5py lacks, and for a unit that is told against the file's;
     ConfigError without h5py.
     """
     content(path, 1)
@@ -44,7 +47,7 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
     try:
         with h5py.File(path, "r") as file:
             place = next((name for name in _PLACES if name in file), "/")
-            arrays, name, timed = _arrays(path, file, place)
+            arrays, name, timed = _arrays(path, file, place, told)
             stated = _attributes(file, file[place], timed)
             offset = _offset(path, file)
     except SpikereelError:
@@ -55,25 +58,26 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None) -> Events:
     floats = arrays["t"].dtype.kind == "f"
     # Whole numbers in `ts` are microseconds kept as floats: no camera's events come at whole seconds.
     in_seconds = floats and (place == _MVSEC or (name == "ts" and bool((arrays["t"] % 1 != 0).any())))
-    factor = _factor(path, stated) or (_UNITS["s"] if in_seconds else None)
-    return events_of(path, arrays, "HDF5", stated_size(path, stated), sensor, factor=factor, offset=offset)
+    unit = _unit(path, stated, told) or ("s" if in_seconds else None)
+    size, sign = stated_size(path, stated), "sign" in told.names
+    return events_of(path, arrays, "HDF5", size, sensor, unit=unit, offset=offset, sign=sign)
 
 
-def _arrays(path: Path, file: Any, place: str) -> tuple[dict[str, np.ndarray], str, Any]:
+def _arrays(path: Path, file: Any, place: str, told: Told) -> tuple[dict[str, np.ndarray], str, Any]:
     """The columns; the name of the times there, and the dataset that holds them."""
     found = file[place]
     if _is_dataset(found):
         _require_readable(path, [found])
-        whole = np.asarray(found[()])
-        if place == _MVSEC and whole.ndim == 2 and whole.shape[1] == 4:
-            whole = whole[:, [2, 0, 1, 3]]
-        named = one_array(path, whole)
+        # The columns of MVSEC are in an order of their own.
+        named = one_array(path, np.asarray(found[()]), told, usual="xytp" if place == _MVSEC else "txyp")
         names = column_names(path, named)
         return {column: named[name] for column, name in names.items()}, names["t"], found
+    require_untold(path, told)
     names = column_names(path, (key for key, value in found.items() if _is_dataset(value)))
     datasets = {column: found[name] for column, name in names.items()}
     _require_readable(path, datasets.values())
-    return {column: np.asarray(dataset[()]) for column, dataset in datasets.items()}, names["t"], datasets["t"]
+    arrays = {column: flat(np.asarray(dataset[()])) for column, dataset in datasets.items()}
+    return arrays, names["t"], datasets["t"]
 
 
 def _is_dataset(value: Any) -> bool:
@@ -101,9 +105,16 @@ def _require_readable(path: Path, datasets: Iterable[Any]) -> None:
         raise DataError(f"{path}: states {stated} bytes of events, more than it can hold; copy it again")
 
 
-def _attributes(*places: Any) -> dict[str, Any]:
-    """Those we know, of the last place that has them."""
-    return {name: place.attrs[name] for place in places for name in _ATTRIBUTES if name in place.attrs}
+def _attributes(file: Any, *places: Any) -> dict[str, Any]:
+    """Those we know, of the last place that has them; and the size where single numbers beside the columns say it."""
+    found = {name: place.attrs[name] for place in (file, *places) for name in _ATTRIBUTES if name in place.attrs}
+    for place in (file, *places):
+        for name in ("width", "height"):
+            if not _is_dataset(place) and _is_dataset(place.get(name)) and place[name].size == 1:
+                found.setdefault(name, place[name][()])
+    if not _is_dataset(places[0]) and _is_dataset(place := places[0].get("calib/resolution")) and place.size == 2:
+        found.setdefault("sensor_resolution", np.asarray(place[()]).ravel()[::-1])
+    return found
 
 
 def _offset(path: Path, file: Any) -> int:
@@ -115,12 +126,14 @@ def _offset(path: Path, file: Any) -> int:
     return int(value.item())
 
 
-def _factor(path: Path, values: dict[str, Any]) -> int | None:
-    """Microseconds in the unit that the attributes state; None if they state none."""
+def _unit(path: Path, values: dict[str, Any], told: Told) -> str | None:
+    """The unit that is told or that the attributes state; None if neither is. Raises DataError where they differ."""
     unit = values.get("unit", values.get("units"))
     if unit is None:
-        return None
+        return told.time_unit
     name = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
-    if name not in _UNITS:
-        raise DataError(f"{path}: its time unit is {name!r}; use one of {', '.join(_UNITS)}")
-    return _UNITS[name]
+    if name not in UNITS:
+        raise DataError(f"{path}: its time unit is {name!r}; use one of {', '.join(UNITS)}")
+    if told.time_unit and UNITS[told.time_unit] != UNITS[name]:
+        raise DataError(f"{path}: says that its times are in {name}, not {told.time_unit}; leave time_unit out")
+    return name

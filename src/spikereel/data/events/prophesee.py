@@ -4,12 +4,15 @@ Source: the data encoding formats of the Metavision SDK's documentation. Trigger
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from spikereel.data.events.decoders import native
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import (
+    HEAD,
     Sensor,
     content,
     header,
@@ -19,6 +22,7 @@ from spikereel.data.events.source import (
     require_sensor,
     unwrap,
 )
+from spikereel.data.events.stream import Columns, Stream, empty, number_of, parts_of
 from spikereel.errors import DataError
 
 # Names that older headers hold instead of a size; the longer ones first.
@@ -49,7 +53,7 @@ def read_evt2(path: Path, *, sensor: Sensor | None = None) -> Events:
     require_events(path, len(at))
     events = words[at]
     return Events(
-        t=t,
+        t=t + stated_start(text),
         x=((events >> 11) & 0x7FF).astype(np.uint16),
         y=(events & 0x7FF).astype(np.uint16),
         p=events >= 0x1000_0000,
@@ -74,6 +78,11 @@ def timed(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
+    """All events of `stream_dat`. Raises DataError as `read_events`."""
+    return stream_dat(path, sensor=sensor).whole()
+
+
+def stream_dat(path: Path, *, sensor: Sensor | None = None) -> Stream:
     """8 bytes an event, little-endian: microseconds in 32 bits, which may wrap, then 14 bits x, 14 y, 1 polarity.
 
     Versions below 2 ("% Version 1") have 9 bits x, 8 y, 1 polarity, as Prophesee's own Matlab reader says. A header
@@ -81,35 +90,62 @@ def read_dat(path: Path, *, sensor: Sensor | None = None) -> Events:
     Files without a size are of the ATIS, 304 x 240 (N-Cars, GEN1), unless it is given. Raises DataError as
     `read_events`, and for events of another type than 0 and 12 or another size.
     """
-    data = content(path)
+    data = content(path, HEAD)
     text, start = header(data, b"%", last=b"% end")
     if len(data) - start < 2:
         require_events(path, 0)
     kind, size = data[start], data[start + 1]
     if kind not in (0, 12) or size != 8:
         raise DataError(f"{path}: holds events of type {kind} and {size} bytes, not 0 or 12 and 8; convert it to RAW")
-    words = records(path, data, start + 2, "<u4", columns=2)
-    require_events(path, len(words))
-    stated, events = stated_sensor(text), words[:, 1]
+    stated = stated_sensor(text)
     width, height = require_sensor(path, stated, sensor or _ATIS if stated is None else sensor)
-    version = _dat_version(text)
-    bits_x, bits_y = (9, 8) if version < 2 else (14, 14)
-    x = (events & (1 << bits_x) - 1).astype(np.uint16)
-    y = (events >> bits_x & (1 << bits_y) - 1).astype(np.uint16)
-    # From version 2 on every bit above y counts, as it always did here.
-    above = events >> (bits_x + bits_y)
+    version, words = _dat_version(text), parts_of(path, start + 2, "<u4", columns=2)
+    parts = _dat_parts(words, version, stated_start(text))
     if stated is sensor is None:
-        require_inside(path, x, y, _ATIS)
-    return Events(
-        t=unwrap(words[:, 0], 32),
-        x=x,
-        y=y,
-        p=(above & 1 if version < 2 else above) != 0,
-        width=width,
-        height=height,
-        format="DAT" if version >= 2 else f"DAT version {version}",
-        source=str(path),
-    )
+        parts = _inside(path, parts, _ATIS)
+    name = "DAT" if version >= 2 else f"DAT version {version}"
+    number = number_of(path, start + 2, 8)
+    return Stream(path=path, width=width, height=height, format=name, parts=parts, number=number)
+
+
+def _dat_parts(parts: Iterator[np.ndarray], version: int, moved: int) -> Iterator[Columns]:
+    bits = (9, 8) if version < 2 else (14, 14)
+    for t, x, y, p in (_dat_natively if native() else _dat_plainly)(parts, *bits, version < 2):
+        yield t + moved if moved else t, x, y, p
+
+
+def _dat_natively(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
+    """The same as `_dat_plainly`, by the native decoder, into columns that the next part overwrites."""
+    clock, room = np.array([-1, 0]), empty(0)
+    for words in parts:
+        if len(room[0]) < len(words):
+            room = empty(len(words))
+        t, x, y, p = (column[: len(words)] for column in room)
+        native().dat(words, bits_x, bits_y, one_bit, clock, t, x, y, p)
+        yield t, x, y, p
+
+
+def _dat_plainly(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
+    """`one_bit`: polarity is one bit above y; else all bits there count, as they always did here."""
+    tick, time = None, 0
+    for words in parts:
+        ticks, events = words[:, 0], words[:, 1]
+        # Where the part before ended, and what its clock then was.
+        t = unwrap(ticks if tick is None else np.concatenate([[tick], ticks]), 32)
+        t = t if tick is None else t[1:] + (time - int(tick))
+        tick, time = ticks[-1], int(t[-1])
+        above = events >> np.uint32(bits_x + bits_y)
+        x = (events & np.uint32((1 << bits_x) - 1)).astype(np.uint16)
+        y = (events >> np.uint32(bits_x) & np.uint32((1 << bits_y) - 1)).astype(np.uint16)
+        yield t, x, y, (above & 1 if one_bit else above) != 0
+
+
+def _inside(path: Path, parts: Iterator[Columns], assumed: Sensor) -> Iterator[Columns]:
+    before = 0
+    for part in parts:
+        require_inside(path, part[1], part[2], assumed, before)
+        before += len(part[0])
+        yield part
 
 
 def _dat_version(text: str) -> int:
@@ -137,6 +173,12 @@ def stated_sensor(text: str) -> Sensor | None:
         return _pixels(width[1]), _pixels(height[1])
     named = re.search("|".join(_SENSORS), text, re.IGNORECASE)
     return _SENSORS[named[0].lower()] if named else None
+
+
+def stated_start(text: str) -> int:
+    """Microseconds that Faery took off all times, as `% t0` says; 0 where no such line is."""
+    found = re.search(r"^%\s*t0[ \t:]+(\d{1,18})\s*$", text, re.MULTILINE | re.IGNORECASE)
+    return int(found[1]) if found else 0
 
 
 def _pixels(digits: str) -> int:

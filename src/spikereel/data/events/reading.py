@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikereel.data.events.augment import EventAugment
+from spikereel.data.events.conventions import FORMULA, Convention
 from spikereel.data.events.frames import to_frames, to_surface, to_voxels
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError
@@ -20,7 +21,10 @@ _SPREADS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class EventReading:
-    """How events become arrays [T, 2, H, W]. Raises ConfigError for values that do not exist or do not go together."""
+    """How events become arrays [T, C, H, W]; C is 2, or 1 where the convention is signed.
+
+    Raises ConfigError for values that do not exist or do not go together.
+    """
 
     bins: int | None = None
     """Frames of a clip, T."""
@@ -33,6 +37,8 @@ class EventReading:
     """For frames: bins of equal time, or of equal numbers of events."""
     values: Literal["count", "binary"] = "count"
     """For frames: how many events a pixel had, or whether it had any."""
+    convention: Convention = FORMULA
+    """Order of channels, edges of bins, and where the last event goes; see `conventions`."""
     tau_us: float = 50_000.0
     """For the surface: how fast it fades, in microseconds."""
     size: tuple[int, int] | None = None
@@ -73,7 +79,7 @@ class EventReading:
             raise ConfigError("augment is for training: set train=True or leave it out")
 
     def __call__(self, events: Events, generator: np.random.Generator | None = None) -> Tensor:
-        """float32 [T, 2, H, W]; random with a generator, which training items need."""
+        """float32 [T, C, H, W]; random with a generator, which training items need."""
         start, stop = self._span(events, generator)
         margin = 0
         if self.augment and generator and self.bins and self.bin_us:
@@ -86,14 +92,14 @@ class EventReading:
             edges = [start + k * self.bin_us for k in range(self.bins + 1)]
             parts = [events.between(a, b) for a, b in pairwise(edges)]
             frames = [to_frames(part, 1, values=self.values, size=self.size) for part in parts]
-            return torch.from_numpy(np.concatenate(frames))
-        bins = self._bins(events)
+            return torch.from_numpy(self.convention.arranged(np.concatenate(frames)))
+        bins, how = self._bins(events), self.convention
         if self.form == "frames":
-            array = to_frames(events, bins, by=self.by, values=self.values, size=self.size)
+            array = to_frames(events, bins, by=self.by, values=self.values, size=self.size, convention=how)
         elif self.form == "voxels":
-            array = to_voxels(events, bins, size=self.size)
+            array = to_voxels(events, bins, size=self.size, convention=how)
         else:
-            array = to_surface(events, bins, tau_us=self.tau_us, size=self.size)
+            array = to_surface(events, bins, tau_us=self.tau_us, size=self.size, convention=how)
         return torch.from_numpy(array)
 
     def _bins(self, events: Events) -> int:

@@ -6,6 +6,9 @@ import numpy as np
 
 from spikereel.errors import ConfigError, DataError
 
+_BLOCK = 1 << 16
+"""Events looked at together."""
+
 
 class MisplacedEvents(DataError):
     """Events outside the sensor or not in the order of their times: what `spikereel data repair` can mend."""
@@ -51,8 +54,7 @@ class Events:
                 )
         self._require_inside("x", self.width)
         self._require_inside("y", self.height)
-        if (self.t[1:] < self.t[:-1]).any():
-            i = int(np.argmax(self.t[1:] < self.t[:-1])) + 1
+        if i := self._first_backwards():
             raise self._misplaced(
                 f"time goes backwards at event {i}, {self.t[i]} us after {self.t[i - 1]} us; "
                 f"sort the events with `spikereel data repair`, or cut the recording there"
@@ -71,6 +73,14 @@ class Events:
             raise ConfigError(f"start_us is {start_us} and stop_us {stop_us}: the start comes first")
         first, last = np.searchsorted(self.t, [start_us, stop_us])
         return self.take(slice(first, last))
+
+    def _first_backwards(self) -> int:
+        """The first event that is earlier than the one before it, or 0; block by block, which stays in the cache."""
+        for at in range(0, len(self.t), _BLOCK):
+            t = self.t[at : at + _BLOCK + 1]
+            if (falls := t[1:] < t[:-1]).any():
+                return at + int(np.argmax(falls)) + 1
+        return 0
 
     def _require_inside(self, name: str, size: int) -> None:
         column = getattr(self, name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.recording import Events, MisplacedEvents
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import UNTOLD, Sensor, Told
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole, writable
 
@@ -25,12 +25,12 @@ class Repair:
     """How many times an event was earlier than the one before it; then all are sorted."""
 
 
-def repair(path: str | PathLike, out: str | PathLike, *, sensor: Sensor | None = None) -> Repair:
+def repair(path: str | PathLike, out: str | PathLike, *, sensor: Sensor | None = None, told: Told = UNTOLD) -> Repair:
     """Write the events of a file, sorted by time and without those outside the sensor, as an NPZ file.
 
-    Events of one time keep their order. Nothing else of the file is changed, and the file itself never is. `sensor` is
-    as in `read_events`. Raises ConfigError for an `out` that is not .npz, is the file itself or cannot be written;
-    DataError as `read_events` for all that is wrong beside that, and where no event is inside.
+    Events of one time keep their order. Nothing else of the file is changed, and the file itself never is. `sensor` and
+    `told` are as in `read_events`. Raises ConfigError for an `out` that is not .npz, is the file itself or cannot be
+    written; DataError as `read_events` for all that is wrong beside that, and where no event is inside.
     """
     path, out = Path(path), Path(out)
     if out.suffix.lower() != ".npz":
@@ -39,7 +39,7 @@ def repair(path: str | PathLike, out: str | PathLike, *, sensor: Sensor | None =
         raise ConfigError(f"{out}: is the recording itself; name another file")
     writable(out)
     try:
-        events, done = read_events(path, sensor=sensor), (0, 0)
+        events, done = read_events(path, sensor=sensor, told=told), (0, 0)
     except MisplacedEvents as error:
         if error.columns is None:
             raise

@@ -1,11 +1,13 @@
 """What the readers of event files share: bytes, header lines, whole records, and clocks that wrap around."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
-from spikereel.errors import DataError
+from spikereel.errors import ConfigError, DataError
 
 Sensor = tuple[int, int]
 """Width and height in pixels."""
@@ -13,9 +15,49 @@ Sensor = tuple[int, int]
 GIVE_SENSOR = "sensor=(width, height), --sensor W,H or data.sensor=[W,H]"
 """How a size is given: in the library, on the command line of `spikereel data`, in training."""
 
+HEAD = 1 << 16
+"""Bytes; longer than any header of lines."""
 _LARGEST = 16_384
 """Pixels a side, as many as 14 bits of DAT can address."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+TimeOrigin = Literal["camera", "first"]
+PASSED_OVER = "-"
+"""The name of a column that is no part of an event."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a file does not say of itself, and how its times count. Raises ConfigError for what cannot be."""
+
+    columns: str = ""
+    """Of one array or of text, in the order of the file, such as "x,y,t,p"; "-" is a column that is passed over. "sign"
+    in place of p means 1 for ON, -1 for OFF, and 0 for no event."""
+    time_unit: TimeUnit | None = None
+    """Of the times of arrays and text; None is what the file states, or microseconds."""
+    time_origin: TimeOrigin = "camera"
+    """The times of the camera, with the start that a header states (`% t0` of Faery), or from the first event."""
+
+    def __post_init__(self):
+        for name, kind in (("time_unit", TimeUnit), ("time_origin", TimeOrigin)):
+            if (value := getattr(self, name)) not in (None, *get_args(kind)):
+                raise ConfigError(f"{name} is {value!r}: choose {', '.join(get_args(kind))}")
+        wanted = sorted(("t", "x", "y", "sign" if "sign" in self.names else "p"))
+        if self.names and sorted(name for name in self.names if name != PASSED_OVER) != wanted:
+            raise ConfigError(
+                f"columns is {self.columns!r}: name each of t, x, y, p once, in the order of the file, such as "
+                f"x,y,t,p, with - for other columns; sign in place of p leaves out zeros"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns; none if none are told."""
+        return tuple(name.strip() for name in self.columns.split(",")) if self.columns.strip() else ()
+
+
+UNTOLD = Told()
 
 
 class OtherSensor(DataError):
@@ -102,13 +144,16 @@ def require_sensor(path: Path, stated: Sensor | None, given: Sensor | None) -> S
     return width, height
 
 
-def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor) -> None:
-    """Raises DataError for an event outside a size that is assumed, because neither file nor caller states one."""
+def require_inside(path: Path, x: np.ndarray, y: np.ndarray, assumed: Sensor, before: int = 0) -> None:
+    """Raises DataError for an event outside a size that is assumed, because neither file nor caller states one.
+
+    before: how many events of the file come before these.
+    """
     for name, column, size in (("x", x, assumed[0]), ("y", y, assumed[1])):
         outside = column >= size
         if outside.any():
             i = int(np.argmax(outside))
             raise DataError(
-                f"{path}: event {i} has {name} {column[i]}, outside the sensor of {assumed[0]} x {assumed[1]} "
+                f"{path}: event {before + i} has {name} {column[i]}, outside the sensor of {assumed[0]} x {assumed[1]} "
                 f"that is assumed where none is stated; give {GIVE_SENSOR}"
             )

@@ -10,27 +10,30 @@ from spikereel.data.clips import folder_samples
 from spikereel.data.events.mat import SUFFIX
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.sets.events import EventFiles, last_tenths
-from spikereel.errors import ConfigError
+from spikereel.data.sets.events import EventFiles, OnError, chosen, last_tenths
 
 CLASSES = tuple("abcdefghiklmnopqrstuvwxy")
 """No j and no z: their signs move."""
 
 SENSOR = (240, 180)
 
-_TURNS: dict[str, Callable[[Events], Events]] = {
+TURNS: dict[str, Callable[[Events], Events]] = {
     "spikingjelly": lambda e: replace(e, x=SENSOR[0] - 1 - e.x, y=SENSOR[1] - 1 - e.y),
     "tonic": lambda e: replace(e, y=SENSOR[1] - 1 - e.y),
     "address": lambda e: e,
 }
 
+LABELS = {"spikingjelly": CLASSES, "tonic": tuple("abcdefghijklmnopqrstuvwxyz")}
+"""The classes by `labels`: of tonic there are two without recordings."""
+
 
 class ASLDVS(EventFiles):
     """The recordings `<letter>/<letter>_0001.mat` of one split; see `EventFiles`.
 
-    Labels are 0 to 23 in the order of `CLASSES`. There is no official split: of each letter the last tenth of the names
-    is "test", as SpikingJelly's `split_to_train_test_set(0.9, ...)` cuts it. `axes`: "spikingjelly", x = 239 - x and
-    y = 179 - y; "tonic", y = 179 - y; "address", as in the file.
+    `labels`: "spikingjelly", 0 to 23 in the order of `CLASSES`; "tonic", places in the alphabet, so that those of k to
+    y are one higher. There is no official split: of each letter the last tenth of the names is "test", as
+    SpikingJelly's `split_to_train_test_set(0.9, ...)` cuts it. `axes`: "spikingjelly", x = 239 - x and y = 179 - y;
+    "tonic", y = 179 - y; "address", as in the file.
     Raises ConfigError for another choice, and without scipy; DataError for another layout, and no recordings for the
     split.
     """
@@ -41,20 +44,26 @@ class ASLDVS(EventFiles):
         reading: EventReading,
         *,
         split: Literal["train", "test"] = "train",
-        split_rule: str = "spikingjelly",
-        axes: str = "spikingjelly",
-        on_error: Literal["raise", "skip"] = "raise",
+        split_rule: str | None = None,
+        axes: str | None = None,
+        labels: str | None = None,
+        on_error: OnError = "raise",
     ):
-        if split_rule != "spikingjelly":
-            raise ConfigError(f"split_rule is {split_rule!r}, which ASL-DVS has not: choose 'spikingjelly'")
-        if axes not in _TURNS:
-            raise ConfigError(f"axes is {axes!r}: choose {', '.join(_TURNS)}")
-        _, found = folder_samples(Path(root), CLASSES, suffixes={SUFFIX})
-        samples = last_tenths(found, split, root=Path(root))
-        self.axes = axes
-        super().__init__(samples, reading, classes=CLASSES, root=Path(root), sensor=SENSOR, on_error=on_error)
-        self.choices = {"split_rule": split_rule, "axes": axes}
+        rule = chosen("split_rule", split_rule, ("spikingjelly",), "ASL-DVS")
+        self.axes = chosen("axes", axes, TURNS, "ASL-DVS")
+        order = chosen("labels", labels, LABELS, "ASL-DVS")
+        _, found = folder_samples(Path(root), CLASSES, suffixes={SUFFIX}, any_case=True)
+        classes = LABELS[order]
+        samples = [(path, classes.index(CLASSES[label])) for path, label in last_tenths(found, split, root=Path(root))]
+        super().__init__(samples, reading, classes=classes, root=Path(root), sensor=SENSOR, on_error=on_error)
+        self.choices = {"split_rule": rule, "axes": self.axes, "labels": order}
 
-    def events(self, index: int) -> Events:
-        """All events of one file, x and y as `axes` says. Raises DataError as `read_events`."""
-        return _TURNS[self.axes](super().events(index))
+    def read(self, path: Path) -> Events:
+        """All events of a file, x and y as `axes` says. Raises DataError as `read_events`."""
+        return turn(super().read(path), self.axes)
+
+
+def turn(events: Events, axes: str | None) -> Events:
+    """x and y of a MATLAB file as `axes` says; files of other formats keep theirs."""
+    own = TURNS[chosen("axes", axes, TURNS, "ASL-DVS")]
+    return own(events) if events.format == "MATLAB" else events

@@ -5,22 +5,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from spikereel.data.clips import folder_samples
 from spikereel.data.events.readers import SUFFIXES
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.sets.events import EventFiles
+from spikereel.data.sets.events import EventFiles, OnError, chosen
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 SENSOR = (128, 128)
 """Of those files too whose header names no camera."""
-
-SplitRule = Literal["spikingjelly", "tebn", "last_hundred"]
-Axes = Literal["spikingjelly", "tonic", "address"]
 
 _NUMBERS = 1000
 """Recordings of each class."""
@@ -32,7 +29,7 @@ TEST_NUMBERS: dict[str, frozenset[int]] = {
 }
 """Of each class, the numbers that are for test, by `split_rule`: of spikingjelly 91 to 99 and 909 to 999."""
 
-_TURNS: dict[str, Callable[[Events], Events]] = {
+TURNS: dict[str, Callable[[Events], Events]] = {
     "spikingjelly": lambda e: replace(e, x=SENSOR[0] - 1 - e.y, y=SENSOR[1] - 1 - e.x),
     "tonic": lambda e: replace(e, x=e.y, y=e.x),
     "address": lambda e: e,
@@ -59,34 +56,36 @@ class CIFAR10DVS(EventFiles):
         reading: EventReading,
         *,
         split: Literal["train", "test"] = "train",
-        split_rule: SplitRule = "spikingjelly",
-        axes: Axes = "spikingjelly",
-        on_error: Literal["raise", "skip"] = "raise",
+        split_rule: str | None = None,
+        axes: str | None = None,
+        on_error: OnError = "raise",
     ):
         if split not in ("train", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
-        for name, value, known in (("split_rule", split_rule, get_args(SplitRule)), ("axes", axes, get_args(Axes))):
-            if value not in known:
-                raise ConfigError(f"{name} is {value!r}: choose {', '.join(known)}")
-        root = Path(root)
-        self.axes, test = axes, TEST_NUMBERS[split_rule]
-        _, found = folder_samples(root, CLASSES, suffixes=SUFFIXES)
+        root, rule = Path(root), chosen("split_rule", split_rule, TEST_NUMBERS, "CIFAR10-DVS")
+        self.axes, test = chosen("axes", axes, TURNS, "CIFAR10-DVS"), TEST_NUMBERS[rule]
+        _, found = folder_samples(root, CLASSES, suffixes=SUFFIXES, any_case=True)
         numbered = sorted((label, _number(path), path) for path, label in found)
         samples = [(path, label) for label, number, path in numbered if (number in test) == (split == "test")]
         there = {CLASSES[label] for _, label in samples}
         if not there or (split == "train" and len(there) < len(CLASSES)):
             lacking = next(name for name in CLASSES if name not in there)
             raise DataError(
-                f"{root / lacking}: has no recordings for {split} by the rule {split_rule}, which tests on numbers "
+                f"{root / lacking}: has no recordings for {split} by the rule {rule}, which tests on numbers "
                 f"{_ranges(test)}; unpack {lacking}.zip"
             )
         super().__init__(samples, reading, classes=CLASSES, root=root, sensor=SENSOR, on_error=on_error)
-        self.choices = {"split_rule": split_rule, "axes": axes}
+        self.choices = {"split_rule": rule, "axes": self.axes}
 
-    def events(self, index: int) -> Events:
-        """All events of one file, x and y as `axes` says. Raises DataError as `read_events`."""
-        events = super().events(index)
-        return _TURNS[self.axes](events) if events.format == "AEDAT 2.0" else events
+    def read(self, path: Path) -> Events:
+        """All events of a file, x and y as `axes` says. Raises DataError as `read_events`."""
+        return turn(super().read(path), self.axes)
+
+
+def turn(events: Events, axes: str | None) -> Events:
+    """x and y of an AEDAT 2.0 file as `axes` says; files of other formats keep theirs."""
+    own = TURNS[chosen("axes", axes, TURNS, "CIFAR10-DVS")]
+    return own(events) if events.format == "AEDAT 2.0" else events
 
 
 def _number(path: Path) -> int:

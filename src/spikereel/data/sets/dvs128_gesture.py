@@ -7,17 +7,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from spikereel.data.clips import fingerprint
-from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.sets.events import EventItems, good_files
+from spikereel.data.events.source import Told
+from spikereel.data.sets.events import EventRows, OnError, Row, good_files
 from spikereel.data.text import read_text
+from spikereel.data.walk import find
 from spikereel.errors import ConfigError, DataError
-from spikereel.files import whole
 
 CLASSES = (
     "hand_clapping",
@@ -33,34 +30,39 @@ CLASSES = (
     "other_gestures",
 )
 
+SENSOR = (128, 128)
+
 _AGAIN = "copy it from the dataset"
+_CUT_TOLD = Told(columns="x,y,p,t", time_unit="ms")
+_CUT = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One gesture: a row of a label file."""
+class Trial(Row):
+    """One gesture: a row of a label file, from `start` to `stop` in microseconds."""
 
-    path: Path
-    """The recording."""
-    start_us: int
-    stop_us: int
-    """Of the first event that is not included."""
-    label: int
-    """0 to 10, one less than in the file."""
+    @property
+    def start_us(self) -> int:
+        """Its first instant."""
+        return self.start
+
+    @property
+    def stop_us(self) -> int:
+        """Of the first event that is not included."""
+        return self.stop
 
 
-class DVS128Gesture(EventItems):
-    """The gestures of one split, in the layout as published; see `EventItems`. Frames are [T, 2, 128, 128] or resized.
+class DVS128Gesture(EventRows):
+    """The gestures of one split, in the layout as published; see `EventRows`. Frames are [T, 2, 128, 128] or resized.
 
     `root` holds trials_to_train.txt and trials_to_test.txt, which list recordings `userXX_lighting.aedat`, and beside
     each recording `userXX_lighting_labels.csv` with the columns class (1 to 11), startTime_usec and endTime_usec. An
     item is one row.
-    A recording is read once for many rows: the last one stays in memory, and with `cache`, a folder, every row of it is
-    written there as an NPZ file the first time (some 13 bytes an event) and read from there ever after. Give one
-    wherever items are shuffled, or every item reads a whole recording.
+    Or it holds the cut that tonic has, ibmGestureTrain and ibmGestureTest: `userXX_lighting/<label>.npy`, labels 0 to
+    10, [N, 4] of x, y, p and milliseconds. Its test is another: `choices` says which it is, and one root is not both.
     `on_error="skip"`: all recordings are read once at construction; the rows of bad ones leave the dataset, which has
-    them in `skipped` as (path, reason).
+    them in `skipped` as (path, reason); recordings that are not there stand in `missing`.
     Raises DataError for a missing file, a row that makes no sense, with its line, and a row without events.
     """
 
@@ -73,67 +75,75 @@ class DVS128Gesture(EventItems):
         *,
         split: Literal["train", "test"] = "train",
         cache: str | PathLike | None = None,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
     ):
-        super().__init__(reading)
         if split not in ("train", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
-        self.root, self.split = Path(root), split
-        self.cache = None if cache is None else Path(cache)
-        recordings = _recordings(self.root / f"trials_to_{split}.txt")
-        recordings, self.skipped = good_files(recordings, on_error)
-        self.trials = [trial for path in recordings for trial in _trials(path)]
-        self.labels = [trial.label for trial in self.trials]
-        self._last: Events | None = None
+        root, self.split = Path(root), split
+        self.tonic = cuts_of(root, split)
+        if self.tonic is None:
+            recordings, self.missing = _recordings(root / f"trials_to_{split}.txt", on_error)
+            recordings, self.skipped = good_files(recordings, on_error)
+            trials: list[Row] = [trial for path in recordings for trial in _trials(path)]
+        else:
+            paths, self.skipped = good_files([row.path for row in self.tonic], on_error, read=_read_cut)
+            trials = [row for row in self.tonic if row.path in set(paths)]
+        super().__init__(reading, trials, root=root, cache=None if self.tonic else cache)
+        self.choices = {"rows": "tonic's cut" if self.tonic else "published"}
 
-    def events(self, index: int) -> Events:
-        """The events of one row, with times as in the recording. Raises DataError as `read_events`, or for none."""
-        trial = self.trials[index]
-        if self.cache is None:
-            return self._cut(trial)
-        path = self._cached(trial)
-        if not path.is_file():
-            self.cache.mkdir(parents=True, exist_ok=True)
-            for other in self.trials:
-                if other.path == trial.path:
-                    _save(self._cached(other), self._cut(other))
-            self._last = None
-        return read_npz(path)
+    def load(self, path: Path) -> Events:
+        """A recording, or a gesture that was cut out before."""
+        return _read_cut(path) if self.tonic else read_events(path)
 
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the sorted (recording, bytes, start, stop, label) of all rows: the data hash of a run."""
-        return fingerprint(self.root, [(t.path, t.start_us, t.stop_us, t.label) for t in self.trials])
-
-    def _cut(self, trial: Trial) -> Events:
-        if self._last is None or self._last.source != str(trial.path):
-            self._last = read_events(trial.path)
-        events = self._last.between(trial.start_us, trial.stop_us)
+    def cut(self, recording: Events, trial: Row) -> Events:
+        """The events of one row."""
+        if self.tonic:
+            return recording
+        events = recording.between(trial.start, trial.stop)
         if not len(events):
             raise DataError(
-                f"{trial.path}: has no events from {trial.start_us} to {trial.stop_us} us; "
-                f"check its labels, or copy it again"
+                f"{trial.path}: has no events from {trial.start} to {trial.stop} us; check its labels, or copy it again"
             )
         return events
 
-    def _cached(self, trial: Trial) -> Path:
-        """Named for all that its content depends on."""
-        assert self.cache is not None
-        file = trial.path.stat()
-        version = f"{file.st_size}_{file.st_mtime_ns}"
-        return self.cache / f"{trial.path.stem}_{version}_{trial.start_us}_{trial.stop_us}.npz"
+
+def cuts_of(root: Path, split: str) -> list[Row] | None:
+    """Gestures that were cut out before, as tonic has them; None where there is no folder of them.
+
+    Raises DataError for an empty one, a file of another name, and where the lists as published lie there too.
+    """
+    folder = root / _CUT[split]
+    if not folder.is_dir():
+        return None
+    if (root / f"trials_to_{split}.txt").is_file():
+        raise DataError(
+            f"{root}: has both {folder.name} and trials_to_{split}.txt, whose tests differ; keep one of them"
+        )
+    rows = []
+    for path in find(folder, {".npy"}).files:
+        if not path.stem.isdecimal() or len(path.stem) > 2 or int(path.stem) >= len(CLASSES):
+            raise DataError(f"{path}: is not named for a label of 0 to {len(CLASSES) - 1}; rename or remove it")
+        rows.append(Row(path, 0, 0, int(path.stem)))
+    if not rows:
+        raise DataError(f"{folder}: has no gestures userXX_lighting/<label>.npy; {_AGAIN}")
+    return rows
 
 
-def _recordings(path: Path) -> list[Path]:
-    """The recordings that a list names, in its order."""
+def _read_cut(path: Path) -> Events:
+    return read_events(path, sensor=SENSOR, told=_CUT_TOLD)
+
+
+def _recordings(path: Path, on_error: OnError) -> tuple[list[Path], tuple[str, ...]]:
+    """The recordings that a list names, in its order, and those that are not there, which may be passed over."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; give the folder of DVS128-Gesture as published")
     names = read_text(path, _AGAIN).split()
     if not names:
         raise DataError(f"{path}: lists no recordings; copy it again")
-    for name in names:
-        if not (path.parent / name).is_file():
-            raise DataError(f"{path.parent / name}: no such recording, though {path.name} lists it; copy it again")
-    return [path.parent / name for name in names]
+    missing = tuple(name for name in names if not (path.parent / name).is_file())
+    if missing and (on_error == "raise" or len(missing) == len(names)):
+        raise DataError(f"{path.parent / missing[0]}: no such recording, though {path.name} lists it; copy it again")
+    return [path.parent / name for name in names if name not in missing], missing
 
 
 def _trials(recording: Path) -> list[Trial]:
@@ -163,8 +173,3 @@ def _trial(path: Path, line: int, row: dict[str, str], recording: Path) -> Trial
             f"classes are 1 to {len(CLASSES)} and the start comes first"
         )
     return Trial(recording, start, stop, number - 1)
-
-
-def _save(path: Path, events: Events) -> None:
-    with whole(path) as part, part.open("wb") as file:
-        np.savez(file, t=events.t, x=events.x, y=events.y, p=events.p, width=events.width, height=events.height)

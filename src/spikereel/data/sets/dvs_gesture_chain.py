@@ -73,7 +73,9 @@ class DVSGestureChain(SeededClips[int]):
         self.classes = _words(length, gestures, repeat)
         own = "test" if split == "test" else "train"
         self.rows = DVS128Gesture(root, replace(reading, augment=None), split=own, cache=cache, on_error=on_error)
-        self.skipped = self.rows.skipped
+        if self.rows.tonic:
+            raise DataError(f"{root}: holds tonic's cut; chains are made of DVS128-Gesture as published")
+        self.skipped, self.missing = self.rows.skipped, self.rows.missing
         self.chains, self.labels = self._chains(split)
         self.choices = {"durations": f"drawn here, seed {seed}"}
 

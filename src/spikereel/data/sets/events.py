@@ -1,22 +1,29 @@
 """Data sets of event recordings: any list of labelled files, and folders with a subfolder per class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from spikereel.data.clips import SeededClips, class_files, fingerprint
+from spikereel.data.events.arrays import read_npz
 from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.readers import SUFFIXES, read_events
 from spikereel.data.events.reading import EventReading
 from spikereel.data.events.recording import Events
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import UNTOLD, Sensor, Told
+from spikereel.data.events.text import SUFFIXES as TEXTS
 from spikereel.errors import ConfigError, DataError
+from spikereel.files import whole
+
+OnError = Literal["raise", "skip"]
 
 
 def pad_clips(items: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,9 +67,10 @@ class EventItems(SeededClips[int]):
 class EventFiles(EventItems):
     """Labelled event files, `samples` of (path, label); see `EventItems`.
 
-    `sensor=(width, height)` is for files that do not state it. `on_error="raise"`: a bad file is a DataError when it is
-    reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in `skipped` as
-    (path, reason). Raises DataError for no good file.
+    `sensor=(width, height)` and `told` are for files that do not state it. `on_error="raise"`: a bad file is an error
+    when it is reached; "skip": all files are read once at construction, bad ones leave the dataset and stand in
+    `skipped` as (path, reason). `missing` names files that a list has and this disk has not. Raises DataError for no
+    good file.
     """
 
     def __init__(
@@ -73,30 +81,111 @@ class EventFiles(EventItems):
         classes: Sequence[str],
         root: Path,
         sensor: Sensor | None = None,
-        on_error: Literal["raise", "skip"] = "raise",
+        told: Told = UNTOLD,
+        on_error: OnError = "raise",
+        missing: Sequence[str] = (),
     ):
         super().__init__(reading)
-        self.root, self.sensor, self.classes = root, sensor, tuple(classes)
-        paths, self.skipped = good_files([path for path, _ in samples], on_error, sensor=sensor)
+        self.root, self.sensor, self.told, self.classes = root, sensor, told, tuple(classes)
+        self.missing = tuple(missing)
+        paths, self.skipped = good_files([path for path, _ in samples], on_error, read=self.read)
         good = set(paths)
         self.samples = [(path, label) for path, label in samples if path in good]
         self.labels = [label for _, label in self.samples]
 
+    def read(self, path: Path) -> Events:
+        """All events of a file, as this data set has them. Raises DataError as `read_events`."""
+        return read_events(path, sensor=self.sensor, told=self.told)
+
     def events(self, index: int) -> Events:
-        """All events of one file. Raises DataError as `read_events`."""
-        return read_events(self.samples[index][0], sensor=self.sensor)
+        """All events of one item's file. Raises DataError as `read_events`."""
+        return self.read(self.samples[index][0])
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files: the data hash of a run."""
-        return fingerprint(self.root, self.samples)
+        """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all files and of the names of missing
+        ones: the data hash of a run."""
+        return fingerprint(self.root, self.samples, self.missing)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item of a recording that holds several."""
+
+    path: Path
+    """The recording."""
+    start: int
+    stop: int
+    """Of what is not included any more, in the unit of the data set."""
+    label: int
+
+
+class EventRows(EventItems):
+    """Items cut out of recordings, `trials`; see `EventItems`. Subclasses say how one is cut.
+
+    A recording is read once for many rows: the last one stays in memory, and with `cache`, a folder, every row of it is
+    written there as an NPZ file the first time (some 13 bytes an event) and read from there ever after. Give one
+    wherever items are shuffled, or every item reads a whole recording.
+    """
+
+    def __init__(
+        self, reading: EventReading, trials: Sequence[Row], *, root: Path, cache: str | PathLike | None = None
+    ):
+        super().__init__(reading)
+        self.root, self.cache = root, None if cache is None else Path(cache)
+        self.trials = list(trials)
+        self.labels = [trial.label for trial in self.trials]
+        self._last: tuple[Path, Any] | None = None
+
+    def load(self, path: Path) -> Any:
+        """What `cut` takes of a recording; one is kept."""
+        return read_events(path)
+
+    def cut(self, recording: Any, trial: Row) -> Events:
+        """The events of a row, of which there must be some."""
+        raise NotImplementedError
+
+    def events(self, index: int) -> Events:
+        """The events of one row, with times as in the recording. Raises DataError as `read_events`, or for none."""
+        trial = self.trials[index]
+        if self.cache is None:
+            return self._cut(trial)
+        path = self._cached(trial)
+        if not path.is_file():
+            self.cache.mkdir(parents=True, exist_ok=True)
+            for other in self.trials:
+                if other.path == trial.path:
+                    _save(self._cached(other), self._cut(other))
+            self._last = None
+        return read_npz(path)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the sorted (recording, bytes, start, stop, label) of all rows: the data hash of a run."""
+        return fingerprint(self.root, [(t.path, t.start, t.stop, t.label) for t in self.trials], self.missing)
+
+    def _cut(self, trial: Row) -> Events:
+        if self._last is None or self._last[0] != trial.path:
+            self._last = (trial.path, self.load(trial.path))
+        return self.cut(self._last[1], trial)
+
+    def _cached(self, trial: Row) -> Path:
+        """Named for all that its content depends on."""
+        assert self.cache is not None
+        file = trial.path.stat()
+        version = f"{file.st_size}_{file.st_mtime_ns}{self.cached_as}"
+        return self.cache / f"{trial.path.stem}_{version}_{trial.start}_{trial.stop}.npz"
+
+    @property
+    def cached_as(self) -> str:
+        """What tells cached rows of one recording apart, where there are several readings of it."""
+        return ""
 
 
 class EventFolder(EventFiles):
     """`root/<class>/<any name>.bin` (or another of SUFFIXES, such as .aedat, .raw, .npz, or .mat); see `EventFiles`.
 
-    Labels are the positions of the subfolders' names in `classes`, which are all of them in alphabetical order unless
-    given. Raises DataError for a missing or empty folder, a class without files, and a subfolder that is not among the
-    given classes.
+    Where `told` names their columns, .csv and .txt files are recordings too. Labels are the positions of the
+    subfolders' names in `classes`, which are all of them in alphabetical order unless given. Raises DataError for a
+    missing or empty folder, a class without files, and a subfolder that is not among the given classes.
     """
 
     def __init__(
@@ -106,10 +195,13 @@ class EventFolder(EventFiles):
         *,
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
-        on_error: Literal["raise", "skip"] = "raise",
+        told: Told = UNTOLD,
+        on_error: OnError = "raise",
     ):
-        names, samples, left_out = class_files(Path(root), classes, suffixes=SUFFIXES | {MAT})
-        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, on_error=on_error)
+        names, samples, left_out = class_files(
+            Path(root), classes, suffixes=SUFFIXES | {MAT} | (TEXTS if told.columns else set())
+        )
+        super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, told=told, on_error=on_error)
         self.left_out = tuple(left_out)
 
 
@@ -132,7 +224,7 @@ def last_tenths(samples: Sequence[tuple[Path, int]], split: str, *, root: Path) 
 
 
 def good_files(
-    paths: Sequence[Path], on_error: Literal["raise", "skip"], *, sensor: Sensor | None = None
+    paths: Sequence[Path], on_error: OnError, *, read: Callable[[Path], object] = read_events
 ) -> tuple[list[Path], list[tuple[Path, str]]]:
     """With "skip", the recordings that can be read, and (path, reason) of the others; else all of them, unread.
 
@@ -145,10 +237,25 @@ def good_files(
     good, bad = [], []
     for path in paths:
         try:
-            read_events(path, sensor=sensor)
+            read(path)
             good.append(path)
         except DataError as error:
             bad.append((path, str(error)))
     if bad and not good:
         raise DataError(f"{bad[0][0].parent}: none of {len(bad)} files is good; first: {bad[0][1]}")
     return good, bad
+
+
+def chosen(name: str, value: str | None, known: Iterable[str], of: str) -> str:
+    """One of several published readings of a data set: the first where none is asked for. Raises ConfigError."""
+    known = list(known)
+    if value is None:
+        return known[0]
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}, which {of} has not: choose {' or '.join(map(repr, known))}")
+    return value
+
+
+def _save(path: Path, events: Events) -> None:
+    with whole(path) as part, part.open("wb") as file:
+        np.savez(file, t=events.t, x=events.x, y=events.y, p=events.p, width=events.width, height=events.height)

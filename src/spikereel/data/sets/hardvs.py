@@ -6,15 +6,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from spikereel.data.event_lists import COUNTING, Form, read_list
 from spikereel.data.events.readers import SUFFIXES
 from spikereel.data.events.reading import EventReading
-from spikereel.data.sets.events import EventFiles
+from spikereel.data.sets.events import EventFiles, OnError, chosen
 from spikereel.data.text import read_lines
 from spikereel.errors import ConfigError, DataError
 
 SENSOR = (346, 260)
 
+VAL_LIST = "val_label.txt"
+
 _CLASSES = 300
+_FORM = Form(of="the lists of HARDVS", classes=_CLASSES, frames=True)
 _NAMES = "HARDVS_300_class.txt"
 _NAME = re.compile(r"Action\s*(\d+)[\s_.-]*(\S.*)", re.IGNORECASE)
 
@@ -22,11 +26,12 @@ _NAME = re.compile(r"Action\s*(\d+)[\s_.-]*(\S.*)", re.IGNORECASE)
 class HARDVS(EventFiles):
     """The recordings of one of the lists train_label.txt, val_label.txt and test_label.txt; see `EventFiles`.
 
-    A line is `path label` or `path frames label`, with labels 0 to 299; the path, relative to the list's folder, is
-    that of an event file, with or without its suffix, or of a folder in which the file has the folder's name.
-    The classes have the names of HARDVS_300_class.txt where it lies beside the lists, and Action001 is label 0; else
+    A line is `path label` or `path frames label`, with labels 0 to 299, or 1 to 300 with `labels="from_one"`; the path,
+    relative to the list's folder, is that of an event file, with or without its suffix, or of a folder in which the
+    file has the folder's name.
+    The classes have the names of HARDVS_300_class.txt where it lies beside the lists, and Action001 is the first; else
     they are "0" to "299". Raises DataError for a list or a recording that is missing, and a line that makes no sense,
-    with its number.
+    with its number. With `on_error="skip"` missing recordings stand in `missing`.
     """
 
     def __init__(
@@ -35,28 +40,29 @@ class HARDVS(EventFiles):
         reading: EventReading,
         *,
         split: Literal["train", "val", "test"] = "train",
-        on_error: Literal["raise", "skip"] = "raise",
+        labels: str | None = None,
+        on_error: OnError = "raise",
     ):
         if split not in ("train", "val", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train', 'val' or 'test'")
-        root = Path(root)
-        samples = _samples(root / f"{split}_label.txt")
+        counting, root = chosen("labels", labels, COUNTING, "HARDVS"), Path(root)
+        path = root / f"{split}_label.txt"
+        listed = read_list(path, _FORM, lambda name: _recording(root / name), labels=counting, on_error=on_error)
         classes = _names(root / _NAMES)
-        super().__init__(samples, reading, classes=classes, root=root, sensor=SENSOR, on_error=on_error)
+        super().__init__(
+            listed.samples,
+            reading,
+            classes=classes,
+            root=root,
+            sensor=SENSOR,
+            on_error=on_error,
+            missing=listed.missing,
+        )
+        self.notes, self.choices = listed.notes, {"labels": counting}
 
 
-def _samples(path: Path) -> list[tuple[Path, int]]:
-    samples = []
-    for number, line in read_lines(path, "the lists of HARDVS, lines 'path label'"):
-        fields = line.split()
-        if not 2 <= len(fields) <= 3 or not fields[-1].isdecimal() or int(fields[-1]) >= _CLASSES:
-            raise DataError(f"{path}:{number}: {line!r} is not 'path label' with a label of 0 to 299; correct it")
-        samples.append((_recording(path, number, path.parent / fields[0]), int(fields[-1])))
-    return samples
-
-
-def _recording(path: Path, number: int, named: Path) -> Path:
-    """The file of a line: as named, with a suffix, or so in a folder of its name."""
+def _recording(named: Path) -> Path | str:
+    """The file of a line: as named, with a suffix, or so in a folder of its name; or what is wrong."""
     suffixes = ("", *sorted(SUFFIXES))
     places = (named, named / named.name, named.with_suffix("") / named.name) if named.name else ()
     for place in places:
@@ -64,10 +70,7 @@ def _recording(path: Path, number: int, named: Path) -> Path:
             candidate = place.with_name(place.name + suffix)
             if candidate.is_file():
                 return candidate
-    raise DataError(
-        f"{path}:{number}: {named} is no event file, with or without a suffix, nor a folder with one of its name; "
-        f"copy it from the dataset"
-    )
+    return f"{named} is no event file, with or without a suffix, nor a folder with one of its name"
 
 
 def _names(path: Path) -> tuple[str, ...]:

@@ -31,21 +31,27 @@ class HMDB51(VideoFiles):
     ):
         require_split(split, fold)
         videos, folder = find_folders(Path(root), videos=("hmdb51_org", "videos"), lists="testTrainMulti_7030_splits")
-        ending = f"_test_split{fold}.txt"
-        lists = {path.name.removesuffix(ending): path for path in visible(folder) if path.name.endswith(ending)}
-        if not lists:
-            raise DataError(f"{folder}: no lists *{ending}; unpack {_FORM} there")
+        lists = find_lists(folder, fold)
         classes = sorted(lists)
         samples = [
             (videos / name / file, label)
             for label, name in enumerate(classes)
-            for file, mark in _marks(lists[name])
+            for file, mark in read_marks(lists[name])
             if mark == split
         ]
         super().__init__(samples, reading, classes=classes, root=videos)
 
 
-def _marks(path: Path) -> list[tuple[str, str | None]]:
+def find_lists(folder: Path, fold: int) -> dict[str, Path]:
+    """The list of a fold of every class. Raises DataError for none."""
+    ending = f"_test_split{fold}.txt"
+    lists = {path.name.removesuffix(ending): path for path in visible(folder) if path.name.endswith(ending)}
+    if not lists:
+        raise DataError(f"{folder}: no lists *{ending}; unpack {_FORM} there")
+    return lists
+
+
+def read_marks(path: Path) -> list[tuple[str, str | None]]:
     """(file, its split or None) of the lines `<file> <mark>`."""
     marks = []
     for number, line in read_lines(path, _FORM):

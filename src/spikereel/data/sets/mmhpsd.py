@@ -94,6 +94,12 @@ class MMHPSD(SeededClips[Target]):
                 )
             span, step = (t, max(t // 8, 1)) if reading.train else (t * TEST_GAP, t * TEST_GAP)
             self.clips += [(i, start) for start in range(0, intervals - span + 1, step)]
+        if not reading.train and self.clips:
+            poses, judged = sum(len(own) - 1 for own in self._poses), t * len(self.clips)
+            self.notes = (
+                f"judged are {judged} of {poses} poses: every second one, and no rest of a stream that is shorter "
+                f"than a clip of {t * TEST_GAP} intervals, as published",
+            )
         if not self.clips:
             raise DataError(f"{root}: no stream is long enough for clips of {t} frames; lower data.frames")
 

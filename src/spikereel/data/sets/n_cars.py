@@ -7,10 +7,12 @@ from typing import Literal
 from spikereel.data.clips import folder_samples
 from spikereel.data.events.readers import SUFFIXES
 from spikereel.data.events.reading import EventReading
-from spikereel.data.sets.events import EventFiles
+from spikereel.data.sets.events import EventFiles, OnError, chosen
 from spikereel.errors import ConfigError, DataError
 
 CLASSES = ("cars", "background")
+
+LABELS = {"cars_first": CLASSES, "alphabetical": tuple(sorted(CLASSES))}
 
 SENSOR = (120, 100)
 """The largest cut; the files do not state it."""
@@ -21,7 +23,7 @@ class NCars(EventFiles):
 
     A folder `train` or `test` may lie between, as in one of the published archives. Labels are 0 for cars and 1 for
     background, as public readers have them; the order of the alphabet is the reverse. Raises DataError for another
-    layout.
+    layout; ConfigError for other choices. `labels`: "cars_first", or "alphabetical", background 0 and cars 1.
     """
 
     def __init__(
@@ -30,7 +32,8 @@ class NCars(EventFiles):
         reading: EventReading,
         *,
         split: Literal["train", "test"] = "train",
-        on_error: Literal["raise", "skip"] = "raise",
+        labels: str | None = None,
+        on_error: OnError = "raise",
     ):
         if split not in ("train", "test"):
             raise ConfigError(f"split is {split!r}: choose 'train' or 'test'")
@@ -38,5 +41,7 @@ class NCars(EventFiles):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; give the folder that has n-cars_train and n-cars_test")
         folder = folder / split if (folder / split).is_dir() else folder
-        _, samples = folder_samples(folder, CLASSES, suffixes=SUFFIXES)
-        super().__init__(samples, reading, classes=CLASSES, root=Path(root), sensor=SENSOR, on_error=on_error)
+        order = chosen("labels", labels, LABELS, "N-Cars")
+        _, samples = folder_samples(folder, LABELS[order], suffixes=SUFFIXES, any_case=True)
+        super().__init__(samples, reading, classes=LABELS[order], root=Path(root), sensor=SENSOR, on_error=on_error)
+        self.choices = {"labels": order}

@@ -11,7 +11,7 @@ from spikereel.data.clips import SeededClips
 from spikereel.data.events.readers import SUFFIXES as RECORDINGS
 from spikereel.data.events.readers import read_events
 from spikereel.data.events.reading import EventReading
-from spikereel.data.events.source import Sensor
+from spikereel.data.events.source import UNTOLD, Sensor, Told
 from spikereel.data.shards import Shards
 from spikereel.data.video.clip import Reading, read_clip
 from spikereel.errors import DataError
@@ -21,8 +21,8 @@ class PackedClips(SeededClips[int]):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
     `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
-    by (seed, epoch, index); `sensor` as in `EventFiles`. Raises DataError for classes that are not among those given,
-    and for files of the other sort than the reading is for.
+    by (seed, epoch, index); `sensor` and `told` as in `EventFiles`. Raises DataError for classes that are not among
+    those given, and for files of the other sort than the reading is for.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class PackedClips(SeededClips[int]):
         *,
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
+        told: Told = UNTOLD,
     ):
         super().__init__(reading.seed)
-        self.shards, self.reading, self.sensor = Shards(source), reading, sensor
+        self.shards, self.reading, self.sensor, self.told = Shards(source), reading, sensor, told
         own = tuple(self.shards.classes)
         # classes are the same by name, whatever their order
         self.classes = own if classes is None else tuple(classes)
@@ -71,7 +72,7 @@ class PackedClips(SeededClips[int]):
     def _clip(self, path: Path, index: int) -> Tensor:
         if isinstance(self.reading, Reading):
             return read_clip(path, self.reading, self.torch_random(index) if self.reading.train else None)
-        events = read_events(path, sensor=self.sensor)
+        events = read_events(path, sensor=self.sensor, told=self.told)
         return self.reading(events, self.random(index) if self.reading.train else None)
 
     def _require_sort(self) -> None:

@@ -27,8 +27,8 @@ class UCF101(VideoFiles):
     ):
         require_split(split, fold)
         videos, lists = find_folders(Path(root), videos=("UCF-101", "videos"), lists="ucfTrainTestlist")
-        classes = _classes(lists / "classInd.txt")
-        samples = _samples(lists / f"{split}list0{fold}.txt", videos, classes)
+        classes = read_classes(lists / "classInd.txt")
+        samples = read_samples(lists / f"{split}list0{fold}.txt", videos, classes)
         super().__init__(samples, reading, classes=classes, root=videos)
 
 
@@ -52,7 +52,7 @@ def find_folders(root: Path, *, videos: tuple[str, ...], lists: str) -> tuple[Pa
     raise DataError(f"{root}: no folder {lists} in it or beside it; unpack the official lists there")
 
 
-def _classes(path: Path) -> list[str]:
+def read_classes(path: Path) -> list[str]:
     """The names in the lines `<number from 1> <name>`."""
     names = []
     for number, line in read_lines(path, _FORM):
@@ -63,7 +63,7 @@ def _classes(path: Path) -> list[str]:
     return names
 
 
-def _samples(path: Path, videos: Path, classes: list[str]) -> list[tuple[Path, int]]:
+def read_samples(path: Path, videos: Path, classes: list[str]) -> list[tuple[Path, int]]:
     """(path, label) of the lines `<class>/<file>`, which end with the label from 1 in the lists for training."""
     label_of = {name: label for label, name in enumerate(classes)}
     samples = []

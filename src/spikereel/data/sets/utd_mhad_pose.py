@@ -39,7 +39,7 @@ class WindowReading:
     form: Literal["plain", "motion", "events"] = "motion"
     """What a network sees, see `pose.channels`."""
     train: bool = False
-    """One random window of every recording an epoch, warped; else all windows, without overlap."""
+    """One random window of every recording an epoch, warped; else windows in which every frame is judged once."""
     warping: Warping = field(default_factory=Warping)
     seed: int = 0
 
@@ -76,12 +76,12 @@ class UTDMHADPose(SeededClips[Target]):
         self.samples = found
         self._clips: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self.windows = (
-            [(i, 0) for i in range(len(found))]
+            [(i, 0, 0, reading.frames) for i in range(len(found))]
             if reading.train
             else [
-                (i, start)
+                (i, *own)
                 for i in range(len(found))
-                for start in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
+                for own in windows(len(self._clip(i)[0]), reading.frames, reading.stride)
             ]
         )
 
@@ -91,7 +91,7 @@ class UTDMHADPose(SeededClips[Target]):
     def item(self, index: int) -> tuple[Tensor, Target]:
         """A window and its target."""
         how, rng = self.reading, self.random(index)
-        clip, start = self.windows[index]
+        clip, start, judged, stop = self.windows[index]
         pictures, joints, squares = self._clip(clip)
         if how.train:
             start = int(rng.integers(max(len(pictures) - (how.frames - 1) * how.stride, 1)))
@@ -103,7 +103,11 @@ class UTDMHADPose(SeededClips[Target]):
             warp = how.warping.draw(rng)
             video = warp.pictures(video)
             around, points = warp.joints(around, KINECT20), warp.points(points, KINECT20)
-        return channels(video, how.form), target_of(around, points, camera=STANDARD, real=camera)
+        target = target_of(around, points, camera=STANDARD, real=camera)
+        if not how.train:
+            target["judged"] = torch.zeros(how.frames)
+            target["judged"][judged:stop] = 1
+        return channels(video, how.form), target
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the sorted (path relative to the root, bytes, label) of all clips: the data hash of a run."""

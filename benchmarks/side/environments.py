@@ -1,0 +1,51 @@
+"""Side environments: one folder each, made where they are missing, so that our own stays free of other libraries."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TORCH = "torch==2.13.0"
+
+PACKAGES = {
+    "neurobench": (
+        "neurobench==2.3.0",
+        "snntorch==1.0.0",
+        "einops",
+        "jaxtyping",
+        "safetensors",
+        "av",
+        "jsonargparse",
+        "rich",
+    ),
+    "spikingjelly": ("spikingjelly==2.0.0",),
+    "snntorch": ("snntorch==1.0.0", "norse==1.1.0"),
+    "sinabs": ("sinabs==3.1.3",),
+    "matterhorn": ("matterhorn-pytorch==2.0.0",),
+    "flops": (
+        "syops==0.0.5",
+        "fvcore==0.1.5.post20221221",
+        "ptflops==0.7.5",
+        "thop==0.1.1-2209072238",
+        "torchinfo==1.8.0",
+        "torchvision==0.28.0",
+        "progress==1.6.1",
+    ),
+}
+"""What each holds besides PyTorch; versions of the rest are those of constraints.txt."""
+
+ROOT = Path(__file__).parents[2]
+
+
+def python_of(folder: Path, name: str) -> Path:
+    """The interpreter of an environment below `folder`."""
+    home = folder / name
+    program = home / "bin" / "python"
+    done = home / "done"
+    if not done.exists():
+        print(f"making {home}", file=sys.stderr)
+        if not program.exists():
+            subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        pip = [program, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        subprocess.run([*pip, "-c", ROOT / "constraints.txt", TORCH, *PACKAGES[name]], check=True)
+        done.write_text("\n".join(PACKAGES[name]) + "\n")
+    return program

@@ -1,0 +1,166 @@
+"""Sums over clips: which time steps each call saw, once a clip is through, and what that makes of a layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from spikereel.energy.contents import Figures
+from spikereel.energy.costs import spike_bits
+from spikereel.energy.neurons import Candidate
+from spikereel.energy.order import time_first
+from spikereel.energy.passport import Origin, Passport
+from spikereel.energy.products import Products, uncounted
+from spikereel.energy.steps import ORDER, Axes, Place
+from spikereel.energy.tally import Call, Mean, Tally, rate_of
+from spikereel.energy.workload import Workload
+from spikereel.layers.modes import submodules
+from spikereel.layers.neuron import Neuron
+from spikereel.models.base import VideoModel
+
+WHOLE = Place("time")
+"""All time steps, in their order."""
+
+
+class Sums:
+    """What calls add up to: layers, neurons and their rates. `finish` places the calls of a clip."""
+
+    exact = True
+
+    def __init__(self, model: nn.Module, *, steps: int, axes: Sequence[str]):
+        self.model, self.steps = model, steps
+        self.modules = submodules(model)
+        self.whole = isinstance(model, VideoModel)
+        self.ours = any(isinstance(m, Neuron) for m in self.modules.values())
+        first = self.ours or "T" not in axes or axes.index("T") < axes.index("B")
+        self.axes = Axes(steps, looped=False if self.whole else None, time_first=first)
+        self.products = None if self.whole else Products()
+        self.tallies: dict[str, Tally] = {}
+        self.candidates: dict[str, Candidate] = {}
+        self.neurons: dict[str, list[Call]] = {}
+        """Calls of neurons of ours in the clip that runs."""
+        self.firing: dict[str, Mean] = {}
+        self.updates: dict[str, float] = {}
+        self.samples = self.batch = 0
+        self.workload = Workload(model)
+        self.batch_axis = axes.index("B")
+        self.order_known = self.ours or steps == 1
+        self.doubts: tuple[str, ...] = ()
+
+    def tally(self, name: str, kind: str) -> Tally:
+        """The sums of a layer."""
+        return self.tallies.setdefault(name, Tally(name, kind, self.steps))
+
+    def finish(self, clip: Tensor) -> None:
+        """Decide which time steps each call saw, and add the clip up."""
+        self.neurons |= {n: c.calls for n, c in self.candidates.items() if c.is_neuron and c.calls}
+        tallies = [t for t in self.tallies.values() if t.calls]
+        groups = [*(t.calls for t in tallies), *self.neurons.values()]
+        self.axes.decide([[call.contents.lead for call in calls] for calls in groups], self.batch)
+        self._learn_order(clip, tallies)
+        pace = self._pace(groups)
+        placed = {calls[0].name: self._places(calls, pace) for calls in groups}
+        rates = {calls[0].name: self._clip_rate(calls, placed[calls[0].name]) for calls in groups}
+        for name, calls in self.neurons.items():
+            self._fire(name, calls, placed[name])
+        known = {call for calls in groups for call in calls if not call.contents.real}
+        for tally in tallies:
+            for call, place in zip(tally.calls, placed[tally.name], strict=True):
+                self._add(tally, call, place, rates, known)
+        for each in (*self.tallies.values(), *self.candidates.values()):
+            each.calls = []
+
+    def _places(self, calls: list[Call], pace: list[int]) -> list[Place]:
+        leads = [call.contents.lead for call in calls]
+        before = calls[0].layer
+        names = [calls[0].name, *([before.name] if before is not None else [])]
+        return self.axes.places(leads, [call.at for call in calls], pace, self.batch, names)
+
+    def _pace(self, groups: list[list[Call]]) -> list[int]:
+        """When the time steps of the clip began: the calls of the first module that was called once in each."""
+        found = [
+            calls
+            for calls in groups
+            if len(calls) == self.steps and all("one" in self.axes.forms(c.contents.lead, self.batch) for c in calls)
+        ]
+        first = min(found, key=lambda calls: calls[0].at, default=[])
+        return [call.at for call in first]
+
+    def _learn_order(self, clip: Tensor, tallies: list[Tally]) -> None:
+        """Whether time or batch comes first where the model has folded them, layer by layer, once a model."""
+        if self.order_known:
+            return
+        marks = {
+            tally.name: (call.marks, min(len(call.contents.lead), 2))
+            for tally in tallies
+            if (call := tally.calls[0]).marks is not None and self._places(tally.calls, [])[0].form != "one"
+        }
+        if not marks:
+            return
+        self.order_known = True
+        self.axes.orders = time_first(self.model, clip, marks, steps=self.steps, batch=self.batch, axis=self.batch_axis)
+        if self.axes.orders:
+            self.axes.time_first = next(iter(self.axes.orders.values()))
+        else:
+            self.doubts = (ORDER,)
+
+    def _clip_rate(self, calls: list[Call], places: list[Place]) -> Figures:
+        """[T]: the rate of the spikes of a module in this clip."""
+        mean, seen = Mean(self.steps), [(c, p) for c, p in zip(calls, places, strict=True) if not c.contents.real]
+        for call, place in seen:
+            mean.add(place, rate_of(call.contents, place, self.axes, self.batch), self.batch)
+        return mean.value()
+
+    def _fire(self, name: str, calls: list[Call], places: list[Place]) -> None:
+        firing = self.firing.setdefault(name, Mean(self.steps))
+        for call, place in zip(calls, places, strict=True):
+            firing.add(place, rate_of(call.contents, place, self.axes, self.batch), self.batch)
+            self.updates[name] = self.updates.get(name, 0.0) + call.values
+            self.workload.fire(call.values, call.active)
+            if call.layer is not None:
+                call.layer.fire(call.values, None if call.contents.real else spike_bits(call.contents.levels))
+
+    def _add(self, tally: Tally, call: Call, place: Place, rates: dict[str, Figures], known: set[Call]) -> None:
+        """Add a call to the sums of its layer."""
+        contents, meets, times = call.contents, call.meets, 1
+        if call.mean is not None and len(tally.calls) == 1:
+            # as many operations as one product a time step
+            contents, times, place = call.mean, self.steps, WHOLE
+            meets = None if contents.spikes is None else contents.spikes * call.fan
+        tally.see(contents)
+        tally.add(call.macs * times, call.inner * times, call.folds)
+        tally.inputs += call.values
+        if not contents.real:
+            tally.rate.add(place, rate_of(contents, place, self.axes, self.batch), self.batch)
+            if meets is not None:
+                tally.meet(place, self.axes.by_step(meets, place, self.batch))
+            return
+        # a real operand has the rate of the spikes before it, which the papers count it at; 1 without any
+        source = call.source
+        while source is not None and source not in known:
+            source = source.source
+        tally.analog, tally.counted = tally.analog or source is None, False
+        rate = np.ones(self.steps) if source is None or tally.analog else rates[source.name]
+        alike = place.form == "one" and place.step is None
+        rate = rate.mean(keepdims=True) if alike else rate if place.step is None else rate[place.step : place.step + 1]
+        tally.rate.add(place, rate, self.batch)
+
+    def passport(self, clip: tuple[int, ...], *, views: int, origin: Origin, notes: tuple[str, ...] = ()) -> Passport:
+        """What was counted, per clip of one sample."""
+        n = self.samples
+        products = {} if self.products is None else self.products.seen
+        unseen = uncounted(self.model, products, set(self.tallies))
+        mixed = [name for name, x in self.tallies.items() if x.kind != "attention" and x.saw_spikes and x.saw_values]
+        if mixed:
+            unseen += (f"took spikes and real values, all counted as multiply-accumulates: {', '.join(mixed)}",)
+        return Passport(
+            clip=clip,
+            clips=n,
+            views=views,
+            origin=origin,
+            notes=(*unseen, *self.doubts, *notes),
+            layers=tuple(x.cost(n, exact=self.exact) for x in self.tallies.values()),
+            firing={name: tuple(rate.value().tolist()) for name, rate in self.firing.items()},
+            updates={name: x / n for name, x in self.updates.items()},
+            workload=self.workload.figures(n) if self.exact else None,
+        )
