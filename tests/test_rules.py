@@ -39,9 +39,9 @@ OWNERS = {
     "pynvml": ("energy/measured.py",),
     "aiohttp": ("streaming/serve.py",),
     "prometheus_client": ("streaming/serve.py",),
-    "onnx": ("exporting/onnx.py",),
+    "onnx": ("exporting/onnx.py", "exporting/quantised.py"),
     "onnxscript": ("exporting/onnx.py",),
-    "onnxruntime": ("exporting/onnx.py",),
+    "onnxruntime": ("exporting/onnx.py", "exporting/quantised.py"),
     "openvino": ("exporting/openvino.py",),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""

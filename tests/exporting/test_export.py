@@ -179,11 +179,13 @@ def test_a_grid_network_fires_and_meets_its_threshold(causal):
 def test_c_has_the_spikes_of_the_model(name, tmp_path):
     model = MODELS[name]().float()
     video = clip(6, 1).float()
-    certificate = spikereel.export(model, tmp_path / "net.spkc", clips=[video], size=(64, 64), grid=False)
+    # into a folder that is made
+    path = tmp_path / "a new folder" / "net.spkc"
+    certificate = spikereel.export(model, path, clips=[video], size=(64, 64), grid=False)
     assert certificate.faithful
     assert certificate.largest < 1e-4 * max(1.0, certificate.size)
-    exported = spikereel.open_export(tmp_path / "net.spkc")
-    assert check(exported, tmp_path / "net.spkc", Certificate.load(certificate_of(tmp_path / "net.spkc"))) == []
+    exported = spikereel.open_export(path)
+    assert check(exported, path, Certificate.load(certificate_of(path))) == []
     with torch.no_grad():
         _, state = model(video[:3])
         torch.testing.assert_close(exported(video[3:], state)[0], model(video[3:], state)[0], rtol=1e-4, atol=1e-5)
@@ -265,6 +267,10 @@ def test_names_of_targets_and_files(tmp_path, causal):
         spikereel.export(causal, tmp_path / "net.onnx", to="c")
     with pytest.raises(ConfigError, match="is no exported model; they end in"):
         spikereel.open_export(tmp_path / "net.bin")
+    # before any work
+    (tmp_path / "net.xml").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot write .*net\.xml: it is a folder"):
+        spikereel.export(causal, tmp_path / "net.xml", size=(64, 64))
 
 
 def test_onnx_has_the_spikes_of_the_model(causal, tmp_path):
@@ -342,3 +348,45 @@ def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
     altered = Certificate.load(certificate_of(file))
     replace(altered, file="0" * 64).save(certificate_of(file))
     assert main(["export", "--check", str(file)]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lif", "ilif"])
+def test_int8_rounds_weights_and_no_spike(kind, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    neuron = NeuronConfig(kind="ilif", normalise=True) if kind == "ilif" else NeuronConfig()
+    model, path = tiny_model(attention="spatial", neuron=neuron).float(), tmp_path / "net.onnx"
+    with pytest.raises(ConfigError, match="calibrated and judged on clips: give some"):
+        spikereel.export(model, path, size=(64, 64), precision="int8")
+    certificate = spikereel.export(model, path, size=(64, 64), precision="int8", clips=[clip(4, 1).float()])
+    graph = onnx.load(path).graph
+    numbers = {x.name: onnx.numpy_helper.to_array(x) for x in graph.initializer}
+    into = [numbers[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert len(into) > 10
+    # counts keep the scale of one spike
+    assert {float(x) for x in into} == {0.25 if kind == "ilif" else 1.0}
+    behind = {node.output[0]: node for node in graph.node}
+    taking = [
+        behind[node.input[1]]
+        for node in graph.node
+        if node.op_type == "Conv" and behind[node.input[0]].op_type == "DequantizeLinear"
+    ]
+    assert {numbers[node.input[0]].dtype for node in taking} == {np.dtype("int8")}
+    assert not certificate.grid
+    # it says what that costs: nothing before the first of them, little behind it, and more with depth
+    first, second, *rest = certificate.layers
+    assert first.from_states == 0
+    assert second.from_states < 0.02 * second.decisions
+    assert any(x.from_states for x in rest)
+    exported = spikereel.open_export(path)
+    assert exported.contract.precision == "int8"
+    assert check(exported, path, Certificate.load(certificate_of(path))) == []
+
+
+def test_precision_is_of_onnx(causal, tmp_path):
+    video = [clip(4, 1).float()]
+    with pytest.raises(ConfigError, match="int8 is written for onnx, not for torch"):
+        spikereel.export(causal, tmp_path / "net.pt2", size=(64, 64), precision="int8", clips=video)
+    with pytest.raises(ConfigError, match="precision is 'fp16': choose one of float32, int8"):
+        spikereel.export(causal, tmp_path / "net.onnx", size=(64, 64), precision="fp16", clips=video)

@@ -176,6 +176,17 @@ def _compared(plain: Flat, exported: Exported, clip: Tensor):
         yield layers, difference, max(float(x.abs().max()) for x in outputs)
 
 
+def calls_of(plain: Flat, clip: Tensor) -> list[list[Tensor]]:
+    """Inputs of the calls that a clip is: frames, and the states of the model before them."""
+    found, before = [], None
+    for frames in _whole_calls(clip, plain.shape[0], plain.whole).split(plain.shape[0]):
+        if before is None:
+            before = [] if plain.whole else [part.first(clip.shape[1]) for part in plain.parts]
+        found.append([frames, *before])
+        before = _reference(plain, frames, before)[1]
+    return found
+
+
 def _reference(plain: Flat, frames: Tensor, before: list[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
     batch = frames.shape[1]
     states = [] if plain.whole else before or [part.first(batch) for part in plain.parts]
@@ -215,9 +226,10 @@ def _noise(exported: Exported) -> Tensor:
 
 
 def _repeat(plain: Flat, exported: Exported) -> dict[str, Any]:
-    rows, before = [], None
+    """Of a file in 8 bits, which is not the model, what the file itself gives."""
+    rows, before, own = [], None, exported.contract.precision == "int8"
     for frames in _noise(exported).split(exported.contract.steps):
-        outputs, before = _reference(plain, frames, before)
+        outputs, before = exported.step(frames, before) if own else _reference(plain, frames, before)
         sums = {p.name: float(x.double().sum()) for p, x in zip(plain.parts, before, strict=True) if p.jump}
         rows.append({"outputs": _joined(outputs).tolist(), "membranes": sums})
     return {"seed": SEED, "calls": rows}

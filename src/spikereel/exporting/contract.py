@@ -48,6 +48,8 @@ class Contract:
     """How frames become `video`; see `spikereel.exporting.preprocess`."""
     weights: str
     """sha256 of the weights."""
+    precision: str = "float32"
+    """int8: of the weights of convolutions that take spikes; all else is float32."""
     axes: str = AXES
     schema: str = SCHEMA
     versions: dict[str, str] = field(default_factory=dict)

@@ -4,20 +4,23 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from spikereel.errors import ConfigError
-from spikereel.exporting.certificate import Certificate, certify
+from spikereel.exporting.certificate import Certificate, calls_of, certify
 from spikereel.exporting.contract import contract_of
 from spikereel.exporting.flat import Flat, flat, sees_whole_clips
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import open_export
 from spikereel.exporting.targets import target_of, target_of_file
+from spikereel.files import writable
 from spikereel.models.base import VideoModel
+
+Precision = Literal["float32", "int8"]
 
 
 def export(
@@ -29,6 +32,7 @@ def export(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
     fold: bool = True,
+    precision: Precision = "float32",
     clips: Sequence[Tensor] = (),
     grid: bool = True,
     **options: Any,
@@ -39,16 +43,21 @@ def export(
     steps: time steps of one call; 1 where the model streams, else the frames of a clip.
     size: height and width of the frames; by default those that the weights were trained on.
     batch: clips of a call, None for any. fold: norms into weights.
+    precision: int8, of onnx, rounds the weights of convolutions that take spikes to 8 bits, and needs clips.
     clips: float32 [T, B, C, H, W] to compare on; noise where none is given. grid: compare a network of many ties as
-    well, exported beside and thrown away. options: of the target, such as `opset` of onnx.
+    well, exported beside and thrown away; of float32 alone. options: of the target, such as `opset` of onnx.
 
     The file and `<path>.certificate.json` are written, each whole or not at all.
-    Raises ConfigError for what the target cannot take, DataError for clips that do not fit.
+    Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
+    do not fit.
     """
     path = Path(path)
     row = target_of_file(path) if to is None else target_of(to)
     if path.suffix != row.suffix:
         raise ConfigError(f"{path}: a file for {to} ends in {row.suffix}")
+    _require_precision(precision, row.name, clips)
+    for file in (*row.files(path), certificate_of(path)):
+        writable(file)
     model = copy.deepcopy(model).float().eval()
     seen = model.metadata.preprocess
     steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)
@@ -59,10 +68,15 @@ def export(
     shapes: dict[str, Any] = {"steps": steps, "batch": 2 if batch is None else batch, "size": size or (side, side)}
     plain = flat(model, **shapes)
     contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
-    row.write(_for_export(model, plain, shapes, fold), contract, path, **options)
+    contract = replace(contract, precision=precision)
+    own = _for_export(model, plain, shapes, fold)
+    if precision == "int8":
+        options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row.write(own, contract, path, **options)
     exported = open_export(path)
     certificate = certify(model, exported, path, clips=clips)
-    if grid:
+    if grid and precision == "float32":
         certificate = replace(certificate, grid=_on_a_grid(model, path, contract, row, shapes, options))
     certificate.save(certificate_of(path))
     return certificate
@@ -76,6 +90,15 @@ def certificate_of(path: str | Path) -> Path:
 def frames_of(model: VideoModel) -> int:
     """Frames of a clip: those that the weights are tied to, or were trained on."""
     return getattr(model.config, "frames", None) or int(model.metadata.preprocess.get("frames", 8))
+
+
+def _require_precision(precision: str, target: str, clips: Sequence[Tensor]) -> None:
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision is {precision!r}: choose one of {', '.join(get_args(Precision))}")
+    if precision == "int8" and target != "onnx":
+        raise ConfigError(f"int8 is written for onnx, not for {target}; leave the precision out")
+    if precision == "int8" and not clips:
+        raise ConfigError("int8 is calibrated and judged on clips: give some (--clips A.mp4 B.mp4)")
 
 
 def _for_export(model: VideoModel, plain: Flat, shapes: dict[str, Any], fold: bool) -> Flat:

@@ -6,10 +6,12 @@ of a small model; those go. Names, shapes and types are read back from the file.
 
 import json
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,10 +20,14 @@ from torch import Tensor
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.exporting.contract import Contract
 from spikereel.exporting.flat import Flat
+from spikereel.exporting.quantised import quantise
 from spikereel.extras import need
 from spikereel.files import whole
+from spikereel.layers.neuron import Neuron
 
 Call = Callable[[Sequence[Tensor]], list[Tensor]]
+Calls = Sequence[Sequence[Tensor]]
+"""Inputs of several calls."""
 
 OPSETS = range(18, 24)
 """Operator sets that can be asked for; the newest are not read by every runtime."""
@@ -29,8 +35,18 @@ USUAL_OPSET = 20
 KEY = "spikereel"
 
 
-def write(flat: Flat, contract: Contract, path: Path, *, opset: int = USUAL_OPSET) -> None:
-    """Write the file, whole or not at all. Raises ConfigError without the extra, or for another operator set."""
+def write(
+    flat: Flat,
+    contract: Contract,
+    path: Path,
+    *,
+    opset: int = USUAL_OPSET,
+    calibration: Sequence[Sequence[Tensor]] = (),
+) -> None:
+    """Write the file, whole or not at all. calibration: inputs of calls; with it weights are in 8 bits.
+
+    Raises ConfigError without the extra, or for another operator set.
+    """
     need("export")
     import onnx
 
@@ -56,8 +72,13 @@ def write(flat: Flat, contract: Contract, path: Path, *, opset: int = USUAL_OPSE
     onnx.helper.set_model_props(model, {KEY: json.dumps(contract.to_json())})
     onnx.checker.check_model(model, full_check=True)
     _read_back(model, contract)
-    with whole(path) as part:
-        part.write_bytes(model.SerializeToString())
+    with TemporaryDirectory() as folder:
+        made = Path(folder, path.name)
+        made.write_bytes(model.SerializeToString())
+        if calibration:
+            quantise(made, contract.inputs, calibration, _units(flat))
+        with whole(path) as part:
+            shutil.copyfile(made, part)
 
 
 def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str]:
@@ -86,6 +107,12 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
         return [torch.from_numpy(x) for x in session.run(contract.outputs, given)]
 
     return contract, call, f"ONNX Runtime {ort.__version__}"
+
+
+def _units(flat: Flat) -> list[float]:
+    """What one spike adds to the sums of each neuron's followers."""
+    neurons = (m for m in flat.modules() if isinstance(m, Neuron) and m.spiking)
+    return [m.config.unit if m.config.kind == "ilif" else 1.0 for m in neurons]
 
 
 def _read_back(model: Any, contract: Contract) -> None:

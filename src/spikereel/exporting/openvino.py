@@ -63,4 +63,4 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, onnx.Call
         found = compiled(given)
         return [torch.from_numpy(found[name].copy()) for name in contract.outputs]
 
-    return contract, call, f"OpenVINO {ov.__version__}"
+    return contract, call, f"OpenVINO {ov.__version__.partition('-')[0]}"

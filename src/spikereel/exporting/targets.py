@@ -27,6 +27,12 @@ class Target:
     """Whether one file takes any number of clips a batch."""
     changes: str
     """What it may change, in words."""
+    beside: tuple[str, ...] = ()
+    """Suffixes of further files of the same stem."""
+
+    def files(self, path: Path) -> list[Path]:
+        """All that is written, but for the certificate."""
+        return [path, *(path.with_suffix(end) for end in self.beside)]
 
 
 TARGETS: dict[str, Target] = {
@@ -59,6 +65,7 @@ TARGETS: dict[str, Target] = {
         extra="openvino",
         free_batch=True,
         changes="rounding; division becomes a product with the reciprocal; without the float32 hint everything",
+        beside=(".bin",),
     ),
     "c": Target(
         name="c",

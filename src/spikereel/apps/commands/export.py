@@ -21,12 +21,15 @@ def add(commands: Any) -> None:
     )
     export.set_defaults(mistake=export.error, certificate=None)
     export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
-    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx, torch, openvino (default: %(default)s)")
+    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, c")
     export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
     export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
     export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")
     export.add_argument("--batch", type=int, help="clips of one call (default: any)")
     export.add_argument("--opset", type=int, help="onnx: operator set (default: 20)")
+    export.add_argument(
+        "--precision", default="float32", metavar="TYPE", help="onnx: int8 for weights of convolutions; needs --clips"
+    )
     export.add_argument("--no-fold", action="store_true", help="leave norms as they are")
     export.add_argument("--no-grid", action="store_true", help="leave out the network of many ties: half the time")
     export.add_argument(
@@ -66,14 +69,19 @@ def _export(options: argparse.Namespace) -> int:
             size=_size(options.size),
             batch=options.batch,
             fold=not options.no_fold,
+            precision=options.precision,
             grid=not options.no_grid,
             clips=clips_to_compare(model, options.videos),
             **extra,
         )
-    console.print(f"written: {out} ({Path(out).stat().st_size / 1e6:.1f} MB)")
+    files = row.files(Path(out))
+    size = sum(file.stat().st_size for file in files)
+    console.print(f"written: {' and '.join(map(str, files))} ({size / 1e6:.1f} MB)")
     for line in certificate.lines():
         console.print(line)
-    console.print(f"certificate: {options.certificate}; {row.title} may change {row.changes}", style="dim")
+    eight = "weights of convolutions, which are rounded to 8 bits, and "
+    changes = (eight if options.precision == "int8" else "") + row.changes
+    console.print(f"certificate: {options.certificate}; {row.title} may change {changes}", style="dim")
     return 0
 
 
