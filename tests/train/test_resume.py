@@ -130,6 +130,15 @@ def test_settings_that_must_stay_are_named(tmp_path, changes, message):
         train(changed)
 
 
+def test_a_run_of_python_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    recipe = small_recipe(tmp_path, batch=2, train_length=4)
+    result = train(replace(recipe, run=replace(recipe.run, out="~/runs")))
+    assert result.folder == tmp_path / "home" / "runs" / "small"
+    assert not (tmp_path / "~").exists()
+
+
 def test_other_clips_and_classes_are_refused(tmp_path):
     data = replace(DATA, kind="folder", root=str(video_folder(tmp_path / "a", each=3)), frames=2)
     train(replace(small_recipe(tmp_path, batch=2), data=data))
