@@ -98,7 +98,7 @@ def _assign(cls: type, values: dict, key: str, text: str) -> None:
         cls, values = typing.get_type_hints(cls)[part], values[part]
     value = _literal(text)
     if isinstance(value, str):
-        value = expand(value)
+        value = expand(value, home=True)
     is_text = value is None or isinstance(value, str) or not _is_text_alone(typing.get_type_hints(cls)[leaf])
     values[leaf] = value if is_text else text
 

@@ -19,16 +19,19 @@ _DESCRIPTORS = re.compile(r"/dev/fd|/proc/(self|\d+)/fd")
 _MOST_LINKS = 40
 
 
-def expand(path: str | Path) -> str:
+def expand(path: str | Path, *, home: bool = False) -> str:
     """A path with the home folder in the place of a leading tilde, which no shell expands inside `key=value`, or of a
     leading $HOME, which none expands in single quotes.
 
-    A file that is there under the very name is meant itself. Raises ConfigError for a home folder that is not known.
+    A file that is there under the very name is meant itself, as a pattern of the shell may have found it; with `home`,
+    for what is written and what is assigned, it never is. Raises ConfigError for a home folder that is not known.
     """
     text = str(path)
-    if not os.path.lexists(text):
-        text = re.sub(r"^\$(HOME|\{HOME\})(?=/|$)", "~", text)
-    if not text.startswith("~") or os.path.lexists(text):
+    if not home and os.path.lexists(text):
+        return text
+    text = re.sub(r"^\$(HOME|\{HOME\})(?=/|$)", "~", text)
+    # a name such as ~backup, which is no user's, stays what it is
+    if not text.startswith("~") or (os.path.lexists(text) and text != "~" and not text.startswith("~/")):
         return text
     expanded = os.path.expanduser(text)
     if expanded == text and (text == "~" or "/" in text):

@@ -199,6 +199,25 @@ def test_names_are_shown_as_they_are(tmp_path, weights, monkeypatch, capsys, nam
     assert name in capsys.readouterr().out
 
 
+def test_a_folder_called_tilde_takes_nothing(tmp_path, monkeypatch, capsys):
+    """An earlier mistake, or another program's, made it here."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for place in ("~/runs", "~/data/a", "~/data/b", "home/data/a", "home/data/b"):
+        (tmp_path / place).mkdir(parents=True)
+    assert main(["train", "motion", "run.out=~/runs", "data.root=$HOME/data", "--show"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["run"]["out"], shown["data"]["root"]) == (f"{tmp_path}/home/runs", f"{tmp_path}/home/data")
+    (tmp_path / "~" / "r.json").write_text("{}")
+    assert main(["list", "--json=~/r.json"]) == 0
+    assert ((tmp_path / "~" / "r.json").read_text(), (tmp_path / "home" / "r.json").is_file()) == ("{}", True)
+    # what a pattern such as */data finds is read
+    assert expand("~/data") == "~/data"
+    assert expand("./~/data", home=True) == "./~/data"
+    (tmp_path / "~old.mp4").touch()
+    assert expand("~old.mp4", home=True) == "~old.mp4"
+
+
 def test_the_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()

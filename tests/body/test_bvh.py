@@ -128,6 +128,40 @@ def test_joints_that_turn(tmp_path):
     np.testing.assert_allclose(still.joints(), np.stack([rest, rest]), atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Frames: 2\nFrame Time: 0.025", "Frames:2\nFrame Time:0.025"),
+        ("Frames: 2\nFrame Time: 0.025", "FRAMES : 2\r\nframe time :\t.025"),
+        ("End Site", "End Site  toe_end"),
+        ("End Site\n    {", "END SITE {"),
+        ("ROOT hip\n{", "root\thip {"),
+        ("JOINT knee\n  {\n", "Joint knee{"),
+        ("MOTION", "Motion"),
+        ("HIERARCHY\nROOT hip\n{\n", "Hierarchy ROOT hip {"),
+        ("Xposition", "XPOSITION"),
+        ("\n", "\r\n"),
+        ("\n", "\n\n"),
+    ],
+)
+def test_other_writings_of_the_same(tmp_path, old, new):
+    (tmp_path / "a.bvh").write_text(TEXT)
+    (tmp_path / "b.bvh").write_text(TEXT.replace(old, new), newline="")
+    assert old in TEXT
+    one, other = read_bvh(tmp_path / "a.bvh"), read_bvh(tmp_path / "b.bvh")
+    assert (other.names, other.parents, other.seconds) == (one.names, one.parents, one.seconds)
+    np.testing.assert_array_equal(other.joints(), one.joints())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("name", ["H\u00fcfte links", "mixamorig:Knee", "JOINT 1", "motion [id]"])
+def test_names_in_other_encodings(tmp_path, encoding, name):
+    flat = " ".join(TEXT.partition("MOTION")[0].replace("JOINT knee", f"JOINT {name}").split())
+    for text in (TEXT.replace("knee", name), flat + TEXT[TEXT.index("\nMOTION") :]):
+        (tmp_path / "a.bvh").write_bytes(text.encode(encoding))
+        assert read_bvh(tmp_path / "a.bvh").names == ("hip", name, "tail")
+
+
 def test_missing_or_not_text(tmp_path):
     (tmp_path / "a.bvh").write_bytes(b"\xff\xfe\x00")
     for name in ("a.bvh", "b.bvh"):

@@ -239,3 +239,28 @@ def test_cards_say_the_task_of_the_model(task, options, tag, words, call):
     assert ("## Classes" in card) == (task != "pose")
     assert "1000 classes" not in card
     assert "apache" not in card
+
+
+def test_a_card_of_ours_is_replaced_and_one_that_somebody_wrote_is_not(tmp_path):
+    small = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2}
+    classes, pose = (
+        SpikeVideoFormer(SpikeVideoFormerConfig(num_classes=3, **small)),
+        create_model("spikevideoformer_ti", task="pose", joints=20, **small),
+    )
+    classes.save_pretrained(tmp_path, license="mit")
+    card = tmp_path / "README.md"
+    written = card.read_text()
+    assert "license: mit" in written
+    # git and editors of other systems write other ends of lines
+    for kept in (written, written.replace("\n", "\r\n"), written + "\n"):
+        card.write_bytes(kept.encode())
+        pose.save_pretrained(tmp_path)
+        assert "pipeline_tag: keypoint-detection" in card.read_text()
+        assert "mit" not in card.read_text()
+    for own in (written.replace("# ", "# My "), written.partition("<!--")[0]):
+        card.write_text(own)
+        with pytest.warns(UserWarning, match=r"README\.md is your own and stays; it says pipeline_tag video-class"):
+            pose.save_pretrained(tmp_path)
+        assert card.read_text() == own
+        classes.save_pretrained(tmp_path)
+        assert card.read_text() == own

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, KINDS, video_file, video_folder
 
+from spikereel.data.shards import pack
 from spikereel.errors import DataError
 from spikereel.runs.clips import build_dataset
-from spikereel.runs.origins import Origin, one_source
+from spikereel.runs.origins import Origin, identities, one_source, origins_of
 from spikereel.runs.splits import held_out
 
 
@@ -138,3 +139,19 @@ def test_numbers_are_classes_by_name(tmp_path):
         numbers(tmp_path, [1, 2], ("run", "jump"))
     with pytest.raises(DataError, match=r"l.txt:1: label 3 is none of the 2 classes"):
         numbers(tmp_path, [3], ("1", "2"))
+
+
+def test_packed_clips_keep_the_video_that_they_were_cut_out_of(tmp_path):
+    names = [f"v_{kind}_g{group:02}_c{clip:02}.mp4" for kind in KINDS for group in range(5) for clip in (1, 2)]
+    files = [video_file(tmp_path / name, seed=seed) for seed, name in enumerate(names)]
+    samples = [(path, int("light" in path.name)) for path in files]
+    # one clip is listed three times, once by another path
+    samples += [samples[0], (tmp_path / "." / ".." / tmp_path.name / names[0], 0)]
+    pack(samples, KINDS, tmp_path / "shards", shard_bytes=20_000)
+    spec = replace(DATA, kind="shards", root=str(tmp_path / "shards"), stride=1)
+    for fold in range(5):
+        train, val = (build_dataset(replace(spec, fold=fold), split) for split in ("train", "val"))
+        one, other = ({x.source for x in origins_of(clips)} for clips in (train, val))
+        assert (len(one), len(other), one & other) == (8, 2, set())
+        assert not set(identities(train)) & set(identities(val))
+        assert len(train) + len(val) == 22

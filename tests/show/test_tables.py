@@ -1,12 +1,14 @@
 """What the tables say, at several widths."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
 from passports import layer
-from rich.console import Console
+from rich.console import Console, Group
 
+from spikereel.apps.check import Report, report_table
 from spikereel.data.video.read import VideoInfo
 from spikereel.energy import COSTS, Passport
 from spikereel.hub import create_model, list_models
@@ -16,9 +18,11 @@ from spikereel.inference.classify import Prediction
 from spikereel.layers.observe import FiringRates
 from spikereel.runs.clips import DataPassport
 from spikereel.runs.evaluate import Evaluation
-from spikereel.show.evaluation import evaluation_table
+from spikereel.show.evaluation import evaluation_table, pose_table, segmentation_table
 from spikereel.show.models import import_table, models_table, moves_table
-from spikereel.show.tables import bar, by_block, energy_table, firing_table, top5_table
+from spikereel.show.runs import runs_table
+from spikereel.show.tables import bar, best_table, by_block, energy_table, firing_table, shares_table, top5_table
+from spikereel.show.timeline import timeline_tables
 from spikereel.tasks.classification import ClassificationScore
 
 LAYERS = (
@@ -223,3 +227,53 @@ def test_moves_table_shows_the_farthest_and_the_median():
     assert row(text, "block[0].bn") == ["9", "0.5"]
     assert row(text, "median of 7") == ["6", "3.5"]
     assert "block[5]" not in text
+
+
+ODD = ("[id]", "[/old]", "[bold]x", "a [red]b[/red]", ":smile:", "[link=x]")
+"""Names of files and classes that rich would take for markup."""
+
+
+def named_tables():
+    """{what: table of the odd names}."""
+    found = SimpleNamespace(source=SimpleNamespace(name=ODD[1]), shares=[[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]])
+    found.segmenter = SimpleNamespace(classes=ODD)
+    window = SimpleNamespace(stop=1.0)
+    line = SimpleNamespace(path=ODD[1], windows=[window], brief=lambda: (ODD[0], "50 %"))
+    line.stretches = lambda: [(0.0, 1.0, name, 0.5) for name in ODD]
+    judged = {
+        "clips": 2,
+        "passport": DataPassport(clips=2, missing=0, skipped=1, hash=ODD[1], simulated=False),
+        "skipped": [(ODD[1], ODD[0])],
+    }
+    score = ClassificationScore(6)
+    score.add(torch.eye(6), torch.arange(6))
+    of_classes = SimpleNamespace(score=score, classes=ODD, views=1, average="logits", **judged)
+    joints = {"mpjpe": dict.fromkeys(ODD, 1.0)}
+    of_pose = SimpleNamespace(frames=2, means=lambda: {"mpjpe": 1.0}, per_joint=lambda: joints)
+    of_pose.skeleton = SimpleNamespace(joints=ODD)
+    figures = dict.fromkeys(("miou", "pixel_accuracy", "vc8", "vc16", "vc8_steady", "vc16_steady"), 1.0)
+    figures |= {"vc8_released": 1.0, "vc16_released": 1.0, "frames": 3, "per_class": dict.fromkeys(ODD, 2.0)}
+    own = {"classes": ODD, "confusion": torch.eye(6).int().tolist(), "top1": 1.0, "trained": 2.0, "baselines": None}
+    own |= {"energy": {"snn": 1.0}, "firing": {"a": 0.0}, "seconds": 1.0}
+    report = Report(root=ODD[1], classes={ODD[1]: dict.fromkeys(ODD, 1)}, broken=[("x", ODD[0])], missing=list(ODD))
+    report.short, report.duplicate, report.left_out = [(ODD[1], 2)], [list(ODD)], list(ODD[:1])
+    recipes = {name: {"data": {"root": name}} for name in ODD}
+    return {
+        "best": best_table(ODD[1], [(name, 0.1) for name in ODD], ODD[0]),
+        "shares": shares_table(found),
+        "timeline": Group(*timeline_tables(line)),
+        "classification": evaluation_table([of_classes], "0123"),
+        "pose": pose_table(SimpleNamespace(score=of_pose, **judged), "0123"),
+        "segmentation": segmentation_table(SimpleNamespace(to_json=lambda: figures, **judged), "0123"),
+        "runs": runs_table(dict.fromkeys(ODD, own), recipes),
+        "check": report_table(report),
+        "moves": moves_table([Move(name=name, mean=1.0, scale=1.0) for name in ODD], most=6),
+        "energy": energy_table(dict.fromkeys(ODD, AWAKE)),
+    }
+
+
+@pytest.mark.parametrize("what", sorted(named_tables()))
+def test_names_in_brackets_are_shown_in_every_table(what):
+    """Also by a console that reads markup, as that of whoever prints one of them from Python."""
+    text = show(named_tables()[what], 200)
+    assert [name for name in ODD if name not in text] == []

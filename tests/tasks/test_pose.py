@@ -119,6 +119,12 @@ def test_a_frame_that_two_clips_see_counts_once():
     assert parts.means() == pytest.approx(whole.means())
     parts.add(x[4:], y[4:], ~judged & False)
     assert parts.means() == pytest.approx(whole.means())
+    # an acceleration that both clips have counts once too
+    parts = PoseScore(KINECT20)
+    parts.add(x[:6], y[:6])
+    parts.add(x[2:], y[2:], (torch.arange(8) >= 4)[:, None])
+    assert (parts.frames, parts.steps) == (10, 8)
+    assert parts.means() == pytest.approx(whole.means())
 
 
 @pytest.mark.usefixtures("as_user")

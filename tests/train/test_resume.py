@@ -97,9 +97,23 @@ def test_what_is_asked_for_is_what_runs(drawing, tmp_path):
     assert {(decay, betas) for step in rates.seen for _, decay, betas in step} == {(0.0, (0.8, 0.9))}
 
 
+def test_another_schedule_runs(drawing, tmp_path):
+    train(replace(small_recipe(tmp_path, epochs=1, batch=2, warmup=0.0), data=drawing))
+    rates, asked = Rates(), {"schedule": "linear", "lr": 1e-2, "min_lr": 0.0, "warmup": 0.0}
+    train(replace(small_recipe(tmp_path, epochs=2, batch=2, resume=True, **asked), data=drawing), callbacks=(rates,))
+    # steps 6 to 10 of ten; a rate is read when its step is done
+    seen = [max(lr for lr, _, _ in step) for step in rates.seen]
+    assert seen == pytest.approx([1e-2 * (1 - done / 10) for done in range(5, 10)]) or seen == pytest.approx(
+        [1e-2 * (1 - done / 10) for done in range(6, 11)]
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"mixup": 0.4}, r"another optim\.mixup \(0\.0 -> 0\.4\)"),
+        ({"cutmix": 1.0}, r"another optim\.cutmix"),
+        ({"accumulate": 2}, r"another optim\.accumulate \(1 -> 2\)"),
         ({"smoothing": 0.3}, r"another optim\.smoothing \(0\.1 -> 0\.3\); what may change: optim\.lr, .*data\.workers"),
         ({"batch": 3}, r"another optim\.batch \(2 -> 3\)"),
         ({"seed": 4}, r"another .*run\.seed"),
@@ -114,6 +128,15 @@ def test_settings_that_must_stay_are_named(tmp_path, changes, message):
         changed = replace(changed, data=replace(DATA, train_length=8))
     with pytest.raises(ConfigError, match=message):
         train(changed)
+
+
+def test_a_run_of_python_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    recipe = small_recipe(tmp_path, batch=2, train_length=4)
+    result = train(replace(recipe, run=replace(recipe.run, out="~/runs")))
+    assert result.folder == tmp_path / "home" / "runs" / "small"
+    assert not (tmp_path / "~").exists()
 
 
 def test_other_clips_and_classes_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Motion capture files: BVH, the hierarchy of joints and their angles over time."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,6 +14,8 @@ from spikereel.errors import DataError
 from spikereel.files import whole
 
 _AXES = "XYZ"
+_WORD = re.compile(r"\b(ROOT|JOINT)\s+([^\n\r{}]+)|\bEnd\s+Site\b[^\n\r{}]*|[{}]|[^\s{}]+", re.IGNORECASE)
+_HEAD = re.compile(r"\s*Frames\s*:\s*(\S+)\s+Frame\s+Time\s*:\s*(\S+)", re.IGNORECASE)
 _TURNED = "3 Zrotation Xrotation Yrotation"
 _PLACED = "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
 END = 0.4
@@ -70,12 +73,14 @@ def read_bvh(path: str | PathLike) -> Motion:
     """The motion of a BVH file.
 
     Rotation channels multiply in the order of the file; position channels take the place of the joint's offset. End
-    sites are no joints. The name of a joint is the rest of its line, spaces inside it and all, as Blender writes it.
+    sites are no joints, with a name or without. The name of a joint is all up to its brace or the end of its line,
+    spaces inside it and all, as Blender writes it. Keywords are in any case. Text is UTF-8, UTF-16 with its mark, or
+    else a byte is a letter of Latin-1: only the names of joints depend on it.
     Raises DataError for a file that is missing, cut short or of other contents.
     """
     path = Path(path)
     try:
-        words = _words(path.read_text(encoding="utf-8-sig"))
+        words = _words(_text(path.read_bytes()))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a BVH file ({error}); check the path") from None
     try:
@@ -131,18 +136,32 @@ def write_bvh(path: str | PathLike, motion: Motion, *, positions: bool = False) 
         raise DataError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from None
 
 
+def _text(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
 def _words(text: str) -> Iterator[str]:
-    """The words of a file, and the names of joints, each as one."""
-    for line in text.splitlines():
-        kind, rest = (*line.split(None, 1), "", "")[:2]
-        if kind not in ("ROOT", "JOINT"):
-            yield from line.split()
-            continue
-        name, brace, more = rest.partition("{")
-        yield kind
-        if name.strip():
-            yield name.strip()
-        yield from (brace + " " + more).split()
+    """The words of a file in one spelling, and the names of joints, each as one."""
+    begin = re.search(r"^\s*MOTION\b", text, re.IGNORECASE | re.MULTILINE)
+    stop = begin.end() if begin else len(text)
+    for found in _WORD.finditer(text, 0, stop):
+        kind, name = found.groups()
+        word = found[0].upper()
+        if kind and name.strip():
+            yield from (kind.upper(), name.strip())
+        elif re.match(r"END\s+SITE", word):
+            yield from ("End", "Site")
+        else:
+            yield word
+    if head := _HEAD.match(text, stop):
+        yield from ("Frames:", head[1], "Frame", "Time:", head[2])
+        stop = head.end()
+    yield from text[stop:].split()
 
 
 def _motion(path: Path, words: Iterator[str]) -> Motion:

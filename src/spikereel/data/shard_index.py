@@ -23,8 +23,8 @@ def read_index(source: str) -> dict[str, Any]:
     """The index of the shards in a folder or at a URL.
 
     `version`, `classes` (names), `samples` (their number), and `shards`, each with `file`, `bytes`, `sha256` and
-    `samples`, rows of name, offset, bytes and label. Raises DataError for one that is missing, damaged, of another
-    version, or that names files which are not plain.
+    `samples`, rows of name, offset, bytes and label; in newer ones `called`, the names that the files had. Raises
+    DataError for one that is missing, damaged, of another version, or that names files which are not plain.
     """
     place = f"{source}/{INDEX}"
     data = read_part(place)
@@ -95,6 +95,9 @@ def _shard_fault(shard: Any, classes: int) -> str | None:
         return f"sha256 is {_short(digest)}, not a hash"
     if not isinstance(samples, list):
         return f"samples is {_short(samples)}, not a list of samples"
+    called = shard.get("called", [])
+    if not isinstance(called, list) or len(called) not in (0, len(samples)) or not all(type(x) is str for x in called):
+        return f"called is {_short(called)}, not a name for each sample"
     return next((fault for row in samples if (fault := _row_fault(row, size, classes))), None)
 
 

@@ -298,13 +298,16 @@ def _is_whole(path: Path, members: list[_Member]) -> bool:
 
 
 def _entry(path: Path, members: list[_Member]) -> dict[str, Any]:
-    """The row of a shard in the index: file, bytes, sha256, and of each sample name, offset, bytes and label."""
+    """The row of a shard in the index: file, bytes, sha256, and of each sample name, offset, bytes and label; and what
+    each was called."""
     with tarfile.open(path) as tar:
         places = {member.name: (member.offset_data, member.size) for member in tar}
     samples = [[member.name, *places[member.name], member.label] for member in members]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "samples": samples}
+    entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "samples": samples}
+    # of one video several clips may be cut: their names tell
+    return entry | {"called": [member.path.name for member in members]}
 
 
 def _label_of(name: str) -> str:

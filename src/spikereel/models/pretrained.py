@@ -1,8 +1,10 @@
 """The conventions of the Hugging Face hub: a folder with configuration, weights and model card, here or online."""
 
 import dataclasses
+import hashlib
 import json
 import re
+import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ from spikereel.files import write_whole
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
+_SIGNED = re.compile(r"\n<!-- written by spikereel, ([0-9a-f]{16}) -->\s*\Z")
+"""The last line of a card of ours, with a hash of all above it: who changed the card made it their own."""
+
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -24,7 +29,8 @@ class Pretrained:
     def save_pretrained(self, folder: str | Path, *, license: str | None = None, data: str | None = None) -> None:
         """Write `model.safetensors` (as `save_model`), `config.json` (its header, for readers) and `README.md`.
 
-        Each file is written whole or not at all; a README.md that is there already is left as it is.
+        Each file is written whole or not at all. A README.md that is there already is written anew where it is a card
+        of ours as it was, and left where somebody wrote or changed it; one that names another task is warned of.
         license: the one these weights are given under, by the hub's name for it, such as "mit"; the card names none
         otherwise. data: what the card says they were trained on.
         """
@@ -188,8 +194,36 @@ def _write(model: Any, folder: Path, where: str, *, license: str | None = None, 
         raise WeightsError(f"cannot save to {folder}: it is a file; give the name of a folder")
     write_weights(model, folder / WEIGHTS)
     write_whole(folder / CONFIG, (json.dumps(header_of(model), indent=2) + "\n").encode())
-    if not (folder / CARD).exists():
-        write_whole(folder / CARD, model_card(model, where, license=license, data=data).encode())
+    card = model_card(model, where, license=license, data=data)
+    own = _own_card(folder / CARD)
+    if own is None:
+        write_whole(folder / CARD, _sign(card).encode())
+    elif (found := _tag(own)) not in ("", _tag(card)):
+        warnings.warn(
+            f"{folder / CARD} is your own and stays; it says pipeline_tag {found}, and this model is for {_tag(card)}: "
+            "change it, or remove it and save again",
+            stacklevel=3,
+        )
+
+
+def _sign(card: str) -> str:
+    return f"{card}\n<!-- written by spikereel, {hashlib.sha256(card.encode()).hexdigest()[:16]} -->\n"
+
+
+def _own_card(path: Path) -> str | None:
+    """The text of a card that somebody wrote or changed; None where there is none, or one that we wrote."""
+    if not path.exists():
+        return None
+    text = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+    signed = _SIGNED.search(text)
+    return None if signed and _sign(text[: signed.start()]).strip() == text.strip() else text
+
+
+def _tag(card: str) -> str:
+    """What the hub is told that a model does; "" where a card does not say."""
+    head = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    found = head and re.search(r"^pipeline_tag:\s*(\S+)", head[1], re.MULTILINE)
+    return found[1].strip("\"'") if found else ""
 
 
 def _same(config: Path, weights: Path) -> bool:

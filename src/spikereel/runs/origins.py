@@ -112,7 +112,8 @@ def _objects(clips: DVS128Objects) -> list[Origin]:
 
 @origins_of.register
 def _packed(clips: PackedClips) -> list[Origin]:
-    return [Origin(place, start=offset, size=size, name=name) for place, name, offset, size, _ in clips.members]
+    files = zip(clips.members, clips.called, strict=True)
+    return [Origin(place, start=offset, size=size, name=name) for (place, _, offset, size, _), name in files]
 
 
 @origins_of.register

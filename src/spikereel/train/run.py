@@ -20,7 +20,7 @@ from rich.progress import Progress
 from torch import nn
 
 from spikereel.errors import TrainingError
-from spikereel.files import write_text
+from spikereel.files import expand, write_text
 from spikereel.hub import load_model
 from spikereel.runs.clips import DataPassport, build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe
@@ -94,7 +94,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     recipe, model = module.recipe, module.model
     spec = recipe.data
     model.checkpointing = run.checkpointing
-    folder = Path(run.out) / recipe.name
+    folder = Path(expand(run.out, home=True)) / recipe.name
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want

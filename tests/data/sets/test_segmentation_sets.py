@@ -168,6 +168,47 @@ def test_vspw_labels_begin_at_one(tmp_path, form):
     assert {x.name for x in VSPW(tmp_path, ONE, split="val").videos} == {"2_abc"}
 
 
+ALL = ["wall", "ceiling", *map(str, range(3, 125))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {name: str(i) for i, name in enumerate(ALL, start=1)} | {"others": "255"},
+        {str(i): name for i, name in enumerate(["others", *ALL])},
+        [{"id": i, "name": name} for i, name in enumerate(ALL, start=1)],
+        {"categories": [{"id": str(i), "name": name, "isthing": 0} for i, name in enumerate(ALL, start=1)]},
+        ALL,
+        ["others", *ALL],
+    ],
+)
+def test_vspw_names_in_other_writings(tmp_path, content):
+    write_vspw(tmp_path)
+    (tmp_path / "label_num_dic_final.json").write_text(json.dumps(content))
+    assert VSPW(tmp_path, ONE, split="val").classes == tuple(ALL)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"wall": 1, "ceiling": "1"}, "number 1 has two names"),
+        ({name: i for i, name in enumerate(ALL)}, "counts its classes from 0"),
+        ([{"id": i, "name": name} for i, name in enumerate(ALL)], "counts its classes from 0"),
+        ({"wall": 1.5}, "is not JSON of class names"),
+        ({"wall": None}, "is not JSON of class names"),
+        ({"1": 2}, "is not JSON of class names"),
+        ([{"name": "wall"}], "is not JSON of class names"),
+        ("wall", "is not JSON of class names"),
+        (ALL[:5], "is not JSON of class names"),
+    ],
+)
+def test_vspw_names_that_say_too_little(tmp_path, content, message):
+    write_vspw(tmp_path)
+    (tmp_path / "label_num_dic_final.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        VSPW(tmp_path, ONE, split="val")
+
+
 def test_vspw_mistakes(tmp_path):
     with pytest.raises(DataError, match=r"train\.txt: no such list"):
         VSPW(tmp_path, ONE, split="train")

@@ -38,11 +38,11 @@ def ready(options: argparse.Namespace) -> None:
     Raises ConfigError where one cannot be, or is one.
     """
     for name in {*options.reads, *options.folders, *options.writes}:
-        value = getattr(options, name)
+        value, home = getattr(options, name), name not in options.reads
         if isinstance(value, list | tuple):
-            setattr(options, name, [expand(x) for x in value])
+            setattr(options, name, [expand(x, home=home) for x in value])
         elif value is not None:
-            setattr(options, name, expand(value))
+            setattr(options, name, expand(value, home=home))
     outputs = {what: getattr(options, name) for name, what in options.writes.items()}
     for path in outputs.values():
         writable(path)
@@ -71,7 +71,12 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
             if text is None:
                 continue
             key, _, path = text.partition("=")
-            found += [text] if os.path.exists(text) else [expand(path)] if path and "." in key else files_of(text)
+            if os.path.exists(text):
+                found.append(text)
+            elif path and "." in key:
+                found.append(expand(path, home=True))
+            else:
+                found += files_of(text)
     return found
 
 

@@ -49,6 +49,11 @@ class PackedClips(SeededClips[int]):
             for shard in self.shards.shards
             for name, offset, size, label in shard["samples"]
         ]
+        self.called = [
+            name
+            for shard in self.shards.shards
+            for name in shard.get("called") or [sample[0] for sample in shard["samples"]]
+        ]
         self._require_sort()
 
     def __len__(self) -> int:
