@@ -254,6 +254,8 @@ CHANGES: dict[str, Any] = {
     "normalise": True,
     "replay": True,
     "backend": "reference",
+    "fires": "above",
+    "reset_delay": True,
     "body": "smpl",
     "regressor": "linear",
     "iterations": 2,
@@ -269,6 +271,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "contrast_form": {"contrast": "instead"},
     "drop_path_over_time": {"drop_path": 0.1},
     "replay": {"neuron": "ilif"},
+    "reset_delay": {"reset": "soft"},
     "top": {"levels": 4},
     "neck": {"head": "fpn"},
 }

@@ -234,6 +234,7 @@ def test_c_refuses_by_name_what_it_cannot_do(tmp_path):
         ({"attention": "joint"}, "see a whole clip at once"),
         ({"attention": "causal", "contrast": "beside"}, "no contrast front"),
         ({"attention": "spatial", "task": "segmentation", "num_classes": 3}, "no head for segmentation"),
+        ({"attention": "spatial", "fires": "above"}, "fires at the threshold and resets at once"),
     ):
         model = spikereel.create_model("spikevideoformer_ti", **fields)
         with pytest.raises(ConfigError, match=said):
