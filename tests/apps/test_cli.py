@@ -245,6 +245,8 @@ def test_train_writes_weights(tmp_path, capsys):
     assert main(["train", "motion", *options]) == 0
     out, err = capsys.readouterr()
     assert "best.safetensors" in "".join(out.split())
+    # a path has a line of its own, so that all else fits a terminal
+    assert any(line.startswith("weights: ") for line in out.splitlines())
     assert err == ""
     assert main(["train", "--resume", "motion", *options, "optim.epochs=2"]) == 0
 

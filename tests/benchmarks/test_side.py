@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import spikereel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import counters
 import porting
-from side.environments import PACKAGES
+from side.environments import PACKAGES, python_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -50,6 +53,34 @@ def test_neurobench_finds_what_the_passport_says(side):
         if "ConnectionSparsity" in theirs and name != "transposed":
             for figure, value in theirs.items():
                 assert ours[figure] == pytest.approx(value, rel=1e-6), (name, figure)
+
+
+MEASURED = {
+    "snntorch": "snntorch",
+    "snntorch hidden": "snntorch",
+    "norse cell": "snntorch",
+    "norse all": "snntorch",
+    "spikingjelly multi-step": "spikingjelly",
+    "sinabs": "sinabs",
+}
+"""Cases of benchmarks/side/measured.py: the environment of each."""
+
+
+@pytest.mark.side
+@pytest.mark.parametrize("case", MEASURED)
+def test_a_passport_finds_the_neuron_of_a_library_and_what_its_spikes_cost(case, side):
+    paths = [Path(module.__file__).parents[1] for module in (spikereel, torch)]
+    program = [python_of(side, MEASURED[case]), "-W", "ignore", BENCHMARKS / "side" / "measured.py"]
+    done = subprocess.run([*program, case, os.pathsep.join(map(str, paths))], check=True, capture_output=True)
+    found = json.loads(done.stdout)
+    assert found["firing"] == {"neuron": pytest.approx(found["rates"])}
+    assert all(0.05 < rate < 0.95 for rate in found["rates"])
+    assert found["synops"]["second"] == pytest.approx(found["by_hand"], rel=1e-9)
+    assert found["energy_pj"] == pytest.approx(found["energy_by_hand_pj"], rel=1e-9)
+    assert found["notes"] == []
+    assert "neuron" in found["pages"]["html"]
+    assert "\\toprule" in found["pages"]["latex"]
+    assert "warning" not in found["pages"]["repr"]
 
 
 def test_the_docs_hold_the_tables_of_the_results(said):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from spikereel.inference.coco import compressed, run_lengths
 from spikereel.inference.knows import knows
 from spikereel.inference.sources import distinct, sources_of
 from spikereel.inference.timeline import timeline_of
+from spikereel.show.timeline import columns
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,31 @@ def test_one_line_keeps_its_width():
         line = one_line(path, "class", "50.0 %")
         assert len(line) <= 80
         assert line.split()[0].endswith(".mp4")
+
+
+def test_a_stop_says_how_many_files_were_not_looked_at(weights, tmp_path, capsys):
+    root = video_folder(tmp_path / "d", each=2)
+    (root / "dark" / "2.mp4").write_bytes(b"x" * 100)
+    line = ["predict", str(root), "--model", weights, "--out", str(tmp_path / "out"), "--no-video"]
+    assert main([*line, "--on-error", "stop"]) == 1
+    assert "2 of 5 files (2 not looked at: --on-error skip goes on)" in " ".join(capsys.readouterr().out.split())
+    assert main(line) == 1
+    assert "4 of 5 files; one table" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_picture_of_many_windows_shows_their_means(weights, tmp_path):
+    found = timeline_of(load_model(weights), str(video_file(tmp_path / "a.mp4", frames=40)), every=2.0)
+    times, p, each = columns(found)
+    assert (times.tolist(), each) == ([0.0, 2.0, 4.0], 1)
+    assert p.tolist() == [list(x.probabilities) for x in found.windows]
+    row = [
+        replace(found.windows[0], start=2.0 * i, stop=2.0 * i + 2, probabilities=(share := (i % 4) / 4, 1 - share))
+        for i in range(602)
+    ]
+    times, p, each = columns(replace(found, windows=tuple(row)))
+    assert (each, times[1], times[-1], len(p)) == (6, 12.0, 1204.0, 101)
+    assert p[0].tolist() == pytest.approx([(0 + 1 + 2 + 3 + 0 + 1) / 24, 1 - 7 / 24])
+    assert p[-1].tolist() == pytest.approx([0.125, 0.875])
 
 
 def test_a_long_video_becomes_a_time_line(weights, tmp_path, capsys):

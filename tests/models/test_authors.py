@@ -5,6 +5,7 @@ import pickle
 from argparse import Namespace
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from authors_files import authors_state
@@ -250,3 +251,23 @@ def test_an_argument_object_is_read_and_any_other_is_not(weights, tmp_path):
     torch.save({"args": Namespace()}, path)
     with pytest.raises(pickle.UnpicklingError, match="Namespace"):
         torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.array([1, 2]), "numpy.ndarray"),
+        (np.array(["x"], dtype=object), "numpy.ndarray"),
+        (np.datetime64("2020-01-01"), "numpy.dtype M8"),
+        (np.str_("x"), "numpy.dtype U1"),
+        (np.complex64(1), "numpy.dtype c8"),
+    ],
+)
+def test_what_numpy_left_beside_the_weights_is_named_by_key_and_type(value, kind, tmp_path):
+    weights = {"a": torch.ones(2, 2), "b": torch.ones(2)}
+    path = tmp_path / "w.pth"
+    torch.save({"state_dict": weights, "epoch": np.int64(3), "best": {"figures": [np.float32(1), np.bool_(1)]}}, path)
+    assert authors_weights(path).keys() == weights.keys()
+    torch.save({"state_dict": weights, "epoch": np.int64(3), "best": {"when": [value]}}, path)
+    with pytest.raises(WeightsError, match=rf"tensors \(when: {kind}\)"):
+        authors_weights(path)

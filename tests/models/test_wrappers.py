@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny import clip, tiny_model, tiny_svformer
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 import spikereel
 from spikereel.energy import measure
@@ -21,12 +22,24 @@ class Lightning(nn.Module):
         self.model = model
 
 
+class Sharded(nn.Module):
+    """Holds a model where FSDP does, which itself wants several processes."""
+
+    def __init__(self, model):
+        super().__init__()
+        self._fsdp_wrapped_module = model
+
+
 WRAPPERS = {
     "compiled": torch.compile,
     "parallel": nn.DataParallel,
     "lightning": Lightning,
     "averaged": torch.optim.swa_utils.AveragedModel,
     "parallel, compiled": lambda m: nn.DataParallel(torch.compile(m)),
+    "checkpointed": checkpoint_wrapper,
+    "sharded, compiled": lambda m: Sharded(torch.compile(m)),
+    "parallel, checkpointed, compiled": lambda m: nn.DataParallel(checkpoint_wrapper(torch.compile(m))),
+    "compiled, sharded": lambda m: torch.compile(Sharded(m)),
     "lightning, parallel, compiled": lambda m: Lightning(nn.DataParallel(torch.compile(m))),
 }
 

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from torch import nn
 
-INSIDE = ("_orig_mod", "module", "model")
-"""Where wrappers hold the model: torch.compile; DataParallel, DistributedDataParallel, AveragedModel; Lightning."""
+INSIDE = ("_orig_mod", "module", "model", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Where wrappers hold the model: torch.compile; DataParallel, DistributedDataParallel, AveragedModel; Lightning; FSDP;
+activation checkpointing."""
 
 SEGMENTS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
 """What wrappers of parts put into the middle of names."""

@@ -112,14 +112,14 @@ def _predict(options: argparse.Namespace) -> int:
         console.print(f"engine: reference, for {why}", style="yellow")
     for line in notes:
         console.print(line, style="yellow")
-    batch = _Batch(options=options, model=front, chosen=chosen, out=out, console=console, brief=len(sources) > FULL)
+    batch = _Batch(options=options, model=front, chosen=chosen, out=out, console=console, count=len(sources))
     try:
         for source in sources:
             if not batch.take(source) and options.on_error == "stop":
                 break
     finally:
-        batch.finish(table=len(sources) > 1)
-    return batch.code(len(sources))
+        batch.finish()
+    return batch.code()
 
 
 @dataclass(kw_only=True)
@@ -131,8 +131,8 @@ class _Batch:
     chosen: dict[str, Any]
     out: Path
     console: Any
-    brief: bool
-    """Whether a file gets one line."""
+    count: int
+    """Of all files; those beyond FULL get one line each."""
     done: list[dict[str, Any]] = field(default_factory=list)
     """What --json gets."""
     rows: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -174,7 +174,7 @@ class _Batch:
             return result, result.write(self.out, source.name, video=not self.options.no_video, progress=told)
 
     def _show(self, result: Any, said: list[str]) -> None:
-        if self.brief:
+        if self.count > FULL:
             self.console.print(one_line(result.path, *result.brief()), no_wrap=True, crop=False)
             return
         for table in result.tables():
@@ -183,18 +183,19 @@ class _Batch:
         for number, line in enumerate(said):
             self.console.print(line, style="dim" if number else None)
 
-    def finish(self, *, table: bool) -> None:
+    def finish(self) -> None:
         """Write the table and the JSON of what was done so far."""
-        good = len(self.rows) - self.broken
+        good, left, table = len(self.rows) - self.broken, self.count - len(self.rows), self.count > 1
         if self.options.json and (good or table):
             write_json(self.options.json, one_or_all(self.done))
         if table and good:
             write_text(self.out / TABLE, csv_of(("file", "answer", "detail", "error"), self.rows))
-            self.console.print(f"{good} of {len(self.rows)} files; one table: {self.out / TABLE}")
+            stopped = f" ({left} not looked at: --on-error skip goes on)" if left and self.broken else ""
+            self.console.print(f"{good} of {self.count} files{stopped}; one table: {self.out / TABLE}")
 
-    def code(self, count: int) -> int:
+    def code(self) -> int:
         """0 where all went well, 1 where some did, 2 where none did."""
-        return 0 if not self.broken and len(self.rows) == count else 1 if len(self.rows) > self.broken else 2
+        return 0 if not self.broken and len(self.rows) == self.count else 1 if len(self.rows) > self.broken else 2
 
 
 def glance_fps(path: str) -> float:

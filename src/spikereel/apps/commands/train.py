@@ -62,9 +62,9 @@ def _train(options: argparse.Namespace) -> None:
     result = train(recipe, callbacks=(announce, watch))
     unit = TASKS[recipe.task].unit
     if result.best is None:
-        print(f"no best weights: in every validation the network said the same of every clip; weights: {result.last}")
+        print(f"no best weights: in every validation the network said the same of every clip\nweights: {result.last}")
     else:
-        print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s; weights: {result.best}")
+        print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s\nweights: {result.best}")
     print(f"training data: {result.passport}")
     for line in result.notes:
         if line not in announce.said:
