@@ -69,7 +69,7 @@ WORKS = {
     "calibrate": ["calibrate", "{motion}", "--clips", "4", "--out", "{out}/c.safetensors"],
     "calibrate a pose": ["calibrate", "{pose}", "--clips", "4", "--out", "{out}/p.safetensors"],
     "calibrate masks": ["calibrate", "{segmentation}", "--clips", "4", "--out", "{out}/s.safetensors"],
-    "stream": ["stream", "{videos}/dark/0.mp4", "--model", "{folder}", "--json", "{out}/stream.jsonl"],
+    "stream": ["stream", "{videos}/dark/0.mp4", "--model", "{folder}", "--json", "-", "--quiet"],
     "predict without a video": ["predict", "{videos}/dark/0.mp4", "--no-video", "--out", "{out}/predict"],
     "predict a pose without a video": [
         *("predict", "{depth}", "--model", "{pose}", "--no-video", "--out", "{out}/pose")

@@ -142,8 +142,8 @@ class Server:
 def metrics(channels: list[Channel], viewers_dropped: int = 0) -> tuple[bytes, str]:
     """All numbers of all sources for Prometheus, and the content type; sources by names without secrets."""
     need("serve")
-    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest  # ty: ignore[import-not-found]
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # ty: ignore[import-not-found]
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     def collect() -> Any:
         known = [(x.name, counts_of(x)) for x in channels]
