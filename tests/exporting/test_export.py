@@ -162,6 +162,27 @@ def test_a_certificate_counts_flipped_spikes(causal, tmp_path):
     assert any("is not the file of the certificate" in line for line in check(plain_file(causal), file, good))
 
 
+def test_a_certificate_passes_over_nothing(causal, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    good = certify(causal, plain_file(causal), file, clips=[clip(2, 1).float()])
+    # a certificate without calls says nothing of a file
+    empty = replace(good, repeat={**good.repeat, "calls": []})
+    assert any("has 0 calls" in line for line in check(plain_file(causal), file, empty))
+    # values that are no numbers are no spikes of the model
+    other = folded(causal)
+    other.block3[0].mlp.fc1_conv.bias.data[0] = torch.nan
+    lost = plain_file(other)
+    assert any("spikes of block3.0.mlp.fc2_lif differ" in line for line in check(lost, file, good))
+    assert not certify(causal, lost, file, clips=[clip(2, 1).float()]).faithful
+    # a network without spikes is judged by its outputs
+    twin = spikereel.create_model("spikevideoformer_ti.ann", num_classes=3, attention="spatial").eval()
+    shifted = folded(twin)
+    shifted.head.bias.data += 1
+    assert certify(twin, plain_file(twin), file, clips=[clip(2, 1).float()]).faithful
+    assert not certify(twin, plain_file(shifted), file, clips=[clip(2, 1).float()]).faithful
+
+
 def test_a_grid_network_fires_and_meets_its_threshold(causal):
     video = (clip(3, 1).float() * 16).round() / 16
     model = grid_model(causal, video)
