@@ -9,6 +9,7 @@ from math import inf, isfinite
 from typing import Literal, get_args
 
 from spikereel.config import build, override
+from spikereel.data.made.probes import ProbeName
 from spikereel.data.video.timeline import MOST_FRAMES
 from spikereel.errors import ConfigError
 from spikereel.models.base import VideoModel
@@ -16,6 +17,7 @@ from spikereel.models.metadata import Metadata
 
 KindName = Literal[
     "motion",
+    "probe",
     "folder",
     "list",
     "ut_interaction",
@@ -136,7 +138,8 @@ class Sampling:
     size: int = 64
     """Side of the square that the model sees, in pixels; of masks 0 keeps the size of the frames."""
     modality: Literal["rgb", "events", "surface", "depth", "grey"] = "rgb"
-    """motion: colour frames, ON and OFF events, or their time surface. shards: rgb for videos, events for event files.
+    """motion: colour frames, ON and OFF events, or their time surface. probe: grey, events or rgb.
+    shards: rgb for videos, events for event files.
     Pose: depth (figure, utd_mhad), grey (figure, mmhpsd), or events, which the figure's grey and the depth of utd_mhad
     are turned into."""
     depth_motion: bool = False
@@ -268,12 +271,15 @@ class Made:
 
     train_length: int = 8000
     test_length: int = 1000
-    """motion, figure: clips an epoch, and clips to judge on."""
+    """motion, probe, figure: clips an epoch, and clips to judge on."""
     seed: int = 0
-    """motion, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth of the videos is
-    held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
+    """motion, probe, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth of the
+    videos is held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
     focus: tuple[str, ...] = ()
     """motion: classes that every second training clip is of, to learn what comes late."""
+    probe: ProbeName = "match"
+    gap: int = 8
+    """probe: the question, and dark frames between the showings that it is about; see docs/data/probe.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +301,17 @@ class Masks:
     frames."""
 
 
-LEAST = {"size": 0, "stride": 1, "clips": 1, "copies": 1, "train_length": 1, "test_length": 1, "workers": 0, "seed": 0}
+LEAST = {
+    "size": 0,
+    "stride": 1,
+    "clips": 1,
+    "copies": 1,
+    "train_length": 1,
+    "test_length": 1,
+    "workers": 0,
+    "seed": 0,
+    "gap": 1,
+}
 
 
 # the bases stand in reverse: fields are listed from the last one on

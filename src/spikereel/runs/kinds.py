@@ -88,7 +88,7 @@ def channels_of(spec: DataSpec) -> int:
         return 1 if readings.convention_of(spec).channels == "signed" and _arranges(spec) else 2
     if spec.modality in ("events", "surface"):
         return row.event_channels
-    if row.depth:
+    if row.depth or spec.modality == "grey":
         return 3 if spec.depth_motion or spec.trails else 1
     return 3
 
@@ -143,7 +143,6 @@ def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
     return known.palette if known and tuple(known.classes) == tuple(classes) else bit_palette(len(classes))
 
 
-_PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
 _PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
@@ -165,6 +164,15 @@ KINDS: dict[str, Kind] = {
             ),
         },
         labels=lambda spec: MotionMasks,
+    ),
+    "probe": Kind(
+        uses={
+            "classification": Use(
+                build=made.probe,
+                reads=(MADE - {"stride"}) | {"probe", "gap", "mean", "std"},
+                modalities=("grey", "events", "rgb"),
+            )
+        }
     ),
     "folder": videos.kind(videos.folder, reads={"fold", "seed"}),
     "list": videos.kind(videos.listed, reads={"fold", "seed"}),

@@ -1,7 +1,7 @@
 """Procedural motion clips: the default data of classification, and with the mask of what moves, of segmentation."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -14,10 +14,23 @@ from spikereel.data.transforms import normalise
 _MOVING = [label for label, name in enumerate(CLASSES) if name != "still"]
 
 
-class _Generated(SeededClips[T_co]):
+class Generator(Protocol):
+    """Clips that are made from a seed."""
+
+    seed: int
+
+    def fingerprint(self) -> str:
+        """Hash of all that the clips depend on."""
+        ...
+
+
+G = TypeVar("G", bound=Generator)
+
+
+class Generated(SeededClips[T_co], Generic[G, T_co]):
     """`length` clips an epoch of a generator that has enough for all epochs; every epoch has clips of its own."""
 
-    def __init__(self, clips: MotionClips, length: int, mean: tuple[float, ...], std: tuple[float, ...]):
+    def __init__(self, clips: G, length: int, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__(clips.seed)
         self.clips, self.length, self.mean, self.std = clips, length, mean, std
 
@@ -28,12 +41,16 @@ class _Generated(SeededClips[T_co]):
         """The number of an item among those of all epochs."""
         return self.epoch * self.length + index
 
+    def normal(self, video: Tensor) -> Tensor:
+        """A clip of the generator with this normalisation."""
+        return normalise(video, self.mean, self.std)
+
     def fingerprint(self) -> str:
         """Hash of the generator's options."""
         return self.clips.fingerprint()
 
 
-class MotionVideos(_Generated[int]):
+class MotionVideos(Generated[MotionClips, int]):
     """`length` normalised clips an epoch: items `(video float32 [T, C, H, W], label)`.
 
     clips: a generator of MotionClips, of as many clips as all epochs need. focus: classes that every second clip is of.
@@ -62,7 +79,7 @@ class MotionVideos(_Generated[int]):
     def item(self, index: int) -> tuple[Tensor, int]:
         """A clip and its label."""
         video, label = self.clips[self._clip(self.number(index))]
-        return normalise(video, self.mean, self.std), label
+        return self.normal(video), label
 
     def _clip(self, number: int) -> int:
         """Which clip of the generator, whose clip i is of class i modulo their number, is the one of this number."""
@@ -73,7 +90,7 @@ class MotionVideos(_Generated[int]):
         return number * len(self.classes) + label
 
 
-class MotionMasks(_Generated[Tensor]):
+class MotionMasks(Generated[MotionClips, Tensor]):
     """`length` clips an epoch of a shape that moves among shapes at rest that look like it: items `(clip float32
     [T, C, H, W], masks int64 [T, H, W])`, 1 where it is.
 
@@ -91,7 +108,7 @@ class MotionMasks(_Generated[Tensor]):
         """A clip and its masks."""
         times, motion = divmod(self.number(index), len(_MOVING))
         video, _, targets = self.clips[len(CLASSES) * times + _MOVING[motion]]
-        return normalise(video, self.mean, self.std), targets["mask"].long()
+        return self.normal(video), targets["mask"].long()
 
     def video_of(self, index: int) -> str:
         """A video of its own for every clip."""

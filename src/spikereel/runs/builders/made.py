@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from spikereel.data.made.probes import ProbeClips
 from spikereel.data.made.scenes import MotionClips
 from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.pose import PoseClips
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.motion import MotionMasks, MotionVideos
+from spikereel.data.sets.probe import ProbeVideos
 from spikereel.runs import readings
 from spikereel.runs.data import SPLITS, DataSpec
 from spikereel.runs.kind import Ask
@@ -29,6 +31,24 @@ def motion_masks(spec: DataSpec, ask: Ask) -> SegmentationClips:
     clips = _scenes(spec, 2**31, spec.seed + 3 * ask.seed + SPLITS.index(ask.split), targets=True)
     mean, std = _statistics(spec)
     return MotionMasks(clips, length, mean=mean, std=std)
+
+
+def probe(spec: DataSpec, ask: Ask) -> ProbeVideos:
+    """Questions about what lies far apart in time."""
+    train = ask.split == "train"
+    length = spec.train_length if train else spec.test_length
+    modality: Any = spec.modality
+    clips = ProbeClips(
+        2**31 if train else length,
+        probe=spec.probe,
+        gap=spec.gap,
+        frames=spec.frames,
+        size=spec.size,
+        modality=modality,
+        seed=spec.seed + SPLITS.index(ask.split),
+    )
+    mean, std = _statistics(spec)
+    return ProbeVideos(clips, length, mean=mean, std=std)
 
 
 def _scenes(spec: DataSpec, clips: int, seed: int, *, targets: bool) -> MotionClips:
