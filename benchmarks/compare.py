@@ -51,7 +51,7 @@ def attention(options: argparse.Namespace) -> dict[str, Any]:
         for seed in options.seeds
         for scheme, change in SCHEMES.items()
     }
-    rows = [{"scheme": k[0], "seed": k[1], **row} for k, row in zip(runs, _all(runs, options), strict=True)]
+    rows = [{"scheme": k[0], "seed": k[1], **row} for k, row in zip(runs, all_rows(runs, options), strict=True)]
     table = {}
     for scheme in SCHEMES:
         values = [row["top1"] for row in rows if row["scheme"] == scheme]
@@ -79,7 +79,7 @@ def families(options: argparse.Namespace) -> dict[str, Any]:
         }
     rows = [
         {"data": data, "model": model, "fold": fold, **row}
-        for (data, model, fold), row in zip(runs, _all(runs, options), strict=True)
+        for (data, model, fold), row in zip(runs, all_rows(runs, options), strict=True)
     ]
     for row in rows:
         print("{data:15} {model:24} fold {fold}  {top1:5.1f} %  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
@@ -103,7 +103,7 @@ def pose(options: argparse.Namespace) -> dict[str, Any]:
     }
     rows = [
         {"scheme": scheme, "fold": fold, **row}
-        for (_, scheme, fold), row in zip(runs, _all(runs, options), strict=True)
+        for (_, scheme, fold), row in zip(runs, all_rows(runs, options), strict=True)
     ]
     rows += [
         {"scheme": name, "fold": fold, **row}
@@ -130,7 +130,7 @@ def segmentation(options: argparse.Namespace) -> dict[str, Any]:
     }
     single = ["data.frames=1", "data.offsets=[0]", "optim.batch=8", f"optim.epochs={4 * options.epochs}"]
     runs["segmentation", "one frame"] = ("camvid_vss", [*data, *single])
-    rows = [{"scheme": scheme, **row} for (_, scheme), row in zip(runs, _all(runs, options), strict=True)]
+    rows = [{"scheme": scheme, **row} for (_, scheme), row in zip(runs, all_rows(runs, options), strict=True)]
     for row in rows:
         print("{scheme:26} mIoU {miou:5.1f} %  {energy_mj:.3f} mJ (ANN {ann_mj:.3f})".format(**row))
     return {"epochs": options.epochs, "rows": rows}
@@ -148,7 +148,7 @@ def folds(options: argparse.Namespace) -> dict[str, Any]:
         )
         for fold in options.folds
     }
-    rows = [{"fold": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
+    rows = [{"fold": key[2], **row} for key, row in zip(runs, all_rows(runs, options), strict=True)]
     for row in rows:
         print("left out {fold:2}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
     ridge = energy_ridge(options.recipe, options.root, options.folds) if len(options.folds) > 1 else {}
@@ -182,7 +182,7 @@ def events(options: argparse.Namespace) -> dict[str, Any]:
         for seed in options.seeds
     }
     ridge = counts_ridge(options.recipe, options.root)
-    rows = [{"seed": key[2], **row} for key, row in zip(runs, _all(runs, options), strict=True)]
+    rows = [{"seed": key[2], **row} for key, row in zip(runs, all_rows(runs, options), strict=True)]
     for row in rows:
         print("seed {seed:5}  {top1:5.1f} % of {judged_on}  {energy_mj:.4f} mJ (ANN {ann_mj:.4f})".format(**row))
     mean = statistics.fmean(row["top1"] for row in rows)
@@ -228,19 +228,23 @@ def _judged(recipe: Any, model: Any) -> tuple[dict[str, Any], Any]:
     from spikereel.runs.clips import build_dataset
     from spikereel.runs.evaluate import evaluate
 
-    fresh = recipe.data.kind == "motion" and recipe.task == "classification"
+    fresh = recipe.data.kind in ("motion", "probe") and recipe.task == "classification"
     judged = ["data.split=test", f"data.seed={FRESH_SEED}", f"data.test_length={FRESH_CLIPS}"] if fresh else []
     spec = override(recipe, judged).data
     dataset = build_dataset(spec, "test" if fresh else "val", task=recipe.task)
     outcome = evaluate(model, dataset, spec)
-    return {**outcome.figures, "judged_on": outcome.clips, "data_hash": outcome.passport.hash}, dataset
+    figures = {**outcome.figures, "judged_on": outcome.clips, "data_hash": outcome.passport.hash}
+    if fresh:
+        held_out = build_dataset(recipe.data, "val", task=recipe.task)
+        figures["val_top1"] = evaluate(model, held_out, recipe.data).figures["top1"]
+    return figures, dataset
 
 
 def _budget(options: argparse.Namespace) -> list[str]:
     return [f"data.train_length={options.clips // 4}", "optim.epochs=4", "data.test_length=200"]
 
 
-def _all(runs: dict[tuple, tuple[str, list[str]]], options: argparse.Namespace) -> list[dict[str, Any]]:
+def all_rows(runs: dict[tuple, tuple[str, list[str]]], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows of all runs in order, `options.workers` at a time."""
 
     def row(key: tuple) -> dict[str, Any]:

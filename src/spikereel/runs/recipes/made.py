@@ -36,11 +36,13 @@ def motion_svformer() -> Recipe:
 def probe() -> Recipe:
     """A temporal probe: is the shape after a gap of 8 dark frames the one before it? `data.probe` asks other questions.
 
-    Learns in some minutes what it can learn; see docs/data/probe.md.
+    A network small enough for a table of many runs: some 5 minutes on one core; see docs/data/probe.md.
     """
     return Recipe(
         name="probe",
-        model=ModelSpec(name="spikevideoformer_ti", threshold=0.5),
-        data=DataSpec(kind="probe", modality="grey", frames=24, size=32, train_length=2000, test_length=500, workers=0),
-        optim=OptimSpec(lr=3e-3, epochs=8, batch=32, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, start_norms=64),
+        model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, widths=(8, 16, 48, 64), depths=(1, 1)),
+        data=DataSpec(kind="probe", modality="grey", frames=16, size=32, train_length=1920, test_length=500, workers=0),
+        optim=OptimSpec(
+            lr=3e-3, epochs=10, batch=32, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, start_norms=64
+        ),
     )
