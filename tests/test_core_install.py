@@ -49,12 +49,13 @@ MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
     *("demo", "train", "compare", "evaluate", "predict", "stream", "energy", "export", "import", "calibrate"),
-    *("list", "doctor", "data", "data inspect", "data check", "data pack"),
+    *("claims", "list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
 WORKS = {
     "list": ["list", "--json", "{out}/list.json"],
     "doctor": ["doctor"],
+    "claims": ["claims", "--json", "{out}/claims.json"],
     "energy of weights": ["energy", SHIPPED, "--html", "{out}/e.html", "--markdown", "{out}/e.md"],
     "energy of an architecture": ["energy", "spikevideoformer_ti", "--frames", "2", "--size", "32"],
     "energy of a pose": ["energy", "{pose}"],

@@ -9,6 +9,7 @@ from typing import NoReturn
 from spikereel import __version__
 from spikereel.apps.commands import (
     calibrate,
+    claims,
     compare,
     data,
     demo,
@@ -52,6 +53,8 @@ EPILOG = """examples:
       weights of the papers' authors, read safely
   spikereel data check videos
       broken, short, double and missing files of a folder
+  spikereel claims
+      what the papers claim, and what holds
   spikereel calibrate weights.safetensors data.kind=folder data.root=videos
       new statistics for the norms of weights
 """
@@ -124,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (
-        *(demo, train, compare, evaluate, predict, stream, energy, export, import_, calibrate, list_, doctor, data),
+        *(demo, train, compare, evaluate, predict, stream, energy, export, import_, calibrate),
+        *(claims, list_, doctor, data),
     ):
         module.add(commands)
     return parser
