@@ -357,7 +357,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
         "Made by `python -m spikereel.show.claims` from `benchmarks/results`; `spikereel claims` prints it.",
         "",
         "A difference **holds** where the 95 % interval of its mean over three seeds or more lies above zero. It",
-        "**does not here** where the interval reaches zero. A claim is **open** with fewer seeds, without a measurement,",
+        "**does not here** where the interval reaches zero. It is **open** with fewer seeds, without a measurement,",
         "or where data disagree. We trained small networks on small data: a claim can be true and not show.",
         "",
     ]
