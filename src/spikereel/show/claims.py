@@ -220,7 +220,7 @@ _JOINT, _SPATIAL, _DOT = "joint, Hamming", "spatial, Hamming", "joint, dot"
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        name="kinetics400",
+        name="best_on_kinetics",
         paper="SpikeVideoFormer",
         says="Best of the spiking networks on Kinetics-400",
         published="79.8 % top-1 with 55.9 M parameters; Meta-SpikeFormer 75.5 %",
@@ -234,7 +234,7 @@ CLAIMS: tuple[Claim, ...] = (
         needs="MMHPSD, SMPL and 8 GPUs: recipe `mmhpsd_pose`",
     ),
     Claim(
-        name="cityscapes",
+        name="masks",
         paper="SpikeVideoFormer",
         says="Masks nearly as good as an ANN's",
         published="73.1 % mIoU on CityScapes; SegFormer 74.1. 37.9 on VSPW; CFFM 49.3",
@@ -295,7 +295,7 @@ CLAIMS: tuple[Claim, ...] = (
         needs="ImageNet weights of the published size: `model.start`",
     ),
     Claim(
-        name="ucf101",
+        name="best_on_ucf101",
         paper="SVFormer",
         says="Best of the directly trained deep spiking networks on UCF101",
         published="84.03 % top-1 of 15 views, chosen on the test list; 80.73 of one view",
