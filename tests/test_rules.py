@@ -59,6 +59,8 @@ NAMES_OF_TASKS = {
     "runs/config.py": "the task of a recipe that names none",
     "runs/clips.py": "the task where none is named, and a function of each other one",
     "hub.py": "the parts of a configuration that are called as their task",
+    "apps/commands/demo.py": "choices of a flag, before anything heavy is imported",
+    "apps/demo_tasks.py": "a demo for each",
     "apps/commands/predict.py": "choices of a flag, before anything heavy is imported",
     "inference/predict.py": "how a model of each task sees a file",
     "inference/coco.py": "a key of COCO's format",

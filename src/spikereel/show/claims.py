@@ -227,7 +227,7 @@ CLAIMS: tuple[Claim, ...] = (
         needs="Kinetics-400, ImageNet weights and 8 GPUs: recipe `kinetics400`",
     ),
     Claim(
-        name="pose",
+        name="poses",
         paper="SpikeVideoFormer",
         says="Poses nearly as good as the best ANN",
         published="47.5 mm PA-MPJPE on MMHPSD, 32 frames; GLoT 46.5",
