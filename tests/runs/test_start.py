@@ -40,7 +40,8 @@ def test_auto_takes_the_weights_of_the_attention():
     fields = {"contrast": "instead", "contrast_form": "on_off"}
     assert chosen_start(_built(**fields)) == "spikevideoformer_ti.motion"
     assert chosen_start(_built(**fields, attention="spatial")) == "spikevideoformer_ti.motion_spatial"
-    assert chosen_start(_built(**fields, attention="causal")) == "spikevideoformer_ti.motion_spatial"
+    assert chosen_start(_built(**fields, attention="causal")) == "spikevideoformer_ti.motion_causal"
+    assert chosen_start(_built(**fields, attention="hierarchical")) == "spikevideoformer_ti.motion_spatial"
 
 
 @pytest.mark.parametrize("fields", [{}, {"contrast": "beside"}, {"contrast": "beside", "widths": (8, 16, 16, 24)}])

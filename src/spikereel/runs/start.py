@@ -63,11 +63,17 @@ def source_of(model: VideoModel, start: str | None) -> str | None:
 def chosen_start(model: VideoModel) -> str | None:
     """The listed weights of "auto" for a model; None where none fit, which means a fresh start."""
     name = model.metadata.name
-    tags = architecture(name).weights if name else ()
-    # statistics after an attention over one frame serve another such attention best
-    alike = [tag for tag in tags if tag.endswith("_spatial") == (getattr(model.config, "attention", "") != "joint")]
-    for tag in (*alike, *(tag for tag in tags if tag not in alike)):
-        start = load_model(f"{name}.{tag}")
+    listed = [(tag, load_model(f"{name}.{tag}")) for tag in (architecture(name).weights if name else ())]
+    # those of a task know its channels and motions; those of classes serve others as well
+    useful = [(tag, start) for tag, start in listed if start.task in (model.task, "classification")]
+    wanted = getattr(model.config, "attention", None)
+
+    def unlike(row: tuple[str, VideoModel]) -> tuple[bool, bool, bool]:
+        """The same task, the same attention, then statistics after an attention over one frame for another such."""
+        own = getattr(row[1].config, "attention", None)
+        return row[1].task != model.task, own != wanted, (own == "joint") != (wanted == "joint")
+
+    for tag, start in sorted(useful, key=unlike):
         if not _differences(start, model, but=FREE) and _shared(start, model):
             return f"{name}.{tag}"
     return None
