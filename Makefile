@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard src/spikereel/engine/native/*)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/spikereel demo
@@ -16,6 +16,16 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ty check src
 	$(BIN)/python -m pytest -n auto
+
+# the site, into site/; SITE_ENV has what builds it and nothing else, as it only reads the sources
+SITE_ENV := .venv-docs
+docs: $(SITE_ENV)/.installed
+	$(SITE_ENV)/bin/mkdocs build --strict --quiet
+
+$(SITE_ENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SITE_ENV)
+	$(SITE_ENV)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt mkdocs-material 'mkdocstrings[python]'
+	touch $@
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix src tests benchmarks
@@ -34,4 +44,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo runs predictions build dist
+	rm -rf $(VENV) $(SITE_ENV) site demo runs predictions build dist

@@ -5,6 +5,7 @@ summed over batch and channels once, which gives firing rates and exact counts a
 (`spikereel.energy.counts`). What the calls of a clip add up to is decided at its end (`spikereel.energy.sums`).
 """
 
+import math
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,7 +36,7 @@ from spikereel.energy.sums import WHOLE, Sums
 from spikereel.energy.tally import Call, Tally
 from spikereel.energy.unchanged import Kept, first_tensor
 from spikereel.energy.workload import ACTIVATIONS
-from spikereel.layers.attention import ProductAttention
+from spikereel.layers.attention import TOKENS, ProductAttention
 from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import Neuron
@@ -326,9 +327,10 @@ def _kind(layer: nn.Module) -> str:
 
 
 def _matrices(grouping: str, x: Tensor) -> int:
-    """Matrices k^T v of a head that x [T, B, D, H, W] makes."""
-    t, b = x.shape[:2]
-    return {"frame": t * b, "past": t * b, "recent": t * b, "clip": b, "pixel": b * x.shape[3] * x.shape[4]}[grouping]
+    """Matrices k^T v of a head that x [T, B, D, H, W] makes: one for each group of tokens."""
+    sizes = dict(zip("TBDHW", x.shape, strict=True))
+    groups, _ = TOKENS[grouping].split(" m ")
+    return math.prod(sizes[axis] for axis in groups if axis in sizes)
 
 
 def _storage(x: Tensor) -> int:

@@ -46,7 +46,7 @@ class Layer:
         return "approximate" if self.from_zero or self.from_states else "faithful"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Certificate:
     """How a file compares with the model that it was made of."""
 
@@ -72,6 +72,9 @@ class Certificate:
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     schema: str = SCHEMA
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     @property
     def faithful(self) -> bool:

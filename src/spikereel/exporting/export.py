@@ -1,6 +1,7 @@
 """`spikereel.export`: a trained model leaves the library, with its state and what is sure of it."""
 
 import copy
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,7 @@ def export(
     if precision == "int8":
         options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    row.write(own, contract, path, **options)
+    _write(row, own, contract, path, options)
     exported = open_export(path)
     certificate = certify(model, exported, path, clips=clips)
     if grid and precision == "float32":
@@ -99,6 +100,13 @@ def _require_precision(precision: str, target: str, clips: Sequence[Tensor]) -> 
         raise ConfigError(f"int8 is written for onnx, not for {target}; leave the precision out")
     if precision == "int8" and not clips:
         raise ConfigError("int8 is calibrated and judged on clips: give some (--clips A.mp4 B.mp4)")
+
+
+def _write(row: Any, own: Flat, contract: Any, path: Path, options: dict[str, Any]) -> None:
+    known = inspect.signature(row.write).parameters
+    if unknown := [name for name in options if name not in known]:
+        raise ConfigError(f"{row.name} has no option {unknown[0]!r}; see the arguments of spikereel.export")
+    row.write(own, contract, path, **options)
 
 
 def _for_export(model: VideoModel, plain: Flat, shapes: dict[str, Any], fold: bool) -> Flat:

@@ -154,6 +154,8 @@ def predict(
     Raises DataError, in one line, for a file that is not a good one of its kind; ConfigError for weights that do not
     say how clips were made, and for an option of another task.
     """
+    if isinstance(source, VideoModel):
+        raise ConfigError("the model comes first: spikereel.predict(model, file)")
     model = runnable(fspath(model)) if isinstance(model, str | PathLike) else model
     options = {
         "views": views,

@@ -22,6 +22,10 @@ class State(dict):
     Membranes are [B, C, H, W] (or [B, C] before the head), in float32 or wider.
     """
 
+    def __repr__(self) -> str:
+        leaves = self.flat().values()
+        return f"State({len(leaves)} tensors, {sum(x.numel() * x.element_size() for x in leaves):,} bytes)"
+
     def __reduce__(self):
         # pickled as a plain mapping, which `torch.load(weights_only=True)` reads and models take as a state
         return OrderedDict, (list(self.items()),)

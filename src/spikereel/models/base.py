@@ -105,11 +105,12 @@ class VideoModel(Pretrained, nn.Module):
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         if not isinstance(video, Tensor):
-            raise DataError(f"video is a {type(video).__name__}; give a tensor: torch.as_tensor(video).float()")
+            frames = isinstance(video, list | tuple) and all(isinstance(frame, Tensor) for frame in video)
+            how = "torch.stack(video)[:, None], [T, B, C, H, W]" if frames else "torch.as_tensor(video).float()"
+            raise DataError(f"video is a {type(video).__name__}; give a tensor: {how}")
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
-            found = [i for i, n in enumerate(video.shape) if n == channels] if video.ndim == 5 else []
-            hint = f"; axis {found[0]} has {channels}: permute it to the third place" if found else ""
+            hint = _axes_hint(video, channels)
             shape = f"[T, B, C={channels}, H, W]"
             raise DataError(f"this model takes video {shape} with at least one frame, got {list(video.shape)}{hint}")
         if not video.is_floating_point():
@@ -128,6 +129,16 @@ class VideoModel(Pretrained, nn.Module):
         # counts of events may be large, and have two channels
         if high > PIXELS and low >= 0 and self.config.in_channels != 2 and torch.equal(video, video.round()):
             raise DataError(f"video holds whole numbers to {high:g}, as pixels have; divide by 255 and normalise")
+
+
+def _axes_hint(video: Tensor, channels: int) -> str:
+    """What to write for a video of the wrong shape, where that can be told."""
+    if video.ndim == 4 and video.shape[1] == channels:
+        return "; for one clip [T, C, H, W] give video[:, None]"
+    if video.ndim != 5 or video.shape[2] == channels:
+        return ""
+    found = [i for i, n in enumerate(video.shape) if n == channels]
+    return f"; axis {found[0]} has {channels}: permute it to the third place" if found else ""
 
 
 def _flat_names(state: Mapping[str, Any], prefix: str = "") -> frozenset[str]:

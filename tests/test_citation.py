@@ -1,0 +1,26 @@
+"""What a release states about itself agrees."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import spikereel
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_to_cite_is_that_of_the_package():
+    assert f"\nversion: {spikereel.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_release_check_names_what_is_missing(tmp_path):
+    """On a copy without git and sources: every line is said, none stops the rest."""
+    (tmp_path / ".github").mkdir()
+    script = tmp_path / ".github" / "release.sh"
+    script.write_text((ROOT / ".github" / "release.sh").read_text())
+    (tmp_path / "CITATION.cff").write_text("version: 9.9.9\n")
+    done = subprocess.run(["bash", str(script), "9.9.9"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"^ok +CITATION.cff has version 9.9.9$", done.stdout, re.MULTILINE)
+    assert re.search(r"^MISSING +CHANGELOG.md has a section 9.9.9$", done.stdout, re.MULTILINE)
+    assert "sdist and wheel build" in done.stdout

@@ -1,0 +1,96 @@
+"""What a notebook's user is likeliest to get wrong: each is a sentence that says what was seen and what to write."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+import spikereel
+from spikereel.errors import ConfigError, DataError, StateError, WeightsError
+
+
+@pytest.fixture(scope="module")
+def at_hand() -> SimpleNamespace:
+    """Models as a notebook has them."""
+    return SimpleNamespace(
+        motion=spikereel.load_model("spikevideoformer_ti.motion"),
+        spatial=spikereel.load_model("spikevideoformer_ti.motion_spatial"),
+        rgb=spikereel.create_model("spikevideoformer_ti", num_classes=5).eval(),
+        svformer=spikereel.create_model("svformer_ti", num_classes=5).eval(),
+        clip=torch.rand(8, 1, 2, 32, 32).round(),
+    )
+
+
+def _rgb(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape)
+
+
+MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
+    "axes as in torch's 3-D convolutions": (
+        lambda x: x.rgb(_rgb(1, 3, 8, 32, 32)),
+        DataError,
+        r"\[T, B, C=3, H, W\].*axis 1 has 3: permute it to the third place",
+    ),
+    "channels last": (lambda x: x.rgb(_rgb(8, 1, 32, 32, 3)), DataError, "axis 4 has 3: permute it"),
+    "no batch": (lambda x: x.rgb(_rgb(8, 3, 32, 32)), DataError, r"give video\[:, None\]"),
+    "no frame": (lambda x: x.rgb(_rgb(0, 1, 3, 32, 32)), DataError, "at least one frame"),
+    "bytes": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).mul(255).byte()), DataError, "divide pixel values by 255"),
+    "pixels as floats": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).mul(255).round()), DataError, "divide by 255"),
+    "wrong channels": (lambda x: x.motion(_rgb(8, 1, 3, 32, 32)), DataError, r"C=2.*got \[8, 1, 3, 32, 32\]"),
+    "a list of frames": (lambda x: x.rgb([_rgb(3, 32, 32)] * 8), DataError, r"torch.stack\(video\)\[:, None\]"),
+    "an array": (lambda x: x.rgb(np.zeros((8, 1, 3, 32, 32), np.float32)), DataError, "torch.as_tensor"),
+    "half precision": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).half()), DataError, r"give video.to\(torch.float32\)"),
+    "double precision": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).double()), DataError, r"video.to\(torch.float32\)"),
+    "not a number": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32) * float("nan")), DataError, "NaN"),
+    "another number of frames": (lambda x: x.svformer(_rgb(5, 1, 3, 64, 64)), DataError, "frames, got 5"),
+    "a state where there is none": (lambda x: x.motion(x.clip, x.spatial(x.clip)[1]), StateError, "state=None"),
+    "a state of another model": (lambda x: x.spatial(x.clip, {"a": torch.zeros(1)}), StateError, "none of this model"),
+    "a state of another batch": (
+        lambda x: x.spatial(_rgb(2, 3, 2, 32, 32).round(), x.spatial(x.clip)[1]),
+        StateError,
+        "1 clips a batch, the video has 3",
+    ),
+    "model and file exchanged": (lambda x: spikereel.predict("a.mp4", x.motion), ConfigError, "the model comes first"),
+    "no such file": (lambda x: spikereel.predict(x.motion, "a.mp4"), DataError, "no such file"),
+    "a name with a slip": (lambda x: spikereel.load_model("spikevideoformer_ti.moton"), WeightsError, "there are"),
+    "a model with a slip": (lambda x: spikereel.create_model("spikevideoformer_xs"), ConfigError, "did you mean"),
+    "an option with a slip": (
+        lambda x: spikereel.create_model("spikevideoformer_ti", num_class=5),
+        ConfigError,
+        "did you mean 'num_classes'",
+    ),
+    "a path to measure": (lambda x: spikereel.energy.measure(x.rgb, "a.mp4"), DataError, "give tensors"),
+    "frames without batch to measure": (
+        lambda x: spikereel.energy.measure(x.rgb, _rgb(8, 3, 32, 32)),
+        DataError,
+        "give layout=",
+    ),
+    "a mode that does not fit": (lambda x: spikereel.stream(x.motion, mode="causal"), ConfigError, "'window'"),
+    "a target with a slip": (lambda x: spikereel.export(x.spatial, "a.onnx", to="onx"), ConfigError, "choose one of"),
+    "an option of no target": (
+        lambda x: spikereel.export(x.spatial, "a.pt2", to="torch", video=x.clip),
+        ConfigError,
+        "torch has no option 'video'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_a_sentence(name: str, at_hand: SimpleNamespace, tmp_path, monkeypatch):
+    # the tests' own checks of shapes would come first; no user has them
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.chdir(tmp_path)
+    make, kind, said = MISTAKES[name]
+    with pytest.raises(kind, match=said):
+        make(at_hand)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_state_shows_itself_in_a_line(at_hand: SimpleNamespace):
+    _, state = at_hand.spatial(at_hand.clip)
+    assert repr(state).startswith(f"State({len(state.flat())} tensors, ")
+    assert len(repr(state)) < 80
