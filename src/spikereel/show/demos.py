@@ -115,7 +115,7 @@ def draw_stream(
         axes.axvline(first, color=GRID)
         axes.text(first + 0.5, 1.02, classes[truth[first]], color=INK, fontsize=10)
     axes.set(xlim=(0, len(truth)), ylim=(0, 1), xlabel="frame")
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     save(figure, path, dpi=_DPI)
 
 
