@@ -102,7 +102,8 @@ def draw_stream(
     for k, first in enumerate(range(0, len(truth), lasts)):
         axes: Any = figure.add_subplot(grid[0, k])
         frame = video[first + lasts // 2]
-        axes.imshow(torch.cat([frame, frame.new_zeros(3 - len(frame), *frame.shape[1:])]).permute(1, 2, 0).clamp(0, 1))
+        picture = torch.cat([frame, frame.new_zeros(3 - len(frame), *frame.shape[1:])])
+        axes.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy())
         axes.set_axis_off()
     axes = figure.add_subplot(grid[1, :])
     own = probabilities[np.arange(len(truth)), truth]
