@@ -1,5 +1,6 @@
 """What a tensor holds, looked at and never assumed: binary spikes, whole numbers, or real values."""
 
+import math
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -55,20 +56,27 @@ def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents
     operand, low, high = operand_of(x)
     if operand == "real":
         if scaled and (unit := unit_of(x)):
-            return replace(summed(x != 0, "binary", 1, lead, places), unit=unit)
+            return replace(summed(nonzero(x), "binary", 1, lead, places), unit=unit)
         return Contents(operand=operand, lead=tuple(x.shape[:lead]))
     return summed(x if low >= 0 else x.abs(), operand, max(high, -low, 1), lead, places)
 
 
 def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int) -> Contents:
     """As `look`, of counts that are known to be whole and not negative."""
-    wide = torch.promote_types(counts.dtype, torch.float32)
+    wide = counts.dtype if counts.dtype is torch.float32 else torch.promote_types(counts.dtype, torch.float32)
     channels = tuple(range(lead, counts.ndim - places))
     planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
     sizes = tuple(counts.shape[:lead])
-    planes = planes.reshape(*sizes, -1).cpu().numpy().astype(np.float64)
+    figures = planes.numpy(force=True).astype(np.float64).reshape(*sizes, -1)
     each = counts.numel() // max(prod(sizes), 1)
-    return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
+    return Contents(
+        operand=operand, levels=levels, lead=sizes, spikes=np.add.reduce(figures, -1), planes=figures, each=each
+    )
+
+
+def nonzero(x: Tensor) -> Tensor:
+    """1 where a value is not zero, else 0: as float32, of which sums are several times as fast as of bool."""
+    return torch.ne(x, 0, out=torch.empty_like(x, dtype=torch.float32))
 
 
 def active(x: Tensor, seen: Contents) -> float:
@@ -93,16 +101,24 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
         return "binary", 0, 1
     if x.numel() == 0:
         return "binary", 0, 0
-    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
-    if not bool((start == start.round()).all()):
+    if not _whole(_start(x)) or not _whole(x):
         return "real", 0, 0
-    # only 0 and 1 are their own squares
-    if torch.equal(x * x, x):
-        return "binary", 0, 1
-    if not bool((x == x.round()).all()):
+    low, high = (v.item() for v in x.aminmax())
+    if math.isinf(low) or math.isinf(high):
         return "real", 0, 0
-    low, high = (int(v) for v in x.aminmax())
-    return "integer", low, high
+    return ("binary", 0, 1) if low >= 0 and high <= 1 else ("integer", int(low), int(high))
+
+
+def _whole(x: Tensor) -> bool:
+    """Infinite values are, those that are no number are not."""
+    return torch.equal(x, x.round())
+
+
+def _start(x: Tensor) -> Tensor:
+    """Some of the first values, without a copy of the others."""
+    while x.ndim > 1 and x.numel() > PREFIX:
+        x = x.flatten() if x.is_contiguous() else x[0]
+    return x[:PREFIX] if x.ndim == 1 else x
 
 
 def unit_of(x: Tensor) -> float:
@@ -132,19 +148,18 @@ def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> C
     """
     if x.storage_offset() != output.storage_offset() or len(seen.lead) != 2:
         return None
-    folded = output.stride(0) == output.shape[1] * output.stride(1)
-    ways = [(output.movedim(2, -1) if isinstance(layer, nn.Linear) else output, seen.lead)]
-    if folded:
-        flat = output.flatten(0, 1)
-        ways.append((flat, (prod(seen.lead),)))
-        if flat.ndim > 3 and flat.is_contiguous():
-            ways.append((flat.flatten(2), (prod(seen.lead),)))
-    for view, lead in ways:
-        if x.shape == view.shape and x.stride() == view.stride() and _fits(layer, x, len(lead)):
-            spikes = None if seen.spikes is None else seen.spikes.reshape(lead)
-            planes = None if seen.planes is None else seen.planes.reshape(*lead, -1)
-            return replace(seen, lead=lead, spikes=spikes, planes=planes)
-    return None
+    lead, view = seen.lead, output
+    if x.ndim == output.ndim:
+        view = output.movedim(2, -1) if isinstance(layer, nn.Linear) else output
+    elif output.stride(0) == output.shape[1] * output.stride(1):
+        lead, view = (prod(lead),), output.flatten(0, 1)
+        if x.ndim == 3 < view.ndim and view.is_contiguous():
+            view = view.flatten(2)
+    if x.shape != view.shape or x.stride() != view.stride() or not _fits(layer, x, len(lead)):
+        return None
+    if lead == seen.lead or seen.spikes is None or seen.planes is None:
+        return seen if lead == seen.lead else replace(seen, lead=lead)
+    return replace(seen, lead=lead, spikes=seen.spikes.reshape(lead), planes=seen.planes.reshape(*lead, -1))
 
 
 def _fits(layer: nn.Module, x: Tensor, lead: int) -> bool:

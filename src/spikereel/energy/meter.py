@@ -23,11 +23,13 @@ from spikereel.energy.contents import (
     axes_of,
     counts_of,
     look,
+    nonzero,
     one_sub_step,
     seen_again,
     summed,
 )
-from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
+from spikereel.energy.counts import Plan
+from spikereel.energy.counts import plan as plan_of
 from spikereel.energy.layer import wider
 from spikereel.energy.neurons import Candidate, Frame, eligible, forget, observe
 from spikereel.energy.order import mark
@@ -40,7 +42,6 @@ from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
-from spikereel.models.svformer import ClipConv
 
 LAYOUT = "T B C H W"
 
@@ -60,7 +61,7 @@ class Meter(Sums):
         super().__init__(model, steps=steps, axes=axes)
         self.kept = None if self.whole else Kept(model)
         self.folds, self.merged = chains(self.modules.values())
-        self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Figures, float]] = {}
+        self.plans: dict[tuple[nn.Module, tuple[int, ...]], Plan] = {}
 
     def run(self, clip: Tensor, batch: int) -> None:
         """Count one clip."""
@@ -135,15 +136,15 @@ class Meter(Sums):
                 return
             x = x.detach()
             contents, x = self.contents(x, module), one_sub_step(x, module)
-            grid, inner = self.reach_of(module, x)
+            if (plan := self.plans.get((module, x.shape))) is None:
+                plan = self.plans[module, x.shape] = plan_of(module, x.shape)
             call = self._call(name, contents, x.numel())
-            call.macs, call.inner, call.fan = dense_macs(module, out), inner, fan_out(module)
+            call.macs, call.inner, call.fan = dense_macs(module, out), plan.inner, plan.fan
             call.folds = self.folds.get(module, (1.0, 1.0))
-            if contents.planes is not None and contents.spikes is not None:
-                meets = contents.spikes if grid is None else contents.planes @ grid
-                call.meets = meets * call.fan
+            if contents.planes is not None:
+                call.meets = plan.meets(contents)
             if self.exact:
-                self.workload.meet(module, x, contents, grid=grid, inner=inner)
+                self.workload.meet(module, x, contents, meets=call.meets, plan=plan)
             call.mean = self.mean_over_time(call, x)
             if not self.order_known and self.axes.doubtful(contents.lead, self.batch):
                 call.marks = mark(x, min(len(contents.lead), 2))
@@ -208,19 +209,6 @@ class Meter(Sums):
 
         return hook
 
-    def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Figures | None, float]:
-        """Outputs that look at each place (None: at all alike), and multiply-accumulates without those on padding."""
-        if isinstance(module, ClipConv | nn.Linear) or not is_local(module):
-            return None, float(x.numel() * fan_out(module))
-        sizes = tuple(x.shape[-len(module.kernel_size) :])
-        if (module, sizes) not in self.grids:
-            grid, *rest = reaches(module, sizes)
-            for axis in rest:
-                grid = (grid[:, None] * axis).flatten()
-            self.grids[module, sizes] = grid.numpy(), inner_macs(module, sizes)
-        grid, inner = self.grids[module, sizes]
-        return grid, inner * (x.numel() // (module.in_channels * len(grid)))
-
     def _neuron(self, name: str, *, keep: bool):
         def hook(module: Neuron, _inputs: Any, _kwargs: Any, output: tuple[Tensor, Tensor]) -> None:
             out = output[0].detach()
@@ -242,8 +230,7 @@ class Meter(Sums):
         """What one of our neurons gave."""
         lead = 2 if counts.ndim > 2 else 1
         if not module.spiking:
-            found = summed(counts != 0, "real", 0, lead, 0)
-            return found
+            return summed(nonzero(counts), "real", 0, lead, 0)
         levels = 1 if module.config.kind != "ilif" else max(int(counts.max()), 1)
         operand = "integer" if levels > 1 and not module.config.replays else "binary"
         return summed(counts, operand, levels, lead, counts.ndim - lead - 1)
@@ -272,7 +259,7 @@ class Meter(Sums):
             x = inputs[0]
             macs = float(x.numel() * module.head_dim)
             for i, suffix in enumerate(module.suffixes):
-                parts = [self.outputs.pop(module.get_submodule(f"{part}_lif{suffix}")) for part in "qkv"]
+                parts = [self.outputs.pop(module._modules[f"{part}_lif{suffix}"]) for part in "qkv"]
                 groups = getattr(module, "groupings", ("frame",))[i]
                 self._products(f"{name}.{{}}{suffix}", module, parts, macs, _matrices(groups, x))
 

@@ -1,6 +1,7 @@
 """Running sums over clips: what a layer does, and the firing rate of a neuron."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -136,3 +137,26 @@ def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures
     assert contents.spikes is not None
     sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
     return sums * len(sums) / max(contents.each * contents.spikes.size, 1)
+
+
+class Placed:
+    """The calls of a module within a clip, and which time steps each of them saw."""
+
+    def __init__(self, calls: list[Call], places: list[Place], axes: Axes, batch: int):
+        self.calls, self.places, self.axes, self.batch = calls, places, axes, batch
+        self.rates: dict[Call, Figures] = {}
+
+    def rate(self, call: Call, place: Place) -> Figures:
+        """Of one of the calls, see `rate_of`; worked out once."""
+        if call not in self.rates:
+            self.rates[call] = rate_of(call.contents, place, self.axes, self.batch)
+        return self.rates[call]
+
+    @cached_property
+    def mean(self) -> Figures:
+        """[T]: the rate of the spikes of the module in this clip."""
+        mean = Mean(self.axes.steps)
+        for call, place in zip(self.calls, self.places, strict=True):
+            if not call.contents.real:
+                mean.add(place, self.rate(call, place), self.batch)
+        return mean.value()
