@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -31,10 +32,10 @@ class Contents:
     """Most spikes of one value; 0 for real ones."""
     lead: tuple[int, ...] = ()
     """Sizes of the first axes: time, batch and tokens, in whatever order the model has them."""
-    spikes: Figures | None = None
-    """float64 [*lead], spikes of all channels and places; None for real values."""
-    planes: Figures | None = None
-    """The same for each place: float64 [*lead, places]."""
+    sums: Tensor | Figures | None = None
+    """[*lead, *places], of all channels; None for real values. Figures are made of it when they are asked for."""
+    seen: "Contents | None" = None
+    """What holds the sums, where only the first axes are others."""
     each: int = 1
     """Values behind one entry of `spikes`."""
     unit: float = 1.0
@@ -46,6 +47,20 @@ class Contents:
     def real(self) -> bool:
         """No spikes."""
         return self.operand == "real"
+
+    @cached_property
+    def planes(self) -> Figures:
+        """float64 [*lead, places]: spikes of all channels at each place."""
+        if self.seen is not None:
+            return self.seen.planes.reshape(*self.lead, -1)
+        sums = self.sums.numpy(force=True) if isinstance(self.sums, Tensor) else self.sums
+        assert sums is not None
+        return sums.astype(np.float64).reshape(*self.lead, -1)
+
+    @cached_property
+    def spikes(self) -> Figures:
+        """float64 [*lead]: of all channels and places."""
+        return self.seen.spikes.reshape(self.lead) if self.seen is not None else np.add.reduce(self.planes, -1)
 
 
 def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents:
@@ -65,13 +80,10 @@ def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int
     """As `look`, of counts that are known to be whole and not negative."""
     wide = counts.dtype if counts.dtype is torch.float32 else torch.promote_types(counts.dtype, torch.float32)
     channels = tuple(range(lead, counts.ndim - places))
-    planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
+    sums = counts.sum(channels, dtype=wide) if channels else counts.to(wide, copy=True)
     sizes = tuple(counts.shape[:lead])
-    figures = planes.numpy(force=True).astype(np.float64).reshape(*sizes, -1)
     each = counts.numel() // max(prod(sizes), 1)
-    return Contents(
-        operand=operand, levels=levels, lead=sizes, spikes=np.add.reduce(figures, -1), planes=figures, each=each
-    )
+    return Contents(operand=operand, levels=levels, lead=sizes, sums=sums, each=each)
 
 
 def nonzero(x: Tensor) -> Tensor:
@@ -81,7 +93,7 @@ def nonzero(x: Tensor) -> Tensor:
 
 def active(x: Tensor, seen: Contents) -> float:
     """How many values are not zero, of a tensor that was looked at."""
-    binary = seen.levels == 1 and seen.spikes is not None
+    binary = seen.levels == 1 and seen.sums is not None
     return float(seen.spikes.sum()) if binary else float(torch.count_nonzero(x))
 
 
@@ -138,7 +150,8 @@ def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:
 
 def one_sub_step(x: Tensor, module: nn.Module) -> Tensor:
     """The part of an operand that has the size of all time steps; all of it where nothing is replayed."""
-    return x[: len(x) // module.neuron.sub_steps] if isinstance(module, OnSpikes) else x
+    replays = isinstance(module, OnSpikes) and module.neuron.replays
+    return x[: len(x) // module.neuron.sub_steps] if replays else x
 
 
 def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> Contents | None:
@@ -157,9 +170,7 @@ def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> C
             view = view.flatten(2)
     if x.shape != view.shape or x.stride() != view.stride() or not _fits(layer, x, len(lead)):
         return None
-    if lead == seen.lead or seen.spikes is None or seen.planes is None:
-        return seen if lead == seen.lead else replace(seen, lead=lead)
-    return replace(seen, lead=lead, spikes=seen.spikes.reshape(lead), planes=seen.planes.reshape(*lead, -1))
+    return seen if lead == seen.lead else replace(seen, lead=lead, seen=seen)
 
 
 def _fits(layer: nn.Module, x: Tensor, lead: int) -> bool:

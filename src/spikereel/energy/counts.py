@@ -15,7 +15,11 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.contents import Contents, Figures
+from spikereel.layers.conv import OnSpikes
 from spikereel.models.svformer import ClipConv
+
+Axis = tuple[int, int, int, tuple[int, int], int, str]
+"""What `reach` takes."""
 
 
 @cache
@@ -37,7 +41,7 @@ def reach(length: int, kernel: int, stride: int, padding: tuple[int, int], dilat
 
 
 @lru_cache(maxsize=1024)
-def field(axes: tuple[tuple[int, int, int, tuple[int, int], int, str], ...]) -> tuple[Figures, float]:
+def field(axes: tuple[Axis, ...]) -> tuple[Figures, float]:
     """float64 [places]: how many outputs of a convolution look at each place, given `reach`'s arguments for each axis;
     and their sum. For many calls of many layers: do not write into it."""
     grid, *rest = (reach(*axis) for axis in axes)
@@ -73,27 +77,33 @@ def fan_out(layer: _ConvNd | nn.Linear) -> int:
 class Plan(NamedTuple):
     """What a layer makes of operands of one shape."""
 
+    values: int
+    """Of an operand, of one sub-step where counts are replayed."""
+    weights: int
+    taps: int
+    """Multiply-accumulates of one output."""
     fan: int
     inner: float
-    """Multiply-accumulates of a call without those on padding."""
+    """Multiply-accumulates of an operand, without those on padding."""
+    sub_steps: int
     grid: Figures | None
     """float64 [places]: outputs that look at each place; None: all alike."""
 
     def meets(self, seen: Contents) -> Figures:
         """float64 [*lead]: synaptic operations of what was seen to enter."""
-        assert seen.spikes is not None
-        assert seen.planes is not None
         return (seen.spikes if self.grid is None else seen.planes @ self.grid) * self.fan
 
 
 def plan(layer: _ConvNd | nn.Linear, shape: tuple[int, ...]) -> Plan:
     """Of a layer and the shape of its operand."""
-    fan, values = fan_out(layer), prod(shape)
-    if isinstance(layer, ClipConv | nn.Linear) or not is_local(layer):
-        return Plan(fan, float(values * fan), None)
-    sizes = shape[-len(layer.kernel_size) :]
-    grid, total = field(axes_of_reach(layer, sizes))
-    return Plan(fan, layer.in_channels * fan * total * (values // (layer.in_channels * len(grid))), grid)
+    sub_steps = layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1
+    # not `get_parameter`: weights may be pruned, or parametrised
+    weight, fan, values = layer.weight, fan_out(layer), prod(shape) // sub_steps
+    inner, grid = float(values * fan), None
+    if not isinstance(layer, ClipConv | nn.Linear) and is_local(layer):
+        grid, total = field(axes_of_reach(layer, shape[-len(layer.kernel_size) :]))
+        inner = layer.in_channels * fan * total * (values // (layer.in_channels * len(grid)))
+    return Plan(values, weight.numel(), weight.numel() // len(weight), fan, inner, sub_steps, grid)
 
 
 def is_local(layer: _ConvNd) -> bool:

@@ -107,17 +107,21 @@ class Sums:
         for call, place in zip(placed.calls, placed.places, strict=True):
             firing.add(place, placed.rate(call, place), self.batch)
             self.updates[name] = self.updates.get(name, 0.0) + call.values
-            self.workload.fire(call.values, call.active)
+            active = float(call.contents.spikes.sum()) if call.active is None else call.active
+            self.workload.fire(call.values, active)
             if call.layer is not None:
                 call.layer.fire(call.values, None if call.contents.real else spike_bits(call.contents.levels))
 
     def _add(self, tally: Tally, call: Call, place: Place, found: dict[str, Placed], known: set[Call]) -> None:
         """Add a call to the sums of its layer."""
-        contents, meets, times = call.contents, call.meets, 1
+        contents, plan, times = call.contents, call.plan, 1
+        meets = plan.meets(contents) if plan is not None and contents.sums is not None else None
+        if plan is not None and self.exact:
+            self.workload.meet(plan, contents, meets, call.looked)
         if call.mean is not None and len(tally.calls) == 1:
             # as many operations as one product a time step
             contents, times, place = call.mean, self.steps, WHOLE
-            meets = None if contents.spikes is None else contents.spikes * call.fan
+            meets = None if contents.sums is None or plan is None else contents.spikes * plan.fan
         tally.see(contents)
         tally.add(call.macs * times, call.inner * times, call.folds)
         tally.inputs += call.values

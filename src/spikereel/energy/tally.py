@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from spikereel.energy.contents import Contents, Figures
+from spikereel.energy.counts import Plan
 from spikereel.energy.layer import LayerCost, Operand, wider
 from spikereel.energy.steps import Axes, Place
 
@@ -22,15 +23,15 @@ class Call:
     """Calls of all modules before it."""
     values: int = 0
     """Values of the operand or the output."""
-    active: float = 0.0
-    """Of the output of a neuron: those that are not zero."""
+    active: float | None = 0.0
+    """Of the output of a neuron: those that are not zero; None: as many as spikes."""
     macs: float = 0.0
     inner: float = 0.0
-    fan: int = 1
-    """Outputs that each value feeds."""
+    plan: Plan | None = None
+    """Of a layer."""
+    looked: Contents | float | None = None
+    """What `spikereel.energy.workload` had to see of the operand."""
     folds: tuple[float, float] = (1.0, 1.0)
-    meets: Figures | None = None
-    """float64 [*lead]: synaptic operations; None where nothing was counted."""
     mean: Contents | None = None
     """Where the operand can be spikes averaged over time: what these are in one time step."""
     marks: Tensor | None = None
@@ -79,7 +80,7 @@ class Tally:
     def see(self, contents: Contents) -> None:
         """Note what enters."""
         self.saw_values |= contents.real
-        self.saw_spikes |= not contents.real and contents.spikes is not None and bool(contents.spikes.any())
+        self.saw_spikes |= not contents.real and contents.sums is not None and bool(contents.spikes.any())
         self.operand = wider(self.operand, contents.operand)
         self.levels = max(self.levels, contents.levels)
 
@@ -134,7 +135,6 @@ def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures
     """The firing rate of a call: [T], or [1] for a call that saw one step."""
     if contents.rate is not None:
         return contents.rate
-    assert contents.spikes is not None
     sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
     return sums * len(sums) / max(contents.each * contents.spikes.size, 1)
 

@@ -14,7 +14,6 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.contents import Contents, Figures, axes_of, nonzero, summed
 from spikereel.energy.counts import Plan
-from spikereel.layers.conv import OnSpikes
 from spikereel.layers.modes import submodules
 from spikereel.layers.observe import WEIGHT_LAYERS
 from spikereel.models.svformer import ClipConv
@@ -33,20 +32,21 @@ class Workload:
         self.weights: dict[nn.Module, tuple[Tensor, int, int]] = {}
         """Of layers seen: the weight, its version, and how many of its values are not zero."""
 
-    def meet(
-        self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, *, meets: Figures | None, plan: Plan
-    ) -> None:
-        """A call of a layer with the operand x. meets: synaptic operations, where there are spikes."""
-        once = contents.operand == "binary" or contents.levels == 1
-        self.dense += plan.inner * (layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1)
+    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents) -> Contents | float | None:
+        """What has to be seen of an operand while it is there: operations with weights of zero, or places of zeros."""
         if self._nonzero(layer) != layer.weight.numel():
-            done = _products(layer, x)
-        elif meets is not None and once:
-            done = float(meets.sum())
-        else:
-            seen = summed(nonzero(x), "binary", 1, *axes_of(layer, x))
-            done = float(plan.meets(seen).sum())
-        if not contents.real and once and contents.unit == 1:
+            return _products(layer, x)
+        if contents.sums is not None and _once(contents):
+            return None
+        return summed(nonzero(x), "binary", 1, *axes_of(layer, x))
+
+    def meet(self, plan: Plan, contents: Contents, meets: Figures | None, looked: Contents | float | None) -> None:
+        """A call of a layer. meets: synaptic operations, where there are spikes; looked: what `look` gave."""
+        self.dense += plan.inner * plan.sub_steps
+        if isinstance(looked, Contents):
+            meets = plan.meets(looked)
+        done = looked if isinstance(looked, float) else 0.0 if meets is None else float(meets.sum())
+        if not contents.real and _once(contents) and contents.unit == 1:
             self.acs += done
         else:
             self.macs += done
@@ -81,6 +81,11 @@ class Workload:
         layers = [m for m in _everywhere(self.model) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
         total = sum(m.weight.numel() for m in layers)
         return round(1 - sum(map(self._nonzero, layers)) / total, 4) if total else 0.0
+
+
+def _once(contents: Contents) -> bool:
+    """No more than one spike, so that spikes are values that are not zero."""
+    return contents.operand == "binary" or contents.levels == 1
 
 
 def _products(layer: _ConvNd | nn.Linear, x: Tensor) -> float:
