@@ -113,7 +113,8 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
         return "binary", 0, 1
     if x.numel() == 0:
         return "binary", 0, 0
-    if not _whole(_start(x)) or not _whole(x):
+    # most real values show themselves at once
+    if not float(x[(0,) * x.ndim]).is_integer() or not _whole(_start(x)) or not _whole(x):
         return "real", 0, 0
     low, high = (v.item() for v in x.aminmax())
     if math.isinf(low) or math.isinf(high):
@@ -122,7 +123,6 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
 
 
 def _whole(x: Tensor) -> bool:
-    """Infinite values are, those that are no number are not."""
     return torch.equal(x, x.round())
 
 
@@ -137,6 +137,9 @@ def unit_of(x: Tensor) -> float:
     """What a spike is worth, if real values are 0 or one and the same number; otherwise 0."""
     start = x.flatten()[:PREFIX] if x.is_contiguous() else x
     unit = start.amax()
+    if unit <= 0 and start.numel() < x.numel():
+        # silent at first
+        start, unit = x, x.amax()
     if unit <= 0 or not bool(((start == 0) | (start == unit)).all()) or not bool(((x == 0) | (x == unit)).all()):
         return 0.0
     return float(unit)
@@ -161,14 +164,15 @@ def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> C
     """
     if x.storage_offset() != output.storage_offset() or len(seen.lead) != 2:
         return None
-    lead, view = seen.lead, output
-    if x.ndim == output.ndim:
-        view = output.movedim(2, -1) if isinstance(layer, nn.Linear) else output
-    elif output.stride(0) == output.shape[1] * output.stride(1):
-        lead, view = (prod(lead),), output.flatten(0, 1)
-        if x.ndim == 3 < view.ndim and view.is_contiguous():
-            view = view.flatten(2)
-    if x.shape != view.shape or x.stride() != view.stride() or not _fits(layer, x, len(lead)):
+    lead, shape, stride = seen.lead, tuple(output.shape), output.stride()
+    if x.ndim == len(shape):
+        if isinstance(layer, nn.Linear):
+            shape, stride = ((*v[:2], *v[3:], v[2]) for v in (shape, stride))
+    elif stride[0] == shape[1] * stride[1]:
+        lead, (shape, stride) = (prod(lead),), ((shape[0] * shape[1], *shape[2:]), stride[1:])
+        if x.ndim == 3 < len(shape) and output.is_contiguous():
+            shape, stride = (*shape[:2], prod(shape[2:])), (*stride[:2], 1)
+    if x.shape != shape or x.stride() != stride or not _fits(layer, x, len(lead)):
         return None
     return seen if lead == seen.lead else replace(seen, lead=lead, seen=seen)
 

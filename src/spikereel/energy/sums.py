@@ -48,7 +48,10 @@ class Sums:
 
     def tally(self, name: str, kind: str) -> Tally:
         """The sums of a layer."""
-        return self.tallies.setdefault(name, Tally(name, kind, self.steps))
+        found = self.tallies.get(name)
+        if found is None:
+            found = self.tallies[name] = Tally(name, kind, self.steps)
+        return found
 
     def finish(self, clip: Tensor) -> None:
         """Decide which time steps each call saw, and add the clip up."""
