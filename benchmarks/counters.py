@@ -28,7 +28,7 @@ from networks import NETWORKS, network
 COUNTERS = {
     "neurobench": "neurobench",
     "spikingjelly": "spikingjelly",
-    "syops": "flops",
+    "syops": "syops",
     "fvcore": "flops",
     "ptflops": "flops",
     "thop": "flops",
@@ -44,7 +44,7 @@ COLUMNS = (
     ("ours: on spikes", "spikereel", ("synops",)),
     ("NeuroBench Dense; MACs; ACs", "neurobench", ("Dense", "Effective_MACs", "Effective_ACs")),
     ("SpikingJelly SynOp; MAC", "spikingjelly", ("SynOp", "MAC")),
-    ("syops", "syops", ("SynOp",)),
+    ("syops AC; MAC", "syops", ("AC", "MAC")),
     ("fvcore", "fvcore", ("dense",)),
     ("ptflops", "ptflops", ("dense",)),
     ("thop", "thop", ("dense",)),

@@ -193,8 +193,8 @@ def test_the_field_tests_leave_no_field_out():
         "segmentation",
     }
     assert {f.name for f in dataclasses.fields(SVFormerConfig)} == {*SVFORMER_FIELDS, "neuron"}
-    # reset_delay goes with a soft reset alone: tests/ops and tests/test_rules.py
-    assert {f.name for f in dataclasses.fields(NeuronConfig)} == {*NEURON_FIELDS, "reset_delay"}
+    # these go with a soft reset alone: tests/ops and tests/test_rules.py
+    assert {f.name for f in dataclasses.fields(NeuronConfig)} == {*NEURON_FIELDS, "reset_delay", "recheck"}
 
 
 @pytest.mark.parametrize("neuron", ["plif", {"kind": "plif", "tau": 4.0}, NeuronConfig(kind="plif", tau=4.0)])

@@ -267,6 +267,7 @@ CHANGES: dict[str, Any] = {
     "backend": "reference",
     "fires": "above",
     "reset_delay": True,
+    "recheck": True,
     "body": "smpl",
     "regressor": "linear",
     "iterations": 2,
@@ -283,6 +284,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "drop_path_over_time": {"drop_path": 0.1},
     "replay": {"neuron": "ilif"},
     "reset_delay": {"reset": "soft"},
+    "recheck": {"reset": "soft"},
     "top": {"levels": 4},
     "neck": {"head": "fpn"},
 }

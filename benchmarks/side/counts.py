@@ -45,11 +45,11 @@ def spikingjelly(net: nn.Module, x: Tensor) -> dict[str, float]:
 def syops(net: nn.Module, x: Tensor) -> dict[str, float]:
     from syops import get_model_complexity_info
 
-    total, ac, mac, _ = (
-        *get_model_complexity_info(net, tuple(x.shape[1:]), None, as_strings=False, print_per_layer_stat=False)[0][:3],
-        None,
+    # without a loader it makes up an input
+    found, _ = get_model_complexity_info(
+        net, tuple(x.shape[1:]), [(x, None)], as_strings=False, print_per_layer_stat=False
     )
-    return {"SynOp": total, "AC": ac, "MAC": mac}
+    return {"SynOp": float(found[0]), "AC": float(found[1]), "MAC": float(found[2])}
 
 
 def fvcore(net: nn.Module, x: Tensor) -> dict[str, float]:

@@ -21,15 +21,12 @@ PACKAGES = {
     "snntorch": ("snntorch==1.0.0", "norse==1.1.0"),
     "sinabs": ("sinabs==3.1.3",),
     "matterhorn": ("matterhorn-pytorch==2.0.0",),
-    "flops": (
-        "syops==0.0.5",
-        "fvcore==0.1.5.post20221221",
-        "ptflops==0.7.5",
-        "thop==0.1.1-2209072238",
-        "torchinfo==1.8.0",
-        "torchvision==0.28.0",
-        "progress==1.6.1",
-    ),
+    "rockpool": ("rockpool==3.1.0",),
+    "spyx": ("spyx==1.0.0",),
+    # it imports what SpikingJelly had before 0.0.0.0.13
+    "syops": ("syops==0.0.5", "spikingjelly==0.0.0.0.12", "progress==1.6.1"),
+    # no torchvision: ptflops takes it where it is, and that of PyPI does not load beside PyTorch for the CPU alone
+    "flops": ("fvcore==0.1.5.post20221221", "ptflops==0.7.5", "thop==0.1.1-2209072238", "torchinfo==1.8.0"),
 }
 """What each holds besides PyTorch; versions of the rest are those of constraints.txt."""
 

@@ -69,6 +69,39 @@ def matterhorn(**options: object) -> Callable[[Tensor], Tensor]:
     return step
 
 
+def rockpool(name: str, **options: object) -> Callable[[Tensor], Tensor]:
+    import math
+
+    from rockpool.nn import modules
+
+    memory = []
+
+    def step(x: Tensor) -> Tensor:
+        if not memory:
+            shape = (len(x), 1) if name == "LIFTorch" else (len(x),)
+            memory.append(getattr(modules, name)(shape=shape, **options))
+            if name != "LIFTorch":
+                memory[0].tau_mem = torch.full((len(x),), 1e-3 / math.log(2))
+        return memory[0](x[None, None])[0][0, 0]
+
+    return step
+
+
+def spyx() -> Callable[[Tensor], Tensor]:
+    import jax.numpy as jnp
+    from flax import nnx
+    from spyx import nn
+
+    node, memory = nn.LIF((1,), beta=0.5, threshold=1.0, rngs=nnx.Rngs(0)), []
+
+    def step(x: Tensor) -> Tensor:
+        spikes, membrane = node(jnp.asarray(x.tolist()), memory[-1] if memory else jnp.zeros(len(x)))
+        memory.append(membrane)
+        return torch.tensor(spikes.tolist())
+
+    return step
+
+
 def sinabs_reset() -> object:
     from sinabs.activation import MembraneReset
 
@@ -86,6 +119,12 @@ CASES = {
     "sinabs": ("sinabs", lambda: sinabs()),
     "sinabs norm_input=False": ("sinabs", lambda: sinabs(norm_input=False)),
     "sinabs hard": ("sinabs", lambda: sinabs(reset_fn=sinabs_reset())),
+    "rockpool neuron, one spike": (
+        "rockpool",
+        lambda: rockpool("LIFNeuronTorch", max_spikes_per_dt=torch.tensor(1.0)),
+    ),
+    "rockpool with its synapse": ("rockpool", lambda: rockpool("LIFTorch")),
+    "spyx": ("spyx", spyx),
     "matterhorn": ("matterhorn-pytorch", lambda: matterhorn()),
     "matterhorn soft": ("matterhorn-pytorch", lambda: matterhorn(hard_reset=False)),
 }

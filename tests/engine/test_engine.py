@@ -250,7 +250,11 @@ def test_requests_that_cannot_be_met():
         assert torch.equal(chosen(clip().float())[0], twin(clip().float())[0])
 
 
-@pytest.mark.parametrize("rule", [{"fires": "above"}, {"reset_delay": True, "reset": "soft"}], ids=["above", "delay"])
+@pytest.mark.parametrize(
+    "rule",
+    [{"fires": "above"}, {"reset_delay": True, "reset": "soft"}, {"recheck": True, "reset": "soft"}],
+    ids=["above", "delay", "recheck"],
+)
 @pytest.mark.parametrize("make", [tiny_model, tiny_svformer], ids=["spikevideoformer", "svformer"])
 def test_neurons_of_other_libraries_run_in_the_model_and_are_refused_by_the_kernels(make, rule):
     video = clip()

@@ -75,6 +75,12 @@ PORTED = {
         [0, 1, 0, 0, 1],
         [1.0, 1.25, 0.125, 0.5625, 2.28125],
     ),
+    "soft, checked again, above alone": (
+        [3.75, 0.0, 1.75, 1.0, 0.0],
+        {"reset": "soft", "recheck": True, "decay_input": False, "fires": "above"},
+        [1, 0, 1, 0, 0],
+        [2.75, 1.375, 1.4375, 1.71875, 0.859375],
+    ),
 }
 """Neurons as other libraries have them; the membrane is that before a reset which comes late."""
 
@@ -101,7 +107,7 @@ def test_neurons_of_other_libraries_go_on_from_their_membrane(name):
 
 def test_what_only_the_reference_has_is_refused_elsewhere():
     x = torch.ones(2, 3)
-    for options in ({"fires": "above"}, {"reset_delay": True, "reset": "soft"}):
+    for options in ({"fires": "above"}, {"reset_delay": True, "reset": "soft"}, {"recheck": True, "reset": "soft"}):
         with pytest.raises(ConfigError, match="backend='reference'"):
             lif(x, backend="fused", **options)
         with pytest.raises(ConfigError, match="ilif"):
@@ -110,6 +116,11 @@ def test_what_only_the_reference_has_is_refused_elsewhere():
         lif(x, reset_delay=True)
     with pytest.raises(ConfigError, match="reset='soft'"):
         NeuronConfig(reset_delay=True)
+    for options in ({"recheck": True}, {"recheck": True, "reset": "soft", "reset_delay": True}):
+        with pytest.raises(ConfigError, match="recheck is for reset='soft' without"):
+            lif(x, **options)
+        with pytest.raises(ConfigError, match="recheck is for reset='soft' without"):
+            NeuronConfig(**options)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

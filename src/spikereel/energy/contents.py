@@ -1,6 +1,8 @@
 """What a tensor holds, looked at and never assumed: binary spikes, whole numbers, or real values."""
 
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -30,10 +32,10 @@ class Contents:
     """Most spikes of one value; 0 for real ones."""
     lead: tuple[int, ...] = ()
     """Sizes of the first axes: time, batch and tokens, in whatever order the model has them."""
-    spikes: Figures | None = None
-    """float64 [*lead], spikes of all channels and places; None for real values."""
-    planes: Figures | None = None
-    """The same for each place: float64 [*lead, places]."""
+    sums: Tensor | Figures | None = None
+    """[*lead, *places], of all channels; None for real values. Figures are made of it when they are asked for."""
+    seen: "Contents | None" = None
+    """What holds the sums, where only the first axes are others."""
     each: int = 1
     """Values behind one entry of `spikes`."""
     unit: float = 1.0
@@ -46,6 +48,20 @@ class Contents:
         """No spikes."""
         return self.operand == "real"
 
+    @cached_property
+    def planes(self) -> Figures:
+        """float64 [*lead, places]: spikes of all channels at each place."""
+        if self.seen is not None:
+            return self.seen.planes.reshape(*self.lead, -1)
+        sums = self.sums.numpy(force=True) if isinstance(self.sums, Tensor) else self.sums
+        assert sums is not None
+        return sums.astype(np.float64).reshape(*self.lead, -1)
+
+    @cached_property
+    def spikes(self) -> Figures:
+        """float64 [*lead]: of all channels and places."""
+        return self.seen.spikes.reshape(self.lead) if self.seen is not None else np.add.reduce(self.planes, -1)
+
 
 def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents:
     """What x [*lead, channels ..., *places] holds; lead, places: numbers of axes.
@@ -55,25 +71,29 @@ def look(x: Tensor, lead: int, places: int, *, scaled: bool = False) -> Contents
     operand, low, high = operand_of(x)
     if operand == "real":
         if scaled and (unit := unit_of(x)):
-            return replace(summed(x != 0, "binary", 1, lead, places), unit=unit)
+            return replace(summed(nonzero(x), "binary", 1, lead, places), unit=unit)
         return Contents(operand=operand, lead=tuple(x.shape[:lead]))
     return summed(x if low >= 0 else x.abs(), operand, max(high, -low, 1), lead, places)
 
 
 def summed(counts: Tensor, operand: Operand, levels: int, lead: int, places: int) -> Contents:
     """As `look`, of counts that are known to be whole and not negative."""
-    wide = torch.promote_types(counts.dtype, torch.float32)
+    wide = counts.dtype if counts.dtype is torch.float32 else torch.promote_types(counts.dtype, torch.float32)
     channels = tuple(range(lead, counts.ndim - places))
-    planes = counts.sum(channels, dtype=wide) if channels else counts.to(wide)
+    sums = counts.sum(channels, dtype=wide) if channels else counts.to(wide, copy=True)
     sizes = tuple(counts.shape[:lead])
-    planes = planes.reshape(*sizes, -1).cpu().numpy().astype(np.float64)
     each = counts.numel() // max(prod(sizes), 1)
-    return Contents(operand=operand, levels=levels, lead=sizes, spikes=planes.sum(-1), planes=planes, each=each)
+    return Contents(operand=operand, levels=levels, lead=sizes, sums=sums, each=each)
+
+
+def nonzero(x: Tensor) -> Tensor:
+    """1 where a value is not zero, else 0: as float32, of which sums are several times as fast as of bool."""
+    return torch.ne(x, 0, out=torch.empty_like(x, dtype=torch.float32))
 
 
 def active(x: Tensor, seen: Contents) -> float:
     """How many values are not zero, of a tensor that was looked at."""
-    binary = seen.levels == 1 and seen.spikes is not None
+    binary = seen.levels == 1 and seen.sums is not None
     return float(seen.spikes.sum()) if binary else float(torch.count_nonzero(x))
 
 
@@ -93,22 +113,33 @@ def operand_of(x: Tensor) -> tuple[Operand, int, int]:
         return "binary", 0, 1
     if x.numel() == 0:
         return "binary", 0, 0
-    start = x.flatten()[:PREFIX] if x.is_contiguous() else x
-    if not bool((start == start.round()).all()):
+    # most real values show themselves at once
+    if not float(x[(0,) * x.ndim]).is_integer() or not _whole(_start(x)) or not _whole(x):
         return "real", 0, 0
-    # only 0 and 1 are their own squares
-    if torch.equal(x * x, x):
-        return "binary", 0, 1
-    if not bool((x == x.round()).all()):
+    low, high = (v.item() for v in x.aminmax())
+    if math.isinf(low) or math.isinf(high):
         return "real", 0, 0
-    low, high = (int(v) for v in x.aminmax())
-    return "integer", low, high
+    return ("binary", 0, 1) if low >= 0 and high <= 1 else ("integer", int(low), int(high))
+
+
+def _whole(x: Tensor) -> bool:
+    return torch.equal(x, x.round())
+
+
+def _start(x: Tensor) -> Tensor:
+    """Some of the first values, without a copy of the others."""
+    while x.ndim > 1 and x.numel() > PREFIX:
+        x = x.flatten() if x.is_contiguous() else x[0]
+    return x[:PREFIX] if x.ndim == 1 else x
 
 
 def unit_of(x: Tensor) -> float:
     """What a spike is worth, if real values are 0 or one and the same number; otherwise 0."""
     start = x.flatten()[:PREFIX] if x.is_contiguous() else x
     unit = start.amax()
+    if unit <= 0 and start.numel() < x.numel():
+        # silent at first
+        start, unit = x, x.amax()
     if unit <= 0 or not bool(((start == 0) | (start == unit)).all()) or not bool(((x == 0) | (x == unit)).all()):
         return 0.0
     return float(unit)
@@ -122,7 +153,8 @@ def counts_of(spikes: Tensor, neuron: NeuronConfig) -> Tensor:
 
 def one_sub_step(x: Tensor, module: nn.Module) -> Tensor:
     """The part of an operand that has the size of all time steps; all of it where nothing is replayed."""
-    return x[: len(x) // module.neuron.sub_steps] if isinstance(module, OnSpikes) else x
+    replays = isinstance(module, OnSpikes) and module.neuron.replays
+    return x[: len(x) // module.neuron.sub_steps] if replays else x
 
 
 def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> Contents | None:
@@ -132,19 +164,17 @@ def seen_again(x: Tensor, layer: nn.Module, output: Tensor, seen: Contents) -> C
     """
     if x.storage_offset() != output.storage_offset() or len(seen.lead) != 2:
         return None
-    folded = output.stride(0) == output.shape[1] * output.stride(1)
-    ways = [(output.movedim(2, -1) if isinstance(layer, nn.Linear) else output, seen.lead)]
-    if folded:
-        flat = output.flatten(0, 1)
-        ways.append((flat, (prod(seen.lead),)))
-        if flat.ndim > 3 and flat.is_contiguous():
-            ways.append((flat.flatten(2), (prod(seen.lead),)))
-    for view, lead in ways:
-        if x.shape == view.shape and x.stride() == view.stride() and _fits(layer, x, len(lead)):
-            spikes = None if seen.spikes is None else seen.spikes.reshape(lead)
-            planes = None if seen.planes is None else seen.planes.reshape(*lead, -1)
-            return replace(seen, lead=lead, spikes=spikes, planes=planes)
-    return None
+    lead, shape, stride = seen.lead, tuple(output.shape), output.stride()
+    if x.ndim == len(shape):
+        if isinstance(layer, nn.Linear):
+            shape, stride = ((*v[:2], *v[3:], v[2]) for v in (shape, stride))
+    elif stride[0] == shape[1] * stride[1]:
+        lead, (shape, stride) = (prod(lead),), ((shape[0] * shape[1], *shape[2:]), stride[1:])
+        if x.ndim == 3 < len(shape) and output.is_contiguous():
+            shape, stride = (*shape[:2], prod(shape[2:])), (*stride[:2], 1)
+    if x.shape != shape or x.stride() != stride or not _fits(layer, x, len(lead)):
+        return None
+    return seen if lead == seen.lead else replace(seen, lead=lead, seen=seen)
 
 
 def _fits(layer: nn.Module, x: Tensor, lead: int) -> bool:

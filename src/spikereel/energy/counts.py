@@ -5,13 +5,21 @@ are depends on the place alone, so the count is a sum of x weighted by that numb
 weights 1, at the price of one pass over x.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
+
+from spikereel.energy.contents import Contents, Figures
+from spikereel.layers.conv import OnSpikes
+from spikereel.models.svformer import ClipConv
+
+Axis = tuple[int, int, int, tuple[int, int], int, str]
+"""What `reach` takes."""
 
 
 @cache
@@ -32,19 +40,70 @@ def reach(length: int, kernel: int, stride: int, padding: tuple[int, int], dilat
     return torch.zeros(length, dtype=torch.float64).index_add_(0, source, seen)
 
 
+@lru_cache(maxsize=1024)
+def field(axes: tuple[Axis, ...]) -> tuple[Figures, float]:
+    """float64 [places]: how many outputs of a convolution look at each place, given `reach`'s arguments for each axis;
+    and their sum. For many calls of many layers: do not write into it."""
+    grid, *rest = (reach(*axis) for axis in axes)
+    total = prod(float(r.sum()) for r in (grid, *rest))
+    for axis in rest:
+        grid = (grid[:, None] * axis).flatten()
+    figures = grid.numpy()
+    figures.flags.writeable = False
+    return figures, total
+
+
+def axes_of_reach(
+    layer: _ConvNd, sizes: tuple[int, ...]
+) -> tuple[tuple[int, int, int, tuple[int, int], int, str], ...]:
+    """What `reach` takes, for each axis of places; sizes: of these axes of the input."""
+    pads = layer._reversed_padding_repeated_twice[::-1]
+    kernel, stride, dilation, mode = layer.kernel_size, layer.stride, layer.dilation, layer.padding_mode
+    return tuple(
+        (n, kernel[i], stride[i], (pads[2 * i + 1], pads[2 * i]), dilation[i], mode) for i, n in enumerate(sizes)
+    )
+
+
 def reaches(layer: _ConvNd, sizes: tuple[int, ...]) -> list[Tensor]:
     """`reach` of every axis of the input of a convolution; sizes: of its spatial axes."""
-    pads = layer._reversed_padding_repeated_twice[::-1]
-    pairs = [(pads[2 * i + 1], pads[2 * i]) for i in range(len(sizes))]
-    return [
-        reach(n, layer.kernel_size[i], layer.stride[i], pairs[i], layer.dilation[i], layer.padding_mode)
-        for i, n in enumerate(sizes)
-    ]
+    return [reach(*axis) for axis in axes_of_reach(layer, sizes)]
 
 
 def fan_out(layer: _ConvNd | nn.Linear) -> int:
     """Outputs of one place that an input channel feeds."""
     return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels // layer.groups
+
+
+class Plan(NamedTuple):
+    """What a layer makes of operands of one shape."""
+
+    values: int
+    """Of an operand, of one sub-step where counts are replayed."""
+    weights: int
+    taps: int
+    """Multiply-accumulates of one output."""
+    fan: int
+    inner: float
+    """Multiply-accumulates of an operand, without those on padding."""
+    sub_steps: int
+    grid: Figures | None
+    """float64 [places]: outputs that look at each place; None: all alike."""
+
+    def meets(self, seen: Contents) -> Figures:
+        """float64 [*lead]: synaptic operations of what was seen to enter."""
+        return (seen.spikes if self.grid is None else seen.planes @ self.grid) * self.fan
+
+
+def plan(layer: _ConvNd | nn.Linear, shape: tuple[int, ...]) -> Plan:
+    """Of a layer and the shape of its operand."""
+    sub_steps = layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1
+    # not `get_parameter`: weights may be pruned, or parametrised
+    weight, fan, values = layer.weight, fan_out(layer), prod(shape) // sub_steps
+    inner, grid = float(values * fan), None
+    if not isinstance(layer, ClipConv | nn.Linear) and is_local(layer):
+        grid, total = field(axes_of_reach(layer, shape[-len(layer.kernel_size) :]))
+        inner = layer.in_channels * fan * total * (values // (layer.in_channels * len(grid)))
+    return Plan(values, weight.numel(), weight.numel() // len(weight), fan, inner, sub_steps, grid)
 
 
 def is_local(layer: _ConvNd) -> bool:
@@ -54,4 +113,4 @@ def is_local(layer: _ConvNd) -> bool:
 
 def inner_macs(layer: _ConvNd, sizes: tuple[int, ...]) -> float:
     """Multiply-accumulates of a convolution for one input [channels, *sizes], none on padding zeros."""
-    return layer.in_channels * fan_out(layer) * prod(float(r.sum()) for r in reaches(layer, sizes))
+    return layer.in_channels * fan_out(layer) * field(axes_of_reach(layer, sizes))[1]

@@ -24,11 +24,13 @@ from spikereel.energy.contents import (
     axes_of,
     counts_of,
     look,
+    nonzero,
     one_sub_step,
     seen_again,
     summed,
 )
-from spikereel.energy.counts import fan_out, inner_macs, is_local, reaches
+from spikereel.energy.counts import Plan
+from spikereel.energy.counts import plan as plan_of
 from spikereel.energy.layer import wider
 from spikereel.energy.neurons import Candidate, Frame, eligible, forget, observe
 from spikereel.energy.order import mark
@@ -40,8 +42,7 @@ from spikereel.layers.attention import TOKENS, ProductAttention
 from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import Neuron
-from spikereel.layers.observe import WEIGHT_LAYERS, dense_macs
-from spikereel.models.svformer import ClipConv
+from spikereel.layers.observe import WEIGHT_LAYERS
 
 LAYOUT = "T B C H W"
 
@@ -61,7 +62,7 @@ class Meter(Sums):
         super().__init__(model, steps=steps, axes=axes)
         self.kept = None if self.whole else Kept(model)
         self.folds, self.merged = chains(self.modules.values())
-        self.grids: dict[tuple[nn.Module, tuple[int, ...]], tuple[Figures, float]] = {}
+        self.plans: dict[tuple[nn.Module, tuple[int, ...]], Plan] = {}
 
     def run(self, clip: Tensor, batch: int) -> None:
         """Count one clip."""
@@ -134,22 +135,22 @@ class Meter(Sums):
             x, out = first_tensor(inputs, kwargs), first_tensor(output)
             if x is None or out is None:
                 return
-            x = x.detach()
-            contents, x = self.contents(x, module), one_sub_step(x, module)
-            grid, inner = self.reach_of(module, x)
-            call = self._call(name, contents, x.numel())
-            call.macs, call.inner, call.fan = dense_macs(module, out), inner, fan_out(module)
+            if x.requires_grad:
+                x = x.detach()
+            contents = self.contents(x, module)
+            if (plan := self.plans.get((module, x.shape))) is None:
+                plan = self.plans[module, x.shape] = plan_of(module, x.shape)
+            call = self._call(name, contents, plan.values)
+            call.plan, call.inner, call.macs = plan, plan.inner, out.numel() * plan.taps
             call.folds = self.folds.get(module, (1.0, 1.0))
-            if contents.planes is not None and contents.spikes is not None:
-                meets = contents.spikes if grid is None else contents.planes @ grid
-                call.meets = meets * call.fan
+            x = one_sub_step(x, module)
             if self.exact:
-                self.workload.meet(module, x, contents, grid=grid, inner=inner)
+                call.looked = self.workload.look(module, x, contents)
             call.mean = self.mean_over_time(call, x)
             if not self.order_known and self.axes.doubtful(contents.lead, self.batch):
                 call.marks = mark(x, min(len(contents.lead), 2))
             tally = self.tally(name, _kind(module))
-            tally.weights, tally.merged = module.weight.numel(), module in self.merged
+            tally.weights, tally.merged = plan.weights, module in self.merged
             tally.calls.append(call)
             self.last = tally
             if not contents.real:
@@ -190,7 +191,7 @@ class Meter(Sums):
         if not bool(((counts - counts.round()).abs() < 1e-4).all()):
             return None
         each = np.full(self.steps, float(x.sum(dtype=torch.float64)) / unit)
-        return Contents(operand=spikes.operand, levels=spikes.levels, lead=(self.steps,), spikes=each, each=x.numel())
+        return Contents(operand=spikes.operand, levels=spikes.levels, lead=(self.steps,), sums=each, each=x.numel())
 
     def _call(self, name: str, contents: Contents, values: int) -> Call:
         self.moment += 1
@@ -209,26 +210,15 @@ class Meter(Sums):
 
         return hook
 
-    def reach_of(self, module: _ConvNd | nn.Linear, x: Tensor) -> tuple[Figures | None, float]:
-        """Outputs that look at each place (None: at all alike), and multiply-accumulates without those on padding."""
-        if isinstance(module, ClipConv | nn.Linear) or not is_local(module):
-            return None, float(x.numel() * fan_out(module))
-        sizes = tuple(x.shape[-len(module.kernel_size) :])
-        if (module, sizes) not in self.grids:
-            grid, *rest = reaches(module, sizes)
-            for axis in rest:
-                grid = (grid[:, None] * axis).flatten()
-            self.grids[module, sizes] = grid.numpy(), inner_macs(module, sizes)
-        grid, inner = self.grids[module, sizes]
-        return grid, inner * (x.numel() // (module.in_channels * len(grid)))
-
     def _neuron(self, name: str, *, keep: bool):
         def hook(module: Neuron, _inputs: Any, _kwargs: Any, output: tuple[Tensor, Tensor]) -> None:
-            out = output[0].detach()
+            out = output[0].detach() if output[0].requires_grad else output[0]
             counts = counts_of(out, module.config)
             found = self.fired(name, module, counts)
             call = self._call(name, found, counts.numel())
-            call.active = active(counts, found) if self.exact else 0.0
+            if self.exact:
+                # the sums of a real output are those of its values that are not zero
+                call.active = None if found.levels <= 1 else active(counts, found)
             self.neurons.setdefault(name, []).append(call)
             if module.spiking:
                 version = -1 if out.is_inference() else out._version
@@ -243,8 +233,7 @@ class Meter(Sums):
         """What one of our neurons gave."""
         lead = 2 if counts.ndim > 2 else 1
         if not module.spiking:
-            found = summed(counts != 0, "real", 0, lead, 0)
-            return found
+            return summed(nonzero(counts), "real", 0, lead, 0)
         levels = 1 if module.config.kind != "ilif" else max(int(counts.max()), 1)
         operand = "integer" if levels > 1 and not module.config.replays else "binary"
         return summed(counts, operand, levels, lead, counts.ndim - lead - 1)
@@ -273,7 +262,7 @@ class Meter(Sums):
             x = inputs[0]
             macs = float(x.numel() * module.head_dim)
             for i, suffix in enumerate(module.suffixes):
-                parts = [self.outputs.pop(module.get_submodule(f"{part}_lif{suffix}")) for part in "qkv"]
+                parts = [self.outputs.pop(getattr(module, f"{part}_lif{suffix}")) for part in "qkv"]
                 groups = getattr(module, "groupings", ("frame",))[i]
                 self._products(f"{name}.{{}}{suffix}", module, parts, macs, _matrices(groups, x))
 
@@ -307,12 +296,11 @@ class Meter(Sums):
             tally.synops += counts[i]
 
     def _sums(self, seen: Contents) -> Figures:
-        return np.zeros(self.steps) if seen.spikes is None else seen.spikes.reshape(self.steps, -1).sum(1)
+        return np.zeros(self.steps) if seen.sums is None else seen.spikes.reshape(self.steps, -1).sum(1)
 
     def _rate(self, seen: Contents) -> Figures:
         if seen.rate is not None:
             return seen.rate
-        assert seen.spikes is not None
         return self._sums(seen) * self.steps / (seen.each * seen.spikes.size)
 
     def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Figures:

@@ -52,7 +52,8 @@ def uncounted(model: nn.Module, products: Collection[str], called: set[str]) -> 
     own = [
         name
         for name, m in found.items()
-        if not isinstance(m, (*WEIGHT_LAYERS, ParametrizationList))
+        if m._parameters
+        and not isinstance(m, (*WEIGHT_LAYERS, ParametrizationList))
         and any(p.ndim > 1 for p in own_parameters(m))
         and name not in products
     ]

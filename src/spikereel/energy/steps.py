@@ -32,18 +32,25 @@ class Axes:
         self.decided = looped is not None
         self.orders: dict[str, bool] = {}
         """Modules of which the order was found out: whether time comes first."""
+        self._known: dict[tuple[tuple[int, ...], int, bool], list[Form]] = {}
 
     def forms(self, lead: Sequence[int], batch: int, first: bool | None = None) -> list[Form]:
         """Every reading that the sizes of the first axes allow, the more telling ones first."""
+        key = tuple(lead), batch, self.time_first if first is None else first
+        if key not in self._known:
+            self._known[key] = self._readings(*key)
+        return self._known[key]
+
+    def _readings(self, lead: tuple[int, ...], batch: int, first: bool) -> list[Form]:
         t = self.steps
         if t == 1:
             return ["one"]
         found: list[Form] = []
-        if len(lead) > 1 and tuple(lead[:2]) == (t, batch):
+        if lead[:2] == (t, batch):
             found.append("time, batch")
-        if len(lead) > 1 and tuple(lead[:2]) == (batch, t):
+        if lead[:2] == (batch, t):
             found.append("batch, time")
-        if not (self.time_first if first is None else first):
+        if not first:
             found.reverse()
         if lead and lead[0] % (t * batch) == 0:
             found.append("folded")
@@ -118,10 +125,9 @@ class Axes:
 
     def by_step(self, values: NDArray[np.float64], place: Place, batch: int) -> NDArray[np.float64]:
         """Sums of values [*lead] for each time step, [T], or [1] for a call that saw one."""
-        t, flat = self.steps, values.flatten()
+        t = self.steps
         if place.form == "one":
-            return flat.sum(keepdims=True)
-        if place.form == "time":
-            return flat.reshape(t, -1).sum(1)
-        first = place.time_first if place.form == "folded" else place.form == "time, batch"
-        return flat.reshape(t, batch, -1).sum((1, 2)) if first else flat.reshape(batch, t, -1).sum((0, 2))
+            return values.sum().reshape(1)
+        first = place.time_first if place.form == "folded" else place.form != "batch, time"
+        # whole numbers, of which a sum is the same in any order
+        return np.add.reduce(values.reshape(t, -1), 1) if first else values.reshape(batch, t, -1).sum((0, 2))

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from spikereel.energy.contents import Figures
 from spikereel.energy.costs import spike_bits
 from spikereel.energy.neurons import Candidate
 from spikereel.energy.order import time_first
 from spikereel.energy.passport import Origin, Passport
 from spikereel.energy.products import Products, uncounted
 from spikereel.energy.steps import ORDER, Axes, Place
-from spikereel.energy.tally import Call, Mean, Tally, rate_of
+from spikereel.energy.tally import Call, Mean, Placed, Tally, rate_of
 from spikereel.energy.workload import Workload
 from spikereel.layers.modes import submodules
 from spikereel.layers.neuron import Neuron
@@ -49,7 +48,10 @@ class Sums:
 
     def tally(self, name: str, kind: str) -> Tally:
         """The sums of a layer."""
-        return self.tallies.setdefault(name, Tally(name, kind, self.steps))
+        found = self.tallies.get(name)
+        if found is None:
+            found = self.tallies[name] = Tally(name, kind, self.steps)
+        return found
 
     def finish(self, clip: Tensor) -> None:
         """Decide which time steps each call saw, and add the clip up."""
@@ -59,14 +61,13 @@ class Sums:
         self.axes.decide([[call.contents.lead for call in calls] for calls in groups], self.batch)
         self._learn_order(clip, tallies)
         pace = self._pace(groups)
-        placed = {calls[0].name: self._places(calls, pace) for calls in groups}
-        rates = {calls[0].name: self._clip_rate(calls, placed[calls[0].name]) for calls in groups}
-        for name, calls in self.neurons.items():
-            self._fire(name, calls, placed[name])
+        found = {calls[0].name: Placed(calls, self._places(calls, pace), self.axes, self.batch) for calls in groups}
+        for name in self.neurons:
+            self._fire(name, found[name])
         known = {call for calls in groups for call in calls if not call.contents.real}
         for tally in tallies:
-            for call, place in zip(tally.calls, placed[tally.name], strict=True):
-                self._add(tally, call, place, rates, known)
+            for call, place in zip(tally.calls, found[tally.name].places, strict=True):
+                self._add(tally, call, place, found, known)
         for each in (*self.tallies.values(), *self.candidates.values()):
             each.calls = []
 
@@ -104,34 +105,33 @@ class Sums:
         else:
             self.doubts = (ORDER,)
 
-    def _clip_rate(self, calls: list[Call], places: list[Place]) -> Figures:
-        """[T]: the rate of the spikes of a module in this clip."""
-        mean, seen = Mean(self.steps), [(c, p) for c, p in zip(calls, places, strict=True) if not c.contents.real]
-        for call, place in seen:
-            mean.add(place, rate_of(call.contents, place, self.axes, self.batch), self.batch)
-        return mean.value()
-
-    def _fire(self, name: str, calls: list[Call], places: list[Place]) -> None:
+    def _fire(self, name: str, placed: Placed) -> None:
         firing = self.firing.setdefault(name, Mean(self.steps))
-        for call, place in zip(calls, places, strict=True):
-            firing.add(place, rate_of(call.contents, place, self.axes, self.batch), self.batch)
+        for call, place in zip(placed.calls, placed.places, strict=True):
+            firing.add(place, placed.rate(call, place), self.batch)
             self.updates[name] = self.updates.get(name, 0.0) + call.values
-            self.workload.fire(call.values, call.active)
+            active = float(call.contents.spikes.sum()) if call.active is None else call.active
+            self.workload.fire(call.values, active)
             if call.layer is not None:
                 call.layer.fire(call.values, None if call.contents.real else spike_bits(call.contents.levels))
 
-    def _add(self, tally: Tally, call: Call, place: Place, rates: dict[str, Figures], known: set[Call]) -> None:
+    def _add(self, tally: Tally, call: Call, place: Place, found: dict[str, Placed], known: set[Call]) -> None:
         """Add a call to the sums of its layer."""
-        contents, meets, times = call.contents, call.meets, 1
+        contents, plan, times = call.contents, call.plan, 1
+        meets = plan.meets(contents) if plan is not None and contents.sums is not None else None
+        if plan is not None and self.exact:
+            self.workload.meet(plan, contents, meets, call.looked)
         if call.mean is not None and len(tally.calls) == 1:
             # as many operations as one product a time step
             contents, times, place = call.mean, self.steps, WHOLE
-            meets = None if contents.spikes is None else contents.spikes * call.fan
+            meets = None if contents.sums is None or plan is None else contents.spikes * plan.fan
         tally.see(contents)
         tally.add(call.macs * times, call.inner * times, call.folds)
         tally.inputs += call.values
         if not contents.real:
-            tally.rate.add(place, rate_of(contents, place, self.axes, self.batch), self.batch)
+            own = contents is call.contents
+            rate = found[tally.name].rate(call, place) if own else rate_of(contents, place, self.axes, self.batch)
+            tally.rate.add(place, rate, self.batch)
             if meets is not None:
                 tally.meet(place, self.axes.by_step(meets, place, self.batch))
             return
@@ -140,7 +140,7 @@ class Sums:
         while source is not None and source not in known:
             source = source.source
         tally.analog, tally.counted = tally.analog or source is None, False
-        rate = np.ones(self.steps) if source is None or tally.analog else rates[source.name]
+        rate = np.ones(self.steps) if source is None or tally.analog else found[source.name].mean
         alike = place.form == "one" and place.step is None
         rate = rate.mean(keepdims=True) if alike else rate if place.step is None else rate[place.step : place.step + 1]
         tally.rate.add(place, rate, self.batch)

@@ -1,11 +1,13 @@
 """Running sums over clips: what a layer does, and the firing rate of a neuron."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
 from spikereel.energy.contents import Contents, Figures
+from spikereel.energy.counts import Plan
 from spikereel.energy.layer import LayerCost, Operand, wider
 from spikereel.energy.steps import Axes, Place
 
@@ -21,15 +23,15 @@ class Call:
     """Calls of all modules before it."""
     values: int = 0
     """Values of the operand or the output."""
-    active: float = 0.0
-    """Of the output of a neuron: those that are not zero."""
+    active: float | None = 0.0
+    """Of the output of a neuron: those that are not zero; None: as many as spikes."""
     macs: float = 0.0
     inner: float = 0.0
-    fan: int = 1
-    """Outputs that each value feeds."""
+    plan: Plan | None = None
+    """Of a layer."""
+    looked: Contents | float | None = None
+    """What `spikereel.energy.workload` had to see of the operand."""
     folds: tuple[float, float] = (1.0, 1.0)
-    meets: Figures | None = None
-    """float64 [*lead]: synaptic operations; None where nothing was counted."""
     mean: Contents | None = None
     """Where the operand can be spikes averaged over time: what these are in one time step."""
     marks: Tensor | None = None
@@ -78,7 +80,7 @@ class Tally:
     def see(self, contents: Contents) -> None:
         """Note what enters."""
         self.saw_values |= contents.real
-        self.saw_spikes |= not contents.real and contents.spikes is not None and bool(contents.spikes.any())
+        self.saw_spikes |= not contents.real and contents.sums is not None and bool(contents.spikes.any())
         self.operand = wider(self.operand, contents.operand)
         self.levels = max(self.levels, contents.levels)
 
@@ -133,6 +135,28 @@ def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures
     """The firing rate of a call: [T], or [1] for a call that saw one step."""
     if contents.rate is not None:
         return contents.rate
-    assert contents.spikes is not None
     sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
     return sums * len(sums) / max(contents.each * contents.spikes.size, 1)
+
+
+class Placed:
+    """The calls of a module within a clip, and which time steps each of them saw."""
+
+    def __init__(self, calls: list[Call], places: list[Place], axes: Axes, batch: int):
+        self.calls, self.places, self.axes, self.batch = calls, places, axes, batch
+        self.rates: dict[Call, Figures] = {}
+
+    def rate(self, call: Call, place: Place) -> Figures:
+        """Of one of the calls, see `rate_of`; worked out once."""
+        if call not in self.rates:
+            self.rates[call] = rate_of(call.contents, place, self.axes, self.batch)
+        return self.rates[call]
+
+    @cached_property
+    def mean(self) -> Figures:
+        """[T]: the rate of the spikes of the module in this clip."""
+        mean = Mean(self.axes.steps)
+        for call, place in zip(self.calls, self.places, strict=True):
+            if not call.contents.real:
+                mean.add(place, self.rate(call, place), self.batch)
+        return mean.value()

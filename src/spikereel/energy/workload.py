@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from spikereel.energy.contents import Contents, Figures, axes_of, summed
-from spikereel.energy.counts import fan_out
-from spikereel.energy.unchanged import own_parameters
-from spikereel.layers.conv import OnSpikes
+from spikereel.energy.contents import Contents, Figures, axes_of, nonzero, summed
+from spikereel.energy.counts import Plan
 from spikereel.layers.modes import submodules
 from spikereel.layers.observe import WEIGHT_LAYERS
 from spikereel.models.svformer import ClipConv
@@ -31,24 +29,24 @@ class Workload:
         self.model = model
         self.dense = self.macs = self.acs = 0.0
         self.values = self.active = 0.0
-        self.full: dict[nn.Module, bool] = {}
-        """Layers seen, and whether they have no weight of zero."""
+        self.weights: dict[nn.Module, tuple[Tensor, int, int]] = {}
+        """Of layers seen: the weight, its version, and how many of its values are not zero."""
 
-    def meet(
-        self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, *, grid: Figures | None, inner: float
-    ) -> None:
-        """A call of a layer with the operand x. grid: outputs that look at each place; inner: operations of ones."""
-        spiking = not contents.real and (contents.operand == "binary" or contents.levels == 1) and contents.unit == 1
-        self.dense += inner * (layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1)
-        if not self._full(layer):
-            done = _products(layer, x)
-        elif contents.spikes is not None and (contents.operand == "binary" or contents.levels == 1):
-            done = _met(layer, contents, grid)
-        elif int(torch.count_nonzero(x)) == x.numel():
-            done = inner
-        else:
-            done = _met(layer, summed(x != 0, "binary", 1, *axes_of(layer, x)), grid)
-        if spiking:
+    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents) -> Contents | float | None:
+        """What has to be seen of an operand while it is there: operations with weights of zero, or places of zeros."""
+        if self._nonzero(layer) != layer.weight.numel():
+            return _products(layer, x)
+        if contents.sums is not None and _once(contents):
+            return None
+        return summed(nonzero(x), "binary", 1, *axes_of(layer, x))
+
+    def meet(self, plan: Plan, contents: Contents, meets: Figures | None, looked: Contents | float | None) -> None:
+        """A call of a layer. meets: synaptic operations, where there are spikes; looked: what `look` gave."""
+        self.dense += plan.inner * plan.sub_steps
+        if isinstance(looked, Contents):
+            meets = plan.meets(looked)
+        done = looked if isinstance(looked, float) else 0.0 if meets is None else float(meets.sum())
+        if not contents.real and _once(contents) and contents.unit == 1:
             self.acs += done
         else:
             self.macs += done
@@ -62,24 +60,32 @@ class Workload:
         """By NeuroBench's names: bytes, shares of zeros, and operations of a clip."""
         return {
             "Footprint": float(sum(x.numel() * x.element_size() for x in _held(self.model))),
-            "ConnectionSparsity": _sparsity(self.model),
+            "ConnectionSparsity": self._sparsity(),
             "ActivationSparsity": 1 - self.active / self.values if self.values else 0.0,
             "Dense": self.dense / samples,
             "Effective_MACs": self.macs / samples,
             "Effective_ACs": self.acs / samples,
         }
 
-    def _full(self, layer: _ConvNd | nn.Linear) -> bool:
-        if layer not in self.full:
-            self.full[layer] = bool(layer.weight.all())
-        return self.full[layer]
+    def _nonzero(self, layer: _ConvNd | nn.Linear) -> int:
+        """How many weights are not zero, counted once while they stay the same."""
+        weight = layer.weight
+        version = -1 if weight.is_inference() else weight._version
+        known = self.weights.get(layer)
+        if known is None or known[0] is not weight or known[1] != version:
+            known = self.weights[layer] = weight, version, int(torch.count_nonzero(weight))
+        return known[2]
+
+    def _sparsity(self) -> float:
+        """Share of weights that are zero, to four digits; a layer in two places counts twice, as there."""
+        layers = [m for m in _everywhere(self.model) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
+        total = sum(m.weight.numel() for m in layers)
+        return round(1 - sum(map(self._nonzero, layers)) / total, 4) if total else 0.0
 
 
-def _met(layer: _ConvNd | nn.Linear, contents: Contents, grid: Figures | None) -> float:
-    assert contents.spikes is not None
-    assert contents.planes is not None
-    sums = contents.spikes if grid is None else contents.planes @ grid
-    return float(sums.sum()) * fan_out(layer)
+def _once(contents: Contents) -> bool:
+    """No more than one spike, so that spikes are values that are not zero."""
+    return contents.operand == "binary" or contents.levels == 1
 
 
 def _products(layer: _ConvNd | nn.Linear, x: Tensor) -> float:
@@ -98,13 +104,16 @@ def _held(model: nn.Module) -> Iterator[Tensor]:
     """Parameters and buffers, each once."""
     found: dict[int, Tensor] = {}
     for module in submodules(model).values():
-        found |= {id(x): x for x in (*own_parameters(module), *module._buffers.values()) if x is not None}
+        for x in (*module._parameters.values(), *module._buffers.values()):
+            if x is not None:
+                found[id(x)] = x
     return iter(found.values())
 
 
-def _sparsity(model: nn.Module) -> float:
-    """Share of weights that are zero, to four digits; a layer in two places counts twice, as there."""
-    layers = [m for _, m in nn.Module.named_modules(model, remove_duplicate=False) if isinstance(m, WEIGHT_LAYERS)]
-    weights = [m.weight for m in layers if not m._modules]
-    total = sum(x.numel() for x in weights)
-    return round(1 - sum(int(torch.count_nonzero(x)) for x in weights) / total, 4) if total else 0.0
+def _everywhere(model: nn.Module) -> Iterator[nn.Module]:
+    """All modules, those in two places twice."""
+    waiting = [model]
+    while waiting:
+        module = waiting.pop()
+        yield module
+        waiting += [part for part in module._modules.values() if part is not None]

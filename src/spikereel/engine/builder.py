@@ -26,7 +26,7 @@ def neuron_constants(name: str, neuron: Any) -> plan.Neuron:
     if c.ported:
         raise ConfigError(
             f"the native engine has neurons that fire at the threshold and reset at once; {name} has "
-            f"fires={c.fires!r}, reset_delay={c.reset_delay}: engine='reference'"
+            f"fires={c.fires!r}, reset_delay={c.reset_delay}, recheck={c.recheck}: engine='reference'"
         )
     if c.kind == "ilif":
         top = c.levels if c.top is None else c.top

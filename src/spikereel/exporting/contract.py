@@ -126,5 +126,5 @@ def neuron_constants(neuron: Neuron) -> dict[str, Any]:
     decay = (0.0 if c.kind == "if" else 1.0 / c.tau) if learnt is None else learnt
     scaled = c.decay_input and c.kind != "if"
     fires = {"threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset}
-    ported = {"fires": c.fires, "reset_delay": c.reset_delay} if c.ported else {}
+    ported = {"fires": c.fires, "reset_delay": c.reset_delay, "recheck": c.recheck} if c.ported else {}
     return {"kind": c.kind, "decay": decay, "decay_input": scaled, **fires, **ported}

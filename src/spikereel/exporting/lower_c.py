@@ -135,7 +135,8 @@ def _refusal(model: Any) -> str | None:
         if isinstance(module, Neuron) and (module.config.replay or module.config.unit != 1.0):
             return f"{name}: the C library takes counts as they are, not replayed or divided"
         if isinstance(module, Neuron) and module.config.ported:
-            return f"{name}: the C library fires at the threshold and resets at once (fires='at', reset_delay=False)"
+            how = "(fires='at', no reset_delay, no recheck)"
+            return f"{name}: the C library fires at the threshold and resets at once {how}"
     return None
 
 

@@ -35,6 +35,9 @@ class NeuronConfig:
     """At the threshold (h >= threshold), or only above it, as in snnTorch and Norse. Not for ilif."""
     reset_delay: bool = False
     """Soft reset one step late, after decay and input, as in snnTorch. Not for ilif."""
+    recheck: bool = False
+    """Where the membrane that came in would fire by itself, two thresholds to fire, as in snnTorch without its delay.
+    For soft resets without `reset_delay`; not for ilif."""
     levels: int = 4
     """Integer-LIF only: number of levels D."""
     ilif_decay: float = 0.25
@@ -63,9 +66,11 @@ class NeuronConfig:
         if self.fires not in get_args(Fires):
             raise ConfigError(f"fires is {self.fires!r}; choose one of {', '.join(get_args(Fires))}")
         if self.kind == "ilif" and self.ported:
-            raise ConfigError("fires='above' and reset_delay are for neurons of one spike; ilif has neither")
+            raise ConfigError("fires='above', reset_delay and recheck are for neurons of one spike; ilif has none")
         if self.reset_delay and self.reset != "soft":
             raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
+        if self.recheck and (self.reset != "soft" or self.reset_delay):
+            raise ConfigError("recheck is for reset='soft' without reset_delay: with these there is nothing to check")
         if self.levels < 1 or (self.top is not None and self.top < 1):
             raise ConfigError(f"levels and top must be at least 1, got {self.levels} and {self.top}")
         if not 0.0 <= self.ilif_decay <= 1.0:
@@ -74,7 +79,7 @@ class NeuronConfig:
     @property
     def ported(self) -> bool:
         """Whether it fires or resets as only neurons of other libraries do."""
-        return self.fires == "above" or self.reset_delay
+        return self.fires == "above" or self.reset_delay or self.recheck
 
     @property
     def replays(self) -> bool:
@@ -143,6 +148,7 @@ class Neuron(nn.Module):
             "detach_reset": c.detach_reset,
             "fires": c.fires,
             "reset_delay": c.reset_delay,
+            "recheck": c.recheck,
             "backend": c.backend,
         }
         if c.kind == "plif":
@@ -162,6 +168,6 @@ class Neuron(nn.Module):
             return c.kind
         if c.kind == "ilif":
             return f"ilif, levels={c.levels}, decay={c.ilif_decay:g}, {c.sub_steps} sub-step(s)"
-        how = f"{c.reset} reset{' one step late' if c.reset_delay else ''}"
+        how = f"{c.reset} reset{' one step late' if c.reset_delay else ', checked again' if c.recheck else ''}"
         above = "above " if c.fires == "above" else ""
         return f"{c.kind}, tau={c.tau:g}, threshold={above}{c.threshold:g}, {how}, {c.surrogate}"

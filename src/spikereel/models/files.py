@@ -20,6 +20,9 @@ from spikereel.models.wrappers import plain_names, unwrapped
 
 FORMAT = 1
 
+NUMPY = frozenset({torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool})
+"""Types whose bytes NumPy gives as they are; those of others, such as bfloat16, are looked at one by one."""
+
 FAMILIES: dict[str, type[VideoModel]] = {cls.family: cls for cls in (SpikeVideoFormer, SVFormer)}
 """Architectures by the name that files carry."""
 
@@ -105,7 +108,7 @@ def check_header(text: str, where: str) -> dict:
 def weights_hash(model: nn.Module) -> str:
     """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
     digest = hashlib.sha256()
-    for name, x in sorted(model.state_dict().items()):
+    for name, x in sorted(model.state_dict(keep_vars=True).items()):
         digest.update(name.encode())
         digest.update(_plain_bytes(x))
     return digest.hexdigest()
@@ -115,8 +118,8 @@ def _plain_bytes(x: Any) -> Any:
     """A value of a state_dict; quantised modules keep tuples, types and packed weights there."""
     if not isinstance(x, torch.Tensor):
         return b"".join(bytes(_plain_bytes(y)) for y in x) if isinstance(x, tuple) else repr(x).encode()
-    x = x.detach()
-    return (x.dequantize() if x.is_quantized else x).cpu().contiguous().flatten().view(torch.uint8).numpy()
+    x = (x.dequantize() if x.is_quantized else x).contiguous()
+    return (x if x.dtype in NUMPY else x.detach().flatten().view(torch.uint8)).numpy(force=True)
 
 
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

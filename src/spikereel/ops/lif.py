@@ -33,6 +33,7 @@ class Constants(NamedTuple):
     detach_reset: bool
     fires: Fires = "at"
     reset_delay: bool = False
+    recheck: bool = False
 
 
 def lif(
@@ -49,6 +50,7 @@ def lif(
     detach_reset: bool = True,
     fires: Fires = "at",
     reset_delay: bool = False,
+    recheck: bool = False,
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Leaky integrate-and-fire over the first axis of x.
@@ -59,7 +61,8 @@ def lif(
 
     For neurons of other libraries (docs/porting.md): with `fires="above"` h has to be above the threshold. With
     `reset_delay` a soft reset comes in the next step, after decay and input: v = h, and the next h is less by the
-    threshold where v fires. Both run in the reference alone.
+    threshold where v fires. With `recheck` a soft reset comes at once, but where the v that came in would fire by
+    itself, h has to reach two thresholds to fire. All three run in the reference alone.
 
     x: input current; v: membrane after the last step, None at the start (then v_reset, or 0 with soft reset).
     With `detach_reset`, s is a constant inside the reset during the backward pass. `tau=math.inf` without
@@ -72,7 +75,9 @@ def lif(
     if not tau >= 1.0:
         raise ConfigError(f"tau must be at least 1 time step, got {tau}")
     decay = 0.0 if math.isinf(tau) else 1.0 / tau
-    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
+    constants = _constants(
+        threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay, recheck
+    )
     return _integrate(x, v, decay, constants, backend)
 
 
@@ -90,6 +95,7 @@ def plif(
     detach_reset: bool = True,
     fires: Fires = "at",
     reset_delay: bool = False,
+    recheck: bool = False,
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
@@ -97,7 +103,9 @@ def plif(
     w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
     Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
     """
-    constants = _constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
+    constants = _constants(
+        threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay, recheck
+    )
     return _integrate(x, v, torch.sigmoid(w), constants, backend)
 
 
@@ -152,7 +160,8 @@ def lif_reference(
         h = v + (current - leak) * decay if c.decay_input else v - leak * decay + current
         if owed is not None:
             h = _reset(h, owed, c)
-        s = spike(h - c.threshold, c.surrogate, c.alpha, strict=strict)
+        held = _reset(h, spike(v - c.threshold, c.surrogate, c.alpha, strict=strict), c) if c.recheck else h
+        s = spike(held - c.threshold, c.surrogate, c.alpha, strict=strict)
         v, owed = (_reset(h, s, c), None) if owed is None else (h, s)
         spikes.append(s)
     return torch.stack(spikes), v
@@ -186,14 +195,19 @@ def _constants(
     detach_reset: bool,
     fires: Fires,
     reset_delay: bool,
+    recheck: bool,
 ) -> Constants:
     _check_choice("fires", fires, Fires)
     _check_choice("reset", reset, Reset)
     if reset_delay and reset != "soft":
         raise ConfigError("reset_delay is for reset='soft': a hard reset that comes late gives the same spikes")
+    if recheck and (reset != "soft" or reset_delay):
+        raise ConfigError("recheck is for reset='soft' without reset_delay: with these nothing is left to check again")
     _check_choice("surrogate", surrogate, Surrogate)
     alpha = DEFAULT_ALPHA[surrogate] if alpha is None else alpha
-    return Constants(threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay)
+    return Constants(
+        threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay, recheck
+    )
 
 
 def _integrate(
@@ -204,7 +218,7 @@ def _integrate(
     if x.is_meta:
         return torch.empty_like(x), torch.empty_like(start)
     current = x.to(start.dtype)
-    ported = constants.fires == "above" or constants.reset_delay
+    ported = constants.fires == "above" or constants.reset_delay or constants.recheck
     plain = not constants.detach_reset or ported or torch.compiler.is_exporting()
     if backend == "reference" or (backend == "auto" and plain):
         spikes, v = lif_reference(current, start, decay, constants)
@@ -212,7 +226,7 @@ def _integrate(
     if not constants.detach_reset:
         raise ConfigError("backend='fused' needs detach_reset=True; use backend='reference'")
     if ported:
-        raise ConfigError("backend='fused' needs fires='at' and reset_delay=False; use backend='reference'")
+        raise ConfigError("backend='fused' needs fires='at', no reset_delay and no recheck; use backend='reference'")
     if torch.compiler.is_compiling():
         from spikereel.kernels.lif_compiled import compiled_lif as fused
     else:

@@ -60,6 +60,7 @@ class ModelSpec:
     detach_reset: bool | None = None
     fires: Fires | None = None
     reset_delay: bool | None = None
+    recheck: bool | None = None
     surrogate: Surrogate | None = None
     alpha: float | None = None
     """Sharpness of the surrogate."""

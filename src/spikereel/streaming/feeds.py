@@ -1,9 +1,10 @@
 """Frames as they come from one connection to a source, and in what way it ended."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,18 +89,40 @@ def _video(place: Place, options: FeedOptions) -> Iterator[Shot]:
         own = options_of(place, options.patience)
         with av.open(target, format=kind, options=own, timeout=patience, metadata_errors="ignore") as container:
             stream = _pictures_of(container, place)
-            # mpjpeg counts 25 frames a second whatever the camera does
-            timed = container.format.name != "mpjpeg"
+            times = _times(container, stream, place)
             try:
                 for packet in container.demux(stream):
-                    yield from (_shot(frame, place, options, timed) for frame in stream.decode(packet))
+                    yield from (_shot(frame, place, options, times(frame)) for frame in stream.decode(packet))
             except (av.error.FFmpegError, OSError, IndexError) as error:
                 # what the decoder still holds was received
                 with suppress(av.error.FFmpegError, EOFError):
-                    yield from [_shot(frame, place, options, timed) for frame in stream.codec_context.decode(None)]
+                    held = stream.codec_context.decode(None)
+                    yield from [_shot(frame, place, options, times(frame)) for frame in held]
                 raise _lost(error, place) from None
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise _lost(error, place) from None
+
+
+def _times(container: InputContainer, stream: VideoStream, place: Place) -> Callable[[VideoFrame], float | None]:
+    """Seconds of each frame, asked for in the order in which they are shown."""
+    if container.format.name == "mpjpeg":
+        # it counts 25 frames a second whatever the camera does
+        return lambda _frame: None
+    if container.format.name != "avi" or not stream.average_rate:
+        return lambda frame: frame.time
+    # AVI has no times: its frames carry the places of their packets, which are out of order behind B-frames
+    order, known = count(), _known(place)
+    return lambda _frame: known[i] if (i := next(order)) < len(known) else float(i / stream.average_rate)
+
+
+def _known(place: Place) -> Sequence[float]:
+    """When the frames of a file are shown, by its index; empty where that does not say."""
+    if place.what != "file":
+        return ()
+    with suppress(DataError):
+        seconds = open_frames(place.text).seconds()
+        return () if seconds is None else seconds.tolist()
+    return ()
 
 
 def _pictures_of(container: InputContainer, place: Place) -> VideoStream:
@@ -110,11 +133,11 @@ def _pictures_of(container: InputContainer, place: Place) -> VideoStream:
     return stream
 
 
-def _shot(frame: VideoFrame, place: Place, options: FeedOptions, timed: bool) -> Shot:
+def _shot(frame: VideoFrame, place: Place, options: FeedOptions, time: float | None) -> Shot:
     picture = options.rendering.picture(frame)
     if place.what in ("file", "folder"):
         picture = orientation(Path(place.text), frame).upright(picture)
-    return Shot(content=picture, time=frame.time if timed else None, key=bool(frame.key_frame))
+    return Shot(content=picture, time=time, key=bool(frame.key_frame))
 
 
 def _lost(error: Exception, place: Place) -> Lost:

@@ -25,6 +25,12 @@ TORN = frozenset({"rtsp", "rtsps", "rtp", "udp"})
 HOLE = 1.8
 """Usual steps of time from which on it is a hole."""
 
+REORDERED = 16
+"""Usual steps back in time up to which stamps are out of order, which codecs allow; further back a clock began anew."""
+
+TICK = 1e-4
+"""Seconds after the frame before that a frame is said to be at whose stamp is out of order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderOptions:
@@ -43,7 +49,8 @@ class ReaderOptions:
     backoff: tuple[float, float] = (0.5, 30.0)
     """Seconds before the first attempt, doubled with each, and at most."""
     hole: float = 1.0
-    """Seconds in the times of a source from which on it is a gap."""
+    """Seconds in the times of a source from which on it is a gap; so is a clock that begins anew, not a stamp that is
+    out of order."""
     torn: Torn = "use"
     """Pictures after lost packets: use them, or skip to the next key frame."""
 
@@ -246,7 +253,7 @@ class _Clock:
 
     def stamp(self, shot: Shot, arrival: float) -> tuple[float, bool, bool]:
         """(seconds, whether a gap comes before, whether frames are missing before)."""
-        elapsed, gap, missing = arrival - self.began, False, False
+        elapsed, gap, missing, mixed = arrival - self.began, False, False, False
         if self._last is None:
             stamp = 0.0
         elif self._fresh:
@@ -254,14 +261,17 @@ class _Clock:
             stamp, gap = max(elapsed, self._last + self._usual), True
         else:
             step = self._step(shot.time, elapsed)
-            gap = not 0 <= step <= self.hole
+            mixed = -min(self.hole, REORDERED * self._usual) <= step < 0
+            gap = not mixed and not 0 <= step <= self.hole
             told = shot.time is not None and self._raw is not None
             missing = told and bool(self._usual) and not gap and step > HOLE * self._usual
             if told and 0 < step <= self.hole and not missing:
                 self._usual = 0.9 * self._usual + 0.1 * step if self._usual else step
             # a clock that begins anew lost no time
-            stamp = self._last + (step if step >= 0 else self._usual)
-        self._last, self._raw, self._elapsed, self._fresh = stamp, shot.time, elapsed, False
+            stamp = self._last + (TICK if mixed else step if step >= 0 else self._usual)
+        # the next step is one from the latest time that was seen
+        self._raw = self._raw if mixed else shot.time
+        self._last, self._elapsed, self._fresh = stamp, elapsed, False
         return stamp, gap, missing
 
     def _step(self, time: float | None, elapsed: float) -> float:
