@@ -1,9 +1,12 @@
 """The recipes of event sets, each for one step on a small set in the layout as published."""
 
+from dataclasses import replace
+
 import event_sets
 import pytest
 
 from spikereel.apps.cli import main
+from spikereel.hub import create_model, save_model
 from spikereel.runs.recipes import get_recipe
 
 KINDS = {
@@ -28,3 +31,18 @@ def test_one_step(tmp_path, name, kind, capsys):
     assert "training data:" in out
     assert "do nothing" not in out
     assert "does nothing" not in out
+
+
+def test_evaluating_older_weights_says_what_they_saw(tmp_path, capsys):
+    event_sets.cifar10(tmp_path / "set")
+    small = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "in_channels": 2}
+    model = create_model("spikevideoformer_ti", num_classes=10, **small)
+    seen = {"kind": "cifar10_dvs", "root": str(tmp_path / "set"), "frames": 4, "size": 16}
+    for given, note in (({}, True), ({"split_rule": "tebn", "axes": "tonic"}, False)):
+        model.metadata = replace(model.metadata, preprocess=seen | given)
+        save_model(model, tmp_path / "a.safetensors")
+        assert main(["evaluate", str(tmp_path / "a.safetensors"), "--engine", "reference"]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        said = "these weights are from before data.split_rule and data.axes: they saw data.split_rule=last_hundred"
+        assert (said in out) is note
+        assert ("split_rule=last_hundred, axes=address" in out) is note

@@ -39,6 +39,8 @@ from spikereel.errors import DataError, SpikereelError
 LISTS = frozenset({".csv", ".json", ".txt"})
 BESIDE = ("ucfTrainTestlist", "testTrainMulti_7030_splits")
 """Folders of lists that may lie beside the videos."""
+TAGGED = frozenset({"recordings", "tags"})
+"""Folders of recordings and of the tables that cut them, as of SL-Animals-DVS."""
 PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 """Names, in small letters, of folders that hold the class folders of a part."""
 SHOWN = 20
@@ -226,6 +228,8 @@ def _classes(root: Path, data: list[Path], files: list[Path]) -> tuple[dict[str,
     if any(p.suffix.lower() in LISTS and p.parent == root and _names_files(p) for p in files):
         return {}, []
     if any((folder / name).is_dir() for folder in (root, root.absolute().parent) for name in BESIDE):
+        return {}, []
+    if {folder.name.lower() for folder in subfolders(root)} >= TAGGED:
         return {}, []
     parts = [p for p in subfolders(root) if p.name.lower() in PARTS]
     counted, stops = {}, []

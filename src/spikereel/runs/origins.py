@@ -13,6 +13,7 @@ from typing import Any
 from spikereel.data.clips import Part, WrappedClips
 from spikereel.data.mask_clips import MaskClips
 from spikereel.data.sets.dvs128_objects import DVS128Objects
+from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.events import EventFiles, EventRows
 from spikereel.data.sets.folder import VideoFiles
 from spikereel.data.sets.mmhpsd import MMHPSD
@@ -103,6 +104,15 @@ def _streams(clips: MMHPSD) -> list[Origin]:
 @origins_of.register
 def _rows(clips: EventRows) -> list[Origin]:
     return [Origin(str(x.path), f"{x.start}-{x.stop}") for x in clips.trials]
+
+
+@origins_of.register
+def _chains(clips: DVSGestureChain) -> list[Origin]:
+    rows = clips.rows.trials
+    return [
+        Origin(str(rows[chain[0]].path), ",".join(f"{rows[row].start}-{rows[row].stop}" for row in chain))
+        for _, chain in clips.chains
+    ]
 
 
 @origins_of.register

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -216,9 +216,8 @@ def _slices(packets: Iterator[tuple[Events, int]], slice_us: int) -> Iterator[Sh
 def _joined(parts: list[Events]) -> Events:
     if len(parts) == 1:
         return parts[0]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in "txyp"}
-    last = parts[-1]
-    return Events(**columns, width=last.width, height=last.height, format=last.format, source=last.source)
+    t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")
+    return replace(parts[-1], t=t, x=x, y=y, p=p)
 
 
 def as_picture(content: Tensor | Events) -> Tensor:

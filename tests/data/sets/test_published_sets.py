@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small import DATA
 
+from spikereel.apps.check import check
 from spikereel.data.events.reading import EventReading
 from spikereel.data.sets.asl_dvs import ASLDVS
 from spikereel.data.sets.bullying10k import Bullying10K
@@ -24,7 +25,8 @@ from spikereel.data.sets.thu_e_act_50 import THUEACT50, THUEACT50CHL
 from spikereel.data.sets.ucf101_dvs import HMDB51DVS, UCF101DVS
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.clips import build_dataset, data_passport
-from spikereel.runs.kinds import recording_of
+from spikereel.runs.kinds import KINDS, recording_of
+from spikereel.runs.origins import identities
 
 READING = EventReading(bins=2)
 CHOICES = {
@@ -59,6 +61,9 @@ def test_every_set_has_three_splits_and_says_its_choices(tmp_path, kind):
         assert 0 <= label < len(part.classes)
         assert data_passport(part).choices == CHOICES.get(kind, {"durations": "drawn here, seed 0"})
     assert len({part.fingerprint() for part in parts.values()}) == 3
+    # Evaluation leaves out what was trained on, so every item is known by what is in it.
+    assert all(len(set(identities(part))) == len(part) for part in parts.values())
+    assert check(tmp_path, workers=1, told=KINDS[kind].told).stops == []
 
 
 def test_thu_csv_is_row_column_brightness_polarity_time(tmp_path):
@@ -177,6 +182,11 @@ def test_ucf_events_follow_the_lists_and_pass_over_empty_files(tmp_path):
     data = UCF101DVS(tmp_path, READING, split="test", on_error="skip")
     assert (data.missing, len(data)) == (("v_Billiards_g02_c01",), 2)
     assert data_passport(data).missing == 1
+    for path, _ in data.samples:
+        path.write_bytes(b"MATLAB")
+    event_sets.save(tmp_path / "billiards/v_Billiards_g02_c01.mat", b"MATLAB")
+    with pytest.raises(DataError, match=r"all 4 recordings of the list are below 1,024 bytes"):
+        UCF101DVS(tmp_path, READING, split="test", on_error="skip")
 
 
 def test_hmdb_events_follow_the_official_lists(tmp_path):

@@ -9,15 +9,17 @@ import struct
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
 
+from spikereel.data.events.decoders import look, native, sound
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import Sensor, content, require_sensor
-from spikereel.data.events.stream import Columns, Stream
+from spikereel.data.events.stream import Columns, Room, Stream, placed
 from spikereel.errors import ConfigError, DataError, SpikereelError
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
@@ -58,19 +60,34 @@ def stream_aedat4(path: Path, *, sensor: Sensor | None = None) -> Stream:
         head = _file_header(path)
         stream, stated = _event_stream(path, head.info)
     width, height = require_sensor(path, stated, sensor)
-    return Stream(path=path, width=width, height=height, format="AEDAT 4.0", parts=_parts(path, head, stream))
+    parts, number = partial(_parts, path, head, stream, look(width, height)), partial(_number, path, head, stream)
+    return Stream(path=path, width=width, height=height, format="AEDAT 4.0", parts=parts, number=number)
 
 
-def _parts(path: Path, head: "_Head", stream: int) -> Iterator[Columns]:
+def _parts(path: Path, head: "_Head", stream: int, seen: np.ndarray, room: Room) -> Iterator[tuple[int, bool]]:
     with _damage(path), path.open("rb") as file:
-        for body in _packets(path, file, head, stream):
+        for body in _bodies(path, file, head, stream):
             events = _events(head.unpack(body))
-            t, p = (np.ascontiguousarray(events[name]) for name in "tp")
-            yield t, events["x"].astype(np.uint16), events["y"].astype(np.uint16), p
+            if native():
+                native().aedat4(events.view(np.uint8), seen, *room(len(events)))
+                yield len(events), sound(seen)
+            else:
+                yield from placed(iter([_columns(events)]), room)
         if head.end < head.size:
             # The table of packets comes last, so a cut shows here.
             file.seek(head.end)
             head.unpack(file.read())
+
+
+def _columns(events: np.ndarray) -> Columns:
+    """The reference of the native decoder."""
+    return events["t"], events["x"].astype(np.uint16), events["y"].astype(np.uint16), events["p"].view(np.uint8) != 0
+
+
+def _number(path: Path, head: "_Head", stream: int) -> int:
+    """Of the packets of a stream."""
+    with _damage(path), path.open("rb", buffering=0) as file:
+        return sum(number == stream for number, _ in _packets(path, file, head))
 
 
 @contextmanager
@@ -177,18 +194,20 @@ def _event_stream(path: Path, info: str) -> tuple[int, Sensor | None]:
     return number, (int(keys["sizeX"]), int(keys["sizeY"])) if {"sizeX", "sizeY"} <= keys.keys() else None
 
 
-def _packets(path: Path, file: IO[bytes], head: _Head, stream: int) -> Iterator[bytes]:
-    """The bodies of the packets of a stream: number of the stream and size, 4 bytes each, come before each body."""
+def _bodies(path: Path, file: IO[bytes], head: _Head, stream: int) -> Iterator[bytes]:
+    """Of the packets of a stream."""
+    return (file.read(size) for number, size in _packets(path, file, head) if number == stream)
+
+
+def _packets(path: Path, file: IO[bytes], head: _Head) -> Iterator[tuple[int, int]]:
+    """Number of the stream and size of each packet, 4 bytes each before its body, where the file then is."""
     at = head.start
-    file.seek(at)
     while at < head.end:
+        file.seek(at)
         number, size = struct.unpack("<ii", file.read(8))
         if size < 0 or at + 8 + size > head.end:
             raise DataError(f"{path}: the packet at byte {at} passes the end of the file; copy or download it again")
-        if number == stream:
-            yield file.read(size)
-        else:
-            file.seek(size, 1)
+        yield number, size
         at += 8 + size
 
 

@@ -4,15 +4,16 @@ Source: the data encoding formats of the Metavision SDK's documentation. Trigger
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from spikereel.data.events.decoders import native
+from spikereel.data.events.decoders import look, native, sound
 from spikereel.data.events.prophesee import raw_header, stated_sensor, stated_start
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import HEAD, Sensor, content, require_sensor, unwrap
-from spikereel.data.events.stream import PART, Columns, Stream, empty, number_of, parts_of
+from spikereel.data.events.stream import PART, Columns, Room, Stream, number_of, parts_of, placed
 
 _CHUNK = PART
 """Words decoded at a time."""
@@ -36,25 +37,23 @@ def stream_evt3(path: Path, *, sensor: Sensor | None = None) -> Stream:
     """
     text, start = raw_header(content(path, HEAD))
     width, height = require_sensor(path, stated_sensor(text), sensor)
-    parts = _parts(parts_of(path, start, "<u2", part=_CHUNK), stated_start(text))
-    number = number_of(path, start, 2)
+    words, moved = parts_of(path, start, "<u2", part=_CHUNK), stated_start(text)
+
+    def parts(room: Room) -> Iterator[tuple[int, bool]]:
+        if native():
+            return _natively(words, room, moved, look(width, height))
+        return placed(((t + moved, x, y, p) for t, x, y, p in _plainly(words)), room)
+
+    number = partial(number_of, path, start, 2)
     return Stream(path=path, width=width, height=height, format="EVT3", parts=parts, number=number)
 
 
-def _parts(words: Iterator[np.ndarray], moved: int) -> Iterator[Columns]:
-    for t, x, y, p in (_natively if native() else _plainly)(words):
-        yield t + moved if moved else t, x, y, p
-
-
-def _natively(words: Iterator[np.ndarray]) -> Iterator[Columns]:
-    """The same as `_plainly`, by the native decoder, into columns that the next part overwrites."""
-    state, room = np.array([-1, 0, 0, -1, -1]), empty(0)
+def _natively(words: Iterator[np.ndarray], room: Room, moved: int, seen: np.ndarray) -> Iterator[tuple[int, bool]]:
+    """The same as `_plainly`, by the native decoder, `moved` microseconds later."""
+    state = np.array([-1, 0, 0, -1, -1])
     for part in words:
-        if len(room[0]) <= _MOST * len(part):
-            room = empty(_MOST * len(part) + 1)
-        count = native().evt3(part, state, *room)
-        t, x, y, p = (column[:count] for column in room)
-        yield t, x, y, p
+        count = native().evt3(part, state, moved, seen, *room(_MOST * len(part) + 1))
+        yield count, sound(seen)
 
 
 def _plainly(words: Iterator[np.ndarray]) -> Iterator[Columns]:

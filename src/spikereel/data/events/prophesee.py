@@ -5,11 +5,12 @@ Source: the data encoding formats of the Metavision SDK's documentation. Trigger
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from spikereel.data.events.decoders import native
+from spikereel.data.events.decoders import look, native, sound
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import (
     HEAD,
@@ -22,7 +23,7 @@ from spikereel.data.events.source import (
     require_sensor,
     unwrap,
 )
-from spikereel.data.events.stream import Columns, Stream, empty, number_of, parts_of
+from spikereel.data.events.stream import Columns, Parts, Room, Stream, empty, number_of, parts_of, placed
 from spikereel.errors import DataError
 
 # Names that older headers hold instead of a size; the longer ones first.
@@ -100,29 +101,28 @@ def stream_dat(path: Path, *, sensor: Sensor | None = None) -> Stream:
     stated = stated_sensor(text)
     width, height = require_sensor(path, stated, sensor or _ATIS if stated is None else sensor)
     version, words = _dat_version(text), parts_of(path, start + 2, "<u4", columns=2)
-    parts = _dat_parts(words, version, stated_start(text))
-    if stated is sensor is None:
-        parts = _inside(path, parts, _ATIS)
+    bits, moved = (9, 8) if version < 2 else (14, 14), stated_start(text)
+
+    def parts(room: Room) -> Iterator[tuple[int, bool]]:
+        if native():
+            return _dat_natively(words, *bits, version < 2, room, moved, look(width, height))
+        plain = _dat_plainly(words, *bits, version < 2)
+        return placed(((t + moved, x, y, p) for t, x, y, p in plain), room)
+
+    assumed = partial(_inside, path, parts, _ATIS) if stated is sensor is None else parts
     name = "DAT" if version >= 2 else f"DAT version {version}"
-    number = number_of(path, start + 2, 8)
-    return Stream(path=path, width=width, height=height, format=name, parts=parts, number=number)
+    number = partial(number_of, path, start + 2, 8)
+    return Stream(path=path, width=width, height=height, format=name, parts=assumed, number=number)
 
 
-def _dat_parts(parts: Iterator[np.ndarray], version: int, moved: int) -> Iterator[Columns]:
-    bits = (9, 8) if version < 2 else (14, 14)
-    for t, x, y, p in (_dat_natively if native() else _dat_plainly)(parts, *bits, version < 2):
-        yield t + moved if moved else t, x, y, p
-
-
-def _dat_natively(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
-    """The same as `_dat_plainly`, by the native decoder, into columns that the next part overwrites."""
-    clock, room = np.array([-1, 0]), empty(0)
+def _dat_natively(
+    parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool, room: Room, moved: int, seen: np.ndarray
+) -> Iterator[tuple[int, bool]]:
+    """The same as `_dat_plainly`, by the native decoder, `moved` microseconds later."""
+    clock = np.array([-1, moved])
     for words in parts:
-        if len(room[0]) < len(words):
-            room = empty(len(words))
-        t, x, y, p = (column[: len(words)] for column in room)
-        native().dat(words, bits_x, bits_y, one_bit, clock, t, x, y, p)
-        yield t, x, y, p
+        native().dat(words, bits_x, bits_y, one_bit, clock, seen, *room(len(words)))
+        yield len(words), sound(seen)
 
 
 def _dat_plainly(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit: bool) -> Iterator[Columns]:
@@ -140,12 +140,20 @@ def _dat_plainly(parts: Iterator[np.ndarray], bits_x: int, bits_y: int, one_bit:
         yield t, x, y, (above & 1 if one_bit else above) != 0
 
 
-def _inside(path: Path, parts: Iterator[Columns], assumed: Sensor) -> Iterator[Columns]:
-    before = 0
-    for part in parts:
-        require_inside(path, part[1], part[2], assumed, before)
-        before += len(part[0])
-        yield part
+def _inside(path: Path, parts: Parts, assumed: Sensor, room: Room) -> Iterator[tuple[int, bool]]:
+    """`parts`, of which an event outside a sensor that nobody stated is said to be so."""
+    before, last = 0, empty(0)
+
+    def kept(size: int) -> Columns:
+        nonlocal last
+        last = room(size)
+        return last
+
+    for count, seen in parts(kept):
+        if not seen:
+            require_inside(path, last[1][:count], last[2][:count], assumed, before)
+        before += count
+        yield count, seen
 
 
 def _dat_version(text: str) -> int:

@@ -1,6 +1,6 @@
 """A recording of an event camera: four columns and the size of the sensor."""
 
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 
 import numpy as np
 
@@ -43,8 +43,10 @@ class Events:
     """What it was read as, such as "EVT3"."""
     source: str = "events"
     """The file; only for messages."""
+    seen: InitVar[bool] = False
+    """Whether whoever made the columns looked at every event, so that it is not done again."""
 
-    def __post_init__(self):
+    def __post_init__(self, seen: bool):
         for name, kind in (("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.bool_)):
             column = getattr(self, name)
             if column.dtype != kind or column.shape != self.t.shape or column.ndim != 1:
@@ -52,6 +54,8 @@ class Events:
                     f"{self.source}: {name} is {column.dtype} {list(column.shape)}; "
                     f"make it {np.dtype(kind)} [{len(self.t)}]"
                 )
+        if seen:
+            return
         self._require_inside("x", self.width)
         self._require_inside("y", self.height)
         if i := self._first_backwards():
@@ -71,8 +75,8 @@ class Events:
         """The events with start_us <= t < stop_us, as views. Raises ConfigError where start_us > stop_us."""
         if start_us > stop_us:
             raise ConfigError(f"start_us is {start_us} and stop_us {stop_us}: the start comes first")
-        first, last = np.searchsorted(self.t, [start_us, stop_us])
-        return self.take(slice(first, last))
+        a, b = np.searchsorted(self.t, [start_us, stop_us])
+        return replace(self, t=self.t[a:b], x=self.x[a:b], y=self.y[a:b], p=self.p[a:b], seen=True)
 
     def _first_backwards(self) -> int:
         """The first event that is earlier than the one before it, or 0; block by block, which stays in the cache."""

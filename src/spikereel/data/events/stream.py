@@ -1,6 +1,6 @@
 """A recording in parts, of a reader that needs no more than one of them in memory, and how parts become `Events`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -18,6 +18,14 @@ Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of t, x, y and p."""
 
 
+Room = Callable[[int], Columns]
+"""Columns in which so many events can be written, and maybe more."""
+
+Parts = Callable[[Room], Iterator[tuple[int, bool]]]
+"""Writes part after part into what it is given for each. Of every part: its number of events, and whether all so far
+were seen to be in the order of their times and inside the sensor; if not, they are looked at again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stream:
     """The events of a file in parts, in their order, and what its header says."""
@@ -26,53 +34,80 @@ class Stream:
     width: int
     height: int
     format: str
-    parts: Iterator[Columns]
-    """A part may overwrite the one before it."""
-    number: int = 0
-    """Of the parts, where it is known: then memory is taken once, for as many events in each as in the first."""
+    parts: Parts
+    number: Callable[[], int]
+    """Of the parts, about: memory is taken once, for as many events in each as in the first."""
 
     def whole(self) -> Events:
         """All of them. Raises DataError as `read_events`."""
-        columns, count = self._gathered()
-        require_events(self.path, count)
-        return self._events(columns, str(self.path))
-
-    def _gathered(self) -> tuple[Columns, int]:
-        """Part after part into columns that are long enough, or as far as they are, and how many events there are."""
-        found, room, count = list[Columns](), None, 0
-        for part in self.parts:
-            size = len(part[0])
-            if room is None:
-                room = empty(min(int(1.1 * size * self.number), 2 * PART * self.number))
-            if count + size > len(room[0]) or found:
-                found.append(_copied(part))
-                continue
-            for column, new in zip(room, part, strict=True):
-                column[count : count + size] = new
-            count += size
-        first = tuple(column[:count] for column in room or empty(0))
-        t, x, y, p = (np.concatenate(column) for column in zip(first, *found, strict=True)) if found else first
-        return (t, x, y, p), len(t)
+        columns, seen = _Gathered(self.number()), True
+        try:
+            for count, sound in self.parts(columns.room):
+                columns.add(count)
+                seen = sound
+        except MemoryError:
+            raise DataError(
+                f"{self.path}: does not fit into the memory; read it part by part with stream_events"
+            ) from None
+        require_events(self.path, columns.count)
+        return self._events(columns.first(columns.count), str(self.path), seen)
 
     def __iter__(self) -> Iterator[Events]:
         """Part by part, each checked as a recording of its own and against the one before it. Raises DataError."""
-        count, last = 0, None
-        for part in self.parts:
-            if not len(part[0]):
+        number, last, part = 0, None, _Gathered(1)
+        for count, seen in self.parts(part.room):
+            if not count:
                 continue
-            events = self._events(_copied(part), f"{self.path}, from event {count} on" if count else str(self.path))
+            source = f"{self.path}, from event {number} on" if number else str(self.path)
+            events = self._events(_copied(part.first(count)), source, seen)
             if last is not None and int(events.t[0]) < last:
                 raise DataError(
-                    f"{self.path}: time goes backwards at event {count}, {events.t[0]} us after {last} us; "
+                    f"{self.path}: time goes backwards at event {number}, {events.t[0]} us after {last} us; "
                     f"sort the events with `spikereel data repair`, or cut the recording there"
                 )
-            count, last = count + len(events), int(events.t[-1])
+            number, last = number + len(events), int(events.t[-1])
             yield events
-        require_events(self.path, count)
+        require_events(self.path, number)
 
-    def _events(self, columns: Columns, source: str) -> Events:
+    def _events(self, columns: Columns, source: str, seen: bool) -> Events:
         t, x, y, p = columns
-        return Events(t=t, x=x, y=y, p=p, width=self.width, height=self.height, format=self.format, source=source)
+        size = {"width": self.width, "height": self.height}
+        return Events(t=t, x=x, y=y, p=p, **size, format=self.format, source=source, seen=seen)
+
+
+class _Gathered:
+    """Columns that grow as parts come, of a file of so many."""
+
+    def __init__(self, number: int):
+        self.number, self.done, self.count = number, 0, 0
+        self.columns = empty(0)
+
+    def room(self, size: int) -> Columns:
+        """The columns after all events that were added."""
+        if self.count + size > len(self.columns[0]):
+            expected = int(1.1 * self.count / self.done * self.number) if self.done else 0
+            grown = empty(max(expected, self.count + self.count // 4) + size)
+            for column, new in zip(self.columns, grown, strict=True):
+                new[: self.count] = column[: self.count]
+            self.columns = grown
+        t, x, y, p = (column[self.count :] for column in self.columns)
+        return t, x, y, p
+
+    def add(self, count: int) -> None:
+        self.count, self.done = self.count + count, self.done + 1
+
+    def first(self, count: int) -> Columns:
+        t, x, y, p = (column[:count] for column in self.columns)
+        return t, x, y, p
+
+
+def placed(parts: Iterator[Columns], room: Room) -> Iterator[tuple[int, bool]]:
+    """`Parts` of columns that were made elsewhere and that nobody has looked at."""
+    for part in parts:
+        size = len(part[0])
+        for column, new in zip(room(size), part, strict=True):
+            column[:size] = new
+        yield size, False
 
 
 def _copied(columns: Columns) -> Columns:

@@ -1,11 +1,11 @@
 """Data sets of event recordings: any list of labelled files, and folders with a subfolder per class."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -203,6 +203,54 @@ class EventFolder(EventFiles):
         )
         super().__init__(samples, reading, classes=names, root=Path(root), sensor=sensor, told=told, on_error=on_error)
         self.left_out = tuple(left_out)
+
+
+class TenthFiles(EventFiles):
+    """The recordings of one split of a data set without an official one, a folder for each class; see `EventFiles`.
+
+    `split_rule`: "spikingjelly" alone, of each class the last tenth of the names is "test", see `last_tenths`. `axes`
+    and `labels`: published readings, of which a subclass says what they are. Raises ConfigError for another choice;
+    DataError for another layout, and no recordings for the split.
+    """
+
+    NAME: ClassVar[str]
+    """Of the data set, in messages."""
+    SIZE: ClassVar[Sensor]
+    AXES: ClassVar[Collection[str]]
+    """What `axes` may be, the one taken where none is asked for first."""
+    LABELS: ClassVar[Collection[str]]
+    """What `labels` may be, as AXES."""
+
+    def __init__(
+        self,
+        root: str | PathLike,
+        reading: EventReading,
+        *,
+        split: Literal["train", "test"] = "train",
+        split_rule: str | None = None,
+        axes: str | None = None,
+        labels: str | None = None,
+        on_error: OnError = "raise",
+    ):
+        rule = chosen("split_rule", split_rule, ("spikingjelly",), self.NAME)
+        self.axes = chosen("axes", axes, self.AXES, self.NAME)
+        order = chosen("labels", labels, self.LABELS, self.NAME)
+        folder, classes, found = self.find(Path(root), order)
+        samples = last_tenths(found, split, root=folder)
+        super().__init__(samples, reading, classes=classes, root=folder, sensor=self.SIZE, on_error=on_error)
+        self.choices = {"split_rule": rule, "axes": self.axes, "labels": order}
+
+    def find(self, root: Path, labels: str) -> tuple[Path, Sequence[str], Sequence[tuple[Path, int]]]:
+        """The folder of the classes, what they are called, and all recordings with their labels."""
+        raise NotImplementedError
+
+    def turn(self, events: Events) -> Events:
+        """x and y as `axes` says."""
+        raise NotImplementedError
+
+    def read(self, path: Path) -> Events:
+        """All events of a file, x and y as `axes` says. Raises DataError as `read_events`."""
+        return self.turn(super().read(path))
 
 
 def last_tenths(samples: Sequence[tuple[Path, int]], split: str, *, root: Path) -> list[tuple[Path, int]]:

@@ -43,6 +43,11 @@ class _Recorded(EventFiles):
         samples, missing, empty = _found(root, names)
         if missing and (on_error == "raise" or not samples):
             raise DataError(f"{root}: has no recording of {missing[0]}, which the official list names; copy it")
+        if empty and not samples:
+            raise DataError(
+                f"{root}: all {len(empty)} recordings of the list are below {_EMPTY:,} bytes, which those without "
+                f"events are; first: {empty[0][0]}; copy them again"
+            )
         super().__init__(
             samples, reading, classes=classes, root=root, sensor=sensor or SENSOR, on_error=on_error, missing=missing
         )
