@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
     def interrupted(self) -> Interrupted:
         """What is said of the end of the run."""
         there = self.path.is_file()
-        way = f"{self.path} is written; go on with --resume" if there else "before the first step was done; start anew"
+        way = f"{self.path} is written; go on with --resume" if there else "no checkpoint was written yet; start anew"
         return Interrupted(f"interrupted: {way}", code=128 + (self.signal or signal.SIGINT))
 
     def end(self) -> None:
