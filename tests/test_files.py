@@ -96,3 +96,19 @@ def test_folders_are_made_and_errors_name_the_file(tmp_path):
             writable(path)
     writable(tmp_path / "a" / "d" / "e")
     writable(None)
+
+
+def test_who_may_read_a_file_stays(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o600)
+    write_whole(path, b"new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_into_a_folder_that_is_not_there(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "later" / "a")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "later" / "a").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"files"},
     "moved": set(),
+    "__main__": {"apps"},
     "files": set(),
     "extras": set(),
     "versions": set(),

@@ -46,8 +46,8 @@ def whole(path: str | Path) -> Generator[Path, None, None]:
     The file has its name when the block ends, and is on the disk then. If the block fails, or the program is stopped,
     what was at `path` is still there, and no other program sees a half of anything. Several may write one path at once:
     the last one stays. The folder must be there. `part` is empty at first and ends in .part whatever the file is.
-    A link stays a link, and the file that it leads to is written. Pipes, devices and open descriptors such as
-    /dev/stdout get the content when the block ends.
+    A link stays a link, and the file that it leads to is written; a file that is there keeps its permissions. Pipes,
+    devices and open descriptors such as /dev/stdout get the content when the block ends.
     Raises OSError where it cannot be written.
     """
     path = Path(path)
@@ -67,6 +67,9 @@ def whole(path: str | Path) -> Generator[Path, None, None]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
+        if path.exists():
+            # who may read it stays as it was
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -75,7 +78,8 @@ def whole(path: str | Path) -> Generator[Path, None, None]:
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file and its folder, whole or not at all. Raises OSError where it cannot be."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path)) if path.is_symlink() and not _is_stream(path) else path
+    target.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         part.write_bytes(content)
 
@@ -136,9 +140,11 @@ def keep_inputs(outputs: Mapping[str, str | Path | None], inputs: Iterable[str |
             raise ConfigError(f"{what} and {seen[real]} are one file, {path}; give each a name of its own")
         seen[real] = what
         for source in read:
-            if os.path.exists(path) and (os.path.samefile(path, source) or _within(os.path.realpath(source), path)):
+            # a path may lead there only once its folders are made
+            same = real == os.path.realpath(source) or (os.path.exists(path) and os.path.samefile(path, source))
+            if same or (os.path.exists(path) and _within(os.path.realpath(source), path)):
                 raise ConfigError(f"{what} {path} would overwrite the input {source}; choose another place")
-            if source.is_dir() and os.path.lexists(path) and not os.path.isdir(path) and _within(real, source):
+            if source.is_dir() and os.path.lexists(real) and not os.path.isdir(real) and _within(real, source):
                 raise ConfigError(f"{what} {path} would overwrite a file of the input {source}; choose another place")
 
 

@@ -325,3 +325,8 @@ def test_in_a_process_of_its_own(tmp_path):
     one_line(done.stdout, done.stderr)
     done = subprocess.run([*run, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("spikereel ")
+
+
+def test_the_package_is_the_command_line():
+    command = [sys.executable, "-m", "spikereel", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("spikereel ")

@@ -314,3 +314,16 @@ def test_check_sees_the_parts_of_a_data_set(tmp_path):
     assert report.classes["train"] == {"dark": 1, "light": 1}
     assert report.stops == ["val/other: not among the classes of training"]
     assert not report.ok
+
+
+def test_check_names_classes_to_look_at(tmp_path, capsys):
+    for i, name in enumerate(("dark/0", "dark/1", "Dark/2", "Dark/3", "rare/4")):
+        video_file(tmp_path / f"{name}.mp4", seed=i)
+    report = check(tmp_path)
+    assert report.ok
+    assert report.doubtful == [
+        "Dark and dark differ in case alone: meant as one class?",
+        "rare: one file, of which none can be held out to choose weights by",
+    ]
+    assert main(["data", "check", str(tmp_path)]) == 0
+    assert "look at classes: 2" in capsys.readouterr().out

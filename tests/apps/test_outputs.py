@@ -72,6 +72,15 @@ def test_no_output_is_an_input(tmp_path, weights, monkeypatch, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_folder_that_is_still_to_be_made_hides_no_input(tmp_path):
+    clip = video_file(tmp_path / "clip.mp4")
+    around = tmp_path / "later" / ".." / "clip.mp4"
+    for source in (clip, tmp_path):
+        with pytest.raises(ConfigError, match="would overwrite"):
+            keep_inputs({"the result": around}, [source])
+    keep_inputs({"the result": tmp_path / "later" / ".." / "other.mp4"}, [clip, tmp_path])
+
+
 def test_names_of_one_file(tmp_path):
     source = tmp_path / "a.json"
     source.write_text("{}")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from spikereel.data.pictures import read_mask, read_picture
+from spikereel.data.pictures import picture_size, read_mask, read_picture
 from spikereel.errors import DataError
 
 LABELS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -60,6 +60,19 @@ def test_pictures_and_masks_are_upright(tmp_path, orientation, suffix):
     assert np.array_equal(read_picture(path).permute(1, 2, 0).numpy(), shown)
     if suffix == "png":
         assert np.array_equal(read_mask(path), shown)
+        exif_last(path)
+        assert np.array_equal(read_mask(path), shown)
+        assert picture_size(path) == shown.shape[:2]
+
+
+def exif_last(path):
+    """Put the EXIF of a PNG behind its pixels, where PNG allows it too."""
+    content = path.read_bytes()
+    at = content.index(b"eXIf") - 4
+    stop = at + 12 + int.from_bytes(content[at : at + 4], "big")
+    rest, chunk = content[:at] + content[stop:], content[at:stop]
+    end = rest.index(b"IEND") - 4
+    path.write_bytes(rest[:end] + chunk + rest[end:])
 
 
 def test_sixteen_bits_of_grey_become_the_highest_eight(tmp_path):

@@ -12,7 +12,7 @@ import spikereel
 from spikereel.energy import measure
 from spikereel.errors import DataError, StateError, WeightsError
 from spikereel.hub import create_model, load_model, save_model
-from spikereel.models.authors import authors_weights
+from spikereel.models.authors import authors_weights, load_authors_weights
 from spikereel.models.base import VideoModel
 
 
@@ -40,6 +40,13 @@ WRAPPERS = {
     "sharded, compiled": lambda m: Sharded(torch.compile(m)),
     "parallel, checkpointed, compiled": lambda m: nn.DataParallel(checkpoint_wrapper(torch.compile(m))),
     "compiled, sharded": lambda m: torch.compile(Sharded(m)),
+    "sequence": nn.Sequential,
+    "sequence of softmax": lambda m: nn.Sequential(nn.Sequential(m), nn.Softmax(-1)),
+    "compiled over parallel": lambda m: torch.compile(nn.DataParallel(m)),
+    "compiled, averaged": lambda m: torch.optim.swa_utils.AveragedModel(torch.compile(m)),
+    "any name": lambda m: nn.ModuleDict({"student": m}),
+    "lightning, loss": lambda m: nn.ModuleDict({"model": m, "loss": nn.CrossEntropyLoss(weight=torch.ones(3))}),
+    "lightning, average": lambda m: nn.ModuleDict({"model": m, "ema": torch.optim.swa_utils.AveragedModel(m)}),
     "lightning, parallel, compiled": lambda m: Lightning(nn.DataParallel(torch.compile(m))),
 }
 
@@ -67,7 +74,7 @@ def test_wrappers_are_seen_through(name, tmp_path):
 def test_compiled_parts_are_seen_through(tmp_path):
     model = tiny_model()
     names = set(model.state_dict())
-    model.block3[0] = torch.compile(model.block3[0])
+    model.block3[0] = nn.DataParallel(torch.compile(model.block3[0]))
     save_model(model, tmp_path / "w.safetensors")
     assert set(load_model(tmp_path / "w.safetensors").state_dict()) == names
 
@@ -79,6 +86,19 @@ def test_what_cannot_be_read_back_is_not_saved(tmp_path):
         with pytest.raises(WeightsError, match="cannot save"):
             save_model(bad, tmp_path / "w.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_one_model_is_saved_and_all_of_it(tmp_path):
+    pair, more = nn.ModuleDict({"a": small(), "b": small()}), nn.Sequential(small(), nn.Linear(3, 3))
+    for bad, said in ((pair, "2 models"), (more, "beside the model it has 2 weights, first '1.weight'")):
+        with pytest.raises(WeightsError, match=said):
+            save_model(bad, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="several weights: a, b; say which"):
+        authors_weights(pair.state_dict())
+    taken = authors_weights(pair.state_dict(), key="b")
+    assert torch.equal(taken["head.weight"], pair["b"].head.weight)
+    with pytest.raises(WeightsError, match=r"1 unexpected: 1\.weight"):
+        load_authors_weights(small(), more.state_dict())
 
 
 @COMPILER
@@ -113,6 +133,16 @@ def test_states_are_accounted_for_both_ways(kind):
             model(video[2:], spikereel.State(other))
     with pytest.raises(StateError, match="got a list"):
         model.check_state([state])
+    with pytest.raises(StateError, match="got a Tensor"):
+        model.check_state(video)
+    for change, said in (
+        (lambda _: None, "holds a NoneType as"),
+        (lambda x: x.half(), "is torch.float16; membranes are"),
+        (lambda x: x.long(), "is torch.int64; membranes are"),
+        (lambda x: x.to("meta"), "the state is on meta, the model on cpu"),
+    ):
+        with pytest.raises(StateError, match=said):
+            model.check_state(spikereel.State(state).map(change))
 
 
 def test_input_of_another_kind_gets_a_sentence():

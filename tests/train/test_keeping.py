@@ -39,6 +39,19 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path):
         pass
 
 
+def test_runs_are_numbered_behind_the_last_one_that_is_kept(tmp_path):
+    for name in ("a", "a.1", "a.3", "a.10b", "ab.20"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.4").symlink_to(tmp_path / "gone")
+    (tmp_path / "a" / "last.safetensors").touch()
+    with run_folder(tmp_path / "a", resume=False) as kept:
+        assert kept == tmp_path / "a.5"
+    assert (kept / "last.safetensors").exists()
+    (tmp_path / "b").symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="is a link to nothing"), run_folder(tmp_path / "b", resume=False):
+        pass
+
+
 class Silence(Callback):
     """Makes what validation hears always the same, or no number."""
 

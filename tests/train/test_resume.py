@@ -151,3 +151,8 @@ def test_other_clips_and_classes_are_refused(tmp_path):
     (tmp_path / "moved" / "dark").rename(tmp_path / "moved" / "night")
     with pytest.raises(ConfigError, match=r"last\.ckpt is of other classes \(dark, light\)"):
         train(replace(small_recipe(tmp_path, batch=2, epochs=1, resume=True), data=moved))
+    (tmp_path / "moved" / "night").rename(tmp_path / "moved" / "dark")
+    video_folder(tmp_path / "more", each=2)
+    (tmp_path / "more" / "dark").rename(tmp_path / "moved" / "more")
+    with pytest.raises(ConfigError, match=r"of other classes \(dark, light\), now there are dark, light, more"):
+        train(replace(small_recipe(tmp_path, batch=2, epochs=1, resume=True), data=moved))

@@ -21,6 +21,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from spikereel.data.clips import differ_in_case
 from spikereel.data.events.arrays import may_be_events
 from spikereel.data.events.mat import SUFFIX as MAT
 from spikereel.data.events.mat import holds_events
@@ -88,6 +89,8 @@ class Report:
     """{part: {class: files}} of a folder with a subfolder for each class; the part is "" where there are none."""
     stops: list[str] = field(default_factory=list)
     """What training on these classes would stop at."""
+    doubtful: list[str] = field(default_factory=list)
+    """What training on these classes would say, and go on."""
     broken: list[tuple[str, str]] = field(default_factory=list)
     """(file, reason)."""
     short: list[tuple[str, int]] = field(default_factory=list)
@@ -141,6 +144,7 @@ def check(
         more = f"; {said(left_out)}" if left_out else ""
         raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(known))}{more}")
     report.classes, report.stops = _classes(root, data, files)
+    report.doubtful = _doubtful(report.classes)
     look = partial(_look, sensor=sensor, told=told)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
@@ -192,6 +196,7 @@ def report_table(report: Report) -> RenderableType:
         "duplicate": [" = ".join(group) for group in report.duplicate],
         "missing": report.missing,
         "stops training": report.stops,
+        "look at classes": report.doubtful,
     }
     if report.left_out:
         lines.append(Text(said(report.left_out), "yellow"))
@@ -246,6 +251,19 @@ def _classes(root: Path, data: list[Path], files: list[Path]) -> tuple[dict[str,
         strangers = [x for x in found if training is not None and x not in training]
         stops += [f"{name}/{x}: not among the classes of training" for x in strangers]
     return counted, stops
+
+
+def _doubtful(classes: dict[str, dict[str, int]]) -> list[str]:
+    """Lines on classes that are one where case is ignored, and on those too small to hold any of them out."""
+    lines = [f"{Path(part, line).as_posix()}" for part, found in classes.items() for line in differ_in_case(found)]
+    if len(classes) > 1:
+        return lines
+    return lines + [
+        f"{Path(part, name).as_posix()}: one file, of which none can be held out to choose weights by"
+        for part, found in classes.items()
+        for name, count in found.items()
+        if count == 1
+    ]
 
 
 def _names_files(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -197,6 +197,14 @@ def folder_samples(
     """
     names, samples, _ = class_files(root, classes, suffixes=suffixes, what=what, any_case=any_case)
     return names, samples
+
+
+def differ_in_case(classes: Iterable[str]) -> list[str]:
+    """Lines on names of classes that are one name where case is ignored, as on disks of Windows and macOS."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(name.casefold(), []).append(name)
+    return [f"{' and '.join(x)} differ in case alone: meant as one class?" for x in groups.values() if len(x) > 1]
 
 
 def class_files(

@@ -1,14 +1,15 @@
 """Pictures and label masks from files, by Pillow: upright by their EXIF, the frame and its mask alike."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikereel.data.augment import require_pillow
-from spikereel.data.exif import tiff_orientation
-from spikereel.data.video.orientation import BY_EXIF
+from spikereel.data.exif import exif_orientation, tiff_orientation
+from spikereel.data.video.orientation import BY_EXIF, Orientation
 from spikereel.errors import DataError
 
 _GREY_ALPHA_16 = bytes([16, 4])
@@ -31,7 +32,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     try:
         with Image.open(path) as picture:
-            turned = BY_EXIF[tiff_orientation(picture.info.get("exif", b""))].transposed
+            turned = _orientation(path, picture).transposed
             return (picture.width, picture.height) if turned else (picture.height, picture.width)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
         # says what is wrong
@@ -75,13 +76,21 @@ def _png_kind(path: Path) -> bytes:
         return file.read(26)[24:]
 
 
+def _orientation(path: Path, picture: Any) -> Orientation:
+    """How an open picture is to be turned; PNG may say it behind its pixels, where Pillow has not looked yet."""
+    notes = picture.info.get("exif")
+    if notes is None and picture.format == "PNG":
+        return BY_EXIF[exif_orientation(path.read_bytes())]
+    return BY_EXIF[tiff_orientation(notes or b"")]
+
+
 def _array(path: Path, mode: str | None, size: tuple[int, int] | None = None) -> np.ndarray:
     require_pillow("pictures")
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            how = BY_EXIF[tiff_orientation(picture.info.get("exif", b""))]
+            how = _orientation(path, picture)
             if mode is not None and picture.mode.startswith("I"):
                 # Pillow would make white of all above 255
                 picture = Image.fromarray((np.array(picture) >> 8).clip(0, 255).astype(np.uint8))

@@ -14,9 +14,9 @@ from spikereel.config import unknown_key
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import ARCHITECTURES, Metadata, create_model, load_model, save_model
 from spikereel.models.authors import (
-    WRAPPERS,
     Comparison,
     authors_weights,
+    chosen_key,
     fields_from_shapes,
     load_matching,
     read_checkpoint,
@@ -77,7 +77,7 @@ def read_import(source: str | Path, name: str, *, weights: str | None = None) ->
     named = None if name in ARCHITECTURES else _named(name)
     content = read_checkpoint(source)
     sets, tensors = weight_sets(content), authors_weights(content, key=weights)
-    taken = weights if weights is not None else next((x for x in (*WRAPPERS, *sets) if x in sets), "")
+    taken = weights if weights is not None else chosen_key(content, str(source))
     with torch.random.fork_rng(devices=[]):
         # what the file does not give is fresh, and the same each time
         torch.manual_seed(0)

@@ -34,6 +34,17 @@ def compiled_ilif(x: Tensor, v: Tensor, decay: float, top: int) -> tuple[Tensor,
     return _ilif(x, v, decay, top)
 
 
+@torch.library.custom_op("spikereel::rest", mutates_args=())
+def compiled_rest(x: Tensor, rest: float, dtype: torch.dtype) -> Tensor:
+    """The membrane [*d] of neurons at rest that see x [T, *d]; as loops it would be C++ for each of its sizes."""
+    return x.new_full(x.shape[1:], rest, dtype=dtype)
+
+
+@compiled_rest.register_fake
+def _(x, rest, dtype):
+    return x.new_empty(x.shape[1:], dtype=dtype)
+
+
 @torch.library.custom_op("spikereel::lif", mutates_args=())
 def _lif(
     x: Tensor,

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
+from spikereel.layers import plain
 from spikereel.layers.conv import projection
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.time import per_frame
@@ -94,7 +95,7 @@ class SpikeAttention(ProductAttention):
                 self.add_module(f"{part}_conv{suffix}", projection(dim, neuron))
                 self.add_module(f"{part}_lif{suffix}", Neuron(config))
             if similarity == "hamming":
-                self.add_module(f"attn_bn{suffix}", nn.BatchNorm2d(dim))
+                self.add_module(f"attn_bn{suffix}", plain.BatchNorm2d(dim))
         self.attn_lif = Neuron(attn_neuron)
         self.proj_conv = projection(dim, attn_neuron)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from spikereel.layers import plain
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
 from spikereel.layers.time import per_frame
 
@@ -30,7 +31,7 @@ class OnSpikes(_ConvNd):
         return y if self.bias is None else y + self.bias.view(-1, *[1] * (y.ndim - 2))
 
 
-class Conv1d(OnSpikes, nn.Conv1d):
+class Conv1d(OnSpikes, plain.Conv1d):
     """`nn.Conv1d` behind a neuron."""
 
     def __init__(self, *args: Any, neuron: NeuronConfig, **kwargs: Any):
@@ -38,7 +39,7 @@ class Conv1d(OnSpikes, nn.Conv1d):
         self.neuron = neuron
 
 
-class Conv2d(OnSpikes, nn.Conv2d):
+class Conv2d(OnSpikes, plain.Conv2d):
     """`nn.Conv2d` behind a neuron."""
 
     def __init__(self, *args: Any, neuron: NeuronConfig, **kwargs: Any):
@@ -52,8 +53,8 @@ class Downsample(nn.Module):
     def __init__(self, channels_in: int, channels: int, *, kernel: int, stride: int, neuron: NeuronConfig | None):
         super().__init__()
         shape = (channels_in, channels, kernel, stride, kernel // 2)
-        self.encode_conv = nn.Conv2d(*shape) if neuron is None else Conv2d(*shape, neuron=neuron)
-        self.encode_bn = nn.BatchNorm2d(channels)
+        self.encode_conv = plain.Conv2d(*shape) if neuron is None else Conv2d(*shape, neuron=neuron)
+        self.encode_bn = plain.BatchNorm2d(channels)
         self.encode_lif = None if neuron is None else Neuron(neuron)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
@@ -71,7 +72,7 @@ class SpikeConv(nn.Module):
         super().__init__()
         self.lif = Neuron(neuron)
         self.conv = Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=not norm, neuron=neuron)
-        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
+        self.norm = plain.BatchNorm2d(channels) if norm else nn.Identity()
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         """x [T, B, C, H, W] to [T, B, C', H, W]."""
@@ -87,11 +88,11 @@ class SepConv(nn.Module):
         wide = 2 * channels
         self.lif1 = Neuron(neuron)
         self.pwconv1 = Conv2d(channels, wide, 1, bias=False, neuron=neuron)
-        self.bn1 = nn.BatchNorm2d(wide)
+        self.bn1 = plain.BatchNorm2d(wide)
         self.lif2 = Neuron(neuron)
         self.dwconv = Conv2d(wide, wide, 7, padding=3, groups=wide, bias=False, neuron=neuron)
-        self.pwconv2 = nn.Conv2d(wide, channels, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.pwconv2 = plain.Conv2d(wide, channels, 1, bias=False)
+        self.bn2 = plain.BatchNorm2d(channels)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         state, after = state or {}, {}
@@ -110,10 +111,10 @@ class ConvBlock(nn.Module):
         self.Conv = SepConv(channels, neuron)
         self.lif1 = Neuron(neuron)
         self.conv1 = Conv2d(channels, wide, 3, padding=1, bias=False, neuron=neuron)
-        self.bn1 = nn.BatchNorm2d(wide)
+        self.bn1 = plain.BatchNorm2d(wide)
         self.lif2 = Neuron(neuron)
         self.conv2 = Conv2d(wide, channels, 3, padding=1, bias=False, neuron=neuron)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = plain.BatchNorm2d(channels)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         state, after = state or {}, {}
@@ -164,7 +165,7 @@ class NormAndPad(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
+        self.bn = plain.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn(x)
@@ -188,7 +189,9 @@ class RepConv(nn.Module):
     def __init__(self, dim: int, neuron: NeuronConfig):
         super().__init__()
         tail = nn.Sequential(
-            nn.Conv2d(dim, dim, 3, groups=dim, bias=False), nn.Conv2d(dim, dim, 1, bias=False), nn.BatchNorm2d(dim)
+            plain.Conv2d(dim, dim, 3, groups=dim, bias=False),
+            plain.Conv2d(dim, dim, 1, bias=False),
+            plain.BatchNorm2d(dim),
         )
         self.body = nn.Sequential(Conv2d(dim, dim, 1, bias=False, neuron=neuron), NormAndPad(dim), tail)
 
@@ -199,4 +202,4 @@ class RepConv(nn.Module):
 
 def projection(dim: int, neuron: NeuronConfig) -> nn.Sequential:
     """RepConv and the outer norm around it: what makes q, k, v and the output of an attention; `neuron` is before."""
-    return nn.Sequential(RepConv(dim, neuron), nn.BatchNorm2d(dim))
+    return nn.Sequential(RepConv(dim, neuron), plain.BatchNorm2d(dim))

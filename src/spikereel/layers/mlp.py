@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from spikereel.layers import plain
 from spikereel.layers.conv import Conv1d
 from spikereel.layers.neuron import Neuron, NeuronConfig
 
@@ -14,10 +15,10 @@ class MLP(nn.Module):
         wide = int(dim * ratio)
         self.fc1_lif = Neuron(neuron)
         self.fc1_conv = Conv1d(dim, wide, 1, neuron=neuron)
-        self.fc1_bn = nn.BatchNorm1d(wide)
+        self.fc1_bn = plain.BatchNorm1d(wide)
         self.fc2_lif = Neuron(neuron)
         self.fc2_conv = Conv1d(wide, dim, 1, neuron=neuron)
-        self.fc2_bn = nn.BatchNorm1d(dim)
+        self.fc2_bn = plain.BatchNorm1d(dim)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         """x [T, B, D, H, W] to the same shape."""

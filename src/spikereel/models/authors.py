@@ -1,6 +1,7 @@
 """Weights as the authors publish them: read safely, every key accounted for both ways."""
 
 import pickle
+import re
 import struct
 import warnings
 from argparse import Namespace
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from spikereel.errors import WeightsError
 from spikereel.models.pickled import refused_entries
 from spikereel.models.svformer import SVFormerConfig
-from spikereel.models.wrappers import plain_names
+from spikereel.models.wrappers import PREFIXES, STEMS, models_among, plain_names
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 """Keys under which the papers' repositories keep their weights."""
@@ -101,8 +102,8 @@ def authors_weights(source: str | Path | Mapping[str, Any], *, key: str | None =
     """The tensors of a published checkpoint by the names they have in our models.
 
     Of a checkpoint with wrapping keys ("model", "model_state", ...) all else is dropped: optimiser, epoch, arguments.
-    key: which set of weights to take, such as "model_ema" or "ema.state_dict", see `weight_sets`; None takes the first
-    of WRAPPERS, or the only one.
+    key: which set of weights to take, such as "model_ema" or "ema.state_dict", see `weight_sets`; None takes that of
+    `chosen_key`: the first of WRAPPERS, or the only one.
     What wrappers leave in names is removed ("module.", "_orig_mod.", ...); a distillation head `head_kd` is averaged
     with `head`, which is what the authors' model does when it evaluates. Raises WeightsError for anything but a
     state_dict.
@@ -115,13 +116,15 @@ def weight_sets(content: Mapping[str, Any], *, prefix: str = "") -> dict[str, Ma
     """Every set of weights in a checkpoint, by its dotted key; "" for a checkpoint that is a state_dict itself.
 
     A set is a mapping of names to tensors, of two or more and at least one of them of several axes. The state of an
-    optimiser, whose entries are numbered, is none.
+    optimiser, whose entries are numbered, is none. Models side by side in one mapping ("student.", "ema.") are a set
+    each.
     """
     tensors = {name: x for name, x in content.items() if isinstance(x, Tensor)}
     named = all(isinstance(name, str) for name in content)
     found = {}
     if named and len(tensors) > 1 and any(x.ndim > 1 for x in tensors.values()):
-        found[prefix] = content
+        models = models_among(content)
+        found |= {".".join(filter(None, (prefix, x))): models[x] if x else content for x in models}
     for name, inner in content.items():
         if isinstance(inner, Mapping) and isinstance(name, str) and "optim" not in name:
             found |= weight_sets(inner, prefix=f"{prefix}.{name}" if prefix else name)
@@ -156,14 +159,14 @@ def fields_from_shapes(config: Any, weights: Mapping[str, Tensor]) -> dict[str, 
     """
     sizes = {"num_classes": _size(weights, "head.weight", 0, 2)}
     if isinstance(config, SVFormerConfig):
-        stem = "patch_embed1.proj.weight"
+        stem = STEMS["svformer"]
         width, features = _size(weights, stem, 0, 4), _size(weights, "patch_embed1.norm.weight", 0, 1)
         steps = features // width if features and width and config.time_norm else None
         side = _size(weights, "dwconv_bf_head.weight", 3, 5)
         sizes["frames"] = _size(weights, "dwconv_bf_head.weight", 2, 5) or steps
         sizes["image_size"] = side and 32 * side
     else:
-        stem = "downsample1_1.encode_conv.weight"
+        stem = STEMS["spikevideoformer"]
     sizes["in_channels"] = _size(weights, stem, 1, 4)
     return {name: size for name, size in sizes.items() if size}
 
@@ -195,10 +198,10 @@ def read_checkpoint(path: str | Path) -> Mapping:
             warnings.simplefilter("ignore", UserWarning)
             with torch.serialization.safe_globals(_harmless()):
                 content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} is a pickle that holds more than tensors{_strangers(path)} and was not opened, since it could run "
-            "code; save its state_dict alone, in safetensors if you can"
+            f"{path} is a pickle that holds more than tensors{_strangers(path, str(error))} and was not opened, since "
+            "it could run code; save its state_dict alone, in safetensors if you can"
         ) from None
     except UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -216,27 +219,41 @@ def _harmless() -> list[Any]:
     return [Namespace, np.dtype, *SCALARS, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
 
 
-def _strangers(path: Path) -> str:
-    """The keys of a checkpoint whose values are refused, with their types, read without making any of them."""
+def _strangers(path: Path, refusal: str) -> str:
+    """The keys of a checkpoint whose values are refused, with their types, read without making any of them.
+
+    refusal: what the unpickler said, which names a type that tensors of other sorts share their beginning with.
+    """
     found = refused_entries(path, allowed={f"{x.__module__}.{x.__qualname__}" for x in (Namespace, *SCALARS)})
     if not found:
-        return ""
+        named = re.search(r"(?:GLOBAL|global:?) ([A-Za-z_][\w.]+)", refusal)
+        return f" ({named[1]})" if named else ""
     return " (" + ", ".join(f"{key}: {kind}" if key else kind for key, kind in found[:3]) + ")"
+
+
+def chosen_key(content: Mapping[str, Any], name: str = "the state_dict") -> str:
+    """The key of the set of weights that is taken where none is named; see `authors_weights`.
+
+    Raises WeightsError for several of which none is the usual one.
+    """
+    sets = weight_sets(content)
+    under = next((x for x in WRAPPERS if isinstance(content.get(x), Mapping)), "")
+    if under in sets:
+        return under
+    own = [x for x in sets if not under or x.startswith(f"{under}.")]
+    inner = (*(x.removesuffix(".") for x in PREFIXES), *WRAPPERS)
+    usual = [key for x in inner if (key := f"{under}.{x}" if under else x) in own]
+    if len(own) > 1 and not usual:
+        raise WeightsError(f"{name} holds several weights: {', '.join(own)}; say which with --weights KEY")
+    return next(iter(usual + own), under)
 
 
 def _chosen(content: Mapping, name: str, key: str | None) -> dict[str, Tensor]:
     """One set of weights of a checkpoint: that of the key, or the usual one."""
     sets = weight_sets(content)
-    if key is not None:
-        if key not in sets:
-            raise WeightsError(f"{name} has no weights {key!r}; it has {', '.join(map(repr, sets)) or 'none'}")
-        return _unwrap(sets[key], name)
-    usual = [x for x in WRAPPERS if isinstance(content.get(x), Mapping)]
-    if not usual and "" not in sets and sets:
-        if len(sets) > 1:
-            raise WeightsError(f"{name} holds several weights: {', '.join(sets)}; say which with --weights KEY")
-        return _unwrap(next(iter(sets.values())), name)
-    return _unwrap(content, name)
+    if key is not None and key not in sets:
+        raise WeightsError(f"{name} has no weights {key!r}; it has {', '.join(map(repr, sets)) or 'none'}")
+    return _unwrap(sets.get(chosen_key(content, name) if key is None else key, content), name)
 
 
 def _unwrap(content: Mapping, name: str) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any, ClassVar, Literal
 
@@ -80,10 +80,12 @@ class VideoModel(Pretrained, nn.Module):
 
     def check_state(self, state: Any) -> None:
         """Raises StateError for a state that lacks a part of this model's, or has one of another's."""
-        if torch.compiler.is_compiling() or not state:
+        if torch.compiler.is_compiling() or state is None:
             return
         if not isinstance(state, Mapping):
             raise StateError(f"a state is what the model gave back with its output, got a {type(state).__name__}")
+        if not state:
+            return
         given, own = _flat_names(state), self.state_names()
         problems = {"lacks": sorted(own - given), "has besides": sorted(given - own)}
         if found := [f"{what} {len(names)} ({names[0]!r} first)" for what, names in problems.items() if names]:
@@ -91,6 +93,18 @@ class VideoModel(Pretrained, nn.Module):
                 f"this state is none of this model: of {len(own)} parts it {' and it '.join(found)}; pass back what "
                 "the model gave as it is, a flat one through State.from_flat, or None to start again"
             )
+        self._check_parts(state)
+
+    def _check_parts(self, state: Mapping[str, Any]) -> None:
+        """Raises StateError for parts that are no tensors, on another device, or membranes of a narrower type."""
+        own, neurons = next(self.parameters()).device, neuron_names(self)
+        for name, x in _parts(state):
+            if not isinstance(x, Tensor):
+                raise StateError(f"this state holds a {type(x).__name__} as {name!r}, a tensor is meant")
+            if x.device != own:
+                raise StateError(f"the state is on {x.device}, the model on {own}; give state.to({str(own)!r})")
+            if name in neurons and x.numel() and (not x.is_floating_point() or x.element_size() < 4):
+                raise StateError(f"the membrane {name!r} is {x.dtype}; membranes are torch.float32 or wider")
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
         """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""
@@ -148,6 +162,14 @@ def _flat_names(state: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
         own = prefix + str(name).replace(".", "/")
         found |= _flat_names(x, f"{own}.") if isinstance(x, Mapping) else {own}
     return frozenset(found)
+
+
+def _parts(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, x in state.items():
+        if isinstance(x, Mapping):
+            yield from _parts(x, f"{prefix}{name}.")
+        else:
+            yield prefix + name, x
 
 
 def neuron_names(model: nn.Module) -> set[str]:

@@ -16,7 +16,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.metadata import Metadata
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
-from spikereel.models.wrappers import plain_names, unwrapped
+from spikereel.models.wrappers import beside, inside, plain_names, unwrapped
 
 FORMAT = 1
 
@@ -46,11 +46,22 @@ def write_weights(model: nn.Module, path: Path, metadata: Metadata | None = None
 
     inner = unwrapped(model, VideoModel)
     if not isinstance(inner, VideoModel):
-        raise WeightsError(f"cannot save a {type(model).__name__}: there is no model of spikereel in it")
+        raise WeightsError(f"cannot save a {type(model).__name__}: {_why_none(model)}")
     header = header_of(inner, metadata)
     tensors = {name: x.detach().cpu().contiguous() for name, x in plain_names(inner.state_dict()).items()}
     _check_readable(header, tensors)
     write_whole(path, save(tensors, metadata={"spikereel": json.dumps(header)}))
+
+
+def _why_none(model: nn.Module) -> str:
+    """Why there is not one model in a module that can be saved."""
+    models = inside(model, VideoModel)
+    if not models:
+        return "there is no model of spikereel in it"
+    if len(models) > 1:
+        return f"there are {len(models)} models of spikereel in it; save one of them"
+    others = beside(model, models[0])
+    return f"beside the model it has {len(others)} weights, first {others[0]!r}; save the model alone"
 
 
 def _check_readable(header: dict, tensors: dict[str, torch.Tensor]) -> None:

@@ -9,11 +9,14 @@ INSIDE = ("_orig_mod", "module", "model", "_fsdp_wrapped_module", "_checkpoint_w
 """Where wrappers hold the model: torch.compile; DataParallel, DistributedDataParallel, AveragedModel; Lightning; FSDP;
 activation checkpointing."""
 
-SEGMENTS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
-"""What wrappers of parts put into the middle of names."""
+SEGMENTS = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"})
+"""What wrappers of parts put into names; those of DataParallel, "module", in the middle."""
 
 PREFIXES = ("module.", "model.", "backbone.")
 """Before all names: of wrappers of the whole, and of the segmentation code of the papers."""
+
+STEMS = {"svformer": "patch_embed1.proj.weight", "spikevideoformer": "downsample1_1.encode_conv.weight"}
+"""Of each family, the weights that every model has: what stands before them stands before all of its names."""
 
 COUNTER = "n_averaged"
 """Of AveragedModel, beside the weights."""
@@ -22,22 +25,60 @@ V = TypeVar("V")
 
 
 def unwrapped(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
-    """The model of a kind inside a wrapper, or what was given where there is none."""
+    """The model of a kind inside a wrapper, or what was given where there is none.
+
+    A wrapper of another sort, such as `nn.Sequential(model)`, is seen through where one model is in it, and no
+    parameter beside it.
+    """
     inner: nn.Module | None = model
     while inner is not None and not isinstance(inner, kind):
         inner = next((part for name in INSIDE if (part := inner._modules.get(name)) is not None), None)
-    return model if inner is None else inner
+    if inner is None:
+        found = inside(model, kind)
+        inner = found[0] if len(found) == 1 and not beside(model, found[0]) else model
+    return inner
+
+
+def inside(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    """All models of a kind in a module, but for those in one of them."""
+    if isinstance(model, kind):
+        return [model]
+    return list(dict.fromkeys(x for part in model.children() for x in inside(part, kind)))
+
+
+def beside(model: nn.Module, inner: nn.Module) -> list[str]:
+    """Names of the parameters of a module that are not of a model in it."""
+    own = {id(x) for x in inner.parameters()}
+    return [name for name, x in model.named_parameters() if id(x) not in own]
 
 
 def plain_names(weights: Mapping[str, V]) -> dict[str, V]:
     """Weights by the names that they have in a model without wrappers; prefixes go where all names bear one."""
-    found = {_without(name): x for name, x in weights.items() if name != COUNTER}
+    found = {_without(name): x for name, x in weights.items()}
+    found.pop(COUNTER, None)
     while prefix := next((p for p in PREFIXES if found and all(name.startswith(p) for name in found)), None):
         found = {name.removeprefix(prefix): x for name, x in found.items()}
     return found
 
 
+def models_among(weights: Mapping[str, V]) -> dict[str, dict[str, V]]:
+    """The weights of each model in a state_dict, by what stands before their names: {"student": ..., "ema": ...}.
+
+    "" for names of a model without a wrapper, or of none that is known: then it is all of them. What is of no model
+    stays with each where it has several axes, as weights of layers have; figures of losses and of metrics go.
+    """
+    plain = plain_names(weights)
+    before = {name.removesuffix(stem) for name in plain for stem in STEMS.values() if name.endswith(stem)}
+    if not before or "" in before:
+        return {"": plain}
+    others = {k: x for k, x in plain.items() if not k.startswith(tuple(before)) and getattr(x, "ndim", 0) > 1}
+    found = {}
+    for prefix in sorted(before):
+        own = {name.removeprefix(prefix): x for name, x in plain.items() if name.startswith(prefix)}
+        found[prefix.removesuffix(".")] = plain_names(own) | others
+    return found
+
+
 def _without(name: str) -> str:
-    for segment in SEGMENTS:
-        name = name.replace(segment, "")
-    return name
+    parts = [part for part in name.split(".") if part not in SEGMENTS]
+    return ".".join(part for i, part in enumerate(parts) if i == 0 or part != "module")

@@ -244,6 +244,10 @@ def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:
         )
     dtype = torch.promote_types(x.dtype, torch.float32)
     if v is None:
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            from spikereel.kernels.lif_compiled import compiled_rest
+
+            return compiled_rest(x.detach(), rest, dtype)
         return torch.full(x.shape[1:], rest, dtype=dtype, device=x.device)
     if v.shape != x.shape[1:]:
         raise StateError(

@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
     def interrupted(self) -> Interrupted:
         """What is said of the end of the run."""
         there = self.path.is_file()
-        way = f"{self.path} is written; go on with --resume" if there else "before the first step was done; start anew"
+        way = f"{self.path} is written; go on with --resume" if there else "no checkpoint was written yet; start anew"
         return Interrupted(f"interrupted: {way}", code=128 + (self.signal or signal.SIGINT))
 
     def end(self) -> None:
@@ -104,16 +104,17 @@ def resume_from(folder: Path, recipe: Recipe, data_hash: str, classes: tuple[str
     if not path.is_file():
         raise ConfigError(f"nothing to resume: no {path}; start with run.resume=false")
     checkpoint = read_checkpoint(path)
-    saved = checkpoint.get("state_dict", {})
-    if {name: x.shape for name, x in saved.items()} != {name: x.shape for name, x in weights.items()}:
-        raise ConfigError(f"{path} is of another model; resume with the options of model.* that it was started with")
     run = checkpoint.get("callbacks", {}).get("KeepWeights", {}).get("run")
     if run is None:
         raise ConfigError(f"{path} is of an earlier version, which did not say what it trained; start anew")
     if tuple(run["classes"]) != classes:
         raise ConfigError(
-            f"{path} is of other classes ({', '.join(run['classes'][:5])}); start anew in another run.out"
+            f"{path} is of other classes ({', '.join(run['classes'][:5])}), now there are {', '.join(classes[:5])}; "
+            "start anew in another run.out"
         )
+    saved = checkpoint.get("state_dict", {})
+    if {name: x.shape for name, x in saved.items()} != {name: x.shape for name, x in weights.items()}:
+        raise ConfigError(f"{path} is of another model; resume with the options of model.* that it was started with")
     changed = _changes(json.loads(run["recipe"]), json.loads(json.dumps(dataclasses.asdict(recipe))))
     if fixed := [f"{name} ({old} -> {new})" for name, (old, new) in changed.items() if name not in MAY_CHANGE]:
         raise ConfigError(

@@ -1,6 +1,7 @@
 """The folder of a run: the newest run has the name, and nothing that an earlier one left is lost."""
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,15 +34,21 @@ def run_folder(folder: Path, *, resume: bool) -> Generator[Path | None, None, No
     try:
         with _alone(folder):
             if not resume and any(next(folder.glob(pattern), None) for pattern in LEFT):
-                number = 1
-                while (kept := folder.with_name(f"{folder.name}.{number}")).exists():
-                    number += 1
+                kept = folder.with_name(f"{folder.name}.{_last_number(folder) + 1}")
                 folder.rename(kept)
+        if folder.is_symlink() and not folder.exists():
+            raise ConfigError(f"{folder} is a link to nothing; remove it, or choose another folder with run.out")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with run.out") from None
     with _alone(folder):
         yield kept
+
+
+def _last_number(folder: Path) -> int:
+    """Of the runs that are kept, the highest: those that were removed leave a gap, which no later run goes into."""
+    kept = re.compile(rf"{re.escape(folder.name)}\.(\d+)")
+    return max((int(x[1]) for path in folder.parent.iterdir() if (x := kept.fullmatch(path.name))), default=0)
 
 
 @contextmanager

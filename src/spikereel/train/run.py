@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import Progress
 from torch import nn
 
+from spikereel.data.clips import differ_in_case
 from spikereel.errors import TrainingError
 from spikereel.files import expand, write_text
 from spikereel.hub import load_model
@@ -182,7 +183,12 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
     objective = task.objective(recipe, model, train_set)
     module = TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
     module.unseen = tuple(unseen_classes)
-    said = (line and f"training: {line}", *getattr(train_set, "notes", ()), *getattr(val_set, "notes", ()))
+    said = (
+        *differ_in_case(train_set.classes),
+        line and f"training: {line}",
+        *getattr(train_set, "notes", ()),
+        *getattr(val_set, "notes", ()),
+    )
     module.notes += [text for text in said if text]
     module.recipe = recipe
     return train_set, val_set, module
