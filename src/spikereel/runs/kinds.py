@@ -148,6 +148,7 @@ _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
 _PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
+_FIFTH = frozenset({"fold", "seed", "hold_out"})
 _SUBJECTS = frozenset({"root", "fold", "protocol", "select_on_test", "depth_motion"}) | _WARPED
 
 KINDS: dict[str, Kind] = {
@@ -166,8 +167,8 @@ KINDS: dict[str, Kind] = {
         },
         labels=lambda spec: MotionMasks,
     ),
-    "folder": videos.kind(videos.folder, reads={"fold", "seed"}),
-    "list": videos.kind(videos.listed, reads={"fold", "seed"}),
+    "folder": videos.kind(videos.folder, reads=_FIFTH),
+    "list": videos.kind(videos.listed, reads=_FIFTH),
     "ut_interaction": videos.kind(videos.sequences, reads={"fold"}),
     "ucf101": videos.kind(videos.thirds(UCF101), reads=_OFFICIAL | {"fold"}),
     "hmdb51": videos.kind(videos.thirds(HMDB51), reads=_OFFICIAL | {"fold"}),
@@ -291,8 +292,8 @@ KINDS: dict[str, Kind] = {
     "masks": masked.kind(masked.own, "fold", "seed", labels=masked.own_labels),
     "shards": Kind(
         uses={
-            **videos.kind(packed.videos, reads={"fold", "seed"}).uses,
-            "classification.events": recordings.use(packed.recordings, "fold", "seed", *_PLAIN),
+            **videos.kind(packed.videos, reads=_FIFTH).uses,
+            "classification.events": recordings.use(packed.recordings, *_FIFTH, *_PLAIN),
         }
     ),
 }
