@@ -152,8 +152,8 @@ class TrainingReport:
             )
         if self.beside is not None and self.beside.ridge > self.top1:
             found.append(
-                "The baseline is better: where things move tells the classes, and on clips like these it is the model "
-                "to use. More clips, twice the optim.epochs or data.trails=0.33 help the network most."
+                "The baseline is better: where things move tells the classes. Do not trust the network over it yet; "
+                "more clips, twice the optim.epochs or data.trails=0.33 help most."
             )
         if self.clips < 30:
             found.append(

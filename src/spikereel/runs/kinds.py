@@ -191,10 +191,10 @@ KINDS: dict[str, Kind] = {
         films_depth=True,
         skeleton=KINECT20,
     ),
-    "events": recordings.kind(recordings.folder, "fold", "seed", *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
+    "events": recordings.kind(recordings.folder, *_FIFTH, *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
     "dvs128_gesture": recordings.listed(DVS128Gesture, "cache", sensor=dvs128_gesture.SENSOR),
     "dvs128_objects": recordings.kind(recordings.objects, window_us=WINDOW_US),
-    "nmnist": recordings.kind(recordings.digits, "fold", "seed", "select_on_test"),
+    "nmnist": recordings.kind(recordings.digits, *_FIFTH, "select_on_test"),
     "cifar10_dvs": recordings.listed(
         cifar10_dvs.CIFAR10DVS, "split_rule", "axes", sensor=cifar10_dvs.SENSOR, turn=cifar10_dvs.turn
     ),

@@ -109,7 +109,8 @@ def _first_layer(weight: Tensor, start: VideoModel, model: VideoModel, source: s
     if have is None or want is None or not _shared(start, model):
         raise WeightsError(
             f"{source} cannot start this model: its first layer sees {_called(start)}, this one {_called(model)}; "
-            "change model.contrast (with model.contrast_form=on_off it makes on and off), or the data"
+            "change model.contrast (with model.contrast_form=on_off it makes on and off), or the data (of videos "
+            "data.trails=0.33 makes grey, on and off)"
         )
     columns = []
     for name in want:
