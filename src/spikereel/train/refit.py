@@ -28,7 +28,7 @@ def refit_recipe(first: TrainResult, recipe: Recipe) -> tuple[Recipe, Path]:
 def refitted(first: TrainResult, second: TrainResult) -> TrainResult:
     """The first result with the weights of the second, which say so; those of the first are kept beside them."""
     together = dataclasses.replace(first, seconds=first.seconds + second.seconds)
-    if first.best is None or second.best is None:
+    if second.best is None:
         return together
     best, judged = first.folder / BEST, first.folder / JUDGED
     if "figures_of" not in load_model(best).metadata.training:

@@ -68,7 +68,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         if earlier is not None:
             parts[2].notes.append(f"the run before is kept in {earlier}")
         result = _carried_out(*parts, folder, callbacks)
-        if run.refit:
+        # a network that learnt nothing learns no more of a few clips on top
+        if run.refit and result.best is not None:
             again, place = refit_recipe(result, recipe)
             everything = _seeded_parts(again)
             if len(everything[0]) > len(parts[0]):
