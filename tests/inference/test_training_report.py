@@ -78,6 +78,24 @@ def test_the_best_of_many_validations_is_easier_to_reach_by_chance():
     assert often.chance == pytest.approx(1 - (1 - once.chance) ** 10)
 
 
+def test_clips_that_chose_nothing_are_counted_once_and_do_not_flatter():
+    last = _report(confusion=[[4, 1], [1, 4]], top1=80.0, history=[{"step": 1, "firing": 0.1}] * 10, chosen=False)
+    assert last.chance == pytest.approx(at_least(8, 10, 0.5))
+    assert "best of 10" in " ".join(dataclasses.replace(last, chosen=True).verdict())
+    assert "best of" not in " ".join(last.verdict())
+    sure = _report(chosen=False)
+    assert "flatters" not in " ".join(sure.verdict())
+    assert "flatters" in " ".join(_report().verdict())
+
+
+def test_a_second_training_and_a_better_baseline_are_said():
+    assert "trained anew on all 48 clips" in " ".join(_report(refitted=48).verdict())
+    assert "trained anew" not in " ".join(_report().verdict())
+    worse = _report(confusion=[[3, 2], [2, 3]], top1=60.0)
+    assert any("Do not trust the network" in line for line in worse.advice())
+    assert not any("Do not trust the network" in line for line in _report().advice())
+
+
 def test_silent_layers_and_stills_are_said_first():
     report = _report(firing={"one": 0.1, "two": 0.0}, beside=dataclasses.replace(SIMPLE, moving=0.0))
     assert report.silent == ["two"]

@@ -35,6 +35,7 @@ ELSEWHERE = {
     *("stride", "whole", "antialias", "mean", "std"),  # by what shows files to weights of clips we make
     *(
         "fold",
+        "hold_out",
         "seed",
         "select_on_test",
         "sensor",

@@ -9,7 +9,9 @@ import torch
 from small import KINDS, video_folder
 
 from spikereel.errors import DataError
+from spikereel.hub import load_model
 from spikereel.runs.clips import build_dataset
+from spikereel.runs.model import build_model
 from spikereel.runs.origins import Origin, origins_of
 from spikereel.runs.own import Facts, batch_of, facts_of, keys_given, passes_of, ruled, suited
 from spikereel.runs.recipes import get_recipe
@@ -38,7 +40,22 @@ def test_a_small_folder_gets_the_steps_it_needs():
     assert (recipe.optim.lr, recipe.optim.clip_norm) == (3e-3, 10.0)
     assert recipe.optim.start_norms
     assert recipe.optim.precise_norms
-    assert (recipe.model.contrast, recipe.model.start) == ("beside", "auto")
+    assert (recipe.data.trails, recipe.model.contrast, recipe.model.start) == (0.33, "none", "auto")
+
+
+def test_colour_without_trails_gets_a_contrast_front():
+    for part, change in (("data", {"trails": 0.0}), ("model", {"contrast": "beside"})):
+        asked = dataclasses.replace(RECIPE, **{part: dataclasses.replace(getattr(RECIPE, part), **change)})
+        (key,) = (f"{part}.{name}" for name in change)
+        recipe, _ = suited(asked, _facts(24), {key})
+        assert (recipe.data.trails, recipe.model.contrast) == (0.0, "beside")
+
+
+@pytest.mark.parametrize(("clips", "keep", "refit"), [(24, "last", True), (500, "last", False), (5000, "best", False)])
+def test_few_clips_do_not_choose_weights_and_all_are_trained_on(clips, keep, refit):
+    recipe, _ = suited(RECIPE, _facts(clips))
+    assert (recipe.run.keep, recipe.run.refit) == (keep, refit)
+    assert not suited(RECIPE, dataclasses.replace(_facts(clips), apart=True))[0].run.refit
 
 
 def test_the_recipe_is_what_the_rule_says_of_24_clips():
@@ -165,11 +182,13 @@ def test_keys_of_assignments():
     assert keys_given(["optim.lr=1", "data.mean = [1]"]) == {"optim.lr", "data.mean"}
 
 
-def test_the_model_of_the_recipe_has_the_front_and_the_start(tmp_path):
-    from spikereel.runs.model import build_model
-
-    model = build_model(RECIPE.model, frames=8, size=48, in_channels=3, num_classes=3)
-    assert model.contrast is not None
-    assert model.get_parameter("downsample1_1.encode_conv.weight").shape[1] == 5
+def test_the_model_of_the_recipe_starts_from_motion_behind_its_trails():
+    seen = dataclasses.asdict(RECIPE.data)
+    model = build_model(RECIPE.model, frames=8, size=48, in_channels=3, num_classes=3, preprocess=seen)
+    assert model.contrast is None
+    stem = "downsample1_1.encode_conv.weight"
+    shipped = load_model("spikevideoformer_ti.motion").get_parameter(stem)
+    assert torch.equal(model.get_parameter(stem)[:, 1:], shipped)
+    assert not model.get_parameter(stem)[:, :1].any()
     with torch.no_grad():
         assert model.eval()(torch.rand(2, 1, 3, 48, 48))[0].shape == (1, 3)

@@ -19,6 +19,7 @@ def _model(**fields):
 
 def _built(**fields):
     settled = {"in_channels": fields.pop("in_channels", 3), "num_classes": 3}
+    settled["preprocess"] = fields.pop("preprocess", None)
     return build_model(ModelSpec(**MOTION, **fields), frames=8, size=32, **settled)
 
 
@@ -34,6 +35,16 @@ def test_auto_puts_the_shipped_motion_weights_behind_a_contrast_front():
     same = "block3.0.attn.q_conv.0.body.0.weight"
     assert torch.equal(model.state_dict()[same], shipped.state_dict()[same])
     assert model.config.num_classes == 3
+
+
+def test_trails_of_a_video_are_on_and_off_and_those_of_depth_are_not():
+    seen = {"kind": "folder", "trails": 0.33}
+    model = _built(preprocess=seen, start="auto")
+    shipped = load_model("spikevideoformer_ti.motion").state_dict()[STEM]
+    assert torch.equal(model.state_dict()[STEM][:, 1:], shipped)
+    assert not model.state_dict()[STEM][:, :1].any()
+    assert chosen_start(_built(preprocess={**seen, "trails": 0.0})) is None
+    assert chosen_start(_built(preprocess={**seen, "kind": "utd_mhad"})) is None
 
 
 def test_auto_takes_the_weights_of_the_attention():

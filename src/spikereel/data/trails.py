@@ -39,7 +39,8 @@ def with_trails(video: Tensor, chosen: Sequence[int], constant: float) -> Tensor
 
     video: uint8 or float [N, 3, H, W], RGB; constant: see `past` -> float32 [len(chosen), 3, H, W] in [0, 1].
     """
-    grey = (to_float(video) * torch.tensor(_LUMA)[:, None, None]).sum(1)
+    red, green, blue = to_float(video).unbind(1)
+    grey = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
     picked = list(chosen)
     change = (grey - past(grey, constant))[picked]
     return torch.stack([grey[picked], *on_off(change)], dim=1)

@@ -68,6 +68,10 @@ class TrainingReport:
     notes: tuple[str, ...]
     worst: tuple[JudgedClip, ...]
     best: tuple[JudgedClip, ...]
+    chosen: bool = True
+    """Whether the held-out clips chose the weights, the best of several validations."""
+    refitted: int | None = None
+    """Clips of a second training, whose weights are kept; the figures are of the first."""
 
     @property
     def clips(self) -> int:
@@ -81,25 +85,21 @@ class TrainingReport:
 
     @property
     def chance(self) -> float:
-        """Probability that one who knows only the commonest class gets as many right or more in the best of as many
-        validations, taken as independent: the weights were chosen by these very clips."""
+        """Probability that one who knows only the commonest class gets as many right or more; where these very clips
+        chose the weights, in the best of as many validations, taken as independent."""
         commonest = max(map(sum, self.confusion)) / self.clips
         once = at_least(round(self.top1 * self.clips / 100), self.clips, commonest)
-        return 1.0 - (1.0 - once) ** max(len(self.history), 1)
+        return 1.0 - (1.0 - once) ** (max(len(self.history), 1) if self.chosen else 1)
 
     def verdict(self) -> list[str]:
         """Better than simple models or not, and how sure that is, a sentence each."""
         n, beside = self.clips, self.beside
         lines = [f"The network is right on {_of(self.top1, n)}; one clip is {100 / n:.1f} points."]
-        if self.chance > CHANCE:
+        lines.append(self._luck())
+        if self.refitted is not None:
             lines.append(
-                "This may be chance: guessing by the commonest class gets there with a probability of "
-                f"{100 * self.chance:.0f} %, as the weights are the best of {len(self.history)} validations on them."
-            )
-        else:
-            lines.append(
-                "This is better than chance. It flatters: these clips chose the weights, too, and clips of people and "
-                "places that training never saw are harder."
+                f"The weights that are kept were then trained anew on all {self.refitted} clips, these among them, so "
+                "only other videos can judge them."
             )
         if beside is None:
             return lines
@@ -113,6 +113,17 @@ class TrainingReport:
         sure = "" if abs(ahead) >= 2 * math.sqrt(n) / 2 else ", which is within what another split would change"
         lines.append(f"The network is {word} that baseline{sure}.")
         return lines
+
+    def _luck(self) -> str:
+        """Whether the figure may be chance, and what it does not say."""
+        if self.chance > CHANCE:
+            best = f", as the weights are the best of {len(self.history)} validations on them" if self.chosen else ""
+            return (
+                "This may be chance: guessing by the commonest class gets there with a probability of "
+                f"{100 * self.chance:.0f} %{best}."
+            )
+        flatters = "It flatters: these clips chose the weights, too, and clips" if self.chosen else "Clips"
+        return f"This is better than chance. {flatters} of people and places that training never saw are harder."
 
     def advice(self) -> list[str]:
         """What to try next, the likeliest first."""
@@ -140,7 +151,10 @@ class TrainingReport:
                 "then a wider data.crop_area, data.time_warp=0.5, data.jitter=0.3."
             )
         if self.beside is not None and self.beside.ridge > self.top1:
-            found.append("The baseline is better: where things move tells the classes; try data.trails=0.33.")
+            found.append(
+                "The baseline is better: where things move tells the classes. Do not trust the network over it yet; "
+                "more clips, twice the optim.epochs or data.trails=0.33 help most."
+            )
         if self.clips < 30:
             found.append(
                 f"{self.clips} held-out clips say little: train with other data.fold=2 ... 5 and take the mean."
@@ -168,8 +182,12 @@ def training_report(
     skipped: Sequence[tuple[str, str]] = (),
     settings: Sequence[str] = (),
     notes: Sequence[str] = (),
+    refitted: int | None = None,
 ) -> TrainingReport:
-    """Judge the weights of a classification run on its held-out clips, beside simple models on the same split."""
+    """Judge the weights of a classification run on its held-out clips, beside simple models on the same split.
+
+    refitted: clips of a second training, on all, whose weights are kept.
+    """
     model, spec = load_model(weights), recipe.data
     classes, seed = tuple(model.metadata.classes), recipe.run.seed
     held = build_dataset(spec, "val", seed=seed, classes=classes)
@@ -210,6 +228,8 @@ def training_report(
         notes=tuple(notes),
         worst=tuple(clips[i] for i in order[:few]),
         best=tuple(clips[i] for i in reversed(order[-few:])),
+        chosen=recipe.run.keep == "best",
+        refitted=refitted,
     )
 
 

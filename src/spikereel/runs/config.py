@@ -106,6 +106,12 @@ class RunSpec:
     """Compute activations twice instead of keeping them: less memory, more time, the same gradients."""
     validate_every: int = 1
     """Epochs between validations; the last epoch has one in any case."""
+    keep: Literal["best", "last"] = "best"
+    """Whose weights `best.safetensors` has: the validation with the best figure, or the last one. Few held-out clips
+    choose by luck, and then say more of the network than they know."""
+    refit: bool = False
+    """Train a second time on all clips, also those that were held out, and keep these weights; the figures stay those
+    of the first training. For folders, lists and shards whose held-out part is their own."""
     silent_epochs: int = 2
     """A run stops when a layer has not fired once in this many validations on end; 0 turns the guard off."""
     resume: bool = False

@@ -77,6 +77,8 @@ class Where:
     split (1 to 3); sl_animals: the quarter of the persons (1 to 4) for test;
     utd_mhad: the subject (1 to 8); folders, lists, shards, masks, nmnist as a list: which fifth of the videos of each
     class, in a seeded order (`seed`)."""
+    hold_out: bool = True
+    """Folders, lists, shards, nmnist as a list: without, training has all files, and judges what it was trained on."""
     protocol: Literal["cross_subject", "cross_view", "cross_setup", "official"] = "cross_subject"
     """ntu60, ntu120: what the test has and training has not; ntu60 knows no setups and ntu120 no views. utd_mhad:
     official trains on subjects 1, 3, 5, 7 and judges on 2, 4, 6, 8; any other leaves out the subject `fold`."""

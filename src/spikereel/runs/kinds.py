@@ -147,6 +147,7 @@ _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
 _PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
+_FIFTH = frozenset({"fold", "seed", "hold_out"})
 _SUBJECTS = frozenset({"root", "fold", "protocol", "select_on_test", "depth_motion"}) | _WARPED
 
 KINDS: dict[str, Kind] = {
@@ -174,8 +175,8 @@ KINDS: dict[str, Kind] = {
             )
         }
     ),
-    "folder": videos.kind(videos.folder, reads={"fold", "seed"}),
-    "list": videos.kind(videos.listed, reads={"fold", "seed"}),
+    "folder": videos.kind(videos.folder, reads=_FIFTH),
+    "list": videos.kind(videos.listed, reads=_FIFTH),
     "ut_interaction": videos.kind(videos.sequences, reads={"fold"}),
     "ucf101": videos.kind(videos.thirds(UCF101), reads=_OFFICIAL | {"fold"}),
     "hmdb51": videos.kind(videos.thirds(HMDB51), reads=_OFFICIAL | {"fold"}),
@@ -198,10 +199,10 @@ KINDS: dict[str, Kind] = {
         films_depth=True,
         skeleton=KINECT20,
     ),
-    "events": recordings.kind(recordings.folder, "fold", "seed", *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
+    "events": recordings.kind(recordings.folder, *_FIFTH, *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
     "dvs128_gesture": recordings.listed(DVS128Gesture, "cache", sensor=dvs128_gesture.SENSOR),
     "dvs128_objects": recordings.kind(recordings.objects, window_us=WINDOW_US),
-    "nmnist": recordings.kind(recordings.digits, "fold", "seed", "select_on_test"),
+    "nmnist": recordings.kind(recordings.digits, *_FIFTH, "select_on_test"),
     "cifar10_dvs": recordings.listed(
         cifar10_dvs.CIFAR10DVS, "split_rule", "axes", sensor=cifar10_dvs.SENSOR, turn=cifar10_dvs.turn
     ),
@@ -299,8 +300,8 @@ KINDS: dict[str, Kind] = {
     "masks": masked.kind(masked.own, "fold", "seed", labels=masked.own_labels),
     "shards": Kind(
         uses={
-            **videos.kind(packed.videos, reads={"fold", "seed"}).uses,
-            "classification.events": recordings.use(packed.recordings, "fold", "seed", *_PLAIN),
+            **videos.kind(packed.videos, reads=_FIFTH).uses,
+            "classification.events": recordings.use(packed.recordings, *_FIFTH, *_PLAIN),
         }
     ),
 }

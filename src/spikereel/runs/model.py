@@ -84,11 +84,14 @@ class ModelSpec:
     """task=segmentation, head=fpn: channels of the pyramid."""
 
 
-def build_model(spec: ModelSpec, *, frames: int, size: int, **settled: Any) -> VideoModel:
+def build_model(
+    spec: ModelSpec, *, frames: int, size: int, preprocess: dict[str, Any] | None = None, **settled: Any
+) -> VideoModel:
     """The model of a recipe, from fresh weights or from `spec.start`.
 
-    frames, size: of its clips, which weights of SVFormer are tied to. settled: what the data settles, as
-    `create_model` takes it: in_channels, task, num_classes, joints.
+    frames, size: of its clips, which weights of SVFormer are tied to. preprocess: how its clips are made, which tells
+    what their channels show. settled: what the data settles, as `create_model` takes it: in_channels, task,
+    num_classes, joints.
     """
     own = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name not in ("name", "start")}
     changes = {name: value for name, value in own.items() if value is not None}
@@ -96,6 +99,8 @@ def build_model(spec: ModelSpec, *, frames: int, size: int, **settled: Any) -> V
     tied = {"frames": frames, "image_size": size}
     changes |= {name: value for name, value in tied.items() if name in known}
     model = create_model(spec.name, norms="published", **changes, **settled)
+    if preprocess is not None:
+        model.metadata = dataclasses.replace(model.metadata, preprocess=preprocess)
     if spec.start is not None:
         start_from(model, spec.start)
     return model

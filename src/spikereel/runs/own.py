@@ -28,6 +28,16 @@ PASSES, CLIPS, POWER = 67, 24, 0.4
 """Passes over so many training clips, and the power of their number by which passes become fewer."""
 LEAST_PASSES, MOST_PASSES = 8, 120
 
+FEW, MANY = 200, 800
+"""Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
+to choose weights by."""
+
+TRAILS = 0.33
+"""Seconds of the past that a frame is held against, over all frames of a video."""
+
+VALIDATIONS = 5
+"""Times a run."""
+
 LOOKED_AT = 9
 """Files whose length is read."""
 
@@ -53,6 +63,8 @@ class Facts:
     """Long side of a frame over its short side; None where that is not known."""
     sources: bool = True
     """Whether names say which clips belong together, or validation has a folder of its own."""
+    apart: bool = False
+    """Whether validation has a folder of its own."""
 
     @property
     def warning(self) -> str | None:
@@ -97,22 +109,26 @@ def facts_of(recipe: Recipe) -> Facts:
         )
     seconds, rate, shape = _looked_at(_paths(clips))
     named = any(origin.source for origin in origins_of(clips) or ())
+    apart = "val" in parts_of(Path(spec.root or ""))
     return Facts(
         clips=len(clips),
         classes=len(clips.classes),
         seconds=seconds,
         rate=rate,
         shape=shape,
-        sources=named or "val" in parts_of(Path(spec.root or "")),
+        sources=named or apart,
+        apart=apart,
     )
 
 
 def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:
     """The recipe with every value of the rule that no key of `given` names, and all these values with their reasons."""
+    # what the network sees decides whether it needs a front; steps follow from the batch, and the frames kept from
+    # their size; and any of these may be given
+    recipe, seen = _applied(recipe, _inputs(recipe), given)
     recipe, first = _applied(recipe, _rule(recipe, facts), given)
-    # steps follow from the batch, and the frames kept from their size, which may be given
-    recipe, then = _applied(recipe, (*_steps(recipe, facts, given), *_cache(recipe, facts)), given)
-    return recipe, (*first, *then)
+    recipe, then = _applied(recipe, (*_steps(recipe, facts, given), *_kept(facts), *_cache(recipe, facts)), given)
+    return recipe, (*seen, *first, *then)
 
 
 def _applied(recipe: Recipe, choices: Iterable[Choice], given: Collection[str]) -> tuple[Recipe, list[Choice]]:
@@ -165,6 +181,20 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
 
 
+def _inputs(recipe: Recipe) -> Iterator[Choice]:
+    """Trails, where nothing else shows what moves and no random change is in their way."""
+    data = recipe.data
+    if recipe.model.contrast not in (None, "none"):
+        value, reason = 0.0, "model.contrast shows what moves"
+    elif data.simulate is not None or data.modality != "rgb":
+        value, reason = 0.0, "events show what moves"
+    elif data.randaugment is not None or data.jitter or data.erasing or not data.antialias:
+        value, reason = 0.0, "they do not go with randaugment, jitter, erasing or antialias=false"
+    else:
+        value, reason = TRAILS, "seconds; plain frames hardly show what moves, trails of all frames do"
+    yield Choice(key="data.trails", value=value, reason=reason)
+
+
 def _model(recipe: Recipe) -> Iterator[Choice]:
     data = recipe.data
     moving = data.trails > 0 or data.simulate is not None or data.modality != "rgb"
@@ -189,7 +219,21 @@ def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Cho
     norms = min(facts.clips, 256)
     yield Choice(key="optim.start_norms", value=min(norms, 64), reason="no layer is silent from the first step on")
     yield Choice(key="optim.precise_norms", value=norms, reason="weights are judged with norms that fit them")
-    yield Choice(key="run.validate_every", value=max(int(passes) // 10, 1), reason="about ten times a run")
+    yield Choice(key="run.validate_every", value=max(int(passes) // VALIDATIONS, 1), reason="about five times a run")
+
+
+def _kept(facts: Facts) -> Iterator[Choice]:
+    """Which weights are kept."""
+    if facts.clips <= MANY:
+        yield Choice(key="run.keep", value="last", reason="so few held-out clips would choose weights by luck")
+    else:
+        yield Choice(key="run.keep", value="best", reason="there are enough held-out clips to choose weights by")
+    if facts.apart:
+        yield Choice(key="run.refit", value=False, reason="validation has a folder of its own")
+    else:
+        few = facts.clips <= FEW
+        why = "each clip counts, so a second training has the held-out ones too" if few else "a fifth is well spared"
+        yield Choice(key="run.refit", value=few, reason=why)
 
 
 def _cache(recipe: Recipe, facts: Facts) -> Iterator[Choice]:

@@ -12,7 +12,7 @@ from spikereel.hub import TASK_PARTS, architecture, load_model
 from spikereel.layers.contrast import ContrastConfig
 from spikereel.models.base import VideoModel
 from spikereel.runs.data import data_spec_of
-from spikereel.runs.kinds import sees_recordings
+from spikereel.runs.kinds import KINDS, sees_recordings
 from spikereel.runs.readings import convention_of
 
 AUTO = "auto"
@@ -82,12 +82,16 @@ def chosen_start(model: VideoModel) -> str | None:
 def channel_names(model: VideoModel) -> tuple[str, ...] | None:
     """What each channel of the first convolution shows; None where that is not known.
 
-    Clips with trails or depth have channels of their own meaning, which their number does not tell.
+    Trails of videos are events over a longer past. Those of depth, and its motion, have channels of their own meaning,
+    which their number does not tell.
     """
     config, seen = model.config, model.metadata.preprocess
-    if seen.get("trails") or seen.get("depth_motion"):
+    if seen.get("depth_motion") or (seen.get("trails") and KINDS[seen["kind"]].depth):
         return None
-    plain = {1: ("grey",), 2: ("on", "off"), 3: COLOURS}.get(config.in_channels)
+    if seen.get("trails"):
+        plain: tuple[str, ...] | None = ("grey", "on", "off")
+    else:
+        plain = {1: ("grey",), 2: ("on", "off"), 3: COLOURS}.get(config.in_channels)
     if seen.get("kind") and config.in_channels < 3:
         spec = data_spec_of(model.metadata)
         if sees_recordings(spec):
@@ -111,7 +115,8 @@ def _first_layer(weight: Tensor, start: VideoModel, model: VideoModel, source: s
     if have is None or want is None or not _shared(start, model):
         raise WeightsError(
             f"{source} cannot start this model: its first layer sees {_called(start)}, this one {_called(model)}; "
-            "change model.contrast (with model.contrast_form=on_off it makes on and off), or the data"
+            "change model.contrast (with model.contrast_form=on_off it makes on and off), or the data (of videos "
+            "data.trails=0.33 makes grey, on and off)"
         )
     columns = []
     for name in want:

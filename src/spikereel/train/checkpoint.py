@@ -22,6 +22,7 @@ MAY_CHANGE = (
     *("optim.lr", "optim.min_lr", "optim.head_lr", "optim.schedule", "optim.weight_decay", "optim.betas"),
     *("optim.epochs", "optim.warmup", "optim.clip_norm", "data.root", "data.workers", "data.cache"),
     *("run.out", "run.threads", "run.validate_every", "run.silent_epochs", "run.resume", "run.progress"),
+    *("run.keep", "run.refit"),
     *("run.checkpointing", "run.precision", "run.devices", "run.strategy"),
 )
 """Options that a run may go on with other values of; of data.root the clips must be the same."""

@@ -41,9 +41,10 @@ def metadata_of(recipe: Recipe, classes: tuple[str, ...], data_hash: str, **figu
 class KeepWeights(Callback):
     """Writes best and last weights as safetensors after every validation; tells data and order which epoch it is.
 
-    The best are those of the best figure; never of one that is no number, or of a network that says the same of every
-    clip, and of one with silent layers only until there is one without. With the checkpoint goes the random state, for
-    what is drawn outside of the data set: mixtures and drop path.
+    The best are those of the best figure, or with `run.keep=last` those of the last one; never of one that is no
+    number, or of a network that says the same of every clip, and of one with silent layers only until there is one
+    without. With the checkpoint goes the random state, for what is drawn outside of the data set: mixtures and drop
+    path.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class KeepWeights(Callback):
             better = operator.ge if pl_module.objective.higher_is_better else operator.le
             asleep = bool(pl_module.silent)
             awake = self.asleep and not asleep
-            if self.best is None or awake or (asleep == self.asleep and better(value, self.best)):
+            newer = self.recipe.run.keep == "last"
+            if self.best is None or awake or (asleep == self.asleep and (newer or better(value, self.best))):
                 self.best, self.asleep = value, asleep
                 save_model(pl_module.model, self.folder / "best.safetensors", metadata)
         except OSError as error:

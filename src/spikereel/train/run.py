@@ -23,7 +23,7 @@ from spikereel.data.clips import differ_in_case
 from spikereel.errors import TrainingError
 from spikereel.files import expand, write_text
 from spikereel.hub import load_model
-from spikereel.runs.clips import DataPassport, build_dataset, build_loader, channels_of, order_of, skipped_files
+from spikereel.runs.clips import build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe
 from spikereel.runs.mirrors import mirror_plan
 from spikereel.runs.model import build_model
@@ -38,6 +38,9 @@ from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
 from spikereel.train.norms import StartNorms
+from spikereel.train.refit import refit_recipe, refitted
+from spikereel.train.result import BEST
+from spikereel.train.result import TrainResult as TrainResult
 
 HINTS = (
     # the order of an epoch passes over what was seen of it
@@ -50,52 +53,45 @@ HINTS = (
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """What a run left behind."""
-
-    folder: Path
-    best: Path | None
-    """Weights of the best validation, with configuration inside; None where the network never said anything."""
-    last: Path
-    monitor: str
-    """Name of the figure that `best` has the best of."""
-    value: float | None
-    """None where there is no best."""
-    history: list[dict[str, float]]
-    passport: DataPassport
-    """Of the training clips."""
-    seconds: float
-    skipped: tuple[tuple[str, str], ...] = ()
-    """Files that data.on_error=skip left out, training or held out, each with its reason."""
-    notes: tuple[str, ...] = ()
-    """What is to be known about data and weights, a line each."""
-
-    @property
-    def top1(self) -> float:
-        """Best validation accuracy of a classification, per cent."""
-        assert self.monitor == "val_top1"
-        assert self.value is not None
-        return self.value
-
-
 def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResult:
     """Train, and leave in `<run.out>/<name>/`: best and last `.safetensors`, `last.ckpt` to resume from, TensorBoard
-    logs and `recipe.json`.
+    logs and `recipe.json`. With `run.refit` the second training is in `all/` there, and the best weights are its.
 
     Raises TrainingError for a loss that is not finite or a network with dead layers, DataError for bad files,
     ConfigError for values that do not go together.
     """
-    started = time.monotonic()
     run = recipe.run
     if run.threads:
         torch.set_num_threads(run.threads)
-    pl.seed_everything(run.seed, workers=True, verbose=False)
-    train_set, val_set, module = training_parts(recipe)
-    recipe, model = module.recipe, module.model
-    spec = recipe.data
-    model.checkpointing = run.checkpointing
+    parts = _seeded_parts(recipe)
     folder = Path(expand(run.out, home=True)) / recipe.name
+    with run_folder(folder, resume=run.resume) as earlier:
+        if earlier is not None:
+            parts[2].notes.append(f"the run before is kept in {earlier}")
+        result = _carried_out(*parts, folder, callbacks)
+        # a network that learnt nothing learns no more of a few clips on top
+        if run.refit and result.best is not None:
+            again, place = refit_recipe(result, recipe)
+            everything = _seeded_parts(again)
+            if len(everything[0]) > len(parts[0]):
+                place.mkdir(exist_ok=True)
+                result = refitted(result, _carried_out(*everything, place, callbacks))
+    return result
+
+
+def _seeded_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
+    pl.seed_everything(recipe.run.seed, workers=True, verbose=False)
+    return training_parts(recipe)
+
+
+def _carried_out(
+    train_set: Any, val_set: Any, module: TrainingModule, folder: Path, callbacks: tuple[Callback, ...]
+) -> TrainResult:
+    """One training in a folder that is there."""
+    started = time.monotonic()
+    recipe, model = module.recipe, module.model
+    spec, run = recipe.data, recipe.run
+    model.checkpointing = run.checkpointing
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want
@@ -105,24 +101,21 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     before = trained_on(load_model(start).metadata.training) if start else None
     keep = KeepWeights(recipe, folder, train_set, order_of(batches), before=before, unseen=module.unseen)
     last = LastCheckpoint(folder / "last.ckpt")
-    with run_folder(folder, resume=run.resume) as earlier:
-        if earlier is not None:
-            module.notes.append(f"the run before is kept in {earlier}")
-        checkpoint = None
-        if run.resume:
-            weights = module.state_dict()
-            checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
-        write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
-        norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
-        # in the first steps also where it is not asked for
-        norms += (PreciseNorms(recipe, train_set),)
-        with _quiet():
-            trainer = _trainer(recipe, folder, (keep, *norms, *board(), *callbacks, last), len(batches))
-        judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
-        _fit(trainer, last, module, batches, judged, checkpoint)
+    checkpoint = None
+    if run.resume:
+        weights = module.state_dict()
+        checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
+    write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
+    # in the first steps also where it is not asked for
+    norms += (PreciseNorms(recipe, train_set),)
+    with _quiet():
+        trainer = _trainer(recipe, folder, (keep, *norms, *board(), *callbacks, last), len(batches))
+    judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
+    _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
         folder=folder,
-        best=folder / "best.safetensors" if keep.best is not None else None,
+        best=folder / BEST if keep.best is not None else None,
         last=folder / "last.safetensors",
         monitor=module.objective.monitor,
         value=keep.best,
@@ -177,9 +170,9 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
         val_set = build_dataset(recipe.data, "val", classes=tuple(train_set.classes) or None, **ask)
     unseen_classes, line = unseen(train_set)
     spec = recipe.data
-    model = build_model(
-        recipe.model, frames=spec.frames, size=spec.size, in_channels=channels_of(spec), **task.model_fields(train_set)
-    )
+    settled = {"in_channels": channels_of(spec), **task.model_fields(train_set)}
+    seen = dataclasses.asdict(spec)
+    model = build_model(recipe.model, frames=spec.frames, size=spec.size, preprocess=seen, **settled)
     objective = task.objective(recipe, model, train_set)
     module = TrainingModule(model, objective, silent_epochs=recipe.run.silent_epochs)
     module.unseen = tuple(unseen_classes)
@@ -202,9 +195,10 @@ class Announce(Callback):
         self.said: list[str] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        self.said = list(pl_module.notes)
-        for line in self.said:
-            self.say(line)
+        for line in pl_module.notes:
+            if line not in self.said:
+                self.said.append(line)
+                self.say(line)
 
 
 def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batches: int) -> pl.Trainer:

@@ -15,17 +15,25 @@ ENOUGH = 5.0
 
 
 class Watch(Callback):
-    """Keeps the losses, and says once, after some seconds, when the run will be done."""
+    """Keeps the losses of the first training, and says once of each, after some seconds, when it will be done."""
 
     def __init__(self, say: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic):
         self.say, self.clock = say, clock
         self.losses: list[float] = []
+        self.trainings, self.done = 0, 0
         self.began: tuple[float, int] | None = None
         self.said = False
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.trainings, self.done, self.began, self.said = self.trainings + 1, 0, None, False
+        if self.trainings > 1:
+            self.say("now a second training, on all clips; its weights are kept (run.refit)")
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.losses.append(float(outputs["loss"]))
-        done, now = len(self.losses), self.clock()
+        if self.trainings <= 1:
+            self.losses.append(float(outputs["loss"]))
+        self.done += 1
+        done, now = self.done, self.clock()
         if done == WARM_UP:
             self.began = now, done
         elif self.began is not None and not self.said and now - self.began[0] >= ENOUGH:

@@ -8,6 +8,8 @@ import torch
 from small import DATA, video_file, video_folder
 from torch.utils.data import DataLoader
 
+from spikereel.data.sets import folder
+from spikereel.data.video import clip
 from spikereel.errors import ConfigError
 from spikereel.runs.clips import build_dataset
 
@@ -116,3 +118,17 @@ def test_a_folder_that_cannot_be_written(spec, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"data\.cache"):
         build_dataset(replace(spec, cache=str(tmp_path / "file")), "test")[0]
+
+
+def test_trails_of_kept_frames_ask_a_file_for_its_times_once(spec, monkeypatch):
+    asked = []
+    for module in (folder, clip):
+        plain = module.timeline
+        monkeypatch.setattr(module, "timeline", lambda path, plain=plain: asked.append(path) or plain(path))
+    clips = build_dataset(replace(spec, trails=0.3, whole=True, time_warp=0.5), "train")
+    _ = [clips[i] for i in range(len(clips))]
+    # the frames that are kept asked, too
+    asked.clear()
+    clips.set_epoch(1)
+    _ = [clips[i] for i in range(len(clips))]
+    assert not asked

@@ -64,7 +64,8 @@ def _train(options: argparse.Namespace) -> None:
     if result.best is None:
         print(f"no best weights: in every validation the network said the same of every clip\nweights: {result.last}")
     else:
-        print(f"best {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s\nweights: {result.best}")
+        word = "best" if recipe.run.keep == "best" else "last"
+        print(f"{word} {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s\nweights: {result.best}")
     print(f"training data: {result.passport}")
     for line in result.notes:
         if line not in announce.said:
@@ -83,12 +84,13 @@ def _report(console: Any, recipe: Any, result: Any, losses: list[float], choices
 
     report = training_report(
         recipe,
-        result.best or result.last,
+        result.judged or result.best or result.last,
         losses=losses,
         history=result.history,
         seconds=result.seconds,
         skipped=result.skipped,
         settings=[str(x) for x in choices] or [f"recipe {recipe.name}"],
+        refitted=result.passport.clips if result.judged else None,
     )
     write_json(result.folder / "report.json", report.to_json())
     for line in (*report.verdict(), *report.advice()):

@@ -91,7 +91,8 @@ class VideoFiles(SeededClips[int]):
     def item(self, index: int) -> tuple[Tensor, int]:
         """The clip of a file and its label."""
         path, label = self.samples[index]
-        if path not in self._timelines and not self.reading.cache:
+        # frames that are kept are at equal times; only trails ask how fast those were
+        if path not in self._timelines and (self.reading.trails or not self.reading.cache):
             self._timelines[path] = timeline(path)
         generator = self.torch_random(index) if self.reading.train else None
         return read_clip(path, self.reading, generator, self._timelines.get(path)), label

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikereel.data.trails import bent, trail_frames, with_trails
 from spikereel.data.transforms import EvalTransform, TrainTransform
 from spikereel.data.video.cache import FrameCache
-from spikereel.data.video.read import Timeline, glance, read_frames, sample_indices, timeline
+from spikereel.data.video.read import Timeline, read_frames, sample_indices, timeline
 from spikereel.data.video.rendering import AS_STORED, Rendering
 from spikereel.errors import ConfigError
 
@@ -133,9 +133,9 @@ def _moving(
     path: Path, known: Timeline | None, how: Reading, clip: int, generator: torch.Generator | None
 ) -> list[Tensor]:
     """The copies of one clip with trails, for which all frames up to its last are decoded, once."""
-    info, known = glance(path, known)
+    known = known or timeline(path)
     chosen = _chosen(len(known), how, clip, generator)
-    constant = how.trails * (known.pace(info.fps) or USUAL_FPS)
+    constant = how.trails * (known.pace(known.stated) or USUAL_FPS)
     numbers = trail_frames(chosen, constant)
     steps = [_by_frame(how.transform, generator) for _ in range(how.copies)]
     copies = [step for step in steps if step]

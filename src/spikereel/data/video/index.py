@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.video.stream import VideoStream
@@ -70,7 +71,7 @@ def _walked(path: Path, stream: VideoStream) -> Timeline | None:
     if last is None:
         raise DataError(f"{path}: has no frames; convert it again from its source")
     if None in times:
-        return Timeline(range(len(times)), exact=False, aspect=stated_aspect(stream))
+        return Timeline(range(len(times)), exact=False, **_said(stream))
     seams = _seams(stream, sent)
     parts = np.split(np.array(times, np.int64), seams)
     return _timeline(stream, _one_clock([np.sort(part) for part in parts]), last.duration, seams=seams)
@@ -94,7 +95,7 @@ def told(stream: VideoStream, times: list[int | None], last: int | None) -> Time
     parts = np.split(np.array(known, np.int64), seams)
     backwards = any(np.any(np.diff(part) < 0) for part in parts)
     if _times_are_guesses(stream) or len(known) < len(times) or backwards:
-        return Timeline(range(len(times)), exact=False, marks=marks, aspect=stated_aspect(stream))
+        return Timeline(range(len(times)), exact=False, marks=marks, **_said(stream))
     return _timeline(stream, _one_clock(parts), last, [] if seams else marks, seams)
 
 
@@ -118,7 +119,17 @@ def _timeline(
     # in the middle: it tells the wrong ones. Of joined parts the same time may be in each.
     exact = not guesses and stream.container.format.name != "mpeg" and not seams
     base = None if guesses else stream.time_base
-    return Timeline(times, exact, list(marks), base, last or 0, notes=_notes(seams), aspect=stated_aspect(stream))
+    return Timeline(times, exact, list(marks), base, last or 0, notes=_notes(seams), **_said(stream))
+
+
+def _said(stream: VideoStream) -> dict[str, Any]:
+    """What the file says of all frames: the shape of their pixels, and how many come in a second."""
+    return {"aspect": stated_aspect(stream), "stated": stated_rate(stream)}
+
+
+def stated_rate(stream: VideoStream) -> float:
+    """Frames a second that a file states; 0.0 where it states none."""
+    return float(stream.average_rate or stream.guessed_rate or 0)
 
 
 def _seams(stream: VideoStream, times: Sequence[int]) -> list[int]:

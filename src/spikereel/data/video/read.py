@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from spikereel.data.video.decode import decoded, require_whole
-from spikereel.data.video.index import marks_of, told
+from spikereel.data.video.index import marks_of, stated_rate, told
 from spikereel.data.video.index import timeline as timeline
 from spikereel.data.video.orientation import Orientation, exif_of, orientation
 from spikereel.data.video.rendering import AS_STORED, Assumed, Rendering, assumed_of, stated_aspect, upright_aspect
@@ -88,7 +88,7 @@ def glance(path: str | PathLike, known: Timeline | None = None) -> tuple[VideoIn
 
 
 def _info(path: Path, stream: VideoStream, first: VideoFrame, known: Timeline) -> VideoInfo:
-    fps, seconds = known.rate(float(stream.average_rate or stream.guessed_rate or 0))
+    fps, seconds = known.rate(stated_rate(stream))
     how = orientation(path, first)
     return VideoInfo(
         frames=len(known),

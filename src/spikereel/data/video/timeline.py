@@ -35,6 +35,8 @@ class Timeline:
     """What is unusual about the file."""
     aspect: Fraction = Fraction(1)
     """Width to height of a pixel as it is stored."""
+    stated: float = field(default=0.0, compare=False)
+    """Frames a second by the file's own word; 0.0 where it has none."""
 
     def __len__(self) -> int:
         """Frames."""
