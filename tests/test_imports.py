@@ -47,6 +47,20 @@ MAY_IMPORT = {
         "body",
         *TOOLS,
     },
+    "bulk": {
+        "inference",
+        "runs",
+        "energy",
+        "engine",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
     "show": {
         "streaming",
         "inference",
@@ -67,6 +81,7 @@ MAY_IMPORT = {
     },
     "apps": {
         *(
+            "bulk",
             "streaming",
             "inference",
             "show",
