@@ -291,8 +291,8 @@ KINDS: dict[str, Kind] = {
     "masks": masked.kind(masked.own, "fold", "seed", labels=masked.own_labels),
     "shards": Kind(
         uses={
-            **videos.kind(packed.videos, reads={"fold", "seed"}).uses,
-            "classification.events": recordings.use(packed.recordings, "fold", "seed", *_PLAIN),
+            **videos.kind(packed.videos, reads={"fold", "seed", "cache_gb"}).uses,
+            "classification.events": recordings.use(packed.recordings, "fold", "seed", "cache", "cache_gb", *_PLAIN),
         }
     ),
 }
