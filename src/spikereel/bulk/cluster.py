@@ -1,6 +1,7 @@
 """The same workers as actors of Ray Data: the one importer of ray. Only paths travel; each actor decodes and infers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -47,31 +48,21 @@ def run_on_ray(
     checkpoints nor dropped blocks of Ray are used: what is done is known by the parts that are there.
     """
     need("ray")
-    import ray
-    from ray.data import ActorPoolStrategy, DataContext
+    from ray.data import ActorPoolStrategy, DataContext, from_items
 
     if cpus < 0 or gpus < 0 or not cpus + gpus:
         raise ConfigError(f"cpus is {cpus} and gpus {gpus}: an actor needs a share of one of them")
-    began = not ray.is_initialized()
-    if began:
-        try:
-            ray.init(address=None if address == LOCAL else address, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError) as error:
-            raise ConfigError(
-                f"--ray {address}: {str(error).splitlines()[0]}; start a cluster, or give local"
-            ) from None
-    try:
-        room = _room(ray.cluster_resources(), cpus, gpus)
+    with _connected(address) as resources:
+        room = _room(resources, cpus, gpus)
         count = min(room if most == "auto" else int(most), len(tasks))
         if count < 1:
             raise ConfigError(f"the cluster has no room for an actor of {cpus} CPUs and {gpus} GPUs; ask for less")
         DataContext.get_current().enable_progress_bars = False
         each = max(int(cpus), 1)
-        own = replace(job, threads=each, decoders=each)
         rows = [{"part": task.number, "paths": list(task.paths)} for task in tasks]
-        data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        data = from_items(rows, override_num_blocks=len(rows)).map_batches(
             Actor,
-            fn_constructor_args=(own.dumps(),),
+            fn_constructor_args=(replace(job, threads=each, decoders=each).dumps(),),
             batch_size=1,
             compute=ActorPoolStrategy(min_size=1, max_size=count),
             num_cpus=cpus,
@@ -82,7 +73,23 @@ def run_on_ray(
         for row in data.iter_rows():
             clock = {key: value for key, value in row.items() if key not in ("part", "rows", "errors")}
             told({"seen": 0, "part": row["part"], "rows": row["rows"], "errors": row["errors"], "clock": clock})
-        return count
+    return count
+
+
+@contextmanager
+def _connected(address: str) -> Generator[dict[str, float], None, None]:
+    """Inside the block Ray is there, with these resources. Raises ConfigError for an address where no cluster is."""
+    import ray
+
+    began = not ray.is_initialized()
+    if began:
+        try:
+            ray.init(address=None if address == LOCAL else address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"--ray {address}: {reason}; start a cluster, or give local") from None
+    try:
+        yield ray.cluster_resources()
     finally:
         if began:
             ray.shutdown()

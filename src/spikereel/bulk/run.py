@@ -134,17 +134,24 @@ def predict_many(
         from spikereel.bulk.cluster import run_on_ray
 
         summary.workers = run_on_ray(job, tasks, tell, address=ray, most=workers, cpus=cpus, gpus=gpus)
-    elif tasks and workers == 0:
+    elif tasks:
+        summary.workers = _work(job, tasks, tell, about, workers)
+    _recount(summary, job, [entry.path for _, chunk in chunks for entry in chunk])
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _work(job: Job, tasks: Sequence[Task], tell: "_Tell", about: dict[str, Any], workers: int | str) -> int:
+    """Do tasks in this process or in those of a pool; how many worked."""
+    if workers == 0:
         worker = Worker(job)
         worker.clock.taken()
         for task in tasks:
             tell(worker.write(task.number, task.paths, lambda n: tell({"seen": n})))
-    elif tasks:
-        summary.workers, job = share_out(job, workers, len(tasks))
-        Pool(job, summary.workers, tell, about).run(tasks)
-    _recount(summary, job, [entry.path for _, chunk in chunks for entry in chunk])
-    summary.seconds = time.perf_counter() - started
-    return summary
+        return 1
+    count, job = share_out(job, workers, len(tasks))
+    Pool(job, count, tell, about).run(tasks)
+    return count
 
 
 def _folder(out: Path) -> None:
