@@ -7,7 +7,6 @@ numbers of processes and workers. What is left must equal a quiet run, or have e
 """
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -141,13 +140,18 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     waiting = [f"{i}/{options.shards}" for i in range(options.shards)] * 2
     chance.shuffle(waiting)
     running: dict[str, subprocess.Popen] = {}
+    before = 0
     while waiting or running:
         while waiting and len(running) < 2:
             shard = waiting.pop()
             run = command("predict", "--manifest", str(manifest), "--out", str(out), "--quiet", "--shard", shard)
             running[f"{shard} {time.monotonic()}"] = subprocess.Popen([*run, "--workers", "1"])
-        time.sleep(chance.uniform(*options.pause))
-        if sum(killed.values()) < options.kills and running:
+        time.sleep(0.1)
+        parts = len(list(out.glob("part-*")))
+        if sum(killed.values()) < options.kills and running and parts > before:
+            # somebody is at work, and has been for a random time
+            time.sleep(chance.uniform(*options.pause))
+            before = parts
             name, process = chance.choice(list(running.items()))
             below = children(process.pid)
             if below and chance.random() < 0.7:
@@ -174,6 +178,7 @@ def on_ray(options: argparse.Namespace) -> dict[str, Any]:
     cluster = Cluster(initialize_head=True, head_node_args={**store, "include_dashboard": False})
     second = cluster.add_node(**store)
     killed, starts = {"actors": 0, "nodes": 0, "drivers": 0}, 0
+    before = 0
     run = command("predict", "--manifest", str(manifest), "--out", str(out), "--quiet", "--ray", cluster.address)
     try:
         code = 1
@@ -181,9 +186,14 @@ def on_ray(options: argparse.Namespace) -> dict[str, Any]:
             starts += 1
             process = subprocess.Popen(run)
             while process.poll() is None:
+                time.sleep(0.1)
+                parts = len(list(out.glob("part-*")))
+                if parts <= before:
+                    continue
                 time.sleep(chance.uniform(*options.pause))
+                before = parts
                 actors = [pid for pid in _below_ray(cluster) if "MapWorker" in _called(pid) or "Actor" in _called(pid)]
-                if not any(out.glob("part-*")) or sum(killed.values()) >= options.kills:
+                if sum(killed.values()) >= options.kills:
                     continue
                 if not killed["nodes"] and killed["actors"] >= 2:
                     cluster.remove_node(second, allow_graceful=False)
@@ -216,57 +226,77 @@ def _called(pid: int) -> str:
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
-    """Runs that are killed in mid-epoch and go on with other processes and workers: each clip once an epoch."""
+    """Runs that are killed in mid-epoch and go on with other processes and workers: each clip once an epoch.
+
+    Processes are forked with the variables that torchrun sets, which spares the time that they take to begin.
+    """
+    from spikereel.config import override
+    from spikereel.runs.recipes import get_recipe
     from spikereel.train.seen import clips_seen
 
     out, chance = Path(options.folder, "train"), random.Random(options.seed)
     shutil.rmtree(out, ignore_errors=True)
-    recipe = [
-        *(
-            "motion",
-            f"run.out={out}",
-            "run.progress=false",
-            "run.resume=auto",
-            "run.log_clips=true",
-            "run.save_every=2",
-        ),
+    assignments = [
+        *(f"run.out={out}", "run.progress=false", "run.resume=auto", "run.log_clips=true", "run.save_every=2"),
         *("run.silent_epochs=0", "run.sync_norms=true", "run.threads=1", f"optim.epochs={options.epochs}"),
-        *("optim.batch=4", "data.train_length=80", "data.test_length=4", "data.size=32", "data.frames=4"),
+        *("optim.batch=4", f"data.train_length={CLIPS}", "data.test_length=4", "data.size=32", "data.frames=2"),
         *("model.widths=[8,16,16,24]", "model.depths=[1,1]", "run.validate_every=100"),
     ]
-    kills, starts = [], 0
-    while True:
+    kills: list[dict[str, Any]] = []
+    for start in range(options.kills + 10):
         devices, workers = chance.choice([1, 2]), chance.choice([1, 2, 4])
-        starts += 1
-        own = [f"run.devices={devices}", f"data.workers={workers}"]
-        process = subprocess.Popen(command("train", "--no-report", *recipe, *own), stdout=subprocess.DEVNULL)
-        first = _lines(out)
-        target = first + chance.randint(1, 14)
-        while process.poll() is None:
-            time.sleep(0.05)
-            if len(kills) < options.kills and _lines(out) >= target:
-                time.sleep(chance.uniform(0, 0.3))
-                below = [pid for pid in children(process.pid) if "train" in _called(pid)]
-                victim = chance.choice([process.pid, *below[: devices - 1]])
-                kill(victim)
-                kills.append(
-                    {"devices": devices, "workers": workers, "lines": _lines(out), "rank_0": victim == process.pid}
-                )
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(60)
-                for pid in [*below, process.pid]:
-                    kill(pid)
-                process.wait()
-        if process.returncode == 0:
+        recipe = override(get_recipe("motion"), [*assignments, f"data.workers={workers}"])
+        pids = [_forked(recipe, rank, devices, 29500 + start) for rank in range(devices)]
+        target = _lines(out) + devices * chance.randint(1, 2 * options.epochs)
+        while len(kills) < options.kills and _lines(out) < target:
+            if _ended(pids[0]):
+                break
+            time.sleep(0.01)
+        if len(kills) < options.kills and _lines(out) >= target:
+            time.sleep(chance.uniform(0, 0.2))
+            victim = chance.randrange(devices)
+            kill(pids[victim])
+            kills.append({"devices": devices, "workers": workers, "rank": victim, "lines": _lines(out)})
+            # the others wait for it for ever; a launcher would end them, as here
+            for pid in pids:
+                kill(pid)
+        if not any(os.waitpid(pid, 0)[1] for pid in pids):
             break
-        if starts > options.kills + 10:
-            raise SystemExit(f"does not end: {starts} starts")
     seen = clips_seen(out / "motion")
     epochs = {
         e: sorted(x for (epoch, _), own in seen.items() if epoch == e for x in own) for e in range(options.epochs)
     }
-    once = [e for e, own in epochs.items() if own == list(range(80))]
-    return {"epochs": options.epochs, "epochs_with_each_clip_once": len(once), "starts": starts, "kills": kills}
+    once = [e for e, own in epochs.items() if own == list(range(CLIPS))]
+    return {"epochs": options.epochs, "epochs_with_each_clip_once": len(once), "starts": start + 1, "kills": kills}
+
+
+CLIPS = 80
+"""Of an epoch of `train`: twenty batches."""
+
+
+def _forked(recipe: Any, rank: int, world: int, port: int) -> int:
+    """A process of a run; its number."""
+    from spikereel.train.run import train as run
+
+    pid = os.fork()
+    if pid:
+        return pid
+    if world > 1:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "GROUP_RANK": 0}
+        launcher = {"TORCHELASTIC_RUN_ID": "faults", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ.update({key: str(value) for key, value in (place | launcher).items()})
+    code = 1
+    try:
+        run(recipe)
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - a forked process must not go on as its parent
+        print(f"rank {rank} of {world}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process of ours is over; it can still be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _lines(out: Path) -> int:
@@ -283,7 +313,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument(
-        "--pause", type=float, nargs=2, default=(1.0, 8.0), help="seconds between kills, least and most"
+        "--pause", type=float, nargs=2, default=(0.0, 1.0), help="seconds between kills, least and most"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="file for the result")

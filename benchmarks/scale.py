@@ -8,6 +8,7 @@ measured figures, against a simulation of the queue with as many workers as are 
 import argparse
 import heapq
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -60,11 +61,15 @@ def many(files: list[str], workers: int, model: str) -> dict[str, Any]:
 
 
 def workers(options: argparse.Namespace) -> dict[str, Any]:
-    """Rounds of one and of two workers in turn; the ratio is that of medians."""
+    """Rounds of one worker on one core and of two on two, in turn; the ratio is that of medians."""
     files = files_of(options.folder, options.clips)
     rows: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < max(rows):
+        raise SystemExit(f"{len(cores)} core(s) are free for this; two workers need two")
     for _ in range(options.rounds):
         for count in rows:
+            os.sched_setaffinity(0, cores[:count])
             rows[count].append(many(files, count, options.model))
             print(f"{count} worker(s): {rows[count][-1]['clips_per_second']:.2f} clips/s", flush=True)
     rates = {count: statistics.median(x["clips_per_second"] for x in own) for count, own in rows.items()}

@@ -15,7 +15,7 @@ from spikereel.apps.cli import main
 from spikereel.bulk import clock
 from spikereel.bulk.job import Job
 from spikereel.bulk.manifest import Manifest, read_manifest, shard_of
-from spikereel.bulk.pool import DEATHS, Pool, Task
+from spikereel.bulk.pool import DEATHS, Pool, Task, _device
 from spikereel.bulk.run import predict_many
 from spikereel.bulk.score import score_of
 from spikereel.energy.many import Estimates
@@ -210,6 +210,13 @@ def test_workers_that_cannot_begin_end_the_call(tmp_path, monkeypatch):
         pool_of(tmp_path, [Task(number=0, paths=["a"])])
 
 
+def test_each_worker_of_gpus_has_one_of_those_that_are_visible(monkeypatch):
+    job = Job(model="m", out="o", root="r", device="cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert [_device(job, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["3", "5", "3"]
+    assert _device(replace(job, device="cpu"), 0) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "found"), [(None, (0, 1)), ("0/3", (0, 3)), ("2/3", (2, 3)), ("3/3", (0, 3)), ("1/1", (0, 1))]
 )
@@ -307,6 +314,7 @@ def test_energy_of_many_is_that_of_each(name):
         one = estimate(model, rates, clip=(4, 3, 32, 32))
         own = many.passport(rates, (4, 3, 32, 32))
         assert own.energy_mj() == pytest.approx(one.energy_mj(), rel=1e-9)
+        assert many.energy_mj(rates, (4, 3, 32, 32)) == pytest.approx(one.energy_mj(), rel=1e-9)
         assert own.firing == one.firing
         for a, b in zip(own.layers, one.layers, strict=True):
             assert a.rate == pytest.approx(b.rate, abs=1e-9)

@@ -62,7 +62,8 @@ class Classes:
         """Learn what clips of the usual size cost, before the first one comes."""
         c, spec = self.model.config, self.spec
         with suppress(SpikereelError):
-            self.estimates.learn((spec.frames, c.in_channels, spec.size, spec.size))
+            size = (spec.frames, c.in_channels, spec.size, spec.size)
+            self.estimates.energy_mj({}, size)
 
     def decode(self, path: str) -> Decoded:
         """Frames of a file, chosen and prepared as for training. Raises DataError for a file that is not a good one."""
@@ -141,6 +142,6 @@ def energy_of(
 ) -> tuple[float | None, list[str]]:
     """Millijoules of a clip [T, C, H, W] as the papers count, from its firing rates; None and why where not known."""
     try:
-        return estimates.passport(rates, clip).energy_mj(), []  # ty: ignore[invalid-argument-type]
+        return estimates.energy_mj(rates, clip), []  # ty: ignore[invalid-argument-type]
     except SpikereelError as error:
         return None, [f"no energy: {error}"]

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from spikereel.bulk.job import Job
 from spikereel.bulk.worker import known_row, write_rows
 from spikereel.errors import ConfigError, DataError, SpikereelError, WeightsError
@@ -45,6 +47,8 @@ class _Hand:
     """A process, and what it was given and has not done."""
 
     process: subprocess.Popen
+    slot: int = 0
+    """Which of the workers it is, and so which GPU it has."""
     tasks: deque[Task] = field(default_factory=deque)
     heard: bytes = b""
     ready: bool = False
@@ -80,9 +84,10 @@ class Pool:
             self._end()
 
     def _start(self) -> None:
-        env = {**os.environ, "OMP_NUM_THREADS": str(self.job.threads)}
+        slot = next(i for i in range(self.count) if i not in {hand.slot for hand in self.hands})
+        env = {**os.environ, "OMP_NUM_THREADS": str(self.job.threads), **_device(self.job, slot)}
         process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
-        hand = _Hand(process=process)
+        hand = _Hand(process=process, slot=slot)
         self.hands.append(hand)
         self.selector.register(process.stdout, selectors.EVENT_READ, hand)  # ty: ignore[invalid-argument-type]
         self._send(hand, self.job.dumps() + "\n")
@@ -184,6 +189,15 @@ class Pool:
             _close(hand.process)
             hand.process.wait()
         self.selector.close()
+
+
+def _device(job: Job, slot: int) -> dict[str, str]:
+    """One of the GPUs that are visible here, for a worker of GPUs."""
+    if job.device == "cpu":
+        return {}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    own = visible.split(",")
+    return {"CUDA_VISIBLE_DEVICES": own[slot % len(own)]}
 
 
 def _close(process: subprocess.Popen) -> None:

@@ -54,6 +54,14 @@ class Estimates:
         passport = _filled(*known, rates)
         return replace(passport, origin=replace(passport.origin, **self.origin))
 
+    def energy_mj(self, rates: Rates, clip: tuple[int, int, int, int]) -> float:
+        """`passport(rates, clip).energy_mj()`, as a sum over neurons where that is the same."""
+        known = _energies(type(self.model), self.model.config, clip)
+        if known is None:
+            return self.passport(rates, clip).energy_mj()
+        silent, each = known
+        return silent + sum(each[name] * sum(own) / len(own) for name, own in rates.items() if name in each)
+
     def learn(self, clip: tuple[int, int, int, int]) -> "tuple[Passport, list[_Drive]] | None":
         """What is known of clips of this shape, learned at the first call for any network of these dimensions."""
         return _learned(type(self.model), self.model.config, clip)
@@ -80,6 +88,24 @@ def _learned(
     proof = _filled(counted[0], drives, draws[-1])
     pairs = zip(proof.layers, counted[-1].layers, strict=True)
     return (counted[0], drives) if all(np.allclose(a.rate, b.rate, 0.0, EXACT) for a, b in pairs) else None
+
+
+@lru_cache(maxsize=16)
+def _energies(
+    family: type[VideoModel], config: Any, clip: tuple[int, int, int, int]
+) -> tuple[float, dict[str, float]] | None:
+    """Millijoules of a silent clip, and what each neuron adds at a rate of 1; None where energy is no such sum."""
+    known = _learned(family, config, clip)
+    if known is None:
+        return None
+    names = list(known[0].firing)
+    none: dict[str, Sequence[float]] = dict.fromkeys(names, (0.0,) * clip[0])
+    silent = _filled(*known, none).energy_mj()
+    each = {name: _filled(*known, {**none, name: (1.0,) * clip[0]}).energy_mj() - silent for name in names}
+    draw = np.random.default_rng(1).uniform(0.05, 0.5, (len(names), clip[0]))
+    proof = _filled(*known, dict(zip(names, draw.tolist(), strict=True))).energy_mj()
+    summed = silent + sum(each[name] * own.mean() for name, own in zip(names, draw, strict=True))
+    return (silent, each) if abs(summed - proof) <= EXACT * proof else None
 
 
 def _filled(passport: Passport, drives: Sequence[_Drive], rates: Rates) -> Passport:

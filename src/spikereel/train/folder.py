@@ -1,6 +1,5 @@
 """The folder of a run: the newest run has the name, and nothing that an earlier one left is lost."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,13 @@ LOCK = ".writing"
 
 
 @contextmanager
-def run_folder(folder: Path, *, resume: bool) -> Generator[Path | None, None, None]:
+def run_folder(folder: Path, *, resume: bool, first: bool = True) -> Generator[Path | None, None, None]:
     """Make the folder of a run, for the time of it; gives where an earlier run of the name is kept now, or None.
 
     It is called as before with .1, .2 and so on, in the order of the runs. Raises ConfigError for a folder that cannot
     be written, or that another run is writing to.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+    if not first:
         # the first process of the run makes it
         yield None
         return

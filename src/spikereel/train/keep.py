@@ -10,11 +10,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import FSDPStrategy
 
 from spikereel.data.clips import Clips
 from spikereel.errors import TrainingError
 from spikereel.hub import Metadata, save_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.models.base import VideoModel
 from spikereel.runs.batches import EpochOrder
 from spikereel.runs.clips import build_loader, data_passport
 from spikereel.runs.config import Recipe
@@ -85,7 +87,11 @@ class KeepWeights(Callback):
         self.epoch, self.done = self.epoch + 1, 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.sanity_checking:
+            return
+        # of parts that lie on several devices all processes put together the whole
+        model = _whole(trainer, pl_module.model)
+        if not trainer.is_global_zero:
             return
         value = float(trainer.callback_metrics[pl_module.objective.monitor])
         figures = {
@@ -98,7 +104,7 @@ class KeepWeights(Callback):
         classes = tuple(self.data.classes)
         metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
         try:
-            save_model(pl_module.model, self.folder / "last.safetensors", metadata)
+            save_model(model, self.folder / "last.safetensors", metadata)
             if not math.isfinite(value) or pl_module.dead:
                 return
             better = operator.ge if pl_module.objective.higher_is_better else operator.le
@@ -106,7 +112,7 @@ class KeepWeights(Callback):
             awake = self.asleep and not asleep
             if self.best is None or awake or (asleep == self.asleep and better(value, self.best)):
                 self.best, self.asleep = value, asleep
-                save_model(pl_module.model, self.folder / "best.safetensors", metadata)
+                save_model(model, self.folder / "best.safetensors", metadata)
         except OSError as error:
             raise TrainingError(
                 f"cannot write weights to {self.folder}: {error.strerror}; those from before are whole: make room, "
@@ -168,6 +174,17 @@ class PreciseNorms(Callback):
         # of its own, since that of training is in the middle of its epoch
         spec = dataclasses.replace(self.recipe.data, workers=0)
         return build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+
+
+def _whole(trainer: pl.Trainer, model: VideoModel) -> VideoModel:
+    """The network itself, or a copy on the CPU where fsdp keeps its parts apart."""
+    if not isinstance(trainer.strategy, FSDPStrategy):
+        return model
+    parts = trainer.strategy.lightning_module_state_dict()
+    whole = type(model)(model.config)
+    if trainer.is_global_zero:
+        whole.load_state_dict({name.removeprefix("model."): x for name, x in parts.items()})
+    return whole
 
 
 def _random() -> dict[str, Any]:

@@ -105,7 +105,7 @@ class _Progress:
         now = self.clock()
         if self.began is None:
             # workers have begun; what they were started in is no part of the rate
-            self.began, self.first = now, done
+            self.began, self.first, self.said = now, done, now
         if now - self.said < (0.5 if self.shows else EVERY):
             return
         self.said = now
