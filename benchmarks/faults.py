@@ -174,6 +174,8 @@ def on_ray(options: argparse.Namespace) -> dict[str, Any]:
     manifest = make_clips(Path(options.folder, "clips"), options.clips)
     quiet, out, chance = quiet_run(options, manifest), Path(options.folder, "ray"), random.Random(options.seed)
     shutil.rmtree(out, ignore_errors=True)
+    # actors are niced otherwise, and a busy machine would let them wait for ever
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - the name is theirs
     store = {"num_cpus": 1, "object_store_memory": 100 << 20}
     cluster = Cluster(initialize_head=True, head_node_args={**store, "include_dashboard": False})
     second = cluster.add_node(**store)
@@ -303,6 +305,11 @@ def _lines(out: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in out.glob("motion/clips-*.jsonl"))
 
 
+def _shown(argument: str) -> str:
+    """Without the place of folders on this machine."""
+    return Path(argument).name if "/" in argument else argument
+
+
 def main() -> None:
     """Run one, print and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -324,7 +331,7 @@ def main() -> None:
         from spikereel.files import write_json
         from spikereel.versions import provenance
 
-        here = {**provenance(), "command": " ".join(["python", "benchmarks/faults.py", *sys.argv[1:]])}
+        here = {**provenance(), "command": " ".join(["python", "benchmarks/faults.py", *map(_shown, sys.argv[1:])])}
         write_json(options.json, {**found, **here})
 
 

@@ -141,7 +141,7 @@ def queue(options: argparse.Namespace) -> dict[str, Any]:
         print(
             f"{row['workers']:6} workers: on paper {row['paper_hours']:.3f} h ({row['bottleneck']}), simulated "
             f"{row['hours']:.3f} h, busy {100 * row['busy']:.1f} %, {row['redone']} clips done twice, "
-            f"{row['money']:.0f} {options.currency}"
+            f"{row['money']:.2f} {options.currency}"
         )
     keys = ("clips", "seconds", "spread", "megabytes", "gigabits", "start", "part", "deaths", "price", "currency")
     return {"measured_and_assumed": {key: getattr(options, key) for key in keys}, "rows": rows}

@@ -20,6 +20,7 @@ from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm, synced
 from spikereel.runs.batches import EpochOrder, Shares
 from spikereel.runs.config import RunSpec
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, _filled
+from spikereel.train.folder import run_folder
 from spikereel.train.processes import processes, requeue
 from spikereel.train.run import train
 from spikereel.train.seen import clips_seen
@@ -133,6 +134,19 @@ def test_the_log_of_a_run_that_was_killed_counts_each_batch_once(tmp_path):
         )
         (tmp_path / f"clips-{rank}.jsonl").write_text(text + '{"began": 3, "ep')
     assert clips_seen(tmp_path) == {(0, 0): [0, 1, 2, 3], (0, 1): [4, 5, 6, 7]}
+
+
+def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
+    with run_folder(tmp_path / "a", resume=False):
+        pid = os.fork()
+        if not pid:
+            os.read(os.pipe()[0], 1)
+    try:
+        with run_folder(tmp_path / "a", resume=False):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def run(out: Path, *changes: str, code: int = 0) -> list[float]:

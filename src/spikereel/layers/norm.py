@@ -1,5 +1,7 @@
 """Batch norm for clips: one for all time steps, or one for each; and over the batches of several processes."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -96,6 +98,20 @@ def synced(model: nn.Module, on: bool = True) -> nn.Module:
         elif not on and isinstance(norm, SyncedNorm):
             norm.__class__ = norm.__dict__.pop("alone")
     return model
+
+
+@contextmanager
+def unsynced(model: nn.Module) -> Generator[None, None, None]:
+    """Norms that look at this process alone inside the block, for clips that all processes have: those counted twice
+    would be another number of clips."""
+    was = any(isinstance(norm, SyncedNorm | SyncedClipNorm) for norm in model.modules())
+    if was:
+        synced(model, on=False)
+    try:
+        yield
+    finally:
+        if was:
+            synced(model)
 
 
 def normalise(

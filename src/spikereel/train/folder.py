@@ -1,5 +1,6 @@
 """The folder of a run: the newest run has the name, and nothing that an earlier one left is lost."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,8 @@ def _alone(folder: Path) -> Generator[None, None, None]:
         return
     path = folder / LOCK
     with path.open("w") as file:
+        # workers that prepare clips outlive a run that is killed by seconds, and would hold its lock
+        os.register_at_fork(after_in_child=file.close)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,6 +16,7 @@ from spikereel.data.clips import Clips
 from spikereel.errors import TrainingError
 from spikereel.hub import Metadata, save_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.layers.norm import unsynced
 from spikereel.models.base import VideoModel
 from spikereel.runs.batches import EpochOrder
 from spikereel.runs.clips import build_loader, data_passport
@@ -165,7 +166,8 @@ class PreciseNorms(Callback):
         if self._loader is None:
             self._loader = self._load(batch)
         batches = -(-(asked or EARLY_CLIPS) // batch)
-        calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
+        with unsynced(pl_module.model):
+            calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
 
     def _load(self, batch: int) -> Any:
         data, seed = self.data, self.recipe.run.seed
