@@ -35,6 +35,9 @@ MODULES = {
     "nvidia-ml-py": ("pynvml",),
     "aiohttp": ("aiohttp",),
     "prometheus-client": ("prometheus_client",),
+    "pyarrow": ("pyarrow",),
+    "s3fs": ("s3fs",),
+    "ray": ("ray",),
     "onnx": ("onnx",),
     "onnxscript": ("onnxscript",),
     "onnxruntime": ("onnxruntime",),
@@ -89,6 +92,7 @@ LACKS: dict[str, tuple[list[str], str]] = {
     "train": (["train", "motion"], "pytorch-lightning"),
     "demo": (["demo", "--out", "{out}/demo"], "pytorch-lightning"),
     "predict": (["predict", "{videos}/dark/0.mp4", "--out", "{out}/drawn"], "pillow"),
+    "predict a manifest": (["predict", "--manifest", "{videos}/clips.csv", "--out", "{out}/many"], "pyarrow"),
     "predict a pose": (["predict", "{depth}", "--model", "{pose}", "--out", "{out}/drawn"], "pillow"),
     "predict masks": (
         ["predict", "{videos}/dark/0.mp4", "--model", "{segmentation}", "--out", "{out}/drawn"],

@@ -48,6 +48,20 @@ MAY_IMPORT = {
         "body",
         *TOOLS,
     },
+    "bulk": {
+        "inference",
+        "runs",
+        "energy",
+        "engine",
+        "hub",
+        "tasks",
+        "models",
+        "data",
+        "layers",
+        "ops",
+        "body",
+        *TOOLS,
+    },
     "show": {
         "streaming",
         "inference",
@@ -68,6 +82,7 @@ MAY_IMPORT = {
     },
     "apps": {
         *(
+            "bulk",
             "streaming",
             "inference",
             "show",

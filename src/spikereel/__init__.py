@@ -22,6 +22,8 @@ _WHERE = {
     "save_model": "spikereel.hub",
     "load_authors_weights": "spikereel.models.authors",
     "predict": "spikereel.inference.predict",
+    "predict_many": "spikereel.bulk.run",
+    "read_results": "spikereel.bulk.table",
     "State": "spikereel.layers.state",
     "stream": "spikereel.streaming.session",
     "to_binary": "spikereel.models.binary",
@@ -39,6 +41,8 @@ __all__ = [
     "load_model",
     "open_export",
     "predict",
+    "predict_many",
+    "read_results",
     "save_model",
     "stream",
     "to_binary",
@@ -46,6 +50,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from spikereel import energy
+    from spikereel.bulk.run import predict_many
+    from spikereel.bulk.table import read_results
     from spikereel.engine.engine import compile
     from spikereel.exporting.export import export
     from spikereel.exporting.run import open_export

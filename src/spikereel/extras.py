@@ -12,6 +12,8 @@ EXTRAS = {
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
     "serve": ("aiohttp", "prometheus_client"),
+    "scale": ("pyarrow",),
+    "ray": ("pyarrow", "ray"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

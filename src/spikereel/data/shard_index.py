@@ -7,7 +7,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from spikereel.errors import DataError
+from spikereel.data.remote import fetch_part, is_remote
+from spikereel.errors import DataError, SpikereelError
 
 INDEX = "index.json"
 VERSION = 1
@@ -46,7 +47,9 @@ def read_part(place: str, start: int = 0, stop: int | None = None) -> bytes:
     """Bytes of a file or URL, fewer where it ends before `stop`. Raises DataError for what cannot be read."""
     count = -1 if stop is None else stop - start
     try:
-        if not place.startswith(("http://", "https://")):
+        if is_remote(place) and not place.startswith(("http://", "https://")):
+            return fetch_part(place, start, stop)
+        if not is_remote(place):
             with Path(place).open("rb") as file:
                 # Memory is taken for what is asked for, so ask for no more than there is.
                 left = max(file.seek(0, 2) - start, 0)
@@ -58,6 +61,8 @@ def read_part(place: str, start: int = 0, stop: int | None = None) -> bytes:
                 # A server that knows no ranges sends all.
                 answer.read(start)
             return answer.read() if count < 0 else answer.read(count)
+    except SpikereelError:
+        raise
     except (OSError, HTTPException, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
         raise DataError(f"{place}: cannot be read ({reason}); check the path, or finish packing") from error

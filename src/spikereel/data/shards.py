@@ -11,6 +11,7 @@ import json
 import math
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from spikereel.data.remote import TRIES, WAIT, LocalCache, is_remote
 from spikereel.data.shard_index import INDEX, VERSION, is_sample_name, read_index, read_part
 from spikereel.errors import ConfigError, DataError
 from spikereel.files import whole, write_whole
@@ -101,15 +103,25 @@ def pack(
 class Shards(IterableDataset):
     """The samples of packed shards, each exactly once an epoch over all ranks and workers: yields `Sample`.
 
-    `source` is the folder of the shards, or its URL (http or https; only the parts needed are asked for). Of the N
-    samples of an epoch, in its order of shards, consumer c of C = world x workers gets those from c N // C up to,
-    without, (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the
-    samples that a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in
-    memory. Go on inside an epoch with `set_epoch` and `skip`.
+    `source` is the folder of the shards, or its URL (http, https, s3 or another protocol of fsspec; only the parts
+    needed are asked for, or with `cache`, folder and most bytes, whole shards that are kept). Of the N samples of an
+    epoch, in its order of shards, consumer c of C = world x workers gets those from c N // C up to, without,
+    (c + 1) N // C: numbers that differ by one at most. With `shuffle` the order of the shards, and of the samples that
+    a consumer takes from one of them, depends on (seed, epoch); a consumer holds its part of one shard in memory. Go
+    on inside an epoch with `set_epoch` and `skip`.
     Raises DataError for an index or a shard that is missing, unfinished, cut or of another version; see `read_index`.
     """
 
-    def __init__(self, source: str | PathLike, *, rank: int = 0, world: int = 1, shuffle: bool = False, seed: int = 0):
+    def __init__(
+        self,
+        source: str | PathLike,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
+        cache: tuple[str | PathLike, int] | None = None,
+    ):
         if not 0 <= rank < world:
             raise ConfigError(f"rank is {rank} of {world}: choose 0 to {world - 1}")
         self.source, self.rank, self.world, self.shuffle, self.seed = (
@@ -123,6 +135,8 @@ class Shards(IterableDataset):
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.shards: list[dict[str, Any]] = index["shards"]
         self.samples: int = index["samples"]
+        self._by_place = {f"{self.source}/{shard['file']}": shard for shard in self.shards}
+        self.cache = None if cache is None else LocalCache(*cache, read_part)
         # In shared memory, because persistent workers hold a copy of the dataset that no attribute of ours reaches.
         self._epoch, self._skip = (torch.zeros((), dtype=torch.int64).share_memory_() for _ in range(2))
         self._batch = 1
@@ -164,7 +178,16 @@ class Shards(IterableDataset):
 
     def read(self, place: str, start: int, stop: int) -> bytes:
         """Bytes of a shard, given by its path or URL. Raises DataError if it ends before."""
-        data = read_part(place, start, stop)
+        shard = self._by_place.get(place)
+        if self.cache is not None and shard is not None:
+            own = self.cache.path(place, shard["bytes"], shard["sha256"])
+            try:
+                data = read_part(str(own), start, stop)
+            except DataError:
+                # another process took its room just now
+                data = read_part(place, start, stop)
+        else:
+            data = _again(place, start, stop)
         if len(data) != stop - start:
             raise DataError(
                 f"{place}: is cut short, {stop - start - len(data)} bytes are missing; pack or copy it again"
@@ -222,6 +245,22 @@ class ShardClips(IterableDataset):
     def fingerprint(self) -> str:
         """As that of the shards."""
         return self.shards.fingerprint()
+
+
+def _again(place: str, start: int, stop: int) -> bytes:
+    """A part of a shard; of another machine asked for again where less came than there is, or nothing."""
+    tries = TRIES if is_remote(place) else 1
+    for number in range(tries):
+        time.sleep(WAIT * number)
+        try:
+            data = read_part(place, start, stop)
+        except DataError:
+            if number + 1 == tries:
+                raise
+            continue
+        if len(data) == stop - start:
+            break
+    return data
 
 
 def _plan(samples: Sequence[tuple[Path, int]], shard_bytes: int) -> list[list[_Member]]:

@@ -106,6 +106,26 @@ def firing_rates(model: nn.Module, *, beside: Container[str] = ()) -> Generator[
             hook.remove()
 
 
+@contextmanager
+def rates_by_clip(model: nn.Module) -> Generator[dict[str, Tensor], None, None]:
+    """{neuron: firing rates float64 [T, B]} of the last call inside the block, each clip of the batch by itself."""
+    rates: dict[str, Tensor] = {}
+
+    def look(name: str) -> Any:
+        def hook(m: Neuron, _inputs: tuple, out: tuple) -> None:
+            spikes = collected(out[0], m.config) if m.spiking else (out[0] != 0).float()
+            rates[name] = spikes.detach().flatten(2).mean(2, dtype=torch.float64).cpu()
+
+        return hook
+
+    hooks = [m.register_forward_hook(look(name)) for name, m in model.named_modules() if isinstance(m, Neuron)]
+    try:
+        yield rates
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 class SpikeOperations:
     """Synaptic operations that spikes cause, with gradients: firing rate x dense operations where they enter."""
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch.distributed as dist
 from torch.utils.data import Sampler
 
 from spikereel.data.clips import Part, WrappedClips
 from spikereel.data.mask_clips import MaskClips, short_side
 from spikereel.data.pictures import picture_size
+from spikereel.errors import ConfigError
 
 
 class EpochOrder(Sampler[int]):
@@ -31,6 +33,34 @@ class EpochOrder(Sampler[int]):
     def order(self) -> list[int]:
         """The items of this epoch."""
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist()
+
+
+class Shares(Sampler[list[int]]):
+    """The share of this process of every batch: the clips of a step are the same whatever the number of processes.
+
+    Process r of w has the clips from r n // w to (r + 1) n // w of a batch of n; alone, all of them.
+    """
+
+    def __init__(self, batches: Sampler[list[int]]):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)  # ty: ignore[invalid-argument-type]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        for batch in self.batches:
+            n = len(batch)
+            if n < world:
+                raise ConfigError(
+                    f"a batch has {n} clips for {world} devices; give fewer devices or a larger optim.batch"
+                )
+            yield batch[rank * n // world : (rank + 1) * n // world]
+
+    @property
+    def order(self) -> EpochOrder | None:
+        """The order that batches are made of."""
+        return getattr(self.batches, "order", None) or getattr(self.batches, "sampler", None)
 
 
 class SameSize(Sampler[list[int]]):

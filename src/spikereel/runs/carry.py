@@ -1,5 +1,6 @@
 """Errors of our own, carried out of the workers of a DataLoader as they are."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,12 +15,25 @@ class CarryingLoader(DataLoader):
     torch would put the traceback of the worker into their message. Takes a `Carrying` dataset with a `CarryingCollate`.
     """
 
+    keep_numbers = False
+    """Whether `numbers` is kept."""
+
     def __iter__(self) -> Any:
-        return _raised(super().__iter__())
+        self.numbers: deque[list[int]] = deque()
+        """Of the items of each batch that was given, as they came out of the workers; for who takes them out again."""
+        return self._raised(super().__iter__())
+
+    def _raised(self, batches: Iterator) -> Iterator:
+        for numbers, batch in batches:
+            if isinstance(batch, SpikereelError):
+                raise batch
+            if self.keep_numbers:
+                self.numbers.append(numbers)
+            yield batch
 
 
 class Carrying(Dataset):
-    """The items of a dataset, or the error of ours that an item ends in."""
+    """(number, item) of a dataset, or the error of ours that an item ends in."""
 
     def __init__(self, dataset: Any):
         self.dataset = dataset
@@ -29,26 +43,22 @@ class Carrying(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         try:
-            return self.dataset[index]
+            return index, self.dataset[index]
         except SpikereelError as error:
-            return error
+            return index, error
 
 
 class CarryingCollate:
-    """`collate`, torch's own unless given, of items; the first error among them instead, or that of `collate`."""
+    """(numbers, batch) of (number, item): `collate`, torch's own unless given, of items; the first error among them
+    instead, or that of `collate`."""
 
     def __init__(self, collate: Callable[[list], Any] | None = None):
         self.collate = collate or default_collate
 
-    def __call__(self, items: list) -> Any:
+    def __call__(self, pairs: list) -> Any:
+        numbers, items = zip(*pairs, strict=True)
         try:
-            return next((item for item in items if isinstance(item, SpikereelError)), None) or self.collate(items)
+            found = next((item for item in items if isinstance(item, SpikereelError)), None)
+            return list(numbers), found or self.collate(list(items))
         except SpikereelError as error:
-            return error
-
-
-def _raised(batches: Iterator) -> Iterator:
-    for batch in batches:
-        if isinstance(batch, SpikereelError):
-            raise batch
-        yield batch
+            return list(numbers), error

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from spikereel.data.clips import Clips
 from spikereel.data.events.simulate import EventSimulator, SimulatedEvents
@@ -16,7 +16,7 @@ from spikereel.data.pose import PoseClips
 from spikereel.data.walk import SAID
 from spikereel.errors import ConfigError
 from spikereel.models.base import Task
-from spikereel.runs.batches import EpochOrder, SameSize, sizes_of
+from spikereel.runs.batches import EpochOrder, SameSize, Shares, sizes_of
 from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of
@@ -216,11 +216,14 @@ def skipped_files(*datasets: Clips) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((str(path), reason) for path, reason in pairs))
 
 
-def build_loader(dataset: Clips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0) -> DataLoader:
+def build_loader(
+    dataset: Clips, spec: DataSpec, *, batch: int, shuffle: bool, seed: int = 0, shared: bool = False
+) -> DataLoader:
     """Batches [B, ...], by the dataset's own `collate` if it has one; training batches are shuffled, and the last one
     dropped where it is not full. Clips of unequal sizes are batched by size (`SameSize`), and none is dropped.
 
-    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`. Errors of the dataset, such
+    The order of an epoch depends on (seed, epoch) alone: call `loader.sampler.set_epoch`. shared: each process of a run
+    gets its share of every batch. Errors of the dataset, such
     as DataError for a broken file, come out of the workers as they are.
     """
     order = EpochOrder(len(dataset), seed, batch) if shuffle else None
@@ -231,9 +234,14 @@ def build_loader(dataset: Clips, spec: DataSpec, *, batch: int, shuffle: bool, s
         "generator": torch.Generator().manual_seed(seed),
         "collate_fn": CarryingCollate(getattr(dataset, "collate", None)),
     }
-    if sizes is not None and len(set(sizes)) > 1:
-        return CarryingLoader(Carrying(dataset), batch_sampler=SameSize(sizes, batch, order), **options)
     full = shuffle and len(dataset) >= batch
+    if sizes is not None and len(set(sizes)) > 1:
+        batches: Any = SameSize(sizes, batch, order)
+        batches = Shares(batches) if shared else batches
+        return CarryingLoader(Carrying(dataset), batch_sampler=batches, **options)
+    if shared:
+        batches = Shares(BatchSampler(order or SequentialSampler(dataset), batch, full))
+        return CarryingLoader(Carrying(dataset), batch_sampler=batches, **options)
     return CarryingLoader(Carrying(dataset), batch_size=batch, sampler=order, drop_last=full, **options)
 
 

@@ -33,9 +33,10 @@ class OptimSpec:
     warmup: float = 0.05
     """Share of all steps."""
     batch: int = 32
+    """Clips of a batch, shared out among all devices: a step sees the same clips whatever their number."""
     accumulate: int = 1
     """Batches whose gradients are averaged before a step, each weighed by its clips: the mean over clips, also where
-    batches are of unequal size and in the last step of an epoch, over what is left. With several devices, of each."""
+    batches are of unequal size and in the last step of an epoch, over what is left."""
     clip_norm: float = 1.0
     """Largest gradient norm; 0 turns clipping off."""
     smoothing: float = 0.1
@@ -96,10 +97,16 @@ class RunSpec:
     out: str = "runs"
     """Folder that gets a sub-folder named after the run."""
     seed: int = 0
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    precision: Literal["auto", "32", "bf16", "16", "64"] = "auto"
     """auto is bf16 autocast on a GPU and float32 elsewhere."""
     devices: int = 1
-    strategy: Literal["auto", "ddp"] = "auto"
+    """Devices of each node; under torchrun and srun, which start the processes, it may be left out."""
+    nodes: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """ddp: every device has the whole network; fsdp: each has a part of it, on GPUs alone. auto is ddp for several."""
+    sync_norms: bool = False
+    """Batch norms take their statistics of the clips of all devices, so that a run with several is that with one; else
+    each device normalises by its own share of a batch, and the first one's running means are kept."""
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     checkpointing: bool = False
@@ -114,8 +121,12 @@ class RunSpec:
     of the first training. For folders, lists and shards whose held-out part is their own."""
     silent_epochs: int = 2
     """A run stops when a layer has not fired once in this many validations on end; 0 turns the guard off."""
-    resume: bool = False
-    """Go on from the last checkpoint of the run of the same name."""
+    resume: bool | Literal["auto"] = False
+    """Go on from the last checkpoint of the run of the same name; auto does so where there is one, and else begins."""
+    save_every: int = 1000
+    """Steps from one checkpoint to the next inside an epoch, for runs that may be killed; 0 saves at its end alone."""
+    log_clips: bool = False
+    """Write the numbers of the clips of every batch to clips-<rank>.jsonl."""
     progress: bool = True
 
 

@@ -125,7 +125,10 @@ class Where:
     """A broken file stops the run, or is left out and reported."""
     cache: str | None = None
     """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
-    still has `size` pixels; augmentation then sees these. dvs128_gesture, sl_animals: what was cut out."""
+    still has `size` pixels; augmentation then sees these. dvs128_gesture, sl_animals: what was cut out.
+    Shards of another machine: whole shards, `cache_gb` of them."""
+    cache_gb: float = 20.0
+    """shards: gigabytes (10^9 bytes) that `cache` may hold; what was not used for longest makes room."""
     workers: int = 1
     """Processes that prepare clips; 0 does it in the main one."""
 

@@ -300,8 +300,8 @@ KINDS: dict[str, Kind] = {
     "masks": masked.kind(masked.own, "fold", "seed", labels=masked.own_labels),
     "shards": Kind(
         uses={
-            **videos.kind(packed.videos, reads=_FIFTH).uses,
-            "classification.events": recordings.use(packed.recordings, *_FIFTH, *_PLAIN),
+            **videos.kind(packed.videos, reads=_FIFTH | {"cache_gb"}).uses,
+            "classification.events": recordings.use(packed.recordings, *_FIFTH, "cache", "cache_gb", *_PLAIN),
         }
     ),
 }

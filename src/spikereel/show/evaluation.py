@@ -9,6 +9,7 @@ from rich.text import Text
 
 from spikereel.runs.evaluate import Evaluation
 from spikereel.show.tables import bar
+from spikereel.tasks.classification import ClassificationScore
 
 HASH = 12
 """Characters of a hash that are shown."""
@@ -33,20 +34,25 @@ def evaluation_table(evaluations: Sequence[Evaluation], weights_hash: str) -> Re
             "-" if x.score.top5 is None else f"{x.score.top5:.2f} %",
         )
     facts = Group(figures, Text(f"weights {weights_hash[:HASH]}, data {evaluation.passport}", "dim"))
+    lines: list[RenderableType] = [facts, class_table(score, evaluation.classes)]
+    if evaluation.skipped:
+        path, reason = evaluation.skipped[0]
+        lines.append(Text(f"{len(evaluation.skipped)} file(s) left out; first {path}: {reason}", "yellow"))
+    return Group(*lines)
+
+
+def class_table(score: ClassificationScore, classes: Sequence[str]) -> Table:
+    """Clips and per cent correct by class."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("class", overflow="fold")
     for name in ("clips", "correct"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     counts = score.confusion.sum(1).tolist()
-    for name, count, share in zip(evaluation.classes, counts, score.per_class(), strict=True):
+    for name, count, share in zip(classes, counts, score.per_class(), strict=True):
         shown = Text("no clips", "dim") if share is None else Text(f"{share:.1f} %")
         table.add_row(Text(name), str(count), shown, Text(bar((share or 0.0) / 100, 20), "cyan"))
-    lines: list[RenderableType] = [facts, table]
-    if evaluation.skipped:
-        path, reason = evaluation.skipped[0]
-        lines.append(Text(f"{len(evaluation.skipped)} file(s) left out; first {path}: {reason}", "yellow"))
-    return Group(*lines)
+    return table
 
 
 def outcome_table(outcomes: Sequence[Evaluation], weights_hash: str) -> RenderableType:

@@ -5,6 +5,7 @@ import io
 import json
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ MAY_CHANGE = (
     *("optim.lr", "optim.min_lr", "optim.head_lr", "optim.schedule", "optim.weight_decay", "optim.betas"),
     *("optim.epochs", "optim.warmup", "optim.clip_norm", "data.root", "data.workers", "data.cache"),
     *("run.out", "run.threads", "run.validate_every", "run.silent_epochs", "run.resume", "run.progress"),
-    *("run.keep", "run.refit"),
-    *("run.checkpointing", "run.precision", "run.devices", "run.strategy"),
+    *("run.checkpointing", "run.precision", "run.devices", "run.nodes", "run.strategy", "run.save_every"),
+    *("run.log_clips", "run.keep", "run.refit"),
 )
 """Options that a run may go on with other values of; of data.root the clips must be the same."""
 
@@ -42,31 +43,50 @@ class WholeCheckpoints(TorchCheckpointIO):
             ) from None
 
 
-class LastCheckpoint(Checkpoint):
-    """Writes `last.ckpt` after every epoch, and where SIGINT or SIGTERM stops the run, after the step in progress.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""What stops a run after the step in progress: the keyboard, a machine that is taken away, and Slurm's warning."""
 
-    A second signal ends the run at once.
+ONE_REQUEST = 5.0
+"""Seconds in which a signal that comes again, through a launcher and to the whole group, is the same request."""
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes `last.ckpt` after every epoch, every `every` steps, and where one of `SIGNALS` stops the run, after the
+    step in progress; where one process of several was told, all of them stop.
+
+    A second signal from the keyboard, or much later, ends the run at once.
     """
 
-    def __init__(self, path: Path):
-        self.path, self.signal = path, 0
+    def __init__(self, path: Path, every: int = 0):
+        self.path, self.every, self.signal = path, every, 0
+        self._at = 0.0
         self._before: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # after those of Lightning
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if self.signal and whole_step and batch_idx + 1 < trainer.num_training_batches:
+        if not whole_step or batch_idx + 1 >= trainer.num_training_batches:
+            return
+        stop = self._told(trainer)
+        if stop or (self.every and trainer.global_step % self.every == 0):
             trainer.save_checkpoint(self.path)
+        if stop:
             raise Stopped(self.signal)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path)
-        if self.signal:
+        if self._told(trainer):
             raise Stopped(self.signal)
+
+    def _told(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was told to stop."""
+        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
+            self.signal = self.signal or signal.SIGTERM
+        return bool(self.signal)
 
     def interrupted(self) -> Interrupted:
         """What is said of the end of the run."""
@@ -81,9 +101,10 @@ class LastCheckpoint(Checkpoint):
         self._before = {}
 
     def _stop(self, number: int, _frame: Any) -> None:
-        if self.signal:
+        now = time.monotonic()
+        if self.signal and number != signal.SIGUSR1 and (number == signal.SIGINT or now - self._at > ONE_REQUEST):
             raise Stopped(number)
-        self.signal = number
+        self.signal, self._at = self.signal or number, self._at or now
 
 
 class Stopped(BaseException):
@@ -116,7 +137,9 @@ def resume_from(folder: Path, recipe: Recipe, data_hash: str, classes: tuple[str
     saved = checkpoint.get("state_dict", {})
     if {name: x.shape for name, x in saved.items()} != {name: x.shape for name, x in weights.items()}:
         raise ConfigError(f"{path} is of another model; resume with the options of model.* that it was started with")
-    changed = _changes(json.loads(run["recipe"]), json.loads(json.dumps(dataclasses.asdict(recipe))))
+    # of options that are newer than the checkpoint it had the default
+    before = _filled(json.loads(run["recipe"]), _plain(Recipe(name=recipe.name)))
+    changed = _changes(before, _plain(recipe))
     if fixed := [f"{name} ({old} -> {new})" for name, (old, new) in changed.items() if name not in MAY_CHANGE]:
         raise ConfigError(
             f"a run cannot go on with another {', '.join(fixed)}; what may change: {', '.join(MAY_CHANGE)}"
@@ -127,6 +150,16 @@ def resume_from(folder: Path, recipe: Recipe, data_hash: str, classes: tuple[str
             "added or taken away; start anew in another run.out"
         )
     return str(path)
+
+
+def _plain(recipe: Recipe) -> dict:
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def _filled(values: dict, defaults: dict) -> dict:
+    """Values, with the defaults of those that are missing."""
+    own = {key: _filled(x, defaults[key]) for key, x in values.items() if isinstance(x, dict) and key in defaults}
+    return {**defaults, **values, **own}
 
 
 def _changes(before: dict, after: dict, prefix: str = "") -> dict[str, tuple[Any, Any]]:

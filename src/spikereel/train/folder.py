@@ -20,13 +20,13 @@ LOCK = ".writing"
 
 
 @contextmanager
-def run_folder(folder: Path, *, resume: bool) -> Generator[Path | None, None, None]:
+def run_folder(folder: Path, *, resume: bool, first: bool = True) -> Generator[Path | None, None, None]:
     """Make the folder of a run, for the time of it; gives where an earlier run of the name is kept now, or None.
 
     It is called as before with .1, .2 and so on, in the order of the runs. Raises ConfigError for a folder that cannot
     be written, or that another run is writing to.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+    if not first:
         # the first process of the run makes it
         yield None
         return
@@ -59,6 +59,8 @@ def _alone(folder: Path) -> Generator[None, None, None]:
         return
     path = folder / LOCK
     with path.open("w") as file:
+        # workers that prepare clips outlive a run that is killed by seconds, and would hold its lock
+        os.register_at_fork(after_in_child=file.close)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

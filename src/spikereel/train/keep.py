@@ -10,11 +10,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import FSDPStrategy
 
 from spikereel.data.clips import Clips
 from spikereel.errors import TrainingError
 from spikereel.hub import Metadata, save_model
 from spikereel.layers.calibrate import calibrate
+from spikereel.layers.norm import unsynced
+from spikereel.models.base import VideoModel
 from spikereel.runs.batches import EpochOrder
 from spikereel.runs.clips import build_loader, data_passport
 from spikereel.runs.config import Recipe
@@ -86,7 +89,11 @@ class KeepWeights(Callback):
         self.epoch, self.done = self.epoch + 1, 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.sanity_checking:
+            return
+        # of parts that lie on several devices all processes put together the whole
+        model = _whole(trainer, pl_module.model)
+        if not trainer.is_global_zero:
             return
         value = float(trainer.callback_metrics[pl_module.objective.monitor])
         figures = {
@@ -99,7 +106,7 @@ class KeepWeights(Callback):
         classes = tuple(self.data.classes)
         metadata = metadata_of(self.recipe, classes, self.passport.hash, **figures)
         try:
-            save_model(pl_module.model, self.folder / "last.safetensors", metadata)
+            save_model(model, self.folder / "last.safetensors", metadata)
             if not math.isfinite(value) or pl_module.dead:
                 return
             better = operator.ge if pl_module.objective.higher_is_better else operator.le
@@ -108,7 +115,7 @@ class KeepWeights(Callback):
             newer = self.recipe.run.keep == "last"
             if self.best is None or awake or (asleep == self.asleep and (newer or better(value, self.best))):
                 self.best, self.asleep = value, asleep
-                save_model(pl_module.model, self.folder / "best.safetensors", metadata)
+                save_model(model, self.folder / "best.safetensors", metadata)
         except OSError as error:
             raise TrainingError(
                 f"cannot write weights to {self.folder}: {error.strerror}; those from before are whole: make room, "
@@ -161,7 +168,8 @@ class PreciseNorms(Callback):
         if self._loader is None:
             self._loader = self._load(batch)
         batches = -(-(asked or EARLY_CLIPS) // batch)
-        calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
+        with unsynced(pl_module.model):
+            calibrate(pl_module.model, map(pl_module.clip_of, islice(self._loader, batches)))
 
     def _load(self, batch: int) -> Any:
         data, seed = self.data, self.recipe.run.seed
@@ -170,6 +178,17 @@ class PreciseNorms(Callback):
         # of its own, since that of training is in the middle of its epoch
         spec = dataclasses.replace(self.recipe.data, workers=0)
         return build_loader(data, spec, batch=batch, shuffle=True, seed=seed)
+
+
+def _whole(trainer: pl.Trainer, model: VideoModel) -> VideoModel:
+    """The network itself, or a copy on the CPU where fsdp keeps its parts apart."""
+    if not isinstance(trainer.strategy, FSDPStrategy):
+        return model
+    parts = trainer.strategy.lightning_module_state_dict()
+    whole = type(model)(model.config)
+    if trainer.is_global_zero:
+        whole.load_state_dict({name.removeprefix("model."): x for name, x in parts.items()})
+    return whole
 
 
 def _random() -> dict[str, Any]:

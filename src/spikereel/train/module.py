@@ -51,7 +51,8 @@ class TrainingModule(pl.LightningModule):
 
     def clip_of(self, batch: Any) -> Tensor:
         """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
-        videos = batch[0].to(self.device)
+        # of a loader of our own, whose batches no trainer has moved
+        videos = batch[0].to(self.device, next(self.model.parameters()).dtype)
         return videos.flatten(0, -5).transpose(0, 1)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -68,15 +69,21 @@ class TrainingModule(pl.LightningModule):
                 f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
                 f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
             )
-        self.log("loss", loss, prog_bar=True)
-        self.log_dict(figures, prog_bar=True)
+        several = self.trainer.world_size > 1
+        self.log("loss", loss, prog_bar=True, sync_dist=several)
+        self.log_dict(figures, prog_bar=True, sync_dist=several)
+        own = clips = len(batch[0])
+        if several:
+            # gradients are averaged over processes, whatever share of the clips each has
+            clips = int(self.trainer.strategy.reduce(torch.tensor(own, device=self.device), reduce_op="sum"))
+            own *= self.trainer.world_size
         if self.optim.accumulate == 1:
-            return loss
+            return loss if own == clips else loss * (own / clips)
         # Lightning divides every loss by `accumulate`, whatever a batch and the step hold
-        self._held += len(batch[0])
+        self._held += clips
         self._step_ends = (index + 1) % self.trainer.accumulate_grad_batches == 0
         self._step_ends |= index + 1 == self.trainer.num_training_batches
-        return loss * (len(batch[0]) / self.optim.batch)
+        return loss * (own / self.optim.batch)
 
     def on_after_backward(self) -> None:
         """Where a step holds other clips than `accumulate` full batches, its gradient is made the mean over them."""

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from spikereel.layers.calibrate import calibrate
+from spikereel.layers.norm import unsynced
 from spikereel.runs.clips import build_loader
 from spikereel.runs.config import Recipe
 from spikereel.runs.tasks import TASKS, norm_clips
@@ -32,4 +33,5 @@ class StartNorms(Callback):
         spec = dataclasses.replace(recipe.data, workers=0)
         loader = build_loader(data, spec, batch=batch, shuffle=True, seed=recipe.run.seed)
         clips = islice(loader, -(-recipe.optim.start_norms // batch))
-        calibrate(pl_module.model, map(pl_module.clip_of, clips))
+        with unsynced(pl_module.model):
+            calibrate(pl_module.model, map(pl_module.clip_of, clips))

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Callable, Generator
@@ -15,16 +16,18 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.layer_sync import LayerSync
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import Progress
 from torch import nn
 
 from spikereel.data.clips import differ_in_case
-from spikereel.errors import TrainingError
+from spikereel.errors import ConfigError, Interrupted, TrainingError
 from spikereel.files import expand, write_text
 from spikereel.hub import load_model
+from spikereel.layers.norm import synced
 from spikereel.runs.clips import build_dataset, build_loader, channels_of, order_of, skipped_files
-from spikereel.runs.config import Recipe
+from spikereel.runs.config import Recipe, RunSpec
 from spikereel.runs.mirrors import mirror_plan
 from spikereel.runs.model import build_model
 from spikereel.runs.origins import trained_on
@@ -38,9 +41,11 @@ from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
 from spikereel.train.norms import StartNorms
+from spikereel.train.processes import Processes, processes, requeue
 from spikereel.train.refit import refit_recipe, refitted
 from spikereel.train.result import BEST
 from spikereel.train.result import TrainResult as TrainResult
+from spikereel.train.seen import ClipLog
 
 HINTS = (
     # the order of an epoch passes over what was seen of it
@@ -50,7 +55,7 @@ HINTS = (
 )
 """Warnings of Lightning about what is meant so here, or about its own insides."""
 
-PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
 
 
 def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResult:
@@ -65,17 +70,19 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         torch.set_num_threads(run.threads)
     parts = _seeded_parts(recipe)
     folder = Path(expand(run.out, home=True)) / recipe.name
-    with run_folder(folder, resume=run.resume) as earlier:
+    there = processes(run)
+    _check(recipe, there)
+    with run_folder(folder, resume=_resumes(run, folder), first=there.first) as earlier:
         if earlier is not None:
             parts[2].notes.append(f"the run before is kept in {earlier}")
-        result = _carried_out(*parts, folder, callbacks)
-        # a network that learnt nothing learns no more of a few clips on top
-        if run.refit and result.best is not None:
+        result = _carried_out(*parts, folder, callbacks, there)
+        # a network that learnt nothing learns no more of a few clips on top; several devices would write over each other
+        if run.refit and result.best is not None and there.world == 1:
             again, place = refit_recipe(result, recipe)
             everything = _seeded_parts(again)
             if len(everything[0]) > len(parts[0]):
                 place.mkdir(exist_ok=True)
-                result = refitted(result, _carried_out(*everything, place, callbacks))
+                result = refitted(result, _carried_out(*everything, place, callbacks, there))
     return result
 
 
@@ -84,8 +91,21 @@ def _seeded_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
     return training_parts(recipe)
 
 
+def _resumes(run: RunSpec, folder: Path) -> bool:
+    return _last(folder).is_file() if run.resume == "auto" else run.resume
+
+
+def _last(folder: Path) -> Path:
+    return folder / "last.ckpt"
+
+
 def _carried_out(
-    train_set: Any, val_set: Any, module: TrainingModule, folder: Path, callbacks: tuple[Callback, ...]
+    train_set: Any,
+    val_set: Any,
+    module: TrainingModule,
+    folder: Path,
+    callbacks: tuple[Callback, ...],
+    there: Processes,
 ) -> TrainResult:
     """One training in a folder that is there."""
     started = time.monotonic()
@@ -96,21 +116,24 @@ def _carried_out(
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
-    batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed)
+    several = there.world > 1
+    batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed, shared=several)
     start = source_of(model, recipe.model.start)
     before = trained_on(load_model(start).metadata.training) if start else None
     keep = KeepWeights(recipe, folder, train_set, order_of(batches), before=before, unseen=module.unseen)
-    last = LastCheckpoint(folder / "last.ckpt")
+    last = LastCheckpoint(_last(folder), run.save_every)
     checkpoint = None
-    if run.resume:
+    if _resumes(run, folder):
         weights = module.state_dict()
         checkpoint = resume_from(folder, recipe, keep.passport.hash, tuple(train_set.classes), weights)
-    write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    if there.first:
+        write_text(folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
     norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
     # in the first steps also where it is not asked for
     norms += (PreciseNorms(recipe, train_set),)
+    logs: tuple[Callback, ...] = (ClipLog(folder, batches),) if run.log_clips else ()
     with _quiet():
-        trainer = _trainer(recipe, folder, (keep, *norms, *board(), *callbacks, last), len(batches))
+        trainer = _trainer(recipe, folder, (keep, *norms, *logs, *board(), *callbacks, last), len(batches), there)
     judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
     _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
@@ -136,7 +159,9 @@ def _fit(
             # our own checkpoint, written by this run; plain tensors and numbers
             trainer.fit(module, batches, judged, ckpt_path=checkpoint, weights_only=True)
     except (Stopped, SIGTERMException):
-        raise last.interrupted() from None
+        stopped = last.interrupted()
+        said = requeue() if last.signal == signal.SIGUSR1 and trainer.is_global_zero else None
+        raise stopped if said is None else Interrupted(f"{stopped}; {said}", code=stopped.code) from None
     except SystemExit:
         # what Lightning makes of KeyboardInterrupt
         raise last.interrupted() from None
@@ -201,7 +226,32 @@ class Announce(Callback):
                 self.say(line)
 
 
-def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batches: int) -> pl.Trainer:
+def _check(recipe: Recipe, there: Processes) -> None:
+    """Raises ConfigError for what several devices cannot do."""
+    run = recipe.run
+    if recipe.optim.batch < there.world:
+        raise ConfigError(f"optim.batch is {recipe.optim.batch} for {there.world} devices: give each at least one clip")
+    if run.strategy != "fsdp":
+        return
+    if not torch.cuda.is_available():
+        raise ConfigError("run.strategy=fsdp is for GPUs; give ddp")
+    if recipe.optim.clip_norm or run.resume:
+        raise ConfigError("run.strategy=fsdp has no norm of all gradients and does not resume; give optim.clip_norm=0")
+
+
+class SyncedNorms(LayerSync):
+    """`run.sync_norms`, for every batch norm that our networks have and for any device."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        return synced(model)
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        return synced(model, on=False)
+
+
+def _trainer(
+    recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batches: int, there: Processes
+) -> pl.Trainer:
     run, optim = recipe.run, recipe.optim
     gpu = torch.cuda.is_available()
     precision = ("bf16" if gpu else "32") if run.precision == "auto" else run.precision
@@ -210,8 +260,11 @@ def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batc
     bars: tuple[Callback, ...] = (RichProgressBar(leave=True),) if run.progress else ()
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu",
-        devices=run.devices,
+        devices=there.devices,
+        num_nodes=there.nodes,
         strategy=run.strategy,
+        # batches are shared out by `Shares`, which any number of processes can go on from
+        use_distributed_sampler=False,
         precision=PRECISIONS[precision],
         check_val_every_n_epoch=min(run.validate_every, max(whole, 1)),
         max_epochs=max(whole, 1),
@@ -219,7 +272,7 @@ def _trainer(recipe: Recipe, folder: Path, callbacks: tuple[Callback, ...], batc
         accumulate_grad_batches=optim.accumulate,
         gradient_clip_val=optim.clip_norm or None,
         callbacks=[Timer(), *bars, *callbacks],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), *([SyncedNorms()] if run.sync_norms else [])],
         enable_checkpointing=True,
         logger=TensorBoardLogger(str(folder), name="", version="log"),
         log_every_n_steps=min(10, steps),

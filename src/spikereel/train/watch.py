@@ -7,6 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from spikereel.runs.splits import in_words
+
 WARM_UP = 2
 """Steps that are left out of the estimate: the first ones load and compile."""
 
@@ -42,10 +44,3 @@ class Watch(Callback):
             total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
             left = max(total - done, 0)
             self.say(f"{total} steps of {each:.2g} s: about {in_words(left * each)} left, validations not counted")
-
-
-def in_words(seconds: float) -> str:
-    """A time, such as "40 s", "12 min" or "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

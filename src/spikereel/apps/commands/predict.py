@@ -5,11 +5,12 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from spikereel.apps.commands.common import command, engine_option, json_option, new_console, one_or_all, progress
+from spikereel.apps.commands.many import manifest_options, only_with_manifest, run_manifest
 from spikereel.errors import ConfigError, SpikereelError
 from spikereel.files import keep_inputs, writable, write_json, write_text
 
@@ -32,7 +33,7 @@ def add(commands: Any) -> None:
     )
     predict.add_argument(
         "videos",
-        nargs="+",
+        nargs="*",
         metavar="VIDEO",
         help="video files, event recordings, depth (.npz), .npy clips, folders of any of these, or of frames",
     )
@@ -83,11 +84,38 @@ def add(commands: Any) -> None:
         metavar="A,B,..",
         help="segmentation: frames of a clip from the one that is labelled, such as --offsets=-9,-6,-3,0",
     )
+    predict.add_argument("--batch", type=int, default=0, help="--manifest: clips at a time (default: by the engine)")
+    manifest_options(predict)
     engine_option(predict)
     json_option(predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.manifest is not None:
+        return _predict_list(options)
+    if not options.videos:
+        raise ConfigError("name files to predict, or a list of them with --manifest")
+    only_with_manifest(options)
+    return _predict_files(options)
+
+
+def _predict_list(options: argparse.Namespace) -> int:
+    """The clips of a manifest; 1 where a clip has no row in the end, though rows may be errors."""
+    if options.videos:
+        raise ConfigError(f"{options.videos[0]} and --manifest: give files, or a list of them")
+    names = [name for name, value in OPTIONS.items() if value(options) is not None]
+    chosen = {name: plain(OPTIONS[name](options)) for name in names}
+    return int(bool(run_manifest(options, chosen, batch=options.batch).lost))
+
+
+def plain(value: Any) -> Any:
+    """An option in types that JSON has."""
+    if isinstance(value, tuple):
+        return list(value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _predict_files(options: argparse.Namespace) -> int:
     from spikereel.inference.exported import runnable
     from spikereel.inference.knows import knows
     from spikereel.inference.predict import TASKS, running

@@ -53,13 +53,18 @@ def _train(options: argparse.Namespace) -> None:
     need("train")
     from spikereel.runs.clips import note_of
     from spikereel.runs.tasks import TASKS
+    from spikereel.train.processes import processes
     from spikereel.train.run import Announce, train
     from spikereel.train.watch import Watch
 
     note(console, note_of(recipe.data, recipe.task))
+    first = processes(recipe.run).first
+    console.quiet = not first
     watch = Watch(lambda line: console.print(line, markup=False, highlight=False))
     announce = Announce(lambda line: note(console, line))
     result = train(recipe, callbacks=(announce, watch))
+    if not first:
+        return
     unit = TASKS[recipe.task].unit
     if result.best is None:
         print(f"no best weights: in every validation the network said the same of every clip\nweights: {result.last}")

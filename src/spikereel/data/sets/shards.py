@@ -20,7 +20,8 @@ from spikereel.errors import DataError
 class PackedClips(SeededClips[int]):
     """The files of shards as `VideoFiles` or `EventFiles` would give them: items `(video, label)`, by the reading.
 
-    `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for. Training items are seeded
+    `source` is a folder or a URL of shards; of a URL only the bytes of an item are asked for, or with `cache` (folder,
+    most bytes) whole shards. Training items are seeded
     by (seed, epoch, index); `sensor` and `told` as in `EventFiles`. Raises DataError for classes that are not among
     those given, and for files of the other sort than the reading is for.
     """
@@ -33,9 +34,10 @@ class PackedClips(SeededClips[int]):
         classes: Sequence[str] | None = None,
         sensor: Sensor | None = None,
         told: Told = UNTOLD,
+        cache: tuple[str | PathLike, int] | None = None,
     ):
         super().__init__(reading.seed)
-        self.shards, self.reading, self.sensor, self.told = Shards(source), reading, sensor, told
+        self.shards, self.reading, self.sensor, self.told = Shards(source, cache=cache), reading, sensor, told
         own = tuple(self.shards.classes)
         # classes are the same by name, whatever their order
         self.classes = own if classes is None else tuple(classes)

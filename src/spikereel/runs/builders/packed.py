@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from spikereel.data.remote import is_remote
 from spikereel.data.sets.shards import PackedClips
 from spikereel.data.shard_index import INDEX
 from spikereel.errors import ConfigError
@@ -14,8 +15,6 @@ from spikereel.runs.splits import part_of, root_of
 
 def videos(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     """Shards of videos."""
-    if spec.cache is not None and spec.on_error != "skip":
-        raise ConfigError("data.cache is for video files and dvs128_gesture; shards are read as they are")
     return _packed(spec, ask, reading)
 
 
@@ -31,6 +30,10 @@ def _packed(spec: DataSpec, ask: Ask, reading: Any, **options: Any) -> Any:
     root_of(spec)
     assert spec.root is not None
     options["classes"] = ask.classes
+    if spec.cache is not None:
+        if not is_remote(spec.root):
+            raise ConfigError("data.cache is for shards of another machine; those of a folder are read as they are")
+        options["cache"] = spec.cache, int(spec.cache_gb * 1e9)
     folder, shared = splits.folder_of(Path(spec.root), ask.split) or (None, True)
     if folder is not None and (folder / INDEX).is_file():
         clips = PackedClips(folder, reading, **options)

@@ -1,0 +1,176 @@
+"""Runs of several processes: the same clips, losses and weights as of one, and no clip lost or doubled on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from small import small_recipe
+from torch import nn
+from torch.utils.data import BatchSampler
+
+from spikereel.errors import ConfigError
+from spikereel.hub import load_model
+from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm, synced
+from spikereel.runs.batches import EpochOrder, Shares
+from spikereel.runs.config import RunSpec
+from spikereel.train.checkpoint import LastCheckpoint, Stopped, _filled
+from spikereel.train.folder import run_folder
+from spikereel.train.processes import processes, requeue
+from spikereel.train.run import train
+from spikereel.train.seen import clips_seen
+
+SCRIPT = Path(__file__).with_name("processes_run.py")
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_shares_of_all_processes_are_the_batches_of_one(monkeypatch, world):
+    whole = list(BatchSampler(EpochOrder(22, seed=3), 8, False))
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: world)
+    parts = []
+    for rank in range(world):
+        monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
+        parts.append(list(Shares(BatchSampler(EpochOrder(22, seed=3), 8, False))))
+    joined = [[x for part in own for x in part] for own in zip(*parts, strict=True)]
+    assert joined == whole
+    assert max(len(x) for own in zip(*parts, strict=True) for x in own) <= -(-8 // world)
+
+
+def test_a_batch_too_small_for_the_processes_is_refused(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    with pytest.raises(ConfigError, match="3 clips for 4 devices"):
+        list(Shares(BatchSampler(range(11), 8, False)))
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "5"}
+SLURM = {"SLURM_NTASKS": "16", "SLURM_NNODES": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "train"}
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "found"),
+    [
+        ({}, {}, (1, 1, True)),
+        ({}, {"devices": 2}, (2, 1, True)),
+        ({"LOCAL_RANK": "1"}, {"devices": 2}, (2, 1, False)),
+        (TORCHRUN, {}, (4, 2, False)),
+        (TORCHRUN | {"RANK": "0"}, {"devices": 4, "nodes": 2}, (4, 2, True)),
+        (SLURM, {}, (8, 2, True)),
+        (SLURM | {"SLURM_JOB_NAME": "bash"}, {}, (1, 1, True)),
+    ],
+)
+def test_the_launcher_says_how_many_processes_there_are(env, options, found):
+    there = processes(RunSpec(**options), env)
+    assert (there.devices, there.nodes, there.first) == found
+
+
+def test_options_against_the_launcher_are_refused():
+    with pytest.raises(ConfigError, match=r"run.devices=2 run.nodes=1, but torchrun started 4 process\(es\)"):
+        processes(RunSpec(devices=2), TORCHRUN)
+
+
+def test_a_job_is_queued_again_by_its_number(tmp_path, monkeypatch):
+    assert requeue({}) is None
+    assert requeue({"SLURM_JOB_ID": "1; rm x"}) is None
+    tool = tmp_path / "scontrol"
+    tool.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert requeue({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}) == (
+        "job 12_3 is queued again"
+    )
+    assert (tmp_path / "asked").read_text() == "requeue 12_3\n"
+
+
+def test_a_signal_that_comes_twice_through_a_launcher_is_one_request(tmp_path):
+    last = LastCheckpoint(tmp_path / "last.ckpt")
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+        last._stop(number, None)
+    assert last.signal == signal.SIGTERM
+    with pytest.raises(Stopped):
+        last._stop(signal.SIGINT, None)
+
+
+def test_options_newer_than_a_checkpoint_had_their_default():
+    defaults = {"a": 1, "run": {"x": 1, "y": 2}}
+    assert _filled({"run": {"x": 5}}, defaults) == {"a": 1, "run": {"x": 5, "y": 2}}
+
+
+def test_norms_become_synced_ones_and_back():
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), ClipNorm(4, 2))
+    names = list(model.state_dict())
+    x = torch.rand(5, 2, 6, 6)
+    plain = model[:2](x)
+    synced(model)
+    assert (type(model[1]), type(model[2])) == (SyncedNorm, SyncedClipNorm)
+    assert torch.equal(model[:2](x), plain)
+    synced(model, on=False)
+    assert (type(model[1]), type(model[2])) == (nn.BatchNorm2d, ClipNorm)
+    assert list(model.state_dict()) == names
+
+
+def test_fsdp_without_gpus_is_refused(tmp_path):
+    recipe = small_recipe(tmp_path, strategy="fsdp")
+    with pytest.raises(ConfigError, match="fsdp is for GPUs"):
+        train(recipe)
+
+
+def test_the_log_of_a_run_that_was_killed_counts_each_batch_once(tmp_path):
+    lines = {
+        0: [(1, 0, 0, [0, 1]), (1, 0, 1, [4, 5]), (2, 0, 1, [4, 5, 6, 7])],
+        1: [(1, 0, 0, [2, 3]), (1, 0, 1, [6, 7])],
+    }
+    for rank, own in lines.items():
+        text = "".join(
+            json.dumps({"began": began, "epoch": epoch, "batch": batch, "clips": clips}) + "\n"
+            for began, epoch, batch, clips in own
+        )
+        (tmp_path / f"clips-{rank}.jsonl").write_text(text + '{"began": 3, "ep')
+    assert clips_seen(tmp_path) == {(0, 0): [0, 1, 2, 3], (0, 1): [4, 5, 6, 7]}
+
+
+def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
+    with run_folder(tmp_path / "a", resume=False):
+        pid = os.fork()
+        if not pid:
+            os.read(os.pipe()[0], 1)
+    try:
+        with run_folder(tmp_path / "a", resume=False):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def run(out: Path, *changes: str, code: int = 0) -> list[float]:
+    """Losses of a run in processes of its own."""
+    command = [sys.executable, str(SCRIPT), str(out), str(out / "losses.json"), *changes]
+    out.mkdir(exist_ok=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == code, done.stderr[-2000:]
+    return json.loads((out / "losses.json").read_text()) if code == 0 else []
+
+
+@pytest.mark.slow
+def test_two_processes_are_as_one(tmp_path):
+    losses = {
+        devices: run(tmp_path / str(devices), "run.precision=64", "run.sync_norms=true", f"run.devices={devices}")
+        for devices in (1, 2)
+    }
+    assert len(losses[1]) == 12
+    assert losses[2] == pytest.approx(losses[1], abs=1e-6)
+    seen = {devices: clips_seen(tmp_path / str(devices) / "small") for devices in (1, 2)}
+    assert seen[2] == seen[1]
+    assert all(
+        sorted(x for (e, _), own in seen[2].items() if e == epoch for x in own) == [*range(48)] for epoch in (0, 1)
+    )
+    one, two = (load_model(tmp_path / str(devices) / "small" / "last.safetensors").state_dict() for devices in (1, 2))
+    for name, x in one.items():
+        torch.testing.assert_close(two[name], x, atol=1e-6, rtol=0, msg=name)
