@@ -12,6 +12,7 @@ EXTRAS = {
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
     "serve": ("aiohttp", "prometheus_client"),
+    "studio": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

@@ -20,6 +20,7 @@ from spikereel.apps.commands import (
     list_,
     predict,
     stream,
+    studio,
     train,
 )
 from spikereel.apps.commands.common import ready
@@ -42,6 +43,8 @@ EPILOG = """examples:
       a file, or a folder of them
   spikereel stream rtsp://camera/live --serve :8000
       a live source, frame by frame
+  spikereel studio --root videos
+      a local page: videos, spikes, answers and energy on one clock
   spikereel energy spikevideoformer_s --frames 8
       what a clip costs, beside the same network as an ANN
   spikereel energy svformer --rates rates.json --cost paper
@@ -124,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (
-        *(demo, train, compare, evaluate, predict, stream, energy, export, import_, calibrate, list_, doctor, data),
+        *(demo, train, compare, evaluate, predict, stream, studio, energy, export, import_, calibrate, list_, doctor, data),
     ):
         module.add(commands)
     return parser

@@ -1,0 +1,87 @@
+"""The ASGI application of the studio, and how it is served."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from spikereel.studio import watch
+from spikereel.studio.guard import App, Guard
+from spikereel.studio.state import Studio
+from spikereel.studio.web import Handler, answers, refused
+
+PAGE = Path(__file__).parent / "page"
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+FILES = {path.name: path for path in PAGE.iterdir() if path.suffix in KINDS} if PAGE.is_dir() else {}
+"""All files of the page: names are looked up, never joined to a path."""
+
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/api/files", watch.listing),
+    ("GET", "/api/weights", watch.weights),
+    ("POST", "/api/uploads", watch.upload),
+    ("DELETE", "/api/uploads", watch.drop),
+    ("POST", "/api/sources", watch.open_source),
+    ("GET", "/api/sources/{id}", watch.source),
+    ("GET", "/api/sources/{id}/times", watch.times),
+    ("GET", "/api/sources/{id}/frames/{number:int}", watch.frame),
+    ("POST", "/api/analyses", watch.analyse),
+    ("GET", "/api/analyses/{id}", watch.analysis),
+    ("POST", "/api/analyses/{id}/look", watch.look),
+    ("GET", "/api/analyses/{id}/events", watch.events),
+    ("GET", "/api/analyses/{id}/raster", watch.tile),
+)
+UPLOADS = ("/api/uploads",)
+
+
+async def _page(request: Request) -> Response:
+    path = FILES.get(request.path_params.get("file", "index.html"))
+    if path is None:
+        return refused(404, "there is no such page")
+    return FileResponse(path, media_type=KINDS[path.suffix])
+
+
+def application(studio: Studio, *, host: str, token: str | None = None, names: frozenset[str] = frozenset()) -> App:
+    """The application behind its guard; `studio` is closed when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            app.state.ending = True
+            studio.close()
+
+    routes = [Route(path, answers(handler), methods=[method]) for method, path, handler in ROUTES]
+    routes += [Route("/", _page), Route("/page/{file}", _page)]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.studio, app.state.ending = studio, False
+    return Guard(app=app, host=host, token=token, names=names, uploads=UPLOADS)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises OSError where it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(64)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def serve(app: App, at: socket.socket) -> None:
+    """Serve until a signal ends it."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False, ws="none"
+    )
+    uvicorn.Server(config).run(sockets=[at])

@@ -1,0 +1,60 @@
+"""What the server holds: folders, uploads, open sources, networks at work."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spikereel.errors import DataError
+from spikereel.hub import list_models
+from spikereel.studio.opened import Library, Opened
+from spikereel.studio.roots import Roots
+from spikereel.studio.uploads import ROOT, Uploads
+from spikereel.studio.worker import Worker
+
+
+@dataclass(kw_only=True)
+class Studio:
+    """All of one server; `close` ends its work and removes what was sent to it."""
+
+    roots: Roots
+    runs: tuple[str, ...] = ()
+    """Folders of runs, as places."""
+    upload_limit: int = 2 << 30
+    """Bytes of one upload."""
+    uploads: Uploads = field(init=False)
+    library: Library = field(default_factory=Library)
+    worker: Worker = field(default_factory=Worker)
+
+    def __post_init__(self) -> None:
+        self.uploads = Uploads(each=self.upload_limit, all=4 * self.upload_limit)
+        self.roots = Roots({**self.roots.folders, ROOT: self.uploads.folder})
+
+    def open(self, place: str) -> Opened:
+        """The source at a place. Raises DataError for what is none."""
+        path = self.roots.path(place)
+        name = self.uploads.names.get(path.name, path.name) if place.startswith(f"{ROOT}:") else path.name
+        try:
+            return self.library.open(path, place, name)
+        except DataError as error:
+            # without the folders of the server
+            raise DataError(str(error).replace(str(path), name)) from None
+
+    def weights(self, given: str) -> tuple[str, Path | None]:
+        """Weights by name, or the file at a place. Raises DataError for a file outside the folders."""
+        if ":" in given:
+            return given, self.roots.path(given)
+        return given, None
+
+    def listed(self) -> list[str]:
+        """Names of weights that come with the package."""
+        return [name for info in list_models().values() for name in info.weights]
+
+    def close(self) -> None:
+        """The end."""
+        self.worker.close()
+        self.uploads.clear()
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)

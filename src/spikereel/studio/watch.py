@@ -1,0 +1,146 @@
+"""Handlers of one source: opening, frames, and what a network makes of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from spikereel.errors import ConfigError
+from spikereel.studio.analysis import Analysis
+from spikereel.studio.tiles import raster
+from spikereel.studio.web import in_thread, number, real, sent, studio_of
+
+MOST_AHEAD = 48
+"""Frames that are read ahead at most."""
+
+WAIT = 0.5
+"""Seconds between two looks whether a reader went away."""
+
+
+async def listing(request: Request) -> Response:
+    """GET: what lies in a folder; without ?place= the folders themselves."""
+    studio = studio_of(request)
+    return JSONResponse({"entries": await in_thread(studio.roots.listing, request.query_params.get("place", ""))})
+
+
+async def weights(request: Request) -> Response:
+    """GET: names of weights that come with the package."""
+    return JSONResponse({"weights": await in_thread(studio_of(request).listed)})
+
+
+async def upload(request: Request) -> Response:
+    """POST a file as the body, ?name= its name: {place}."""
+    studio = studio_of(request)
+    return JSONResponse({"place": await studio.uploads.take(request.query_params.get("name", ""), request.stream())})
+
+
+async def drop(request: Request) -> Response:
+    """DELETE an upload, ?place=."""
+    studio_of(request).uploads.drop(request.query_params.get("place", ""))
+    return JSONResponse({})
+
+
+async def open_source(request: Request) -> Response:
+    """POST {place}: what the source holds, by its index alone."""
+    body = await sent(request, place=str)
+    opened = await in_thread(studio_of(request).open, body["place"] or "")
+    return JSONResponse(opened.to_json())
+
+
+async def source(request: Request) -> Response:
+    """GET: what an open source holds now."""
+    return JSONResponse(studio_of(request).library.get(request.path_params["id"]).to_json())
+
+
+async def times(request: Request) -> Response:
+    """GET: float64 seconds at which frames begin, of a rate that varies."""
+    found = await in_thread(studio_of(request).library.get(request.path_params["id"]).times)
+    if found is None:
+        raise ConfigError("the frames of this source follow each other at equal steps")
+    return Response(found.astype("<f8").tobytes(), media_type="application/octet-stream")
+
+
+async def frame(request: Request) -> Response:
+    """GET frame ?side=&ahead=: RGB bytes; X-Frame, X-Width and X-Height say of what."""
+    opened = studio_of(request).library.get(request.path_params["id"])
+    ahead = min(max(number(request, "ahead", 0), 0), MOST_AHEAD)
+    which = request.path_params["number"]
+    picture = await in_thread(opened.picture, which, number(request, "side", 640), ahead)
+    height, width, _ = picture.shape
+    headers = {"x-frame": str(which), "x-width": str(width), "x-height": str(height)}
+    return Response(picture.tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+async def analyse(request: Request) -> Response:
+    """POST {source, weights, every, frame}: an analysis, which goes on by itself."""
+    body = await sent(request, source=str, weights=str, every=float, frame=int)
+    studio = studio_of(request)
+    opened = studio.library.get(body["source"] or "")
+    name, path = studio.weights(body["weights"] or "")
+    found = await in_thread(studio.worker.begin, opened, name, path, body["every"])
+    studio.worker.look(found, body["frame"])
+    return JSONResponse(await in_thread(found.to_json))
+
+
+async def look(request: Request) -> Response:
+    """POST {frame}: the analysis goes on from there."""
+    body = await sent(request, frame=int)
+    studio = studio_of(request)
+    studio.worker.look(analysis_of(request), body["frame"])
+    return JSONResponse({})
+
+
+async def analysis(request: Request) -> Response:
+    """GET: what an analysis knows of its network."""
+    return JSONResponse(await in_thread(analysis_of(request).to_json))
+
+
+async def events(request: Request) -> Response:
+    """GET: server-sent events, "window" for each result as it comes, "about" before the first, "fault" at the end."""
+    found = analysis_of(request)
+    text = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+    after = int(text) if text.isdigit() else 0
+    return StreamingResponse(_events(request, found, after), media_type="text/event-stream")
+
+
+async def _events(request: Request, found: Analysis, after: int) -> AsyncIterator[str]:
+    about, quiet = False, 0
+    while not request.app.state.ending and not await request.is_disconnected():
+        if not about and (found.about or found.fault):
+            about = True
+            yield f"event: about\ndata: {json.dumps(await in_thread(found.to_json))}\n\n"
+        if found.fault:
+            yield f"event: fault\ndata: {json.dumps(found.fault)}\n\n"
+            return
+        news = found.order[after : after + 64]
+        for window in news:
+            after += 1
+            yield f"id: {after}\nevent: window\ndata: {json.dumps(found.found[window])}\n\n"
+        if not news:
+            quiet += 1
+            await in_thread(found.wait, after, WAIT)
+            if quiet % 20 == 0:
+                yield ": still here\n\n"
+
+
+async def tile(request: Request) -> Response:
+    """GET ?layer=&low=&high=&first=&stop=&rows=&columns=: bytes of a tile of spikes, see `raster`."""
+    found = analysis_of(request)
+    picture = await in_thread(
+        raster,
+        found,
+        request.query_params.get("layer", ""),
+        (number(request, "low"), number(request, "high")),
+        (real(request, "first"), real(request, "stop")),
+        (number(request, "rows", 128), number(request, "columns", 512)),
+    )
+    rows, columns = picture.shape
+    headers = {"x-rows": str(rows), "x-columns": str(columns)}
+    return Response(picture.tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+def analysis_of(request: Request) -> Analysis:
+    """The one that the path names."""
+    return studio_of(request).worker.get(request.path_params["id"])
