@@ -48,6 +48,7 @@ MAY_IMPORT = {
         *TOOLS,
     },
     "show": {
+        "tracing",
         "streaming",
         "inference",
         "runs",
@@ -65,8 +66,10 @@ MAY_IMPORT = {
         *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
         *TOOLS,
     },
+    "tracing": {*("streaming", "inference", "runs", "energy", "hub", "models", "data", "layers", "ops"), *TOOLS},
     "apps": {
         *(
+            "tracing",
             "streaming",
             "inference",
             "show",

@@ -79,6 +79,8 @@ NAMES_OF_TASKS = {
     "streaming/seen.py": "how a network of each sees a live source",
     "streaming/session.py": "classes have a readout",
     "streaming/smooth.py": "what smooths the answers of each",
+    "tracing/clips.py": "which clip a network of each sees",
+    "tracing/make.py": "what the output of each is",
     "models/base.py": "the models, from here on",
     "models/pose_head.py": "",
     "models/segmentation_head.py": "",

@@ -25,11 +25,14 @@ _WHERE = {
     "State": "spikereel.layers.state",
     "stream": "spikereel.streaming.session",
     "to_binary": "spikereel.models.binary",
+    "Trace": "spikereel.tracing.trace",
+    "trace": "spikereel.tracing.make",
 }
 _MODULES = {"energy": "spikereel.energy"}
 
 __all__ = [
     "State",
+    "Trace",
     "compile",
     "create_model",
     "energy",
@@ -42,6 +45,7 @@ __all__ = [
     "save_model",
     "stream",
     "to_binary",
+    "trace",
 ]
 
 if TYPE_CHECKING:
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
     from spikereel.models.authors import load_authors_weights
     from spikereel.models.binary import to_binary
     from spikereel.streaming.session import stream
+    from spikereel.tracing.make import trace
+    from spikereel.tracing.trace import Trace
 
 # old addresses of modules keep working, in this process alone and behind all other finders
 sys.meta_path.append(MovedModules())

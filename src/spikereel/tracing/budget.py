@@ -1,0 +1,63 @@
+"""What a trace takes, known before anything runs: all of it, or named layers as rates alone, or one error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from spikereel.errors import ConfigError, DataError
+from spikereel.tracing.layers import Layer
+from spikereel.tracing.seen import SIDE
+
+Fit = Literal["error", "reduce"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What is to be kept, and how much room there is."""
+
+    frames: int
+    memory: int
+    """Bytes."""
+    fit: Fit
+    pictures: bool
+    neurons: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        if self.memory < 1 or self.fit not in get_args(Fit):
+            raise ConfigError(f"memory is {self.memory} and fit {self.fit!r}: give bytes above 0, and error or reduce")
+
+    def other(self, layers: Sequence[Layer]) -> int:
+        """Bytes of a frame besides spikes: rates, membranes, pictures."""
+        membranes = sum(9 * len(x) for x in self.neurons.values())
+        return 8 * len(layers) + membranes + (3 * SIDE * SIDE if self.pictures else 0)
+
+
+def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """The layers, those that are kept marked, and notes on those that did not fit.
+
+    Raises DataError where there is no room, and fit="error" or where not even rates have any.
+    """
+    room = budget.memory // max(budget.frames, 1) - budget.other(layers)
+    recorded = sorted((x for x in layers if x.name in kept), key=lambda x: -x.bytes)
+    needed = sum(x.bytes for x in recorded)
+    if needed <= room:
+        return tuple(replace(x, recorded=x.name in kept) for x in layers), ()
+    dropped: list[Layer] = []
+    while recorded and needed > room:
+        dropped.append(recorded.pop(0))
+        needed -= dropped[-1].bytes
+    total = budget.frames * (needed + sum(x.bytes for x in dropped) + budget.other(layers))
+    if budget.fit == "error" or needed > room:
+        raise DataError(
+            f"a trace of {budget.frames} frames takes {total / 1e6:,.1f} MB, memory is {budget.memory / 1e6:,.1f} MB; "
+            'choose layers=, give memory= (with out= it bounds a file), or fit="reduce"'
+        )
+    left = {x.name for x in recorded}
+    names = ", ".join(x.name for x in dropped)
+    note = (
+        f"of {len(dropped)} of {len(layers)} layers rates alone are kept, {total / 1e6:,.1f} MB would not fit into "
+        f"{budget.memory / 1e6:,.1f} MB: {names}"
+    )
+    return tuple(replace(x, recorded=x.name in left) for x in layers), (note,)
