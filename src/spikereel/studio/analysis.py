@@ -13,11 +13,15 @@ from spikereel.errors import DataError, SpikereelError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
 from spikereel.studio.windows import Windows
-from spikereel.tracing import Trace, trace
+from spikereel.studio.tracer import Tracer
+from spikereel.tracing import Trace
 
 MEMORY = 384 << 20
 """Bytes of traces that are kept; beyond it the spikes of the windows that were not looked at for longest are forgotten,
 and counted again when they are asked for. Rates, answers and energies of all windows stay."""
+
+MOST_MEMBRANES = 256
+"""Windows whose membranes of chosen neurons are kept."""
 
 
 @dataclass
@@ -39,8 +43,13 @@ class Analysis:
     playhead: int = 0
     fault: str | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
+    tracer: Tracer = field(init=False)
     _traces: "OrderedDict[int, Trace]" = field(default_factory=OrderedDict)
+    _membranes: "OrderedDict[tuple[int, str, tuple[int, ...]], Trace]" = field(default_factory=OrderedDict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.tracer = Tracer(self.model, MEMORY // 2)
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -50,7 +59,9 @@ class Analysis:
     @property
     def done(self) -> bool:
         """Whether nothing is left to compute now."""
-        return self.fault is not None or len(self.found) >= len(self.spans)
+        if self.fault is not None or not self.spans:
+            return True
+        return len(self.found) >= len(self.spans) and self.window_at(self.playhead) in self._traces
 
     def window_at(self, frame: int) -> int:
         """The window that a frame lies in, 0 before the first."""
@@ -60,7 +71,9 @@ class Analysis:
     def step(self) -> bool:
         """Compute the next window: the one looked at, those behind it, then those before it. False if none is left."""
         here, count = self.window_at(self.playhead), len(self.spans)
-        wanted = next((n for n in (*range(here, count), *range(here - 1, -1, -1)) if n not in self.found), None)
+        order = (*range(here, count), *range(here - 1, -1, -1))
+        forgotten = here < count and here in self.found and here not in self._traces
+        wanted = here if forgotten else next((n for n in order if n not in self.found), None)
         if wanted is None or self.fault is not None:
             return False
         try:
@@ -87,18 +100,42 @@ class Analysis:
             raise DataError(f"there are {len(self.spans)} windows, {number} is none")
         with self._lock:
             if number not in self._traces:
-                made, frames = self.traced(number)
+                made, frames = self._traced(number)
                 self._traces[number] = made
                 self._forget()
                 self._tell(number, made, frames)
             self._traces.move_to_end(number)
             return self._traces[number]
 
-    def traced(self, number: int, **options: Any) -> tuple[Trace, Sequence[int]]:
-        """The trace of a window, with further options of `trace`, and the frames of its steps."""
+    def _traced(self, number: int) -> tuple[Trace, Sequence[int]]:
+        """The trace of a window, and the frames of its steps."""
         clip, more, frames = self.windows.given(number)
-        made = trace(self.model, clip, fit="reduce", memory=MEMORY // 2, pictures=False, **{**more, **options})
+        made = self.tracer(clip, **more)
         return made, made.frames.tolist() if frames is None else list(frames)
+
+    def membranes(self, number: int, layer: str, neurons: Sequence[int]) -> dict[str, Any]:
+        """Membranes of neurons in a window, before and after the reset, [T][K] each; counted anew where the neurons are
+        others than those that are kept. Raises ConfigError for a layer or a neuron that is not there."""
+        made = self.trace(number)
+        known = made.membranes(layer).neurons.tolist() if layer in made.layers else []
+        if not set(neurons) <= set(known):
+            key = number, layer, tuple(neurons)
+            with self._lock:
+                if key not in self._membranes:
+                    clip, more, _ = self.windows.given(number)
+                    self._membranes[key] = self.tracer.membranes(clip, layer, neurons, **more)
+                    while len(self._membranes) > MOST_MEMBRANES:
+                        self._membranes.popitem(last=False)
+                made = self._membranes[key]
+        found = made.membranes(layer)
+        columns = [found.neurons.tolist().index(n) for n in neurons or known]
+        return {
+            "neurons": list(neurons or known),
+            "threshold": found.layer.threshold,
+            "charged": np.round(found.charged[:, columns].astype(float), 4).tolist(),
+            "after": np.round(found.after[:, columns].astype(float), 4).tolist(),
+            "spikes": found.spikes[:, columns].tolist(),
+        }
 
     def kept(self, number: int) -> Trace | None:
         """The trace of a window where it is there."""
@@ -111,24 +148,30 @@ class Analysis:
 
     def _tell(self, number: int, made: Trace, frames: Sequence[int]) -> None:
         with self.changed:
-            if number in self.found:
-                return
-            self.about = self.about or about(made)
-            first, stop = self.spans[number]
-            self.found[number] = {"number": number, "first": first, "stop": stop, **said(made, frames)}
+            if number not in self.found:
+                self.about = self.about or about(made)
+                first, stop = self.spans[number]
+                self.found[number] = {"number": number, "first": first, "stop": stop, **said(made, frames)}
+            # said again of a window whose spikes had been forgotten, so that a page asks for them again
             self.order.append(number)
             self.changed.notify_all()
 
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, or numbers; none of a model without classes."""
+        count = getattr(self.model.config, "num_classes", 0)
+        return list(self.model.metadata.classes) or [f"class {i}" for i in range(count)]
+
     def to_json(self) -> dict[str, Any]:
         """What a page must know before any window."""
-        config = self.model.config
         return {
             "id": self.id,
             "weights": self.weights,
             "model": self.model.metadata.name,
             "task": self.model.task,
-            "classes": list(self.model.metadata.classes) or [f"class {i}" for i in range(config.num_classes)],
+            "classes": self.classes,
             "source": self.opened.id,
+            "box": self.windows.box,
             "windows": len(self.spans),
             "found": len(self.found),
             "fault": self.fault,

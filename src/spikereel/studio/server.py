@@ -34,6 +34,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/api/analyses/{id}/look", watch.look),
     ("GET", "/api/analyses/{id}/events", watch.events),
     ("GET", "/api/analyses/{id}/raster", watch.tile),
+    ("GET", "/api/analyses/{id}/attention", watch.attention),
+    ("GET", "/api/analyses/{id}/membranes", watch.membranes),
+    ("GET", "/api/analyses/{id}/points", watch.points),
+    ("GET", "/api/analyses/{id}/mask", watch.mask),
 )
 UPLOADS = ("/api/uploads",)
 

@@ -3,17 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from spikereel.errors import ConfigError
+from spikereel.studio import overlays
 from spikereel.studio.analysis import Analysis
 from spikereel.studio.tiles import raster
 from spikereel.studio.web import in_thread, number, real, sent, studio_of
 
 MOST_AHEAD = 48
 """Frames that are read ahead at most."""
+
+MOST_NEURONS = 12
 
 WAIT = 0.5
 """Seconds between two looks whether a reader went away."""
@@ -81,7 +85,7 @@ async def analyse(request: Request) -> Response:
     name, path = studio.weights(body["weights"] or "")
     found = await in_thread(studio.worker.begin, opened, name, path, body["every"])
     studio.worker.look(found, body["frame"])
-    return JSONResponse(await in_thread(found.to_json))
+    return JSONResponse(await in_thread(_said, found))
 
 
 async def look(request: Request) -> Response:
@@ -94,7 +98,7 @@ async def look(request: Request) -> Response:
 
 async def analysis(request: Request) -> Response:
     """GET: what an analysis knows of its network."""
-    return JSONResponse(await in_thread(analysis_of(request).to_json))
+    return JSONResponse(await in_thread(_said, analysis_of(request)))
 
 
 async def events(request: Request) -> Response:
@@ -110,7 +114,7 @@ async def _events(request: Request, found: Analysis, after: int) -> AsyncIterato
     while not request.app.state.ending and not await request.is_disconnected():
         if not about and (found.about or found.fault):
             about = True
-            yield f"event: about\ndata: {json.dumps(await in_thread(found.to_json))}\n\n"
+            yield f"event: about\ndata: {json.dumps(await in_thread(_said, found))}\n\n"
         if found.fault:
             yield f"event: fault\ndata: {json.dumps(found.fault)}\n\n"
             return
@@ -141,6 +145,44 @@ async def tile(request: Request) -> Response:
     return Response(picture.tobytes(), media_type="application/octet-stream", headers=headers)
 
 
+def _said(found: Analysis) -> dict[str, Any]:
+    return {**found.to_json(), "drawn": overlays.drawn(found)}
+
+
 def analysis_of(request: Request) -> Analysis:
     """The one that the path names."""
     return studio_of(request).worker.get(request.path_params["id"])
+
+
+async def attention(request: Request) -> Response:
+    """GET ?number=&step=&y=&x=&layer=: what a token looks at, see `overlays.attention`."""
+    token = number(request, "step"), number(request, "y"), number(request, "x")
+    layer = request.query_params.get("layer")
+    found = await in_thread(overlays.attention, analysis_of(request), number(request, "number"), token, layer)
+    return JSONResponse(found)
+
+
+async def membranes(request: Request) -> Response:
+    """GET ?number=&layer=&neurons=1,2: membranes of a window, see `Analysis.membranes`."""
+    text = request.query_params.get("neurons", "")
+    try:
+        neurons = [int(x) for x in text.split(",") if x.strip()]
+    except ValueError:
+        raise ConfigError(f"neurons are {text[:80]!r}; give numbers with commas between them") from None
+    if len(neurons) > MOST_NEURONS:
+        raise ConfigError(f"{len(neurons)} neurons are too many to draw; give at most {MOST_NEURONS}")
+    layer = request.query_params.get("layer", "")
+    found = await in_thread(analysis_of(request).membranes, number(request, "number"), layer, neurons)
+    return JSONResponse(found)
+
+
+async def points(request: Request) -> Response:
+    """GET ?number=: joints of every step of a window in pixels of the source."""
+    return JSONResponse({"points": await in_thread(overlays.points, analysis_of(request), number(request, "number"))})
+
+
+async def mask(request: Request) -> Response:
+    """GET ?number=&step=: a class for every pixel that the network saw, a byte each."""
+    labels = await in_thread(overlays.mask, analysis_of(request), number(request, "number"), number(request, "step"))
+    headers = {"x-height": str(labels.shape[0]), "x-width": str(labels.shape[1])}
+    return Response(labels.tobytes(), media_type="application/octet-stream", headers=headers)

@@ -17,6 +17,7 @@ from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.readings import POSE_STRIDE, rendering_of
 from spikereel.studio.opened import Opened
+from spikereel.tracing.clips import box_of
 
 Span = tuple[int, int]
 """Number of the first frame of a window, and of the one behind its last."""
@@ -27,6 +28,8 @@ class Windows(Protocol):
 
     spans: list[Span]
     """In the numbers of the source's frames."""
+    box: tuple[float, float, float, float] | None
+    """Left, top, width and height of what the network sees, in pixels of the source; None where that is not known."""
 
     def given(self, number: int) -> tuple[Any, dict[str, Any], Sequence[int] | None]:
         """What `trace` gets of a window: a clip or a path, further options, and the frames of its steps where the trace
@@ -45,6 +48,11 @@ class OfVideo:
     seconds: float
     """Of a window."""
     _cut: tuple[int, list[Span], list[Span]] = (0, [], [])
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """See `Windows`."""
+        return box_of(self.spec, self.frames.size)
 
     @property
     def spans(self) -> list[Span]:
@@ -78,6 +86,7 @@ class OfWhole:
     opened: Opened
     spec: DataSpec
     channels: int
+    box: tuple[float, float, float, float] | None = None
 
     @property
     def spans(self) -> list[Span]:
@@ -98,6 +107,7 @@ class OfFile:
 
     opened: Opened
     spans: list[Span]
+    box: tuple[float, float, float, float] | None = None
 
     def given(self, number: int) -> tuple[str, dict[str, Any], None]:
         """See `Windows`."""

@@ -17,8 +17,8 @@ export class Panel {
     Object.assign(this, {id, title, height, paint, label, table, dirty: true});
     this.root = Object.assign(document.createElement("section"), {className: "panel", id: `panel-${id}`});
     this.root.setAttribute("aria-label", title);
-    this.root.innerHTML = `<div class="head"><h3></h3></div><div class="plot"><canvas role="img"></canvas><div class="cursor" hidden></div></div><ul class="legend"></ul><p class="said"></p>`;
-    this.root.querySelector("h3").textContent = title;
+    this.root.innerHTML = `<div class="head"><h2></h2></div><div class="plot"><canvas role="img"></canvas><div class="cursor" hidden></div></div><ul class="legend"></ul><p class="said"></p>`;
+    this.root.querySelector("h2").textContent = title;
     this.head = this.root.querySelector(".head");
     this.canvas = this.root.querySelector("canvas");
     this.cursor = this.root.querySelector(".cursor");
@@ -49,7 +49,7 @@ export class Panel {
     const box = {left: LEFT, width: width - LEFT, height: this.height - BELOW, first, stop: end,
       x: frame => LEFT + (frame - first) / (end - first) * (width - LEFT)};
     surface.rect(0, 0, width, this.height, theme.back);
-    for (const frame of ticks(first, end, Math.max(box.width / 110, 1)).map(Math.round)) {
+    for (const frame of marks(first, end, Math.max(box.width / 110, 1))) {
       if (frame < first || frame > end) continue;
       surface.path([box.x(frame), 0, box.x(frame), box.height], theme.grid);
       const at = clock.source ? seconds(Math.min(frame, clock.source.frames - 1)) : null;
@@ -74,6 +74,13 @@ export class Panel {
     this.cursor.hidden = !inside;
     if (inside) this.cursor.style.transform = `translateX(${LEFT + (state.frame + .5 - first) / (end - first) * (width - LEFT)}px)`;
   }
+}
+
+// Frames that times are written at: round seconds of a constant rate, else round numbers.
+function marks(first, end, most) {
+  const {fps} = clock.source ?? {};
+  if (!fps || clock.times) return ticks(first, end, most).map(Math.round);
+  return ticks(first / fps, end / fps, most).map(seconds => Math.round(seconds * fps));
 }
 
 // Axis of values between two numbers.

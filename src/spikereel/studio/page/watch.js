@@ -3,6 +3,8 @@ import {json, post} from "./api.js";
 import {choose} from "./chooser.js";
 import {attach, clamp, clock, key, last, seek, stamp, step, stop, toggle} from "./clock.js";
 import {colours} from "./draw.js";
+import {membranes} from "./membranes.js";
+import * as overlay from "./overlay.js";
 import {energy, probabilities, raster, rates} from "./panels.js";
 import {Picture} from "./picture.js";
 import {range} from "./plot.js";
@@ -52,6 +54,7 @@ function facts(source) {
 function end() {
   feed?.close();
   feed = null;
+  overlay.end();
   watch.results = null;
   watch.panels = [];
   analysed = "";
@@ -68,6 +71,7 @@ export async function run() {
     .catch(error => { at("progress").textContent = ""; at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "failed", textContent: error.message})); throw error; });
   note("");
   analysed = state.weights;
+  at("progress").textContent = `0 of ${about.windows} windows`;
   at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "empty", textContent: "The first window is being computed …"}));
   feed = new EventSource(`/api/analyses/${about.id}/events`);
   feed.addEventListener("about", event => begin(JSON.parse(event.data)));
@@ -84,7 +88,9 @@ function begin(about) {
   if (watch.results || about.fault && !about.layers) return;
   watch.results = new Results(about);
   if (!about.layers.some(x => x.name === state.layer)) set({layer: about.layers[0].name, low: undefined, high: undefined});
-  watch.panels = [...(about.task === "classification" ? [probabilities] : []), raster, rates, energy].map(make => make(watch.results));
+  watch.panels = [...(about.task === "classification" ? [probabilities] : []), raster, membranes, rates, energy].map(make => make(watch.results));
+  overlay.attach(watch.results);
+  overlay.restore();
   at("panels").replaceChildren(...watch.panels.map(panel => panel.root));
   document.dispatchEvent(new CustomEvent("panels"));
 }
@@ -116,7 +122,8 @@ export async function paint(all = false) {
   }
   answer(found);
   try {
-    await Promise.all([picture.show(number, clock.playing ? 24 : 0), ...watch.panels.map(panel => panel.update?.(number, found))]);
+    const film = picture.show(number, clock.playing ? 24 : 0);
+    await Promise.all([film, overlay.paint(number, found, film), ...watch.panels.map(panel => panel.update?.(number, found))]);
   } catch (error) {
     if (picture.wanted === number) at("caption").textContent = error.message;
     return;
@@ -147,7 +154,16 @@ function answer(found) {
   at("answer").children[1].textContent = `${(100 * p[best]).toFixed(1)} % after ${found.step + 1} of ${found.window.frames.length} frames of window ${found.window.number}`;
 }
 
-let told = 0;
+// Says where somebody looks: there the server goes on.
+let told = 0, looked = -1;
+function look() {
+  const found = watch.results?.at(state.frame), here = found ? found.window.number : -2;
+  if (!watch.results || here === looked) return;
+  looked = here;
+  clearTimeout(told);
+  told = setTimeout(() => { if (watch.results) post(`/api/analyses/${watch.results.about.id}/look`, {frame: state.frame}).catch(() => {}); }, 100);
+}
+
 function changed(names) {
   if (names.has("view")) return paint(true);
   if (names.has("place") && state.place && state.place !== opened) { open(state.place).catch(() => {}); return; }
@@ -156,11 +172,9 @@ function changed(names) {
   if (["first", "stop", "layer", "low", "high", "cost", "neurons"].some(name => names.has(name))) { paint(true); return; }
   if (names.has("frame")) {
     paint();
-    if (watch.results && watch.results.windows.size < watch.results.about.windows && !watch.results.at(state.frame)) {
-      clearTimeout(told);
-      told = setTimeout(() => post(`/api/analyses/${watch.results.about.id}/look`, {frame: state.frame}).catch(() => {}), 80);
-    }
+    look();
   }
+  if (names.has("shown") || names.has("token")) paint();
 }
 
 export function zoom(factor) {
@@ -174,6 +188,7 @@ export function zoom(factor) {
 const ready = () => picture.shown === clamp(state.frame);
 
 export function setUp() {
+  overlay.setUp();
   at("open").onclick = () => choose({title: "Open a video or recording", devices: true, taken: open});
   at("pick-weights").onclick = () => choose({title: "Choose weights", devices: false, taken: async place => { set({weights: place}); if (clock.source && !analysed) await run(); }});
   at("weights").onchange = () => set({weights: at("weights").value.trim()});
