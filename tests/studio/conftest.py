@@ -61,7 +61,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     own = (address, "data:", f"blob:{address}")
     found.on("request", lambda request: None if request.url.startswith(own) else foreign.append(request.url))
     found.on("pageerror", lambda error: faults.append(str(error)))
-    found.set_default_timeout(20_000)
+    found.set_default_timeout(60_000)
     found.goto(address)
     yield found
     context.close()

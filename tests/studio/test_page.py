@@ -1,5 +1,6 @@
 """The page of the studio in a real browser: opening, running, seeking, what it shows and what it says."""
 
+import base64
 import json
 
 import numpy as np
@@ -10,8 +11,10 @@ from films import told, uneven
 pytest.importorskip("starlette")
 pytestmark = pytest.mark.browser
 
-PIXELS = """() => { const c = document.getElementById("picture");
-  return [c.width, c.height, [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]]; }"""
+PIXELS = """() => { const c = document.getElementById("picture"); let text = "";
+  for (const x of c.getContext("2d").getImageData(0, 0, c.width, 16).data) text += String.fromCharCode(x);
+  return [c.width, btoa(text)]; }"""
+"""The top of the picture, where a film says its number."""
 
 
 def painted(page, number):
@@ -20,8 +23,8 @@ def painted(page, number):
 
 
 def picture(page):
-    width, height, values = page.evaluate(PIXELS)
-    return np.array(values, np.uint8).reshape(height, width, 4)
+    width, text = page.evaluate(PIXELS)
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(16, width, 4)
 
 
 def shown_at(page, address, place, *, weights="", frame=0, **more):
@@ -72,14 +75,13 @@ def test_frames_of_a_variable_rate_are_exact(page, address):
         assert told(picture(page)) == number
         seconds = float(page.locator("#time").inner_text().removesuffix(" s"))
         assert seconds == pytest.approx(times[number], abs=0.002)
-    # playing goes by the times of the file: the long frames stay
-    page.locator("#number").fill("4")
-    page.locator("#number").press("Enter")
-    painted(page, 4)
-    page.locator("#play").click()
-    page.wait_for_timeout(250)
-    page.locator("#play").click()
-    assert page.locator("#number").input_value() == "5"
+    # playing goes by these times, and by no mean rate
+    instants = np.linspace(0, times[-1], 300)
+    found = page.evaluate(
+        "async instants => { const {frameAt} = await import('/page/clock.js'); return instants.map(frameAt); }",
+        instants.tolist(),
+    )
+    assert found == (np.searchsorted(times[:-1], instants + 2e-5, side="right") - 1).tolist()
 
 
 def test_all_panels_stand_at_one_clock(page, address):
@@ -90,8 +92,8 @@ def test_all_panels_stand_at_one_clock(page, address):
     assert len(places) == len(page.locator(".panel").all()) >= 4
     assert max(places) - min(places) < 1
     # a click into any panel moves all of them
-    box = page.locator("#panel-energy canvas").bounding_box()
-    page.mouse.click(box["x"] + 46 + (box["width"] - 46) * 0.755, box["y"] + 20)
+    width = page.locator("#panel-energy canvas").bounding_box()["width"]
+    page.locator("#panel-energy canvas").click(position={"x": 46 + (width - 46) * 72.5 / 96, "y": 20})
     painted(page, 72)
     assert told(picture(page)) == 72
 
@@ -150,3 +152,117 @@ def assert_clean(page):
     found = page.evaluate("axe.run()")
     said = [(x["id"], x["nodes"][0]["html"], x["nodes"][0]["failureSummary"]) for x in found["violations"]]
     assert not said, json.dumps(said, indent=1)
+
+
+def test_attention_of_the_token_under_the_mouse(page, address):
+    shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=20)
+    computed(page)
+    options = page.locator("#shown option").all_inner_texts()
+    assert options[:2] == ["nothing", "class"]
+    page.locator("#shown").select_option(options[2])
+    box = page.locator(".screen").bounding_box()
+    tokens = []
+    for x, y in ((0.3, 0.2), (0.7, 0.8)):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.wait_for_function("n => document.getElementById('overlay').dataset.token !== n", arg=(tokens or [""])[-1])
+        tokens.append(page.locator("#overlay").get_attribute("data-token"))
+        assert page.evaluate(
+            "() => { const c = document.getElementById('overlay'); "
+            "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(x => x > 0); }"
+        )
+    # the same by keyboard, and in the link
+    page.locator("#token-x").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("n => document.getElementById('overlay').dataset.token !== n", arg=tokens[-1])
+    page.wait_for_function("() => location.hash.includes('token=0%2C')")
+
+
+def test_membranes_of_chosen_neurons(page, address):
+    shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=20)
+    computed(page)
+    panel = page.locator("#panel-membranes")
+    panel.locator("input").fill("5, 70,9")
+    panel.locator("input").press("Enter")
+    page.wait_for_function("() => document.querySelector('#panel-membranes .legend').textContent.includes('neuron 70')")
+    values = [x.split()[-1] for x in panel.locator(".legend li").all_inner_texts()]
+    assert len(values) == 3
+    panel.locator("input").fill("99999999")
+    panel.locator("input").press("Enter")
+    page.wait_for_function("() => document.querySelector('#panel-membranes .said').classList.contains('failed')")
+    assert "no neuron" in panel.locator(".said").inner_text()
+
+
+def test_an_upload_and_the_camera(page, films):
+    page.locator("#open").click()
+    page.locator("#upload").set_input_files(str(films / "uneven.mp4"))
+    painted(page, 0)
+    assert "uneven.mp4" in page.locator("#caption").inner_text()
+    page.locator("#open").click()
+    page.locator("#upload").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"})
+    page.wait_for_function("() => document.getElementById('chooser-fault').textContent.includes('a.txt')")
+    page.evaluate("() => { document.getElementById('weights').value = ''; }")
+    page.locator("#webcam").click()
+    page.locator("#camera-stop").wait_for()
+    page.wait_for_function("() => Number(document.getElementById('scrub').max) >= 18")
+    page.locator("#weights").fill(WEIGHTS)
+    page.locator("#analyse").click()
+    page.wait_for_function("() => Number(document.documentElement.dataset.computed) >= 1")
+    page.locator("#camera-stop").click()
+    page.wait_for_function("() => document.getElementById('note').textContent.includes('is off')")
+    page.locator("#main").focus()
+    page.keyboard.press("Home")
+    painted(page, 0)
+    assert picture(page)[..., :3].std() > 5
+
+
+def test_files_carry_the_view_and_need_nothing_else(page, address, browser, tmp_path):
+    shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=33)
+    computed(page)
+    saved = {}
+    for name, button in {"html": "View as HTML", "png": "Picture as PNG", "svg": "Spikes as SVG", "csv": "Probabilities as CSV", "raster": "Spikes as PNG"}.items():
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button, exact=True).click()
+        saved[name] = tmp_path / f"{name}-{download.value.suggested_filename}"
+        download.value.save_as(saved[name])
+    assert saved["png"].read_bytes()[:4] == saved["raster"].read_bytes()[:4] == b"\x89PNG"
+    assert saved["svg"].read_text().startswith("<svg xmlns")
+    rows = [line.split(",") for line in saved["csv"].read_text().splitlines()]
+    assert rows[0][:3] == ["frame", "left", "right"]
+    assert len(rows) == 1 + 6 * 8
+    assert sum(map(float, rows[-1][1:])) == pytest.approx(1, abs=1e-3)
+    context = browser.new_context(offline=True)
+    alone, asked = context.new_page(), []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.goto(f"file://{saved['html']}")
+    assert alone.locator("svg").count() >= 5
+    assert "frame 33" in alone.locator("h1").inner_text()
+    assert alone.evaluate("() => document.images[0].naturalWidth") > 0
+    assert [x for x in asked if not x.startswith(("file:", "data:"))] == []
+    context.close()
+
+
+def test_a_link_carries_the_whole_view(page, address, browser):
+    shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=12)
+    computed(page)
+    layer = page.locator("#panel-raster select option").nth(4).inner_text()
+    page.locator("#panel-raster select").select_option(layer)
+    page.locator("#panel-raster input").nth(1).fill("99")
+    page.locator("#panel-raster input").nth(1).press("Enter")
+    page.locator("#panel-energy select").select_option("int8")
+    page.locator("#main").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("Shift+ArrowRight")
+    painted(page, 22)
+    page.wait_for_function("() => location.hash.includes('frame=22')")
+    link = page.evaluate("() => location.href")
+    other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(link)
+    painted(other, 22)
+    other.wait_for_selector("#panel-energy select")
+    painted(other, 22)
+    found = [other.locator(x).input_value() for x in ("#panel-raster select", "#panel-energy select", "#number", "#weights")]
+    assert found == [layer, "int8", "22", WEIGHTS]
+    other.wait_for_function("() => document.querySelectorAll('#panel-raster input')[1].value === '99'")
+    ticks = [p.evaluate("() => document.querySelector('#panel-rates canvas').toDataURL()") for p in (page, other)]
+    other.context.close()
+    assert all(x.startswith("data:image/png") for x in ticks)

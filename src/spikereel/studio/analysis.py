@@ -151,7 +151,13 @@ class Analysis:
             if number not in self.found:
                 self.about = self.about or about(made)
                 first, stop = self.spans[number]
-                self.found[number] = {"number": number, "first": first, "stop": stop, **said(made, frames)}
+                self.found[number] = {
+                    "number": number,
+                    "first": first,
+                    "stop": stop,
+                    "windows": len(self.spans),
+                    **said(made, frames),
+                }
             # said again of a window whose spikes had been forgotten, so that a page asks for them again
             self.order.append(number)
             self.changed.notify_all()

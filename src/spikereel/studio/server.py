@@ -26,6 +26,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/api/uploads", watch.upload),
     ("DELETE", "/api/uploads", watch.drop),
     ("POST", "/api/sources", watch.open_source),
+    ("POST", "/api/cameras", watch.open_camera),
+    ("POST", "/api/cameras/{id}/frames", watch.camera_frame),
+    ("DELETE", "/api/cameras/{id}", watch.camera_stop),
     ("GET", "/api/sources/{id}", watch.source),
     ("GET", "/api/sources/{id}/times", watch.times),
     ("GET", "/api/sources/{id}/frames/{number:int}", watch.frame),
@@ -39,7 +42,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/analyses/{id}/points", watch.points),
     ("GET", "/api/analyses/{id}/mask", watch.mask),
 )
-UPLOADS = ("/api/uploads",)
+UPLOADS = ("/api/uploads", "/api/cameras/")
+"""Beginnings of paths whose handlers count the bytes themselves."""
 
 
 async def _page(request: Request) -> Response:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spikereel.errors import DataError
 from spikereel.hub import list_models
+from spikereel.studio.camera import Camera
 from spikereel.studio.opened import Library, Opened
 from spikereel.studio.roots import Roots
 from spikereel.studio.uploads import ROOT, Uploads
@@ -24,6 +25,7 @@ class Studio:
     uploads: Uploads = field(init=False)
     library: Library = field(default_factory=Library)
     worker: Worker = field(default_factory=Worker)
+    cameras: dict[str, Camera] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.uploads = Uploads(each=self.upload_limit, all=4 * self.upload_limit)
@@ -38,6 +40,15 @@ class Studio:
         except DataError as error:
             # without the folders of the server
             raise DataError(str(error).replace(str(path), name)) from None
+
+    def camera(self, height: int, width: int, fps: float) -> Camera:
+        """A new camera; the one before ends, and its frames are let go. Raises DataError for sizes that are none."""
+        made = Camera(height, width, fps)
+        for old in self.cameras.values():
+            old.stop()
+        self.cameras = {made.opened.id: made}
+        self.library.add(made.opened)
+        return made
 
     def weights(self, given: str) -> tuple[str, Path | None]:
         """Weights by name, or the file at a place. Raises DataError for a file outside the folders."""

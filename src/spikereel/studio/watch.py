@@ -12,6 +12,7 @@ from spikereel.errors import ConfigError
 from spikereel.studio import overlays
 from spikereel.studio.analysis import Analysis
 from spikereel.studio.tiles import raster
+from spikereel.studio.uploads import TooLarge
 from spikereel.studio.web import in_thread, number, real, sent, studio_of
 
 MOST_AHEAD = 48
@@ -51,6 +52,38 @@ async def open_source(request: Request) -> Response:
     body = await sent(request, place=str)
     opened = await in_thread(studio_of(request).open, body["place"] or "")
     return JSONResponse(opened.to_json())
+
+
+async def open_camera(request: Request) -> Response:
+    """POST {height, width, fps}: a source that frames of the browser's camera are sent to."""
+    body = await sent(request, height=int, width=int, fps=float)
+    camera = studio_of(request).camera(body["height"] or 0, body["width"] or 0, body["fps"] or 0.0)
+    return JSONResponse(camera.opened.to_json())
+
+
+async def camera_frame(request: Request) -> Response:
+    """POST one frame as RGB bytes, ?repeats= steps that it was shown for: {frames}."""
+    studio = studio_of(request)
+    camera = studio.cameras.get(request.path_params["id"])
+    if camera is None:
+        raise ConfigError("this camera is not there any more; start it again")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > camera.bytes:
+            raise TooLarge(f"a frame of this camera has {camera.bytes} bytes")
+    camera.add(bytes(content), number(request, "repeats", 1))
+    studio.worker.wake()
+    return JSONResponse({"frames": len(camera.opened.frames)})
+
+
+async def camera_stop(request: Request) -> Response:
+    """DELETE: no more frames come; the source stays open."""
+    camera = studio_of(request).cameras.get(request.path_params["id"])
+    if camera is not None:
+        camera.stop()
+        studio_of(request).worker.wake()
+    return JSONResponse({})
 
 
 async def source(request: Request) -> Response:

@@ -42,12 +42,17 @@ class OfVideo:
     """Clips of a video, or of a camera, for classes: chosen inside a window as training chose them inside a video."""
 
     opened: Opened
-    frames: Frames
-    """As the network sees them; of a camera their number grows."""
+    seen: Frames | None
+    """The frames as the network sees them; None of a camera, where more come."""
     spec: DataSpec
     seconds: float
     """Of a window."""
     _cut: tuple[int, list[Span], list[Span]] = (0, [], [])
+
+    @property
+    def frames(self) -> Frames:
+        """Those that are there now."""
+        return self.seen or self.opened.frames
 
     @property
     def box(self) -> tuple[float, float, float, float] | None:
@@ -137,4 +142,4 @@ def windows_of(model: VideoModel, opened: Opened, every: float | None = None) ->
         )
     fps = frames.pace() or USUAL_FPS
     seconds = every or (clip / fps if spec.stride else usual_window(model, fps))
-    return OfVideo(opened, frames, spec, seconds)
+    return OfVideo(opened, None if path is None else frames, spec, seconds)

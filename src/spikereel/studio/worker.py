@@ -65,6 +65,11 @@ class Worker:
             self._wake.notify_all()
         return analysis
 
+    def wake(self) -> None:
+        """There is more to compute, as of a camera."""
+        with self._wake:
+            self._wake.notify_all()
+
     def get(self, key: str) -> Analysis:
         """The analysis of an id. Raises DataError where there is none (any more)."""
         with self._wake:

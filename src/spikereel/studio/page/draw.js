@@ -33,10 +33,11 @@ export class OnCanvas {
     this.pen.font = `${size}px system-ui, sans-serif`; this.pen.textAlign = align;
     this.pen.fillStyle = colour; this.pen.fillText(text, x, y);
   }
+  shift(x, y, work) { this.pen.save(); this.pen.translate(x, y); work(); this.pen.restore(); }
   image(source, x, y, w, h) { this.pen.imageSmoothingEnabled = false; this.pen.drawImage(source, x, y, w, h); }
 }
 
-const safe = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
+export const safe = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
 const round = value => Math.round(value * 100) / 100;
 
 export class OnSvg {
@@ -56,6 +57,7 @@ export class OnSvg {
     const anchor = {start: "start", left: "start", center: "middle", right: "end", end: "end"}[align];
     this.parts.push(`<text x="${round(x)}" y="${round(y)}" fill="${colour}" font-size="${size}" text-anchor="${anchor}" font-family="sans-serif">${safe(text)}</text>`);
   }
+  shift(x, y, work) { this.parts.push(`<g transform="translate(${x} ${y})">`); work(); this.parts.push("</g>"); }
   image(source, x, y, w, h) {
     this.parts.push(`<image x="${x}" y="${y}" width="${w}" height="${h}" preserveAspectRatio="none" style="image-rendering:pixelated" href="${source.toDataURL("image/png")}"/>`);
   }

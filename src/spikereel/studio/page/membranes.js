@@ -1,6 +1,6 @@
 // Membranes of chosen neurons, around the window at the clock.
 import {json, query} from "./api.js";
-import {dash, short} from "./draw.js";
+import {colours, dash, short} from "./draw.js";
 import {Panel, scale, stairs, swatch} from "./plot.js";
 import {layerOf} from "./panels.js";
 import {set, state} from "./state.js";
@@ -41,6 +41,7 @@ export function membranes(results) {
       ({threshold, neurons: names} = answer);
       panel.say("Membranes are fetched window by window, where the clock has been. The dashed line is the threshold.");
       panel.draw();
+      panel.tell(found, colours());
     } catch (error) { panel.say(error.message, true); }
   };
   panel.tell = (at, theme) => {

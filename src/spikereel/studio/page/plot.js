@@ -1,6 +1,6 @@
 // The frame of a panel: title, controls, plot with a cursor, legend, and how it is drawn, on a canvas or into SVG.
 import {clamp, clock, seconds, seek, stop} from "./clock.js";
-import {colours, OnCanvas, OnSvg, ticks} from "./draw.js";
+import {colours, OnCanvas, ticks} from "./draw.js";
 import {state} from "./state.js";
 
 export const LEFT = 46, BELOW = 18;
@@ -58,15 +58,13 @@ export class Panel {
     }
     this.paint(surface, box, theme);
   }
-  svg() {
-    const width = Math.max(this.plot.clientWidth, 640), surface = new OnSvg(width, this.height);
-    this.onto(surface, width, colours());
+  // With the clock in it, for files.
+  whole(surface, width, theme) {
+    this.onto(surface, width, theme);
     const [first, end] = range();
-    if (state.frame >= first && state.frame < end) {
-      const x = LEFT + (state.frame + .5 - first) / (end - first) * (width - LEFT);
-      surface.path([x, 0, x, this.height - BELOW], colours().ink, 2);
-    }
-    return surface.done();
+    if (state.frame < first || state.frame >= end) return;
+    const x = LEFT + (state.frame + .5 - first) / (end - first) * (width - LEFT);
+    surface.path([x, 0, x, this.height - BELOW], theme.ink, 2);
   }
   move() {
     const [first, end] = range(), width = this.plot.clientWidth;

@@ -1,5 +1,6 @@
 // The view of one source: opening, running weights, and painting everything at the frame of the clock.
 import {json, post} from "./api.js";
+import * as camera from "./camera.js";
 import {choose} from "./chooser.js";
 import {attach, clamp, clock, key, last, seek, stamp, step, stop, toggle} from "./clock.js";
 import {colours} from "./draw.js";
@@ -9,6 +10,7 @@ import {energy, probabilities, raster, rates} from "./panels.js";
 import {Picture} from "./picture.js";
 import {range} from "./plot.js";
 import {answerAt, Results} from "./results.js";
+import {buttons, copyLink, pageOf, save, svgOf} from "./share.js";
 import {listen, set, state} from "./state.js";
 
 const at = id => document.getElementById(id);
@@ -20,8 +22,41 @@ export function note(text, failed = false) { at("note").textContent = text; at("
 
 async function tried(work) { try { return await work(); } catch (error) { note(error.message, true); throw error; } }
 
+async function openCamera() {
+  at("chooser").close();
+  stop();
+  note("Asking for the camera …");
+  let follows = true;
+  await tried(() => camera.start({
+    failed: error => { note(error.message, true); at("camera-stop").hidden = true; },
+    opened: async source => {
+      set({place: ""});
+      await show(source);
+      note("The camera is on; its frames stay in memory and go when another camera starts.");
+      at("camera-stop").hidden = false;
+      if (state.weights) await run();
+    },
+    came: frames => {
+      follows = state.frame >= last() - 1;
+      clock.source.frames = frames;
+      at("scrub").max = at("number").max = last();
+      if (follows && !clock.playing) seek(last());
+      for (const panel of watch.panels) panel.dirty = true;
+    },
+  })).catch(error => { note(`The camera cannot be used: ${error.message}`, true); });
+}
+
+async function stopCamera() {
+  await camera.end();
+  at("camera-stop").hidden = true;
+  if (clock.source) clock.source.live = false;
+  note("The camera is off; its frames can be looked at.");
+  paint(true);
+}
+
 export async function open(place) {
   stop();
+  if (camera.on()) await stopCamera();
   note(`Opening ${place.split(/[:/]/).pop()} …`);
   const source = await tried(() => post("/api/sources", {place}));
   await show(source);
@@ -89,10 +124,31 @@ function begin(about) {
   watch.results = new Results(about);
   if (!about.layers.some(x => x.name === state.layer)) set({layer: about.layers[0].name, low: undefined, high: undefined});
   watch.panels = [...(about.task === "classification" ? [probabilities] : []), raster, membranes, rates, energy].map(make => make(watch.results));
+  for (const panel of watch.panels) buttons(panel, fileName);
   overlay.attach(watch.results);
   overlay.restore();
   at("panels").replaceChildren(...watch.panels.map(panel => panel.root));
   document.dispatchEvent(new CustomEvent("panels"));
+}
+
+const fileName = () => `${clock.source.name.replace(/[^\w.-]/g, "_")}-frame${state.frame}`;
+
+// The picture with what is drawn over it.
+function film() {
+  const canvas = Object.assign(document.createElement("canvas"), {width: at("overlay").width || at("picture").width, height: at("overlay").height || at("picture").height});
+  const pen = canvas.getContext("2d");
+  pen.drawImage(at("picture"), 0, 0, canvas.width, canvas.height);
+  if (state.shown && state.shown !== "none") pen.drawImage(at("overlay"), 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+function savePage() {
+  if (!clock.source) { note("Open a source first.", true); return; }
+  const facts = [["source", clock.source.name], ["frame", `${state.frame} of ${clock.source.frames}`], ["time", stamp(state.frame)],
+    ...(watch.results ? [["weights", watch.results.about.weights], ["model", watch.results.about.model], ["answer", at("answer").textContent]] : []),
+    ...Object.entries(clock.source.assumed ?? {})];
+  const parts = [{title: `Frame ${state.frame}`, image: film().toDataURL("image/png")}, ...watch.panels.map(panel => ({title: panel.title, svg: svgOf(panel)}))];
+  save(`${fileName()}.html`, pageOf(`${clock.source.name}, frame ${state.frame}`, facts, parts), "text/html");
 }
 
 let due = 0;
@@ -100,6 +156,7 @@ function take(window) {
   const {results} = watch;
   if (!results) return;
   results.add(window);
+  results.about.windows = Math.max(results.about.windows, window.windows);
   const all = results.about.windows, got = results.windows.size;
   at("progress").textContent = got < all ? `${got} of ${all} windows` : `${all} windows, all computed`;
   document.documentElement.dataset.computed = got;
@@ -195,6 +252,11 @@ export function setUp() {
   at("weights").onkeydown = event => { if (event.key === "Enter") { set({weights: at("weights").value.trim()}); run().catch(() => {}); } };
   at("every").onchange = () => set({every: at("every").value ? Number(at("every").value) : undefined});
   at("analyse").onclick = () => { set({weights: at("weights").value.trim()}); run().catch(() => {}); };
+  at("save-page").onclick = savePage;
+  at("save-picture").onclick = () => film().toBlob(blob => save(`${fileName()}.png`, blob));
+  at("copy-link").onclick = async () => note(await copyLink());
+  at("webcam").onclick = openCamera;
+  at("camera-stop").onclick = stopCamera;
   at("play").onclick = () => toggle(ready);
   at("back").onclick = () => step(-1);
   at("on").onclick = () => step(1);
