@@ -62,6 +62,7 @@ MAY_IMPORT = {
         "body",
         *TOOLS,
     },
+    "plot": {"show"},
     "streaming": {
         *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
         *TOOLS,

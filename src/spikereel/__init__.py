@@ -28,7 +28,7 @@ _WHERE = {
     "Trace": "spikereel.tracing.trace",
     "trace": "spikereel.tracing.make",
 }
-_MODULES = {"energy": "spikereel.energy"}
+_MODULES = {"energy": "spikereel.energy", "plot": "spikereel.plot"}
 
 __all__ = [
     "State",
@@ -41,6 +41,7 @@ __all__ = [
     "load_authors_weights",
     "load_model",
     "open_export",
+    "plot",
     "predict",
     "save_model",
     "stream",
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from spikereel import energy
+    from spikereel import energy, plot
     from spikereel.engine.engine import compile
     from spikereel.exporting.export import export
     from spikereel.exporting.run import open_export

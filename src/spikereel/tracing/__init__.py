@@ -4,7 +4,8 @@ trace = spikereel.trace(model, clip)          # clip [T, 1, C, H, W], pictures [
 trace.spikes("block3.0.attn.q_lif"); trace.attention((3, 1, 2)); trace.energy("paper"); trace.save("clip.trace")
 """
 
+from spikereel.tracing.compare import Difference, compare
 from spikereel.tracing.make import Options, pieces, trace
 from spikereel.tracing.trace import Trace
 
-__all__ = ["Options", "Trace", "pieces", "trace"]
+__all__ = ["Difference", "Options", "Trace", "compare", "pieces", "trace"]

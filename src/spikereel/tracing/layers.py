@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from spikereel.config import unknown_key
 from spikereel.layers.attention import ProductAttention
 from spikereel.layers.neuron import Neuron
+from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.ops.hamming import Similarity
 
@@ -91,7 +92,7 @@ def find(model: VideoModel, frame: Sequence[int]) -> Found:
             module.register_forward_hook(note(name))
     with torch.no_grad():
         # an empty state: weights for clips of T frames take the first one of them
-        twin(inputs, {})
+        twin(inputs, State())
     layers = tuple(_layer(name, cast(Neuron, model.get_submodule(name)), shape) for name, shape in shapes.items())
     modules = [(n, m) for n, m in model.named_modules() if isinstance(m, ProductAttention)]
     attentions = tuple(a for name, module in modules for a in _attentions(name, module, shapes))

@@ -169,6 +169,8 @@ class Tracing:
         for piece in clip.pieces:
             before = self._carried(state) if done else state
             begins = not before
+            if begins and self._in_parts(piece):
+                before = State()
             age = 0 if begins else age
             arrays, state = self._piece(piece, piece.video.to(device), before)
             arrays["begins"] = np.zeros(len(piece.video), dtype=bool)
@@ -198,6 +200,12 @@ class Tracing:
         if self.options.pictures:
             arrays["pictures"] = seen_as_pictures(video[:, 0], self.about.settings.get("seen", {}))
         return arrays, after
+
+    def _in_parts(self, piece: Piece) -> bool:
+        """Whether this is the first part of a clip, of weights that fit clips of T frames and want to be told."""
+        model = self.model
+        fixed = isinstance(model, SVFormer) and model.fixed_frames
+        return fixed and self.options.piece is not None and len(piece.video) < model.config.frames
 
     def _carried(self, state: State | None) -> State | None:
         """What the next piece goes on from; None where it begins anew."""
