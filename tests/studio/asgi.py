@@ -27,18 +27,25 @@ class Answer:
 
 
 def ask(
-    app: Any, method: str, path: str, headers: dict[str, str] | None = None, body: Any = b"", *, raw: bool = False
+    app: Any,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    body: Any = b"",
+    *,
+    raw: bool = False,
+    gone: int = 0,
 ) -> Answer:
     """One request; a body that is no bytes is sent as JSON, a list of bytes in so many parts. raw: headers as they
-    are, without a length."""
+    are, without a length. gone: how often the client is asked for more before it goes away."""
     parts = body if isinstance(body, list) else [body if isinstance(body, bytes) else json.dumps(body).encode()]
     head = dict(CHANGES if headers is None and method != "GET" else OWN if headers is None else headers)
     if not raw:
         head.setdefault("content-length", str(sum(map(len, parts))))
-    return asyncio.run(_ask(app, method, path, head, parts))
+    return asyncio.run(_ask(app, method, path, head, parts, gone))
 
 
-async def _ask(app: Any, method: str, path: str, headers: dict[str, str], parts: Iterable[bytes]) -> Answer:
+async def _ask(app: Any, method: str, path: str, headers: dict[str, str], parts: Iterable[bytes], gone: int) -> Answer:
     place, _, query = path.partition("?")
     scope = {
         "type": "http",
@@ -58,8 +65,12 @@ async def _ask(app: Any, method: str, path: str, headers: dict[str, str], parts:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
+        nonlocal gone
         if waiting:
             return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+        while gone > 0:
+            gone -= 1
+            await asyncio.sleep(0.05)
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:

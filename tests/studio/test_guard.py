@@ -1,4 +1,4 @@
-"""What the studio refuses: other hosts and sites, missing tokens, files outside its folders, uploads that are too much."""
+"""What the studio refuses: other hosts and sites, missing tokens, files outside its folders, uploads too large."""
 
 import os
 from pathlib import Path
@@ -56,7 +56,9 @@ def test_it_answers_by_its_own_names(app, host):
     assert ask(app, "GET", "/", {"host": host}).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "192.168.1.5:8765", "", "127.0.0.1.evil.example", "localhost:x", "[::1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "192.168.1.5:8765", "", "127.0.0.1.evil.example", "localhost:x", "[::1"]
+)
 def test_a_name_that_was_bound_to_it_is_refused(app, host):
     assert ask(app, "GET", "/api/files", {"host": host}).status == 421
 
@@ -81,7 +83,9 @@ def test_a_link_from_elsewhere_opens_the_page(app):
     assert ask(app, "GET", "/", {**OWN, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/sources"), ("POST", "/api/uploads?name=a.mp4"), ("DELETE", "/api/uploads")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/sources"), ("POST", "/api/uploads?name=a.mp4"), ("DELETE", "/api/uploads")]
+)
 def test_a_form_changes_nothing(app, method, path):
     assert ask(app, method, path, {**OWN, "origin": "http://127.0.0.1:8765"}, b"x").status == 403
 
@@ -97,7 +101,9 @@ def test_the_page_may_load_nothing_from_elsewhere(app):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"cookie": f"{COOKIE}=wrong"}, {"cookie": "a;;=\x01"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}, {"cookie": f"{COOKIE}=wrong"}, {"cookie": "a;;=\x01"}]
+)
 @pytest.mark.parametrize("path", ["/", "/api/files", "/page/main.js", "/api/files?token=a-token_of-some-length"])
 def test_nothing_without_the_token(open_app, headers, path):
     assert ask(open_app, "GET", path, {"host": "192.168.1.5:8765", **headers}).status == 401
@@ -161,7 +167,9 @@ def test_links_inside_are_followed_and_links_that_lead_out_are_not_listed(app, p
     assert ask(app, "POST", "/api/sources", body={"place": "videos:again.mp4"}).status == 200
 
 
-@pytest.mark.parametrize("path", ["/page/../roots.py", "/page/%2e%2e/roots.py", "/page/roots.py", "/page//etc/passwd", "/page/"])
+@pytest.mark.parametrize(
+    "path", ["/page/../roots.py", "/page/%2e%2e/roots.py", "/page/roots.py", "/page//etc/passwd", "/page/"]
+)
 def test_only_files_of_the_page_are_served(app, path):
     assert ask(app, "GET", path).status in (404, 307)
 

@@ -104,7 +104,9 @@ def test_the_raster_is_what_the_network_did(page, address):
     shown_at(page, address, "films:round.mp4", weights=WEIGHTS, layer="head_lif", frame=3)
     computed(page)
     layers = page.locator("#panel-raster select option").all_inner_texts()
-    assert len(layers) == sum(name.endswith("lif") or "lif" in name.split(".")[-1] for name, _ in load_model(WEIGHTS).named_modules())
+    assert len(layers) == sum(
+        name.endswith("lif") or "lif" in name.split(".")[-1] for name, _ in load_model(WEIGHTS).named_modules()
+    )
     page.locator("#panel-raster select").select_option(layers[3])
     page.wait_for_function("() => document.querySelector('#panel-raster .said').textContent.length > 0")
     grey = page.evaluate(
@@ -219,7 +221,13 @@ def test_files_carry_the_view_and_need_nothing_else(page, address, browser, tmp_
     shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=33)
     computed(page)
     saved = {}
-    for name, button in {"html": "View as HTML", "png": "Picture as PNG", "svg": "Spikes as SVG", "csv": "Probabilities as CSV", "raster": "Spikes as PNG"}.items():
+    for name, button in {
+        "html": "View as HTML",
+        "png": "Picture as PNG",
+        "svg": "Spikes as SVG",
+        "csv": "Probabilities as CSV",
+        "raster": "Spikes as PNG",
+    }.items():
         with page.expect_download() as download:
             page.get_by_role("button", name=button, exact=True).click()
         saved[name] = tmp_path / f"{name}-{download.value.suggested_filename}"
@@ -260,7 +268,9 @@ def test_a_link_carries_the_whole_view(page, address, browser):
     painted(other, 22)
     other.wait_for_selector("#panel-energy select")
     painted(other, 22)
-    found = [other.locator(x).input_value() for x in ("#panel-raster select", "#panel-energy select", "#number", "#weights")]
+    found = [
+        other.locator(x).input_value() for x in ("#panel-raster select", "#panel-energy select", "#number", "#weights")
+    ]
     assert found == [layer, "int8", "22", WEIGHTS]
     other.wait_for_function("() => document.querySelectorAll('#panel-raster input')[1].value === '99'")
     ticks = [p.evaluate("() => document.querySelector('#panel-rates canvas').toDataURL()") for p in (page, other)]

@@ -127,7 +127,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (
-        *(demo, train, compare, evaluate, predict, stream, studio, energy, export, import_, calibrate, list_, doctor, data),
+        *(
+            demo,
+            train,
+            compare,
+            evaluate,
+            predict,
+            stream,
+            studio,
+            energy,
+            export,
+            import_,
+            calibrate,
+            list_,
+            doctor,
+            data,
+        ),
     ):
         module.add(commands)
     return parser

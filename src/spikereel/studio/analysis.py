@@ -12,8 +12,8 @@ from spikereel.energy.costs import COSTS
 from spikereel.errors import DataError, SpikereelError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
-from spikereel.studio.windows import Windows
 from spikereel.studio.tracer import Tracer
+from spikereel.studio.windows import Windows
 from spikereel.tracing import Trace
 
 MEMORY = 384 << 20

@@ -29,7 +29,7 @@ def attention(analysis: Analysis, number: int, token: tuple[int, int, int], laye
 
 
 def drawn(analysis: Analysis) -> dict[str, Any]:
-    """What a page must know to draw the answers: {kind: "joints", bones} or {kind: "masks", colours}; {} for classes."""
+    """What a page needs to draw answers: {kind: "joints", bones} or {kind: "masks", colours}; {} for classes."""
     model = analysis.model
     if not model.metadata.preprocess:
         return {}

@@ -78,11 +78,6 @@ class Roots:
                 continue
             folder = entry.is_dir()
             rows.append(
-                {
-                    "name": entry.name,
-                    "place": own,
-                    "folder": folder,
-                    "bytes": 0 if folder else entry.stat().st_size,
-                }
+                {"name": entry.name, "place": own, "folder": folder, "bytes": 0 if folder else entry.stat().st_size}
             )
         return sorted(rows, key=lambda row: not row["folder"])

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from spikereel.studio import watch
+from spikereel.studio import manage, watch
 from spikereel.studio.guard import App, Guard
 from spikereel.studio.state import Studio
 from spikereel.studio.web import Handler, answers, refused
@@ -26,6 +26,17 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/api/uploads", watch.upload),
     ("DELETE", "/api/uploads", watch.drop),
     ("POST", "/api/sources", watch.open_source),
+    ("POST", "/api/compare", watch.compare),
+    ("GET", "/api/runs", manage.listing),
+    ("GET", "/api/runs/details", manage.details),
+    ("GET", "/api/runs/curves", manage.curves),
+    ("GET", "/api/runs/cell", manage.cell),
+    ("GET", "/api/runs/strip", manage.strip),
+    ("GET", "/api/recipes", manage.recipes),
+    ("GET", "/api/trainings", manage.trainings),
+    ("POST", "/api/trainings", manage.train),
+    ("POST", "/api/trainings/{id}/stop", manage.stop),
+    ("POST", "/api/trainings/{id}/resume", manage.resume),
     ("POST", "/api/cameras", watch.open_camera),
     ("POST", "/api/cameras/{id}/frames", watch.camera_frame),
     ("DELETE", "/api/cameras/{id}", watch.camera_stop),

@@ -44,7 +44,9 @@ def raster(
         made = analysis.kept(number)
         if made is None or not made.layers[layer].recorded:
             continue
-        shares = _binned(made.packed(layer), made.layers[layer].kind, neurons, tile.shape[1], sorted(set(steps.values())))
+        shares = _binned(
+            made.packed(layer), made.layers[layer].kind, neurons, tile.shape[1], sorted(set(steps.values()))
+        )
         sums: dict[int, list[np.ndarray]] = {}
         for column, step in ((c, s) for (c, _), s in steps.items()):
             sums.setdefault(column, []).append(shares[step])

@@ -45,7 +45,9 @@ class Uploads:
         """
         suffix = Path(name).suffix.lower()
         if suffix not in TAKEN:
-            raise DataError(f"{shown(name)}: is no video or recording by its ending; taken are {' '.join(sorted(TAKEN))}")
+            raise DataError(
+                f"{shown(name)}: is no video or recording by its ending; taken are {' '.join(sorted(TAKEN))}"
+            )
         room = min(self.each, self.all - self.used())
         path = self.folder / f"{secrets.token_hex(8)}{suffix}"
         done = False
@@ -53,7 +55,9 @@ class Uploads:
             with path.open("xb") as file:
                 async for chunk in chunks:
                     if file.tell() + len(chunk) > room:
-                        raise TooLarge(f"{shown(name)}: is too large; a file may have {self.each} bytes, all {self.all}")
+                        raise TooLarge(
+                            f"{shown(name)}: is too large; a file may have {self.each} bytes, all {self.all}"
+                        )
                     file.write(chunk)
                 if not file.tell():
                     raise DataError(f"{shown(name)}: is empty")

@@ -1,6 +1,5 @@
 """Handlers of one source: opening, frames, and what a network makes of it."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +10,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from spikereel.errors import ConfigError
 from spikereel.studio import overlays
 from spikereel.studio.analysis import Analysis
+from spikereel.studio.comparing import compared
+from spikereel.studio.state import Studio
 from spikereel.studio.tiles import raster
 from spikereel.studio.uploads import TooLarge
 from spikereel.studio.web import in_thread, number, real, sent, studio_of
@@ -219,3 +220,17 @@ async def mask(request: Request) -> Response:
     labels = await in_thread(overlays.mask, analysis_of(request), number(request, "number"), number(request, "step"))
     headers = {"x-height": str(labels.shape[0]), "x-width": str(labels.shape[1])}
     return Response(labels.tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+async def compare(request: Request) -> Response:
+    """POST {place, a, b}: how two networks differ on a clip, see `comparing.compared`."""
+    body = await sent(request, place=str, a=str, b=str)
+    studio = studio_of(request)
+    return JSONResponse(await in_thread(_compare, studio, body["place"] or "", body["a"] or "", body["b"] or ""))
+
+
+def _compare(studio: Studio, place: str, a: str, b: str) -> dict[str, Any]:
+    opened = studio.open(place)
+    first, second = (studio.worker.model(*studio.weights(x)) for x in (a, b))
+    with studio.comparing:
+        return compared(opened, (first, second))

@@ -130,9 +130,7 @@ def windows_of(model: VideoModel, opened: Opened, every: float | None = None) ->
     clip = spec.frames * (spec.stride or 1)
     if model.task != "classification":
         length = spec.frames * (spec.stride or POSE_STRIDE)
-        return OfFile(
-            opened, [(first, min(first + length, len(frames))) for first in range(0, len(frames), length)]
-        )
+        return OfFile(opened, [(first, min(first + length, len(frames))) for first in range(0, len(frames), length)])
     if not sees_videos(model) or frames.holds != "pictures":
         return OfWhole(opened, spec, model.config.in_channels)
     path, rendering, known = opened.path, rendering_of(spec), frames.timeline

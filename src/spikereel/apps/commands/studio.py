@@ -40,7 +40,9 @@ def _studio(options: argparse.Namespace) -> None:
     from spikereel.studio.state import Studio, new_token
 
     if not 0 <= options.port < 65536 or not options.upload_limit > 0:
-        raise ConfigError(f"port is {options.port}, upload-limit {options.upload_limit:g}: give 0 to 65535, and above 0")
+        raise ConfigError(
+            f"port is {options.port}, upload-limit {options.upload_limit:g}: give 0 to 65535, and above 0"
+        )
     if options.token is not None and not re.fullmatch(r"[\w-]{16,}", options.token, re.ASCII):
         raise ConfigError("a token is 16 or more of letters, digits, - and _; leave --token out for a good one")
     runs = options.runs or (["runs"] if Path("runs").is_dir() else [])
@@ -54,7 +56,10 @@ def _studio(options: argparse.Namespace) -> None:
     studio = Studio(roots=roots, runs=places, upload_limit=int(options.upload_limit * 2**20))
     host = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{host}:{at.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    print(f"studio: {address}\nreads {', '.join(f'{k} = {v}' for k, v in roots.folders.items())}; Ctrl-C ends it", flush=True)
+    print(
+        f"studio: {address}\nreads {', '.join(f'{k} = {v}' for k, v in roots.folders.items())}; Ctrl-C ends it",
+        flush=True,
+    )
     app = application(studio, host=options.host, token=token, names=frozenset(options.name))
     try:
         serve(app, at)

@@ -2,13 +2,13 @@
 import {json, query, send} from "./api.js";
 
 const at = id => document.getElementById(id);
-let take = null, began = false;
+let take = null, began = false, folders = "", all = false;
 
-export function choose({title, devices, taken}) {
+export function choose({title, devices, taken, folders: word = "", all: every = false}) {
   at("chooser-title").textContent = title;
   at("chooser-more").hidden = !devices;
   at("chooser-fault").textContent = "";
-  take = taken;
+  [take, folders, all] = [taken, word, every];
   listen();
   at("chooser").showModal();
   return folder("");
@@ -43,7 +43,8 @@ async function folder(place) {
     const rows = entries.map(entry => row((entry.folder ? "▸ " : "") + entry.name + (entry.folder ? "/" : `  ${size(entry.bytes)}`),
       () => entry.folder ? folder(entry.place) : tried(() => end(entry.place))));
     if (place) rows.unshift(row("◂ back", () => folder(above(place))));
-    if (entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
+    if (place && folders) rows.unshift(row(folders, () => tried(() => end(all ? `${place}/*` : place))));
+    else if (entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
     at("chooser-list").replaceChildren(...(rows.length ? rows : [row("Nothing here", null)]));
     at("chooser-list").querySelector("button")?.focus();
   });

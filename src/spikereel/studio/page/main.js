@@ -1,5 +1,7 @@
 // The page: views, and the state that stands in the address.
 import {listen, read, restore, set, state} from "./state.js";
+import * as compare from "./compare.js";
+import * as runs from "./runs.js";
 import {note, open, setUp} from "./watch.js";
 
 const views = ["watch", "compare", "runs"].map(id => document.getElementById(id));
@@ -17,11 +19,13 @@ setUp();
 listen(names => { if (names.has("view")) show(); });
 addEventListener("hashchange", restore);
 const given = read();
-Object.assign(state, given, {place: undefined});
+Object.assign(state, given, given.view === "watch" ? {place: undefined} : {});
 document.getElementById("weights").value = state.weights ?? "";
 document.getElementById("every").value = state.every ?? "";
+compare.setUp();
+runs.setUp();
 show();
-if (given.place) {
+if (given.place && state.view === "watch") {
   state.place = given.place;
   open(given.place).catch(error => note(error.message, true));
 }

@@ -16,7 +16,7 @@ import {listen, set, state} from "./state.js";
 const at = id => document.getElementById(id);
 const picture = new Picture(at("picture"));
 export const watch = {results: null, panels: [], picture};
-let feed = null, opened = "", analysed = "";
+let feed = null, asked = "", analysed = "";
 
 export function note(text, failed = false) { at("note").textContent = text; at("note").classList.toggle("failed", failed); }
 
@@ -56,6 +56,7 @@ async function stopCamera() {
 
 export async function open(place) {
   stop();
+  asked = place;
   if (camera.on()) await stopCamera();
   note(`Opening ${place.split(/[:/]/).pop()} …`);
   const source = await tried(() => post("/api/sources", {place}));
@@ -68,7 +69,7 @@ async function show(source) {
   end();
   picture.clear();
   await attach(source);
-  opened = source.place;
+  asked = source.place;
   at("empty").hidden = true;
   at("stage").hidden = false;
   at("scrub").max = at("number").max = last();
@@ -101,11 +102,11 @@ export async function run() {
   if (!clock.source) { note("Open a source first.", true); return; }
   if (!state.weights) { note("Choose weights first.", true); at("weights").focus(); return; }
   end();
+  analysed = state.weights;
   at("progress").textContent = "Loading weights …";
   const about = await tried(() => post("/api/analyses", {source: clock.source.id, weights: state.weights, every: state.every ?? null, frame: state.frame}))
     .catch(error => { at("progress").textContent = ""; at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "failed", textContent: error.message})); throw error; });
   note("");
-  analysed = state.weights;
   at("progress").textContent = `0 of ${about.windows} windows`;
   at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "empty", textContent: "The first window is being computed …"}));
   feed = new EventSource(`/api/analyses/${about.id}/events`);
@@ -222,11 +223,12 @@ function look() {
 }
 
 function changed(names) {
-  if (names.has("view")) return paint(true);
-  if (names.has("place") && state.place && state.place !== opened) { open(state.place).catch(() => {}); return; }
-  if (names.has("weights")) at("weights").value = state.weights ?? "";
-  if (names.has("weights") && state.weights && analysed && state.weights !== analysed) { run().catch(() => {}); return; }
-  if (["first", "stop", "layer", "low", "high", "cost", "neurons"].some(name => names.has(name))) { paint(true); return; }
+  // other views change the same state: what they left is taken up when this one is shown
+  if (state.view !== "watch") { stop(); return; }
+  if (state.place && state.place !== asked) { open(state.place).catch(() => {}); return; }
+  if (names.has("weights") || names.has("view")) at("weights").value = state.weights ?? "";
+  if (state.weights && analysed && state.weights !== analysed) { run().catch(() => {}); return; }
+  if (["view", "first", "stop", "layer", "low", "high", "cost", "neurons"].some(name => names.has(name))) { paint(true); return; }
   if (names.has("frame")) {
     paint();
     look();
