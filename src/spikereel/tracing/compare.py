@@ -41,6 +41,8 @@ class Difference:
     """What differs between two traces of one clip."""
 
     source: str
+    frames: tuple[int, ...]
+    """Numbers in the source."""
     layers: tuple[LayerDifference, ...]
     """Of those that both have in one shape, in the order of execution of the first."""
     alone: tuple[tuple[str, ...], tuple[str, ...]]
@@ -72,9 +74,9 @@ class Difference:
             "answers_differ": self.answers_differ,
             "first": None
             if first is None
-            else {"layer": first.name, "frame": first.frame, "share": float(first.shares[first.frame])},
+            else {"layer": first.name, "frame": self.frames[first.frame], "share": float(first.shares[first.frame])},
             "layers": [
-                {"layer": x.name, "frame": x.frame, "share": float(x.shares.mean()), "by_rate": x.by_rate}
+                {"layer": x.name, "frame": self.frames[x.frame], "share": float(x.shares.mean()), "by_rate": x.by_rate}
                 for x in self.layers
                 if x.differs
             ],
@@ -102,6 +104,7 @@ def compare(a: Trace, b: Trace) -> Difference:
     answers, differ = _answers(a, b)
     return Difference(
         source=a.source,
+        frames=tuple(a.frames.tolist()),
         layers=tuple(_layer(a, b, name) for name in both),
         alone=tuple(tuple(n for n in x.layers if n not in both) for x in (a, b)),  # ty: ignore[invalid-argument-type]
         answers=answers,
