@@ -1,11 +1,12 @@
 """Two traces of one clip: which layer differs first and where, whether the answers do, and what else does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from spikereel.config import flat
 from spikereel.errors import ConfigError
 from spikereel.tracing.layers import Layer
 from spikereel.tracing.trace import SPIKES, Trace
@@ -151,7 +152,7 @@ def _shape_or(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
 
 def _settings(trace: Trace) -> dict[str, Any]:
     head = {"architecture": trace.model, "weights": trace.weights[:12], "classes": list(trace.classes)}
-    return {**head, **dict(_flat(trace.about.settings))}
+    return {**head, **dict(flat(trace.about.settings))}
 
 
 def _figures(trace: Trace) -> dict[str, float]:
@@ -163,11 +164,3 @@ def _figures(trace: Trace) -> dict[str, float]:
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikereel.apps.commands.common import command, json_option, new_console, progress
+from spikereel.apps.commands.common import command, frames_of, frames_option, json_option, new_console, progress
 from spikereel.errors import ConfigError
 from spikereel.files import write_json, write_text
 
@@ -27,9 +27,7 @@ def add(commands: Any) -> None:
         help="folders of runs, such as runs/video_folder; or two weights (files, listed names, runs), then clips",
     )
     compare.add_argument("--html", metavar="PATH", help="of two weights: write one page with pictures")
-    compare.add_argument(
-        "--frames", metavar="A:B", help="of two weights: numbers of the frames to see, or all (default: as predicted)"
-    )
+    frames_option(compare, "of two weights: ")
     json_option(compare)
 
 
@@ -76,7 +74,7 @@ def _on_clips(options: argparse.Namespace) -> int:
         task = bar.add_task("comparing", total=len(sources))
         for source in sources:
             bar.update(task, description=f"comparing on {source.name}")
-            models.on(source.path, frames=_frames(options.frames))
+            models.on(source.path, frames=frames_of(options.frames))
             bar.advance(task)
     found = models.found()
     if options.json:
@@ -115,17 +113,6 @@ def _weights(text: str) -> Any:
     if Path(text).is_file() and Path(text).suffix != ".safetensors":
         return None
     return text if files_of(text) else None
-
-
-def _frames(text: str | None) -> Any:
-    """None, "all", or the first number and one behind the last."""
-    if text in (None, "all"):
-        return text
-    try:
-        first, last = (int(x) for x in text.split(":"))
-    except ValueError:
-        raise ConfigError(f"--frames {text}: give A:B, the first number and one behind the last, or all") from None
-    return first, last
 
 
 def _read(path: Path) -> dict[str, Any]:
