@@ -1,20 +1,16 @@
 """A studio in a process of its own, and a page of it in Debian's chromium; every request that a page makes is noted."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import CHROMIUM, studio_in
 from films import film, uneven
+from small import KINDS, small_recipe, video_folder
 
-WEIGHTS = "spikevideoformer_ti.motion"
-CHROMIUM = shutil.which("chromium")
-AXE = Path(os.environ.get("SPIKEREEL_AXE", "nowhere"))
+from spikereel.train.run import train
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +30,20 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(films: Path) -> Iterator[str]:
-    """Where a studio answers."""
-    command = [sys.executable, "-m", "spikereel.apps.cli", "studio", "--port", "0", "--root", f"films={films}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=films) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[1]
-        process.send_signal(signal.SIGINT)
+    """Where the studio of these films answers."""
+    with studio_in(films, "--root", f"films={films}") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def run_of_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips/ of two kinds, and a run that was trained on them, runs/small."""
+    root = tmp_path_factory.mktemp("own")
+    clips = video_folder(root / "clips", each=3)
+    train(small_recipe(root / "runs", kind="folder", root=str(clips), stride=None, epochs=1))
+    report = {"top1": 50.0, "confusion": [[1, 0], [1, 0]], "classes": list(KINDS), "energy": {"snn": 1.0}}
+    (root / "runs" / "small" / "report.json").write_text(json.dumps({**report, "seconds": 3.0}))
+    return root
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +62,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     """A page of the studio; fails at the end where it asked another host for anything, or raised an error."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     found, foreign, faults = context.new_page(), [], []
-    own = (address, "data:", f"blob:{address}")
+    own = ("http://127.0.0.1:", "data:", "blob:http://127.0.0.1:", "about:")
     found.on("request", lambda request: None if request.url.startswith(own) else foreign.append(request.url))
     found.on("pageerror", lambda error: faults.append(str(error)))
     found.set_default_timeout(60_000)

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from conftest import AXE, WEIGHTS
+from browsing import AXE, WEIGHTS, studio_in
 from films import told, uneven
 
 pytest.importorskip("starlette")
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PIXELS = """() => { const c = document.getElementById("picture"); let text = "";
   for (const x of c.getContext("2d").getImageData(0, 0, c.width, 16).data) text += String.fromCharCode(x);
@@ -276,3 +276,84 @@ def test_a_link_carries_the_whole_view(page, address, browser):
     ticks = [p.evaluate("() => document.querySelector('#panel-rates canvas').toDataURL()") for p in (page, other)]
     other.context.close()
     assert all(x.startswith("data:image/png") for x in ticks)
+
+
+def test_two_networks_are_compared_on_clips(page, address, tmp_path):
+    page.get_by_role("button", name="Compare", exact=True).first.click()
+    page.locator("#a").fill(WEIGHTS)
+    page.locator("#b").fill("spikevideoformer_ti.motion_spatial")
+    page.locator("#add").click()
+    page.get_by_role("button", name="films/").click()
+    page.get_by_role("button", name="round.mp4").click()
+    page.locator("#go").click()
+    page.wait_for_function("() => document.documentElement.dataset.compared === '1'")
+    row = page.locator("#clips tbody tr").all_inner_texts()[0]
+    assert "round.mp4" in row
+    assert "ConvBlock1_1.0.Conv.lif1" in row
+    assert page.locator("#first-said").inner_text().startswith("First layer that differs: ConvBlock1_1.0.Conv.lif1")
+    settings = page.get_by_role("region", name="Settings that differ").inner_text()
+    assert "model.attention" in settings
+    assert "joint" in settings
+    assert "spatial" in settings
+    # what is alike is not there
+    assert "widths" not in settings
+    with page.expect_download() as download:
+        page.locator("#compare-html").click()
+    download.value.save_as(tmp_path / "compare.html")
+    text = (tmp_path / "compare.html").read_text()
+    assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    assert "First layer that differs" in text
+    link = page.evaluate("() => location.href")
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_function("() => document.documentElement.dataset.compared === '1'")
+    page.locator("#see-b").click()
+    page.wait_for_function("() => document.getElementById('stage').hidden === false")
+    assert page.locator("#weights").input_value() == "spikevideoformer_ti.motion_spatial"
+    assert page.locator("#scrub").input_value() != ""
+
+
+def test_a_recipe_is_started_stopped_and_gone_on_with(page, films):
+    page.get_by_role("button", name="Runs", exact=True).click()
+    page.locator("#runs-empty").wait_for()
+    page.locator("#new summary").first.click()
+    page.wait_for_function("() => document.querySelectorAll('#recipe option').length > 10")
+    page.locator("#recipe").select_option("motion")
+    page.locator("#changes").fill("optim.epoch=3")
+    page.locator("#start").click()
+    page.wait_for_function("() => document.getElementById('start-fault').textContent.includes('did you mean')")
+    small = ["model.widths=[8,16,16,24]", "model.depths=[1,1]", "data.frames=4", "data.train_length=96"]
+    small += ["data.test_length=20", "optim.batch=8", "optim.epochs=60", "data.workers=0", "run.silent_epochs=0"]
+    page.locator("#changes").fill("\n".join([*small, "name=tried"]))
+    page.locator("#start").click()
+    # the first checkpoint is written after the first epoch
+    page.wait_for_function("() => document.querySelector('[data-state=running]') !== null")
+    for _ in range(240):
+        if (films / "runs" / "tried" / "last.ckpt").is_file():
+            break
+        page.wait_for_timeout(500)
+    training = page.locator("#trainings section")
+    training.get_by_role("button", name="Stop").click()
+    page.wait_for_function("() => document.querySelector('[data-state=stopped]') !== null")
+    assert "interrupted" in training.locator("pre").inner_text()
+    training.get_by_role("button", name="Go on").click()
+    page.wait_for_function("() => document.querySelector('[data-state=running]') !== null")
+    page.wait_for_timeout(1000)
+    training.get_by_role("button", name="Stop").click()
+    page.wait_for_function("() => document.querySelector('[data-state=running]') === null")
+    training.get_by_role("button", name="Curves").click()
+    page.locator("#curves section").first.wait_for()
+    assert "val_top1" in page.locator("#curves").inner_text()
+
+
+def test_a_cell_of_the_confusion_opens_its_clips(page, run_of_videos, browser):
+    with studio_in(run_of_videos, "runs", "--root", "own=clips") as other:
+        page.goto("about:blank")
+        page.goto(f"{other}#view=runs&run=runs:small")
+        page.locator(".confusion button").first.click()
+        page.locator(".clips button").first.wait_for()
+        page.locator(".clips button").first.click()
+        painted(page, 0)
+        computed(page)
+        assert page.locator("#weights").input_value() == "runs:small"
+        assert "%" in page.locator("#answer").inner_text()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from films import film, told, uneven
-from small import DATA, KINDS, small_recipe, small_weights, video_folder
+from small import DATA, small_weights
 
 pytest.importorskip("starlette")
 
@@ -26,7 +26,6 @@ from spikereel.studio.roots import Roots
 from spikereel.studio.server import application
 from spikereel.studio.state import Studio
 from spikereel.studio.windows import windows_of
-from spikereel.train.run import train
 
 
 @pytest.fixture(scope="module")
@@ -267,26 +266,8 @@ def test_two_networks_on_a_clip(app):
     assert ask(app, "POST", "/api/compare", body=body).status == 400
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of videos that are files."""
-    root = tmp_path_factory.mktemp("own")
-    clips = video_folder(root / "clips", each=3)
-    recipe = small_recipe(root / "runs", kind="folder", root=str(clips), stride=None, epochs=1)
-    train(recipe)
-    report = {
-        "top1": 50.0,
-        "confusion": [[1, 0], [1, 0]],
-        "classes": list(KINDS),
-        "energy": {"snn": 1.0},
-        "seconds": 3.0,
-    }
-    (root / "runs" / "small" / "report.json").write_text(json.dumps(report))
-    return root
-
-
-def test_runs_are_listed_with_curves_and_the_clips_behind_a_cell(run):
-    studio = Studio(roots=Roots.of([f"own={run}"]), runs=("own:runs",))
+def test_runs_are_listed_with_curves_and_the_clips_behind_a_cell(run_of_videos):
+    studio = Studio(roots=Roots.of([f"own={run_of_videos}"]), runs=("own:runs",))
     app = application(studio, host="127.0.0.1")
     (listed,) = ask(app, "GET", "/api/runs").json["runs"]
     assert (listed["place"], listed["top1"], listed["resumable"]) == ("own:runs/small", 50.0, True)

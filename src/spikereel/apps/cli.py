@@ -21,6 +21,7 @@ from spikereel.apps.commands import (
     predict,
     stream,
     studio,
+    trace,
     train,
 )
 from spikereel.apps.commands.common import ready
@@ -41,6 +42,10 @@ EPILOG = """examples:
       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
       a file, or a folder of them
+  spikereel trace spikevideoformer_ti.motion clip.mp4 --out clip.trace --png pictures
+      every spike, attention and energy, frame by frame
+  spikereel compare a.safetensors b.safetensors videos --html page.html
+      which layer of two networks differs first, on which clips they disagree
   spikereel stream rtsp://camera/live --serve :8000
       a live source, frame by frame
   spikereel studio --root videos
@@ -68,7 +73,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 if `data check` found broken files, 2 for a mistake."""
+    """Run one command; returns the exit code: 0, 2 for a mistake, and 1 where `data check` found broken files or
+    `compare` answers that differ."""
     try:
         with steady():
             return _run(arguments)
@@ -133,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
             compare,
             evaluate,
             predict,
+            trace,
             stream,
             studio,
             energy,

@@ -8,7 +8,6 @@ import numpy as np
 
 from spikereel.errors import ConfigError, DataError
 from spikereel.tracing.layers import Layer
-from spikereel.tracing.seen import SIDE
 
 Fit = Literal["error", "reduce"]
 
@@ -21,7 +20,8 @@ class Budget:
     memory: int
     """Bytes."""
     fit: Fit
-    pictures: bool
+    pictures: int
+    """Bytes of the picture of a frame."""
     neurons: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
@@ -31,7 +31,7 @@ class Budget:
     def other(self, layers: Sequence[Layer]) -> int:
         """Bytes of a frame besides spikes: rates, membranes, pictures."""
         membranes = sum(9 * len(x) for x in self.neurons.values())
-        return 8 * len(layers) + membranes + (3 * SIDE * SIDE if self.pictures else 0)
+        return 8 * len(layers) + membranes + self.pictures
 
 
 def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
@@ -51,13 +51,13 @@ def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tup
     total = budget.frames * (needed + sum(x.bytes for x in dropped) + budget.other(layers))
     if budget.fit == "error" or needed > room:
         raise DataError(
-            f"a trace of {budget.frames} frames takes {total / 1e6:,.1f} MB, memory is {budget.memory / 1e6:,.1f} MB; "
-            'choose layers=, give memory= (with out= it bounds a file), or fit="reduce"'
+            f"a trace of {budget.frames} frames takes {total / 1e6:.4g} MB, memory is {budget.memory / 1e6:.4g} MB; "
+            'keep fewer layers, allow more memory, or keep rates alone of what does not fit: fit="reduce", --reduce'
         )
     left = {x.name for x in recorded}
     names = ", ".join(x.name for x in dropped)
     note = (
-        f"of {len(dropped)} of {len(layers)} layers rates alone are kept, {total / 1e6:,.1f} MB would not fit into "
-        f"{budget.memory / 1e6:,.1f} MB: {names}"
+        f"of {len(dropped)} of {len(layers)} layers rates alone are kept, {total / 1e6:.4g} MB would not fit into "
+        f"{budget.memory / 1e6:.4g} MB: {names}"
     )
     return tuple(replace(x, recorded=x.name in left) for x in layers), (note,)

@@ -1,11 +1,12 @@
 """Two traces of one clip: which layer differs first and where, whether the answers do, and what else does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from spikereel.config import flat
 from spikereel.errors import ConfigError
 from spikereel.tracing.layers import Layer
 from spikereel.tracing.trace import SPIKES, Trace
@@ -41,6 +42,8 @@ class Difference:
     """What differs between two traces of one clip."""
 
     source: str
+    frames: tuple[int, ...]
+    """Numbers in the source."""
     layers: tuple[LayerDifference, ...]
     """Of those that both have in one shape, in the order of execution of the first."""
     alone: tuple[tuple[str, ...], tuple[str, ...]]
@@ -72,9 +75,9 @@ class Difference:
             "answers_differ": self.answers_differ,
             "first": None
             if first is None
-            else {"layer": first.name, "frame": first.frame, "share": float(first.shares[first.frame])},
+            else {"layer": first.name, "frame": self.frames[first.frame], "share": float(first.shares[first.frame])},
             "layers": [
-                {"layer": x.name, "frame": x.frame, "share": float(x.shares.mean()), "by_rate": x.by_rate}
+                {"layer": x.name, "frame": self.frames[x.frame], "share": float(x.shares.mean()), "by_rate": x.by_rate}
                 for x in self.layers
                 if x.differs
             ],
@@ -102,6 +105,7 @@ def compare(a: Trace, b: Trace) -> Difference:
     answers, differ = _answers(a, b)
     return Difference(
         source=a.source,
+        frames=tuple(a.frames.tolist()),
         layers=tuple(_layer(a, b, name) for name in both),
         alone=tuple(tuple(n for n in x.layers if n not in both) for x in (a, b)),  # ty: ignore[invalid-argument-type]
         answers=answers,
@@ -148,7 +152,7 @@ def _shape_or(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | N
 
 def _settings(trace: Trace) -> dict[str, Any]:
     head = {"architecture": trace.model, "weights": trace.weights[:12], "classes": list(trace.classes)}
-    return {**head, **dict(_flat(trace.about.settings))}
+    return {**head, **dict(flat(trace.about.settings))}
 
 
 def _figures(trace: Trace) -> dict[str, float]:
@@ -160,11 +164,3 @@ def _figures(trace: Trace) -> dict[str, float]:
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

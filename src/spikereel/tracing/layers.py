@@ -8,13 +8,13 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.config import unknown_key
 from spikereel.layers.attention import ProductAttention
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
+from spikereel.models.empty import empty_twin
 from spikereel.ops.hamming import Similarity
 
 Kind = Literal["bits", "counts", "active"]
@@ -78,7 +78,7 @@ class Found:
 
 def find(model: VideoModel, frame: Sequence[int]) -> Found:
     """Neurons and attentions of a model that sees frames [C, H, W]; nothing is computed."""
-    twin, inputs = _empty(model), torch.zeros(1, 1, *frame, device="meta")
+    twin, inputs = empty_twin(model), torch.zeros(1, 1, *frame, device="meta")
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str):
@@ -115,16 +115,6 @@ def chosen(layers: Sequence[Layer], patterns: Sequence[str] | None) -> set[str]:
             raise unknown_key(pattern, names, "layer")
         found.update(own)
     return found
-
-
-def _empty(model: VideoModel) -> VideoModel:
-    with torch.device("meta"):
-        twin = type(model)(model.config).eval()
-    for module in twin.modules():
-        if isinstance(module, _BatchNorm):
-            # by far the slowest part on the meta device
-            module.forward = lambda input, *_: input
-    return twin
 
 
 def _layer(name: str, neuron: Neuron, shape: tuple[int, ...]) -> Layer:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +35,7 @@ from spikereel.tracing.choose import Neurons, numbers_of
 from spikereel.tracing.clips import Clip, Piece, Span, clip_of
 from spikereel.tracing.layers import Found, chosen, find
 from spikereel.tracing.record import Recorder
-from spikereel.tracing.seen import seen_as_pictures
+from spikereel.tracing.seen import seen_as_pictures, small
 from spikereel.tracing.trace import OUTPUT, STATE, Trace
 
 MEMORY = 2**30
@@ -143,9 +144,8 @@ def pieces(
     if options.tokens:
         kept |= {name for a in found.attentions for name in (a.q, a.k)}
     numbers = numbers_of(found.layers, options.neurons, kept)
-    budget = Budget(
-        frames=source.total, memory=options.memory, fit=options.fit, pictures=options.pictures, neurons=numbers
-    )
+    picture = 3 * prod(small(*source.frame[1:])) if options.pictures else 0
+    budget = Budget(frames=source.total, memory=options.memory, fit=options.fit, pictures=picture, neurons=numbers)
     layers, notes = fitted(found.layers, kept, budget)
     about = _about(network, source, replace(found, layers=layers), options, notes)
     return Tracing(model=network, about=about, numbers=numbers, options=options).over(source)

@@ -29,8 +29,13 @@ def seen_as_pictures(video: Tensor, seen: Mapping[str, Any]) -> np.ndarray:
         low, high = float(x.min()), float(x.max())
         bottom, top = (0.0, max(high, 1.0)) if low >= 0 else (min(low, -1.0), max(high, 1.0))
         x = (x - bottom) / (top - bottom)
-    scale = SIDE / max(x.shape[2:])
-    if scale < 1:
-        size = [max(round(n * scale), 1) for n in x.shape[2:]]
-        x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+    size = small(x.shape[2], x.shape[3])
+    if size != tuple(x.shape[2:]):
+        x = F.interpolate(x, size=list(size), mode="bilinear", antialias=True, align_corners=False)
     return (x.clamp(0, 1) * 255).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous().numpy()
+
+
+def small(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the picture that is kept of a frame."""
+    scale = min(SIDE / max(height, width), 1.0)
+    return max(round(height * scale), 1), max(round(width * scale), 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import FONT, WIDTH, figure_of, paint, theme_of
+from spikereel.show.plots.figure import FONT, WIDTH, figure_of, folded, paint, theme_of
 from spikereel.tracing import Trace
 from spikereel.tracing.attend import Row, Token
 
@@ -67,10 +67,11 @@ def attention(
         axes.set_title(f"{trace.frames[t]}{seconds}", fontsize=FONT, color=theme.muted, pad=3)
     assert image is not None
     bar = figure.colorbar(image, ax=grid, location="bottom", fraction=0.05, aspect=40, pad=0.02)
-    bar.set_label(_said(row), color=theme.muted, fontsize=FONT)
+    bar.set_label(folded(_said(row), width - 20), color=theme.muted, fontsize=FONT)
     bar.ax.tick_params(colors=theme.muted, labelsize=FONT)
     bar.outline.set_edgecolor(theme.grid)
-    figure.suptitle(_title(trace, row, len(shown)), color=theme.ink, fontsize=FONT + 0.5, x=0.01, ha="left")
+    title = folded(_title(trace, row, len(shown)), width - 10)
+    figure.suptitle(title, color=theme.ink, fontsize=FONT + 0.5, x=0.01, ha="left")
     return figure
 
 
@@ -125,6 +126,4 @@ def _title(trace: Trace, row: Row, shown: int) -> str:
         words.append(f"{shown} of {len(row.frames)} frames shown")
     if row.missing:
         words.append(f"{row.missing} frames before the trace are not shown")
-    from textwrap import fill
-
-    return fill("; ".join(words), 120)
+    return "; ".join(words)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,15 @@ def paint(axes: Any, theme: Theme) -> None:
 
 
 def titled(axes: Any, theme: Theme, text: str, said: str = "") -> None:
-    """A title on the left, and what is said under it in small, in as many lines as the axes need."""
-    width = axes.figure.get_figwidth() * DPI
-    lines = [*_folded(text, width, 8.2), *(_folded(said, width, 7.0) if said else [])]
+    """A title on the left, and what is said under it, in as many lines as the axes need."""
+    width = axes.figure.get_figwidth() * DPI - 120
+    lines = [line for part in (text, said) if part for line in folded(part, width).splitlines()]
     axes.set_title("\n".join(lines), loc="left", color=theme.ink, fontsize=FONT + 0.5)
 
 
-def _folded(text: str, width: float, each: float) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, max(int((width - 60) / each), 20), break_on_hyphens=False)
+def folded(text: str, width: float) -> str:
+    """Words in lines of so many pixels."""
+    return fill(text, max(int(width / 7.4), 20), break_on_hyphens=False)
 
 
 def along_time(axes: Any, trace: Trace, start: int = 0, stop: int | None = None) -> None:
@@ -131,9 +131,18 @@ def bar_of(axes: Any, drawn: Any, theme: Theme, label: str) -> None:
 
 
 def key_of(axes: Any, theme: Theme, columns: int) -> None:
-    """A key under axes."""
+    """A key under axes, and under what stands along their bottom, whatever their height."""
+    from matplotlib.transforms import offset_copy
+
+    below = offset_copy(axes.transAxes, fig=axes.figure, y=-52, units="points")
     key = axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.22), ncols=columns, frameon=False, fontsize=FONT, borderaxespad=0.2
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        ncols=columns,
+        frameon=False,
+        fontsize=FONT,
+        borderaxespad=0,
     )
     for text in key.get_texts():
         text.set_color(theme.ink)
