@@ -68,8 +68,13 @@ MAY_IMPORT = {
         *TOOLS,
     },
     "tracing": {*("streaming", "inference", "runs", "energy", "hub", "models", "data", "layers", "ops"), *TOOLS},
+    "studio": {
+        *("tracing", "streaming", "inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops"),
+        *TOOLS,
+    },
     "apps": {
         *(
+            "studio",
             "tracing",
             "streaming",
             "inference",

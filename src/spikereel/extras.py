@@ -12,7 +12,7 @@ EXTRAS = {
     "hub": ("huggingface_hub",),
     "energy": ("pynvml",),
     "serve": ("aiohttp", "prometheus_client"),
-    "studio": ("starlette", "uvicorn"),
+    "studio": ("starlette", "uvicorn", "tensorboard"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

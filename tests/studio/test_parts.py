@@ -212,7 +212,7 @@ def test_results_come_as_events_and_go_on_where_they_were_left(app, studio, fini
 
 def test_a_camera_is_a_source_that_grows_up_to_a_limit(monkeypatch):
     camera = Camera(48, 64, 10.0)
-    frames = [bytes([i]) * camera.bytes for i in range(3)]
+    frames = [bytes([i]) * camera.frame_bytes for i in range(3)]
     camera.add(frames[0], 1)
     camera.add(frames[1], 3)
     assert len(camera.opened.frames) == 4
@@ -220,7 +220,7 @@ def test_a_camera_is_a_source_that_grows_up_to_a_limit(monkeypatch):
     for wrong, repeats in ((b"x", 1), (frames[2], 0), (frames[2], 10**9)):
         with pytest.raises(DataError):
             camera.add(wrong, repeats)
-    monkeypatch.setattr("spikereel.studio.camera.MOST", 2 * camera.bytes)
+    monkeypatch.setattr("spikereel.studio.camera.MOST", 2 * camera.frame_bytes)
     with pytest.raises(DataError, match="is stopped"):
         camera.add(frames[2], 1)
     assert not camera.opened.live
@@ -234,9 +234,9 @@ def test_windows_of_a_camera_come_when_their_frames_are_there(folder):
     camera = Camera(48, 64, 10.0)
     windows = windows_of(model, camera.opened)
     assert windows.spans == []
-    camera.add(bytes(camera.bytes), 7)
+    camera.add(bytes(camera.frame_bytes), 7)
     assert windows.spans == []
-    camera.add(bytes(camera.bytes), 2)
+    camera.add(bytes(camera.frame_bytes), 2)
     assert windows.spans == [(0, 8)]
     _, _, frames = windows.given(0)
     assert frames == [0, 2, 4, 7]

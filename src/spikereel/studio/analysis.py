@@ -52,7 +52,7 @@ class Analysis:
         self.tracer = Tracer(self.model, MEMORY // 2)
 
     @property
-    def spans(self) -> list[tuple[int, int]]:
+    def spans(self) -> Sequence[tuple[int, int]]:
         """Frames of each window."""
         return self.windows.spans
 

@@ -41,18 +41,18 @@ class Camera:
         self.opened = Opened(id=key, name="camera", place="", path=None, frames=self._frames(), live=True)
 
     @property
-    def bytes(self) -> int:
+    def frame_bytes(self) -> int:
         """Of a frame."""
         return self.height * self.width * 3
 
     def add(self, content: bytes, repeats: int) -> None:
         """One frame, RGB bytes, that was shown for so many steps. Raises DataError for a frame that is none, and where
         no more are taken."""
-        if len(content) != self.bytes or not 1 <= repeats <= MOST_REPEATS:
-            raise DataError(f"a frame is {self.bytes} bytes and 1 to {MOST_REPEATS} steps long")
+        if len(content) != self.frame_bytes or not 1 <= repeats <= MOST_REPEATS:
+            raise DataError(f"a frame is {self.frame_bytes} bytes and 1 to {MOST_REPEATS} steps long")
         if not self.opened.live:
             raise DataError("this camera was stopped")
-        if (len(self.pictures) + 1) * self.bytes > MOST:
+        if (len(self.pictures) + 1) * self.frame_bytes > MOST:
             self.stop()
             raise DataError(f"the camera is stopped: {len(self.pictures)} pictures are as many as are kept")
         self.pictures.append(np.frombuffer(content, np.uint8).reshape(self.height, self.width, 3))

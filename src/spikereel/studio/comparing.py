@@ -8,8 +8,9 @@ import numpy as np
 from spikereel.errors import DataError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
-from spikereel.tracing import Trace, trace
+from spikereel.tracing import Trace
 from spikereel.tracing.compare import compare
+from spikereel.tracing.make import trace
 
 MEMORY = 512 << 20
 """Bytes of one of the two traces; layers that are too large are compared by their rates."""

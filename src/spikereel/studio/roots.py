@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spikereel.errors import ConfigError, DataError
 
@@ -63,14 +64,14 @@ class Roots:
         name, folder = max(inside, key=lambda pair: len(pair[1].parts))
         return f"{name}:{real.relative_to(folder).as_posix()}"
 
-    def listing(self, place: str) -> list[dict[str, object]]:
+    def listing(self, place: str) -> list[dict[str, Any]]:
         """What lies in a folder: {name, place, folder, bytes}, folders first; hidden files are left out."""
         if not place:
             return [{"name": name, "place": f"{name}:", "folder": True, "bytes": 0} for name in self.folders]
         path = self.path(place)
         if not path.is_dir():
             raise DataError(f"{place}: is no folder")
-        rows = []
+        rows: list[dict[str, Any]] = []
         for entry in sorted(path.iterdir(), key=lambda x: x.name)[:MOST_LISTED]:
             own = self.place(entry)
             # links that lead out of all roots are not shown

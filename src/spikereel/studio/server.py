@@ -1,7 +1,7 @@
 """The ASGI application of the studio, and how it is served."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def application(studio: Studio, *, host: str, token: str | None = None, names: f
     """The application behind its guard; `studio` is closed when it ends."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         try:
             yield
         finally:

@@ -71,8 +71,8 @@ async def camera_frame(request: Request) -> Response:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > camera.bytes:
-            raise TooLarge(f"a frame of this camera has {camera.bytes} bytes")
+        if len(content) > camera.frame_bytes:
+            raise TooLarge(f"a frame of this camera has {camera.frame_bytes} bytes")
     camera.add(bytes(content), number(request, "repeats", 1))
     studio.worker.wake()
     return JSONResponse({"frames": len(camera.opened.frames)})

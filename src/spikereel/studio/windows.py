@@ -26,10 +26,15 @@ Span = tuple[int, int]
 class Windows(Protocol):
     """The clips of one source for one network."""
 
-    spans: list[Span]
-    """In the numbers of the source's frames."""
-    box: tuple[float, float, float, float] | None
-    """Left, top, width and height of what the network sees, in pixels of the source; None where that is not known."""
+    @property
+    def spans(self) -> Sequence[Span]:
+        """In the numbers of the source's frames."""
+        ...
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Left, top, width and height of what the network sees, in pixels of the source; None where not known."""
+        ...
 
     def given(self, number: int) -> tuple[Any, dict[str, Any], Sequence[int] | None]:
         """What `trace` gets of a window: a clip or a path, further options, and the frames of its steps where the trace

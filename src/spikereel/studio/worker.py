@@ -92,9 +92,9 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._ended and not (analysis := self._next()):
+                while (analysis := self._next()) is None and not self._ended:
                     self._wake.wait()
-                if self._ended:
+                if self._ended or analysis is None:
                     return
             try:
                 analysis.step()
