@@ -25,10 +25,7 @@ def traces() -> tuple[Trace, Trace]:
     joint, spatial = spikereel.load_model(JOINT), spikereel.load_model(SPATIAL)
     spec = replace(data_spec_of(joint.metadata), size=SIDE)
     video = build_dataset(spec, "test")[CLIP][0][:, None]
-    return (
-        spikereel.trace(joint, video, neurons={NEURON: 6}),
-        spikereel.trace(spatial, video),
-    )
+    return (spikereel.trace(joint, video, neurons={NEURON: 6}), spikereel.trace(spatial, video))
 
 
 def main(folder: Path) -> None:
