@@ -99,7 +99,7 @@ def _as_predicted(model: VideoModel, source: str | PathLike | Tensor, piece: int
         total=len(video),
         frame=_frame(video),
         pieces=_cut(video, numbers, times, piece or len(video)),
-        box=_box(spec, seen.frames.size),
+        box=box_of(spec, seen.frames.size),
         seen={"frames": "as predicted", **_spec(spec)},
         notes=seen.notes,
     )
@@ -132,7 +132,7 @@ def _of_file(model: VideoModel, source: str | PathLike, frames: Span, piece: int
         total=len(numbers),
         frame=_frame(head.video),
         pieces=chain([head], pieces),
-        box=_box(spec, film.size) if model.task == "classification" else None,
+        box=box_of(spec, film.size) if model.task == "classification" else None,
         seen={"frames": "all" if everything else [first, last], "stride": seer.stride, **_spec(spec)},
         notes=(*film.notes, *(() if note is None else (note,))),
     )
@@ -211,7 +211,7 @@ def _spec(spec: DataSpec) -> dict[str, Any]:
     return {name: value for name, value in asdict(spec).items() if value not in (None, (), "")}
 
 
-def _box(spec: DataSpec, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+def box_of(spec: DataSpec, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """What the central crop shows, of pictures of a height and width; None of recordings and depth."""
     height, width = size
     if sees_recordings(spec) or KINDS[spec.kind].films_depth:

@@ -138,7 +138,7 @@ def pieces(
     network = load_model(fspath(model)) if isinstance(model, str | PathLike) else unwrapped(model, VideoModel)
     if not isinstance(network, VideoModel):
         raise ConfigError(f"a trace is of a model of ours, this is a {type(model).__name__}; give the model itself")
-    source = clip_of(network, clip, options.frames, _length(network, options.piece))
+    source = clip_of(network, clip, options.frames, piece_of(network, options.piece))
     found = find(network, source.frame)
     kept = chosen(found.layers, options.layers)
     if options.tokens:
@@ -278,7 +278,7 @@ def _about(model: VideoModel, clip: Clip, found: Found, options: Options, notes:
     )
 
 
-def _length(model: VideoModel, piece: int | None) -> int | None:
+def piece_of(model: VideoModel, piece: int | None) -> int | None:
     """Frames of a call; None where the source may decide.
 
     Raises ConfigError for a piece of no frames, and one that does not fit into the clips of the weights.
