@@ -93,7 +93,9 @@ def files(tmp_path_factory):
     return folder, clips
 
 
-def test_the_command(files, tmp_path, capsys):
+def test_the_command(files, tmp_path, capsys, monkeypatch):
+    # what is in the pictures is for tests/show/test_plots.py
+    monkeypatch.setattr("spikereel.show.comparison_page.png", lambda _drawn: b"a picture")
     folder, clips = files
     a, b, page, out = (
         str(folder / "a.safetensors"),
@@ -115,7 +117,8 @@ def test_the_command(files, tmp_path, capsys):
     assert "The answers differ" in text
     assert not re.findall(r"(?:src|srcset|href)=\"(?!data:)", text)
     assert "http" not in re.sub(r"data:image/png;base64,[^\"]*", "", text)
-    assert text.count("<picture>") >= 1
+    assert text.count("<picture>") == 3
+    assert text.count("prefers-color-scheme:dark") == 1 + 2 + 2
 
 
 def test_mistakes_of_the_command(files, tmp_path, capsys):

@@ -146,7 +146,7 @@ def _block(name: str, named: dict[str, nn.Module]) -> str:
     return f"{first}.{rest[0]}" if rest and isinstance(named[first], nn.ModuleList) else first
 
 
-def _short(count: float) -> str:
+def _short(count: int | float) -> str:
     """A count in few characters."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:

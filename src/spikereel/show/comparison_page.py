@@ -21,7 +21,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);
 padding:0 10px}h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin:1.8em 0 .5em}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
 th,td{padding:.3em .8em .3em 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:anywhere}tr.differ td:first-child::before{content:"≠ ";color:var(--mark);font-weight:700}
+td{min-width:5.5em}tr.differ td:first-child::before{content:"≠ ";color:var(--mark);font-weight:700}
 img{max-width:100%;height:auto;display:block}.pair{display:flex;flex-wrap:wrap;gap:16px}.pair figure{margin:0}
 p.note{color:var(--muted)}
 """

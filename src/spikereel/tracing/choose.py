@@ -9,7 +9,7 @@ from spikereel.errors import ConfigError
 from spikereel.tracing.layers import Layer
 
 Chosen = int | Sequence[int | tuple[int, ...]]
-Neurons = int | Mapping[str, Chosen] | None
+Neurons = Chosen | Mapping[str, Chosen] | None
 
 
 def numbers_of(layers: Sequence[Layer], neurons: Neurons, kept: set[str]) -> dict[str, np.ndarray]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from spikereel.data.events.recording import Events
+from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import USUAL_FPS, notes_of, open_frames
-from spikereel.inference.look import look
+from spikereel.inference.look import film, look
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import KINDS, recording_of, sees_recordings
@@ -108,7 +109,7 @@ def _of_file(model: VideoModel, source: str | PathLike, frames: Span, piece: int
     """Every frame that a stream would see, between two numbers of the source."""
     seer, note = seer_of(model)
     spec, name = data_spec_of(model.metadata), fspath(source)
-    film = _slices(name, spec) if sees_recordings(spec) else _pictures(name)
+    film = _slices(name, spec) if sees_recordings(spec) else _pictures(name, spec)
     first, last = (0, len(film.times)) if frames in (None, "all") else _span(frames, len(film.times), name)
     numbers = np.arange(first, last, seer.stride)
 
@@ -149,8 +150,10 @@ class _Film:
     notes: tuple[str, ...] = ()
 
 
-def _pictures(name: str) -> _Film:
-    frames = open_frames(name)
+def _pictures(name: str, spec: DataSpec) -> _Film:
+    video = Path(name).suffix.lower() in VIDEOS
+    # of videos the colours and the shape that training saw
+    frames = film(name, spec) if video else open_frames(name)
     if frames.holds != "pictures":
         raise DataError(f"{name}: holds {frames.holds}; these weights see pictures")
     seconds = frames.seconds()
@@ -158,10 +161,13 @@ def _pictures(name: str) -> _Film:
     said = () if seconds is not None else (f"the source does not say how fast it is: {USUAL_FPS:g} frames a second",)
 
     def contents(first: int, last: int) -> Iterator[Tensor]:
+        read = frames.shown if not video else lambda indices: (frames.seer or frames.reader)(indices, None)
         for chunk in frames.chunks(range(first, last)):
-            # few of a chunk's frames at a time, or an hour of video would wait for the first one
-            for start in range(0, len(chunk), AT_ONCE):
-                yield from frames.shown(chunk[start : start + AT_ONCE]).permute(0, 2, 3, 1)
+            # few frames first, or an hour of video would wait; then more, since each reading begins at a key frame
+            start, size = 0, AT_ONCE
+            while start < len(chunk):
+                yield from read(chunk[start : start + size]).permute(0, 2, 3, 1)
+                start, size = start + size, 2 * size
 
     return _Film(times=times, contents=contents, size=frames.size, notes=(*notes_of(frames.info), *said))
 

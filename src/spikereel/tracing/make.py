@@ -85,7 +85,7 @@ def trace(
     are seen as by `predict` with one view.
     layers: names of neurons whose spikes are kept, or patterns such as "block3.*"; None is all. Of all others the
     rates are kept. neurons: whose membranes are kept: {layer: flat numbers or (c, y, x)}, {layer: how many, spread
-    evenly}, or how many of each layer whose spikes are kept.
+    evenly}, or either of these for each layer whose spikes are kept.
     tokens: (frame, y, x) whose attention is wanted; q and k are kept then whatever `layers` says. Where they are kept,
     any other token can be asked for afterwards.
     state: to go on from; `trace.state` is that after the last frame.
@@ -302,4 +302,6 @@ def _age(state: State | None) -> int:
 
 
 def _numpy(x: Tensor) -> np.ndarray:
+    # half precision has no place in the file, and bfloat16 none in NumPy
+    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     return x.detach().cpu().contiguous().numpy()

@@ -8,6 +8,7 @@ from typing import Any
 
 from spikereel.apps.commands.common import command, frames_of, frames_option, json_option, new_console, progress
 from spikereel.errors import ConfigError
+from spikereel.extras import need
 from spikereel.files import write_json, write_text
 
 REPORT, RECIPE, BEST = "report.json", "recipe.json", "best.safetensors"
@@ -58,6 +59,8 @@ def _on_clips(options: argparse.Namespace) -> int:
     from spikereel.show.comparison import comparison_tables
     from spikereel.tracing.models import Models
 
+    if options.html:
+        need("draw")
     if len(options.runs) < 2:
         raise ConfigError("give two weights and clips: spikereel compare A B CLIP")
     a, b, *clips = options.runs

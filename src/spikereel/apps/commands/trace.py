@@ -6,6 +6,7 @@ from typing import Any
 
 from spikereel.apps.commands.common import command, frames_of, frames_option, json_option, new_console, note, progress
 from spikereel.errors import ConfigError
+from spikereel.extras import need
 from spikereel.files import writable, write_json
 
 
@@ -39,6 +40,7 @@ def _trace(options: argparse.Namespace) -> None:
     from spikereel.tracing import trace
 
     if options.png:
+        need("draw")
         writable(Path(options.png) / "x.png")
     if not options.memory > 0:
         raise ConfigError(f"--memory is {options.memory}: give MB above 0")
