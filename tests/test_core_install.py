@@ -39,6 +39,8 @@ MODULES = {
     "onnxscript": ("onnxscript",),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
+    "starlette": ("starlette",),
+    "uvicorn": ("uvicorn",),
 }
 """What each optional package is imported as."""
 
@@ -48,8 +50,8 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "trace", "stream", "energy", "export", "import"),
-    *("calibrate", "list", "doctor", "data", "data inspect", "data check", "data pack"),
+    *("demo", "train", "compare", "evaluate", "predict", "trace", "stream", "studio", "energy", "export"),
+    *("import", "calibrate", "list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
 WORKS = {
@@ -106,6 +108,7 @@ LACKS: dict[str, tuple[list[str], str]] = {
         ["compare", "{folder}", "{folder}", "{videos}/dark/0.mp4", "--html", "{out}/page.html"],
         "matplotlib",
     ),
+    "studio": (["studio", "--port", "0"], "starlette"),
     "inspect HDF5": (["data", "inspect", "{events}/a.h5"], "h5py"),
     "inspect AEDAT with lz4": (["data", "inspect", "{events}/lz4.aedat4"], "lz4"),
     "inspect AEDAT with zstd": (["data", "inspect", "{events}/zstd.aedat4"], "zstandard"),

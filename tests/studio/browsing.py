@@ -21,5 +21,7 @@ def studio_in(folder: Path, *arguments: str) -> Iterator[str]:
     command = [sys.executable, "-m", "spikereel.apps.cli", "studio", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[1]
-        process.send_signal(signal.SIGINT)
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.send_signal(signal.SIGINT)

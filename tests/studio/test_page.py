@@ -89,7 +89,7 @@ def test_all_panels_stand_at_one_clock(page, address):
     computed(page)
     painted(page, 40)
     places = page.evaluate("[...document.querySelectorAll('.cursor')].map(x => x.getBoundingClientRect().x)")
-    assert len(places) == len(page.locator(".panel").all()) >= 4
+    assert len(places) == len(page.locator("#panels .panel").all()) >= 4
     assert max(places) - min(places) < 1
     # a click into any panel moves all of them
     width = page.locator("#panel-energy canvas").bounding_box()["width"]
@@ -148,6 +148,33 @@ def test_axe_finds_nothing(page, address, scheme, width):
     page.locator("#open").click()
     page.get_by_role("button", name="films/").wait_for()
     assert_clean(page)
+    page.keyboard.press("Escape")
+    page.evaluate(
+        "async place => (await import('/page/state.js')).set({view: 'compare', clips: place, other: "
+        "'spikevideoformer_ti.motion_spatial'})",
+        "films:round.mp4",
+    )
+    page.locator("#b").fill("spikevideoformer_ti.motion_spatial")
+    page.locator("#go").click()
+    page.locator("#first-said").wait_for()
+    assert_clean(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="SPIKEREEL_AXE names no axe.min.js of npm's axe-core")
+def test_axe_finds_nothing_in_runs(page, run_of_videos):
+    with studio_in(run_of_videos, "runs", "--root", "own=clips") as other:
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 844})
+            page.goto("about:blank")
+            page.goto(f"{other}#view=runs&run=runs:small&cell=0,0")
+            page.locator("#curves section").first.wait_for()
+            page.locator("#new summary").first.click()
+            page.wait_for_function("() => document.querySelectorAll('#recipe option').length > 10")
+            page.evaluate(AXE.read_text())
+            assert_clean(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def assert_clean(page):

@@ -18,6 +18,8 @@ from asgi import CHANGES, OWN, ask
 import spikereel
 from spikereel.energy import measure
 from spikereel.errors import ConfigError, DataError
+from spikereel.hub import Metadata
+from spikereel.runs.config import DataSpec
 from spikereel.studio import runs, tiles
 from spikereel.studio.analysis import Analysis
 from spikereel.studio.camera import Camera
@@ -328,3 +330,34 @@ def test_recipes_reach_nothing_outside_the_folders(app, studio, change, words):
 def test_requests_name_what_they_lack(app):
     for path in ("/api/sources/none", "/api/analyses/none", "/api/runs/curves?place=x", "/api/nothing"):
         assert ask(app, "GET", path, OWN).status in (400, 404)
+
+
+def _other_task(path, spec, **options):
+    torch.manual_seed(0)
+    small = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 4, "threshold": 0.2}
+    model = spikereel.create_model("spikevideoformer_ti", **small, **options).eval()
+    classes = ("background", "moving") if options["task"] == "segmentation" else ()
+    metadata = Metadata(name="small", classes=classes, preprocess=dataclasses.asdict(spec))
+    spikereel.save_model(model, path, metadata)
+
+
+def test_joints_and_masks_are_those_of_predict(app, studio, folder):
+    pose = DataSpec(kind="figure", size=32, frames=4, stride=2, modality="grey", workers=0)
+    masks = DataSpec(kind="masks", size=32, frames=2, workers=0)
+    _other_task(folder / "pose.safetensors", pose, task="pose", in_channels=1, joints=20)
+    _other_task(folder / "masks.safetensors", masks, task="segmentation", in_channels=3, num_classes=2, width=8)
+    source = opened(app, "round.mp4")
+    for name, kind in (("pose", "joints"), ("masks", "masks")):
+        body = {"source": source["id"], "weights": f"films:{name}.safetensors"}
+        about = ask(app, "POST", "/api/analyses", body=body).json
+        assert about["drawn"]["kind"] == kind
+        found = studio.worker.get(about["id"])
+        made = found.trace(0)
+        if kind == "joints":
+            points = ask(app, "GET", f"/api/analyses/{about['id']}/points?number=0").json["points"]
+            assert np.shape(points) == (len(made), 20, 2)
+            assert len(about["drawn"]["bones"]) > 10
+        else:
+            answer = ask(app, "GET", f"/api/analyses/{about['id']}/mask?number=0&step=1")
+            np.testing.assert_array_equal(np.frombuffer(answer.body, np.uint8), made.outputs["masks"][1].reshape(-1))
+            assert ask(app, "GET", f"/api/analyses/{about['id']}/mask?number=0&step=99").status == 400

@@ -53,6 +53,8 @@ class Guard:
     """ASGI middleware; refuses before the application sees a request."""
 
     app: App
+    inner: Any = None
+    """State of the application, for who serves it."""
     host: str
     """What the server is bound to."""
     token: str | None = None

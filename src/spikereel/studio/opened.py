@@ -111,7 +111,7 @@ def small_size(height: int, width: int, side: int) -> tuple[int, int]:
 class Library:
     """What is open, by id; the least recently used are closed beyond `most`."""
 
-    def __init__(self, most: int = 12):
+    def __init__(self, most: int = 32):
         self.most = most
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.Lock()

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from spikereel.studio import manage, watch
-from spikereel.studio.guard import App, Guard
+from spikereel.studio.guard import Guard
 from spikereel.studio.state import Studio
 from spikereel.studio.web import Handler, answers, refused
 
@@ -64,7 +65,7 @@ async def _page(request: Request) -> Response:
     return FileResponse(path, media_type=KINDS[path.suffix])
 
 
-def application(studio: Studio, *, host: str, token: str | None = None, names: frozenset[str] = frozenset()) -> App:
+def application(studio: Studio, *, host: str, token: str | None = None, names: frozenset[str] = frozenset()) -> Guard:
     """The application behind its guard; `studio` is closed when it ends."""
 
     @asynccontextmanager
@@ -79,7 +80,7 @@ def application(studio: Studio, *, host: str, token: str | None = None, names: f
     routes += [Route("/", _page), Route("/page/{file}", _page)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.studio, app.state.ending = studio, False
-    return Guard(app=app, host=host, token=token, names=names, uploads=UPLOADS)
+    return Guard(app=app, inner=app.state, host=host, token=token, names=names, uploads=UPLOADS)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -96,11 +97,17 @@ def listening(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(app: App, at: socket.socket) -> None:
+def serve(app: Guard, at: socket.socket) -> None:
     """Serve until a signal ends it."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # streams of events end by themselves, and nothing has to be cut off
+            app.inner.ending = True
+            super().handle_exit(sig, frame)
+
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False, ws="none"
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=4, server_header=False, ws="none"
     )
-    uvicorn.Server(config).run(sockets=[at])
+    Server(config).run(sockets=[at])

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import traceback
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,8 @@ class Worker:
                     return
             try:
                 analysis.step()
-            except (RuntimeError, OSError, ValueError, MemoryError) as error:
-                # a fault of one analysis must not end those of others
+            except Exception as error:  # noqa: BLE001 - a fault of one analysis must not end those of others
+                traceback.print_exc()
                 analysis.fail(f"{type(error).__name__}: {error}")
 
     def _next(self) -> Analysis | None:

@@ -225,8 +225,8 @@ function look() {
 function changed(names) {
   // other views change the same state: what they left is taken up when this one is shown
   if (state.view !== "watch") { stop(); return; }
-  if (state.place && state.place !== asked) { open(state.place).catch(() => {}); return; }
   if (names.has("weights") || names.has("view")) at("weights").value = state.weights ?? "";
+  if (state.place && state.place !== asked) { open(state.place).catch(() => {}); return; }
   if (state.weights && analysed && state.weights !== analysed) { run().catch(() => {}); return; }
   if (["view", "first", "stop", "layer", "low", "high", "cost", "neurons"].some(name => names.has(name))) { paint(true); return; }
   if (names.has("frame")) {
