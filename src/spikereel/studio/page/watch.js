@@ -169,7 +169,8 @@ function take(window) {
 export async function paint(all = false) {
   if (!clock.source || state.view !== "watch") return;
   const number = picture.wanted = clamp(state.frame);
-  follow(number);
+  // the change of the range paints everything by itself
+  if (follow(number)) return;
   at("scrub").value = at("number").value = number;
   at("scrub").setAttribute("aria-valuetext", `frame ${number} of ${clock.source.frames}, ${stamp(number)}`);
   at("time").textContent = stamp(number);
@@ -195,9 +196,10 @@ export async function paint(all = false) {
 // The shown range goes along with the clock, a page at a time.
 function follow(number) {
   const [first, end] = range();
-  if (number >= first && number < end) return;
+  if (number >= first && number < end) return false;
   const length = end - first, start = Math.min(Math.max(number - Math.floor(length / 8), 0), Math.max(last() + 1 - length, 0));
   set({first: start, stop: start + length});
+  return true;
 }
 
 function answer(found) {
