@@ -3,6 +3,8 @@
 A page gets tiles of at most `ROWS` x `COLUMNS` bytes, however many spikes there are.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from spikereel.errors import DataError
@@ -38,56 +40,47 @@ def raster(
     first, stop = frames
     if not first < stop:
         raise DataError(f"frames {first} to {stop} are none")
-    tile = np.full((columns, min(rows, high - low)), UNKNOWN, np.uint8)
-    edges = np.linspace(first, stop, columns + 1)
-    for number, steps in _steps(analysis, edges).items():
+    rows = min(rows, high - low)
+    sums, counts = np.zeros((columns, rows)), np.zeros(columns)
+    for number, column, step in _looked_at(analysis, np.linspace(first, stop, columns + 1)):
         made = analysis.kept(number)
         if made is None or not made.layers[layer].recorded:
             continue
-        shares = _binned(
-            made.packed(layer), made.layers[layer].kind, neurons, tile.shape[1], sorted(set(steps.values()))
-        )
-        sums: dict[int, list[np.ndarray]] = {}
-        for column, step in ((c, s) for (c, _), s in steps.items()):
-            sums.setdefault(column, []).append(shares[step])
-        for column, parts in sums.items():
-            tile[column] = np.minimum(np.mean(parts, axis=0) * 254.0 + 0.5, 254).astype(np.uint8)
+        own, place = np.unique(step, return_inverse=True)
+        shares = _shares(made.packed(layer)[own], made.layers[layer].kind, neurons, rows)
+        np.add.at(sums, column, shares[place])
+        np.add.at(counts, column, 1)
+    means = sums / np.maximum(counts, 1)[:, None]
+    tile = np.minimum(means * 254.0 + 0.5, 254).astype(np.uint8)
+    tile[counts == 0] = UNKNOWN
     return tile.T
 
 
-def _steps(analysis: Analysis, edges: np.ndarray) -> dict[int, dict[tuple[int, int], int]]:
-    """{window: {(column, place in it): step}}."""
-    found: dict[int, dict[tuple[int, int], int]] = {}
-    spans = analysis.spans
-    starts = np.array([first for first, _ in spans] or [0])
+def _looked_at(analysis: Analysis, edges: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(window, columns, steps): which steps a column shows, each of them once."""
+    starts = np.array([first for first, _ in analysis.spans] or [0])
     within = np.arange(PER_COLUMN) / PER_COLUMN
-    at = np.floor(edges[:-1, None] + within * np.diff(edges)[:, None])
+    at = np.floor(edges[:-1, None] + within * np.diff(edges)[:, None]).ravel()
+    column = np.arange(len(edges) - 1).repeat(PER_COLUMN)
     windows = np.searchsorted(starts, at, side="right") - 1
-    for (column, place), window in np.ndenumerate(windows):
-        known = analysis.found.get(int(window))
-        frame = at[column, place]
-        if known is None or not known["first"] <= frame < known["stop"]:
+    for number in np.unique(windows).tolist():
+        known = analysis.found.get(number)
+        if known is None:
             continue
-        # seen again by a column of less than a frame
-        step = max(int(np.searchsorted(known["frames"], frame, side="right")) - 1, 0)
-        own = found.setdefault(int(window), {})
-        if step not in (own.get((column, p)) for p in range(place)):
-            own[column, place] = step
-    return found
+        here = (windows == number) & (at >= known["first"]) & (at < known["stop"])
+        step = np.maximum(np.searchsorted(known["frames"], at[here], side="right") - 1, 0)
+        # a column of less than a frame sees the same step again
+        pairs = np.unique(np.stack([column[here], step]), axis=1)
+        yield number, pairs[0], pairs[1]
 
 
-def _binned(
-    packed: np.ndarray, kind: str, neurons: tuple[int, int], rows: int, steps: list[int]
-) -> dict[int, np.ndarray]:
-    """{step: share of the neurons of each row that fire}."""
+def _shares(packed: np.ndarray, kind: str, neurons: tuple[int, int], rows: int) -> np.ndarray:
+    """float32 [steps, rows]: share of the neurons of each row that fire."""
     low, high = neurons
     edges = np.linspace(low, high, rows + 1).astype(int)
-    shares = {}
-    for step in steps:
-        # counts of more than one spike are a byte each
-        if kind == "counts":
-            fired = packed[step, low:high] > 0
-        else:
-            fired = np.unpackbits(packed[step, low // 8 : -(-high // 8)])[low % 8 : low % 8 + high - low]
-        shares[step] = np.add.reduceat(fired.astype(np.float32), edges[:-1] - low) / np.diff(edges)
-    return shares
+    # counts of more than one spike are a byte each
+    if kind == "counts":
+        fired = packed[:, low:high] > 0
+    else:
+        fired = np.unpackbits(packed[:, low // 8 : -(-high // 8)], axis=1)[:, low % 8 : low % 8 + high - low]
+    return np.add.reduceat(fired.astype(np.float32), edges[:-1] - low, axis=1) / np.diff(edges)

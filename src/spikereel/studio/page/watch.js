@@ -175,10 +175,9 @@ export async function paint(all = false) {
   at("scrub").setAttribute("aria-valuetext", `frame ${number} of ${clock.source.frames}, ${stamp(number)}`);
   at("time").textContent = stamp(number);
   const found = watch.results?.at(number) ?? null, theme = colours();
-  for (const panel of watch.panels) {
-    if (all || panel.dirty) panel.draw(); else panel.move();
-    panel.tell(found, theme);
-  }
+  // first all that asks for sizes, then all that changes them
+  for (const panel of watch.panels) if (all || panel.dirty) panel.draw(); else panel.move();
+  for (const panel of watch.panels) panel.tell(found, theme);
   answer(found);
   try {
     const film = picture.show(number, clock.playing ? 24 : 0);
