@@ -216,6 +216,8 @@ def test_chosen_layers_and_neurons(models):
     assert len(found.rates) == len(found.layers)
     place = trace(models["spatial"], CLIP, neurons={"ConvBlock1_1.0.lif1": [(1, 2, 3), 7]}, energy=False)
     assert place.membranes("ConvBlock1_1.0.lif1").neurons.tolist() == [1 * 1024 + 2 * 32 + 3, 7]
+    same = trace(models["spatial"], CLIP, layers=["block4"], neurons=[3, 5], energy=False)
+    assert same.membranes("block4.0.attn.q_lif").neurons.tolist() == [3, 5]
     with pytest.raises(ConfigError, match="did you mean"):
         trace(models["spatial"], CLIP, layers=["block5.0.attn.q_lif"])
     with pytest.raises(ConfigError, match="no neuron"):
@@ -252,7 +254,7 @@ def _sizes(neurons, rows):
     return np.diff(edges.clip(max=neurons))
 
 
-def test_a_file_is_seen_as_predict_sees_it(tmp_path):
+def test_a_file_is_seen_as_predict_sees_it(tmp_path, monkeypatch):
     weights, video = tmp_path / "w.safetensors", video_file(tmp_path / "clip.mp4", frames=9)
     small_weights(weights)
     found, prediction = trace(weights, video), spikereel.predict(weights, video, views=1)
@@ -261,7 +263,11 @@ def test_a_file_is_seen_as_predict_sees_it(tmp_path):
     assert found.probabilities[-1].tolist() == pytest.approx(prediction.probabilities, abs=1e-12)
     assert found.times.tolist() == pytest.approx([i / 10 for i in prediction.indices])
     assert found.classes[0] in prediction.classes
+    at_once = trace(weights, video, frames="all", energy=False)
+    monkeypatch.setattr("spikereel.tracing.clips.AT_ONCE", 2)
     everything = trace(weights, video, frames="all", energy=False, out=tmp_path / "all")
+    assert np.array_equal(everything.spikes("lif"), at_once.spikes("lif"))
+    assert np.array_equal(everything.pictures, at_once.pictures)
     assert everything.frames.tolist() == list(range(9))
     assert everything.starts.tolist() == [0, 4, 8]
     assert trace(weights, video, frames=(2, 6), energy=False).frames.tolist() == [2, 3, 4, 5]

@@ -10,7 +10,7 @@ from spikereel.models.base import VideoModel
 from spikereel.tracing.clips import Span
 from spikereel.tracing.compare import Difference, compare
 from spikereel.tracing.make import trace
-from spikereel.tracing.trace import Trace
+from spikereel.tracing.traces import Trace
 from spikereel.versions import provenance
 
 
