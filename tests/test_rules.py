@@ -80,6 +80,7 @@ NAMES_OF_TASKS = {
     "streaming/session.py": "classes have a readout",
     "streaming/smooth.py": "what smooths the answers of each",
     "tracing/clips.py": "which clip a network of each sees",
+    "tracing/compare.py": "when two answers of each differ",
     "tracing/call.py": "what the output of each is",
     "tracing/make.py": "classes have names",
     "models/base.py": "the models, from here on",
