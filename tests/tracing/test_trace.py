@@ -1,15 +1,19 @@
 """A trace is what the network does anyway: spikes bit by bit, membranes, energy, outputs, and the state between."""
 
+from copy import deepcopy
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 import torch
-from small import SMALL, small_weights, video_file
+from small import DATA, SMALL, small_weights, video_file
 from tiny import clip, tiny_model, tiny_svformer
 
 import spikereel
 from spikereel.energy import COSTS, measure, metering
 from spikereel.energy.contents import counts_of
 from spikereel.errors import ConfigError, DataError, StateError
+from spikereel.hub import Metadata
 from spikereel.layers.neuron import Neuron
 from spikereel.tracing import Options, Trace, pieces, trace
 
@@ -155,6 +159,16 @@ def test_a_state_goes_in_and_out(models):
     assert np.array_equal(row.weights, whole.attention((2, 2, 2)).weights[1:])
     with pytest.raises(StateError):
         trace(models["joint"], CLIP, state=first.state)
+
+
+def test_the_last_clip_of_a_file_may_be_short(models, tmp_path):
+    model = deepcopy(models["svformer"]).float()
+    model.metadata = Metadata(name="svformer", preprocess=asdict(replace(DATA, modality="rgb", size=64)))
+    found = trace(model, video_file(tmp_path / "clip.mp4", frames=6), frames="all", energy=False)
+    assert len(found) == 6
+    assert found.starts.tolist() == [0, 4]
+    with pytest.raises(DataError, match="T=4 frames, got 3"):
+        trace(models["svformer"], CLIP[:3])
 
 
 def test_models_that_see_whole_clips_begin_anew(models):

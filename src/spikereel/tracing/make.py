@@ -200,10 +200,10 @@ class Tracing:
         return arrays, after
 
     def _in_parts(self, piece: Piece) -> bool:
-        """Whether this is the first part of a clip, of weights that fit clips of T frames and want to be told."""
-        model = self.model
-        fixed = isinstance(model, SVFormer) and model.fixed_frames
-        return fixed and self.options.piece is not None and len(piece.video) < model.config.frames
+        """Whether this is the first part of a clip, or one cut short, of weights that fit clips of T frames and want to
+        be told; a tensor that is given whole has to have all."""
+        model, asked = self.model, self.options.piece is not None or self.options.frames is not None
+        return isinstance(model, SVFormer) and model.fixed_frames and asked and len(piece.video) < model.config.frames
 
     def _carried(self, state: State | None) -> State | None:
         """What the next piece goes on from; None where it begins anew."""
