@@ -198,6 +198,7 @@ def test_one_file(models, tmp_path):
     # written as it grows, and the same
     grown = trace(models["causal"], CLIP, neurons={"lif": [0, 5]}, tokens=[(1, 2, 3)], piece=1, out=tmp_path / "grown")
     assert np.array_equal(grown.spikes("lif"), found.spikes("lif"))
+    assert all(torch.equal(x, grown.state.flat()[name]) for name, x in found.state.flat().items())
     assert sorted(x.name for x in tmp_path.iterdir()) == ["clip.trace", "grown"]
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"clip\.trace"):
@@ -209,18 +210,24 @@ def test_one_file(models, tmp_path):
 
 def test_what_does_not_fit(models):
     model = models["spatial"]
-    need = trace(model, CLIP, pictures=False, energy=False)
-    room = sum(x.nbytes for name, x in need.parts[0].items() if name.startswith(("spikes/", "rates")))
-    assert all(x.recorded for x in trace(model, CLIP, pictures=False, energy=False, memory=room).layers.values())
+    need = trace(model, CLIP)
+    # the bound is one: all that is kept counts, and little else does
+    assert trace(model, CLIP, memory=need.bytes + 64).bytes == need.bytes
     with pytest.raises(DataError, match="a trace of 4 frames takes"):
-        trace(model, CLIP, pictures=False, memory=room - 4)
-    reduced = trace(model, CLIP, pictures=False, energy=False, memory=room - 4, fit="reduce")
+        trace(model, CLIP, memory=need.bytes - 64)
+    reduced = trace(model, CLIP, memory=need.bytes - 64, fit="reduce")
     left_out = [name for name, layer in reduced.layers.items() if not layer.recorded]
     assert left_out == ["ConvBlock1_1.0.lif2"]
     assert left_out[0] in reduced.notes[-1]
     assert np.array_equal(reduced.rates[left_out[0]], need.rates[left_out[0]])
+    assert reduced.bytes < need.bytes - 64
     with pytest.raises(ConfigError, match="rates alone"):
         reduced.spikes(left_out[0])
+    with pytest.raises(DataError):
+        trace(model, CLIP, memory=1000, fit="reduce")
+    pieces_of_it = trace(model, CLIP, piece=1)
+    assert pieces_of_it.bytes == need.bytes
+    assert len(pieces_of_it.without_state().state) == 0
 
 
 def test_chosen_layers_and_neurons(models):

@@ -120,10 +120,14 @@ def trace(
     writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
-        found = []
+        found: list[Trace] = []
+        after = State()
         for number, part in enumerate(pieces(model, clip, options)):
-            part.save(Path(folder, str(number)))
+            after = part.state
+            part.without_state().save(Path(folder, str(number)))
             found.append(Trace.load(Path(folder, str(number))))
+        # states may be large, and the last one is asked for alone
+        found[-1] = found[-1].with_state(after)
         Trace.joined(found).save(path)
     return Trace.load(path)
 
@@ -131,7 +135,8 @@ def trace(
 def pieces(
     model: VideoModel | str | PathLike, clip: str | PathLike | Tensor, options: Options | None = None
 ) -> Iterator[Trace]:
-    """The trace of each piece of a clip as soon as it is there; see `trace`. `Trace.joined` makes one of them."""
+    """The trace of each piece of a clip as soon as it is there, with the state after it; see `trace`. `Trace.joined`
+    makes one of them, and keeps the last state alone."""
     options = options or Options()
     network = load_model(fspath(model)) if isinstance(model, str | PathLike) else unwrapped(model, VideoModel)
     if not isinstance(network, VideoModel):
@@ -143,7 +148,16 @@ def pieces(
         kept |= {name for a in found.attentions for name in (a.q, a.k)}
     numbers = numbers_of(found.layers, options.neurons, kept)
     picture = 3 * prod(small(*source.frame[1:])) if options.pictures else 0
-    budget = Budget(frames=source.total, memory=options.memory, fit=options.fit, pictures=picture, neurons=numbers)
+    budget = Budget(
+        frames=source.total,
+        memory=options.memory,
+        fit=options.fit,
+        pictures=picture,
+        neurons=numbers,
+        energy=options.energy,
+        answer=found.answer,
+        state=found.state,
+    )
     layers, notes = fitted(found.layers, kept, budget)
     about = _about(network, source, replace(found, layers=layers), options, notes)
     return Tracing(model=network, about=about, numbers=numbers, options=options).over(source)

@@ -16,6 +16,7 @@ from spikereel.layers.state import State
 from spikereel.tracing import store
 from spikereel.tracing.about import About, from_json, to_json
 from spikereel.tracing.attend import Row, Token, row
+from spikereel.tracing.call import plain
 from spikereel.tracing.layers import AttentionLayer, Layer
 from spikereel.tracing.thin import picture
 
@@ -282,19 +283,29 @@ class Trace:
 
         Raises ConfigError for none, and for traces of other networks or layers.
         """
-        traces = list(traces)
-        if not traces:
-            raise ConfigError("there is no trace to join; give at least one")
-        first = traces[0].about
-        for other in traces[1:]:
-            if (other.about.weights, other.about.layers, other.about.costs) != (
-                first.weights,
-                first.layers,
-                first.costs,
-            ):
+        parts: list[store.Arrays] = []
+        notes: dict[str, None] = {}
+        first: About | None = None
+        for x in traces:
+            first = x.about if first is None else first
+            if (x.about.weights, x.about.layers, x.about.costs) != (first.weights, first.layers, first.costs):
                 raise ConfigError("traces of other weights or layers do not follow each other; trace them alike")
-        notes = tuple(dict.fromkeys(note for x in traces for note in x.notes))
-        return cls(replace(first, notes=notes), [part for x in traces for part in x.parts])
+            # of the states before the last one nobody will ask
+            parts[-1:] = map(_stateless, parts[-1:])
+            parts += [*map(_stateless, x.parts[:-1]), x.parts[-1]]
+            notes |= dict.fromkeys(x.about.notes)
+        if first is None:
+            raise ConfigError("there is no trace to join; give at least one")
+        return cls(replace(first, notes=tuple(notes)), parts)
+
+    def without_state(self) -> Self:
+        """The same without the state, which may be larger than all the rest."""
+        return type(self)(self.about, [*self.parts[:-1], _stateless(self.parts[-1])])
+
+    def with_state(self, state: State) -> Self:
+        """The same with another state after its last frame."""
+        flat = {STATE + name: plain(x) for name, x in state.flat().items()}
+        return type(self)(self.about, [*self.parts[:-1], {**_stateless(self.parts[-1]), **flat}])
 
     def save(self, path: str | PathLike) -> None:
         """Write one safetensors file, whole or not at all. Raises OSError where it cannot be written."""
@@ -349,6 +360,10 @@ def _numbers(layer: Layer, neurons: Sequence[int]) -> np.ndarray:
     if len(numbers) and not (numbers.min() >= 0 and numbers.max() < layer.size):
         raise ConfigError(f"{layer.name} has neurons 0 to {layer.size - 1}, got {int(numbers.max())}")
     return numbers
+
+
+def _stateless(part: store.Arrays) -> store.Arrays:
+    return {name: x for name, x in part.items() if not name.startswith(STATE)}
 
 
 def _of_end(name: str) -> bool:
