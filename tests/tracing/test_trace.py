@@ -19,7 +19,7 @@ from spikereel.models.segmentation_head import SegmentationConfig
 from spikereel.tracing import Options, Trace, pieces, trace
 
 CLIP = clip(4, 1)
-NARROW = SegmentationConfig(width=16, neck=16)
+NARROW = SegmentationConfig(width=16)
 MODELS = {
     "spatial": {"attention": "spatial"},
     "joint": {"attention": "joint"},
