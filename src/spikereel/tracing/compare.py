@@ -99,7 +99,7 @@ def compare(a: Trace, b: Trace) -> Difference:
     if len(a) != len(b) or not np.array_equal(a.frames, b.frames):
         raise ConfigError(
             f"the traces are of different frames, {len(a)} of {a.source} and {len(b)} of {b.source}; trace the same "
-            "ones: frames=(first, last)"
+            "ones: frames=(first, last), --frames FIRST:LAST"
         )
     both = [name for name, layer in a.layers.items() if _alike(layer, b.layers.get(name))]
     answers, differ = _answers(a, b)
