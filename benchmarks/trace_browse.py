@@ -17,7 +17,7 @@ from run import save
 
 import spikereel
 from spikereel.tracing import Trace
-from spikereel.tracing.traces import SPIKES
+from spikereel.tracing.parts import SPIKES
 
 FRAMES, RATE, SHOWN, REPEATS = 1250, 0.1, 64, 7
 LAYER = "ConvBlock1_1.0.Conv.lif1"

@@ -9,7 +9,8 @@ import numpy as np
 from spikereel.config import flat
 from spikereel.errors import ConfigError
 from spikereel.tracing.layers import Layer
-from spikereel.tracing.traces import SPIKES, Trace
+from spikereel.tracing.parts import SPIKES
+from spikereel.tracing.traces import Trace
 
 NEAR = 1e-3
 """Metres that a joint may move before a pose counts as another."""

@@ -32,9 +32,10 @@ from spikereel.tracing.call import call, outputs_of, plain, spent
 from spikereel.tracing.choose import Neurons, numbers_of
 from spikereel.tracing.clips import Clip, Piece, Span, clip_of
 from spikereel.tracing.layers import Found, chosen, find
+from spikereel.tracing.parts import OUTPUT, STATE
 from spikereel.tracing.record import Recorder
 from spikereel.tracing.seen import seen_as_pictures, small
-from spikereel.tracing.traces import OUTPUT, STATE, Trace
+from spikereel.tracing.traces import Trace
 
 MEMORY = 2**30
 """Bytes that a trace takes at most, unless it is told otherwise."""

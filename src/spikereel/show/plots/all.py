@@ -9,7 +9,7 @@ from spikereel.show.plots.figure import WIDTH, save
 from spikereel.show.plots.membranes import membranes
 from spikereel.show.plots.raster import raster, rates
 from spikereel.tracing import Trace
-from spikereel.tracing.traces import MEMBRANES
+from spikereel.tracing.parts import MEMBRANES
 
 
 def draw_all(
