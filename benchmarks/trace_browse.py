@@ -7,7 +7,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +17,7 @@ from run import save
 
 import spikereel
 from spikereel.tracing import Trace
-from spikereel.tracing.trace import SPIKES
+from spikereel.tracing.parts import SPIKES
 
 FRAMES, RATE, SHOWN, REPEATS = 1250, 0.1, 64, 7
 LAYER = "ConvBlock1_1.0.Conv.lif1"
@@ -47,7 +46,7 @@ def large(folder: Path) -> Path:
     part |= {name: np.repeat(part[name], 64, axis=0) for name in ("rates", "frames", "begins")}
     part |= {name: x[:1] for name, x in part.items() if name.startswith("output/")}
     part["answered"] = np.array([0])
-    whole = Trace(replace(small.about), [part] * (FRAMES // 64)).part(0, FRAMES)
+    whole = Trace(small.about, [part] * -(-FRAMES // 64)).part(0, FRAMES)
     whole.save(folder / "large.trace")
     return folder / "large.trace"
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/tracing.md: shipped weights on a procedural clip, on light and dark pages.
+"""The pictures of docs/tracing.md: shipped weights on a procedural clip.
 
 python benchmarks/trace_pictures.py [FOLDER]          (docs)
 """
@@ -11,7 +11,6 @@ import spikereel
 from spikereel import plot
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import data_spec_of
-from spikereel.show.plots.figure import WIDTH
 from spikereel.tracing import Trace
 
 JOINT, SPATIAL = "spikevideoformer_ti.motion", "spikevideoformer_ti.motion_spatial"
@@ -31,18 +30,16 @@ def traces() -> tuple[Trace, Trace]:
 def main(folder: Path) -> None:
     """Write them all."""
     joint, spatial = traces()
-    for dark in (False, True):
-        look, end = {"dark": dark, "width": WIDTH}, "-dark.png" if dark else ".png"
-        drawn = {
-            "attention": plot.attention(joint, (4, 4, 4), **look),
-            "raster": plot.raster(joint, NEURON, **look),
-            "membranes": plot.membranes(joint, NEURON, **look),
-            "energy": plot.energy(joint, "executed", **look),
-            "compare": plot.compare(joint, spatial, names=("joint", "spatial"), **look),
-        }
-        for name, picture in drawn.items():
-            plot.save(picture, folder / f"trace-{name}{end}")
-            print(folder / f"trace-{name}{end}")
+    drawn = {
+        "attention": plot.attention(joint, (4, 4, 4)),
+        "raster": plot.raster(joint, NEURON, dark=True),
+        "membranes": plot.membranes(joint, NEURON),
+        "energy": plot.energy(joint, "executed"),
+        "compare": plot.compare(joint, spatial, names=("joint", "spatial")),
+    }
+    for name, picture in drawn.items():
+        plot.save(picture, folder / f"trace-{name}.png")
+        print(folder / f"trace-{name}.png")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ _WHERE = {
     "State": "spikereel.layers.state",
     "stream": "spikereel.streaming.session",
     "to_binary": "spikereel.models.binary",
-    "Trace": "spikereel.tracing.trace",
+    "Trace": "spikereel.tracing.traces",
     "trace": "spikereel.tracing.make",
 }
 _MODULES = {"energy": "spikereel.energy", "plot": "spikereel.plot"}
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from spikereel.models.binary import to_binary
     from spikereel.streaming.session import stream
     from spikereel.tracing.make import trace
-    from spikereel.tracing.trace import Trace
+    from spikereel.tracing.traces import Trace
 
 # old addresses of modules keep working, in this process alone and behind all other finders
 sys.meta_path.append(MovedModules())

@@ -1,26 +1,32 @@
 """A trace is what the network does anyway: spikes bit by bit, membranes, energy, outputs, and the state between."""
 
+from copy import deepcopy
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 import torch
-from small import SMALL, small_weights, video_file
+from small import DATA, SMALL, small_weights, video_file
 from tiny import clip, tiny_model, tiny_svformer
 
 import spikereel
 from spikereel.energy import COSTS, measure, metering
 from spikereel.energy.contents import counts_of
 from spikereel.errors import ConfigError, DataError, StateError
+from spikereel.hub import Metadata
 from spikereel.layers.neuron import Neuron
+from spikereel.models.segmentation_head import SegmentationConfig
 from spikereel.tracing import Options, Trace, pieces, trace
 
 CLIP = clip(4, 1)
+NARROW = SegmentationConfig(width=16)
 MODELS = {
     "spatial": {"attention": "spatial"},
     "joint": {"attention": "joint"},
     "factorised": {"attention": "factorised"},
     "causal": {"attention": "causal", "similarity": "dot"},
     "pose": {"attention": "causal", "task": "pose"},
-    "masks": {"attention": "spatial", "task": "segmentation", "video": clip(4, 2, 32)},
+    "masks": {"attention": "spatial", "task": "segmentation", "video": clip(4, 2, 32), "segmentation": NARROW},
 }
 
 
@@ -54,7 +60,7 @@ def plain(model, video, state=None):
     return spikes, output, after
 
 
-@pytest.mark.parametrize("name", [*MODELS, "svformer"])
+@pytest.mark.parametrize("name", ["joint", "factorised", "causal", "pose", "masks", "svformer"])
 def test_a_trace_is_the_plain_run(models, name):
     model, video = models[name], clip(4, 1, 32) if name == "masks" else CLIP
     found = trace(model, video, neurons=3)
@@ -89,8 +95,7 @@ def test_a_trace_is_the_plain_run(models, name):
     [
         ({"kind": "ilif"}, "counts"),
         ({"kind": "ilif", "replay": True, "normalise": True}, "counts"),
-        ({"kind": "lif", "reset": "soft"}, "bits"),
-        ({"kind": "plif"}, "bits"),
+        ({"kind": "plif", "reset": "soft"}, "bits"),
         ({"kind": "lif", "reset": "soft", "reset_delay": True}, "bits"),
         ({"kind": "relu"}, "active"),
     ],
@@ -157,6 +162,16 @@ def test_a_state_goes_in_and_out(models):
         trace(models["joint"], CLIP, state=first.state)
 
 
+def test_the_last_clip_of_a_file_may_be_short(models, tmp_path):
+    model = deepcopy(models["svformer"]).float()
+    model.metadata = Metadata(name="svformer", preprocess=asdict(replace(DATA, modality="rgb", size=64)))
+    found = trace(model, video_file(tmp_path / "clip.mp4", frames=6), frames="all", energy=False)
+    assert len(found) == 6
+    assert found.starts.tolist() == [0, 4]
+    with pytest.raises(DataError, match="T=4 frames, got 3"):
+        trace(models["svformer"], CLIP[:3])
+
+
 def test_models_that_see_whole_clips_begin_anew(models):
     found = trace(models["joint"], CLIP, piece=2, energy=False)
     assert found.starts.tolist() == [0, 2]
@@ -183,6 +198,7 @@ def test_one_file(models, tmp_path):
     # written as it grows, and the same
     grown = trace(models["causal"], CLIP, neurons={"lif": [0, 5]}, tokens=[(1, 2, 3)], piece=1, out=tmp_path / "grown")
     assert np.array_equal(grown.spikes("lif"), found.spikes("lif"))
+    assert all(torch.equal(x, grown.state.flat()[name]) for name, x in found.state.flat().items())
     assert sorted(x.name for x in tmp_path.iterdir()) == ["clip.trace", "grown"]
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"clip\.trace"):
@@ -194,18 +210,24 @@ def test_one_file(models, tmp_path):
 
 def test_what_does_not_fit(models):
     model = models["spatial"]
-    need = trace(model, CLIP, pictures=False, energy=False)
-    room = sum(x.nbytes for name, x in need.parts[0].items() if name.startswith(("spikes/", "rates")))
-    assert all(x.recorded for x in trace(model, CLIP, pictures=False, energy=False, memory=room).layers.values())
+    need = trace(model, CLIP)
+    # the bound is one: all that is kept counts, and little else does
+    assert trace(model, CLIP, memory=need.bytes + 64).bytes == need.bytes
     with pytest.raises(DataError, match="a trace of 4 frames takes"):
-        trace(model, CLIP, pictures=False, memory=room - 4)
-    reduced = trace(model, CLIP, pictures=False, energy=False, memory=room - 4, fit="reduce")
+        trace(model, CLIP, memory=need.bytes - 64)
+    reduced = trace(model, CLIP, memory=need.bytes - 64, fit="reduce")
     left_out = [name for name, layer in reduced.layers.items() if not layer.recorded]
     assert left_out == ["ConvBlock1_1.0.lif2"]
     assert left_out[0] in reduced.notes[-1]
     assert np.array_equal(reduced.rates[left_out[0]], need.rates[left_out[0]])
+    assert reduced.bytes < need.bytes - 64
     with pytest.raises(ConfigError, match="rates alone"):
         reduced.spikes(left_out[0])
+    with pytest.raises(DataError):
+        trace(model, CLIP, memory=1000, fit="reduce")
+    pieces_of_it = trace(model, CLIP, piece=1)
+    assert pieces_of_it.bytes == need.bytes
+    assert len(pieces_of_it.without_state().state) == 0
 
 
 def test_chosen_layers_and_neurons(models):
@@ -216,6 +238,8 @@ def test_chosen_layers_and_neurons(models):
     assert len(found.rates) == len(found.layers)
     place = trace(models["spatial"], CLIP, neurons={"ConvBlock1_1.0.lif1": [(1, 2, 3), 7]}, energy=False)
     assert place.membranes("ConvBlock1_1.0.lif1").neurons.tolist() == [1 * 1024 + 2 * 32 + 3, 7]
+    same = trace(models["spatial"], CLIP, layers=["block4"], neurons=[3, 5], energy=False)
+    assert same.membranes("block4.0.attn.q_lif").neurons.tolist() == [3, 5]
     with pytest.raises(ConfigError, match="did you mean"):
         trace(models["spatial"], CLIP, layers=["block5.0.attn.q_lif"])
     with pytest.raises(ConfigError, match="no neuron"):
@@ -252,7 +276,7 @@ def _sizes(neurons, rows):
     return np.diff(edges.clip(max=neurons))
 
 
-def test_a_file_is_seen_as_predict_sees_it(tmp_path):
+def test_a_file_is_seen_as_predict_sees_it(tmp_path, monkeypatch):
     weights, video = tmp_path / "w.safetensors", video_file(tmp_path / "clip.mp4", frames=9)
     small_weights(weights)
     found, prediction = trace(weights, video), spikereel.predict(weights, video, views=1)
@@ -261,7 +285,11 @@ def test_a_file_is_seen_as_predict_sees_it(tmp_path):
     assert found.probabilities[-1].tolist() == pytest.approx(prediction.probabilities, abs=1e-12)
     assert found.times.tolist() == pytest.approx([i / 10 for i in prediction.indices])
     assert found.classes[0] in prediction.classes
+    at_once = trace(weights, video, frames="all", energy=False)
+    monkeypatch.setattr("spikereel.tracing.clips.AT_ONCE", 2)
     everything = trace(weights, video, frames="all", energy=False, out=tmp_path / "all")
+    assert np.array_equal(everything.spikes("lif"), at_once.spikes("lif"))
+    assert np.array_equal(everything.pictures, at_once.pictures)
     assert everything.frames.tolist() == list(range(9))
     assert everything.starts.tolist() == [0, 4, 8]
     assert trace(weights, video, frames=(2, 6), energy=False).frames.tolist() == [2, 3, 4, 5]

@@ -29,6 +29,8 @@ def comparison_tables(found: Compared) -> Iterator[RenderableType]:
     for text, values in (("settings that differ", shown.settings), ("figures that differ", shown.figures)):
         if values:
             yield _pairs(f"{text}{'' if values is shown.settings else f', of {name_of(shown)}'}", values)
+    for line in notes_of(found):
+        yield Text(f"note: {line}", "yellow")
     yield Text(verdict(found), "bold red" if found.disagreed else "bold green")
 
 
@@ -47,9 +49,14 @@ def sentence(difference: Difference) -> str:
         return f"On {name_of(difference)} no spike differs"
     count = sum(x.differs for x in difference.layers)
     of = f"{count} of {len(difference.layers)} layers that both have differ"
-    share = f"{100 * first.shares[first.frame]:.3g} % of its spikes"
+    share = f"{100 * first.shares[first.frame]:.3g} % of its spikes{' at least, by its rate' if first.by_rate else ''}"
     frame = difference.frames[first.frame]
     return f"On {name_of(difference)} {first.name} differs first, in frame {frame}, {share}; {of}"
+
+
+def notes_of(found: Compared) -> list[str]:
+    """What has to be known of the traces of the clip that is shown."""
+    return list(dict.fromkeys(note for trace in found.traces for note in trace.notes))
 
 
 def name_of(difference: Difference) -> str:

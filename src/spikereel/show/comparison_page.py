@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from spikereel.show.comparison import name_of, ordered, row_of, said, sentence, verdict
+from spikereel.show.comparison import name_of, notes_of, ordered, row_of, said, sentence, verdict
 from spikereel.show.plots.attention import attention
 from spikereel.show.plots.compare import compare
 from spikereel.show.plots.figure import png
@@ -34,6 +34,7 @@ def page(found: Compared) -> str:
     shown = found.shown
     body = [f"<h1>{escape(title)}</h1><p class=note>A is {escape(a)}, B is {escape(b)}.</p>"]
     body.append(f"<p><strong>{escape(verdict(found))}</strong> {escape(sentence(shown))}.</p>")
+    body += [f"<p class=note>{escape(line)}</p>" for line in notes_of(found)]
     head = ("clip", "A says", "B says", "first to differ", "frame", "share")
     marks = [x.answers_differ for x in ordered(found)]
     body.append(f"<h2>Clips</h2>{_table(head, [row_of(x) for x in ordered(found)], marks)}")

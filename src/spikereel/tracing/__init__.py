@@ -6,6 +6,6 @@ trace.spikes("block3.0.attn.q_lif"); trace.attention((3, 1, 2)); trace.energy("p
 
 from spikereel.tracing.compare import Difference, compare
 from spikereel.tracing.make import Options, pieces, trace
-from spikereel.tracing.trace import Trace
+from spikereel.tracing.traces import Trace
 
 __all__ = ["Difference", "Options", "Trace", "compare", "pieces", "trace"]

@@ -6,10 +6,15 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from spikereel.energy.costs import COSTS
+from spikereel.energy.layer import PARTS
 from spikereel.errors import ConfigError, DataError
 from spikereel.tracing.layers import Layer
 
 Fit = Literal["error", "reduce"]
+
+NUMBERED = 8 + 8 + 8 + 1
+"""Bytes of a frame: its number, its time, that of its answer, and whether the state began anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +28,21 @@ class Budget:
     pictures: int
     """Bytes of the picture of a frame."""
     neurons: Mapping[str, np.ndarray]
+    energy: bool
+    answer: int
+    """Bytes of the output of a frame."""
+    state: int
+    """Bytes of the state, once."""
 
     def __post_init__(self) -> None:
         if self.memory < 1 or self.fit not in get_args(Fit):
             raise ConfigError(f"memory is {self.memory} and fit {self.fit!r}: give bytes above 0, and error or reduce")
 
     def other(self, layers: Sequence[Layer]) -> int:
-        """Bytes of a frame besides spikes: rates, membranes, pictures."""
+        """Bytes of a frame besides spikes: rates, membranes, pictures, energy, output, and what numbers it."""
         membranes = sum(9 * len(x) for x in self.neurons.values())
-        return 8 * len(layers) + membranes + self.pictures
+        energy = 8 * len(COSTS) * (len(PARTS) + 1) if self.energy else 0
+        return 8 * len(layers) + membranes + self.pictures + energy + self.answer + NUMBERED
 
 
 def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
@@ -39,7 +50,8 @@ def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tup
 
     Raises DataError where there is no room, and fit="error" or where not even rates have any.
     """
-    room = budget.memory // max(budget.frames, 1) - budget.other(layers)
+    once = budget.state + 8 * sum(map(len, budget.neurons.values()))
+    room = (budget.memory - once) // max(budget.frames, 1) - budget.other(layers)
     recorded = sorted((x for x in layers if x.name in kept), key=lambda x: -x.bytes)
     needed = sum(x.bytes for x in recorded)
     if needed <= room:
@@ -48,7 +60,7 @@ def fitted(layers: Sequence[Layer], kept: set[str], budget: Budget) -> tuple[tup
     while recorded and needed > room:
         dropped.append(recorded.pop(0))
         needed -= dropped[-1].bytes
-    total = budget.frames * (needed + sum(x.bytes for x in dropped) + budget.other(layers))
+    total = once + budget.frames * (needed + sum(x.bytes for x in dropped) + budget.other(layers))
     if budget.fit == "error" or needed > room:
         raise DataError(
             f"a trace of {budget.frames} frames takes {total / 1e6:.4g} MB, memory is {budget.memory / 1e6:.4g} MB; "

@@ -9,7 +9,8 @@ import numpy as np
 from spikereel.config import flat
 from spikereel.errors import ConfigError
 from spikereel.tracing.layers import Layer
-from spikereel.tracing.trace import SPIKES, Trace
+from spikereel.tracing.parts import SPIKES
+from spikereel.tracing.traces import Trace
 
 NEAR = 1e-3
 """Metres that a joint may move before a pose counts as another."""
@@ -99,7 +100,7 @@ def compare(a: Trace, b: Trace) -> Difference:
     if len(a) != len(b) or not np.array_equal(a.frames, b.frames):
         raise ConfigError(
             f"the traces are of different frames, {len(a)} of {a.source} and {len(b)} of {b.source}; trace the same "
-            "ones: frames=(first, last)"
+            "ones: frames=(first, last), --frames FIRST:LAST"
         )
     both = [name for name, layer in a.layers.items() if _alike(layer, b.layers.get(name))]
     answers, differ = _answers(a, b)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import prod
-from typing import Literal, cast
+from math import ceil, prod
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -74,6 +74,10 @@ class Found:
 
     layers: tuple[Layer, ...]
     attentions: tuple[AttentionLayer, ...]
+    state: int = 0
+    """Bytes of the state."""
+    answer: int = 0
+    """Bytes of what is kept of the output of a frame."""
 
 
 def find(model: VideoModel, frame: Sequence[int]) -> Found:
@@ -92,12 +96,25 @@ def find(model: VideoModel, frame: Sequence[int]) -> Found:
             module.register_forward_hook(note(name))
     with torch.no_grad():
         # an empty state: weights for clips of T frames take the first one of them
-        twin(inputs, State())
+        output, after = twin(inputs, State())
     layers = tuple(_layer(name, cast(Neuron, model.get_submodule(name)), shape) for name, shape in shapes.items())
     modules = [(n, m) for n, m in model.named_modules() if isinstance(m, ProductAttention)]
     attentions = tuple(a for name, module in modules for a in _attentions(name, module, shapes))
     order = list(shapes)
-    return Found(layers=layers, attentions=tuple(sorted(attentions, key=lambda a: order.index(a.q))))
+    wide = next(model.parameters()).element_size() / 4
+    return Found(
+        layers=layers,
+        attentions=tuple(sorted(attentions, key=lambda a: order.index(a.q))),
+        state=sum(ceil(x.numel() * max(x.element_size(), 4 * wide)) for x in after.flat().values()),
+        answer=ceil(_answer(output) * max(wide, 1)),
+    )
+
+
+def _answer(output: Any) -> int:
+    """Bytes of one frame: of logits and poses in float32, of masks the label of each pixel."""
+    if isinstance(output, Tensor) and output.ndim == 5:
+        return output[0, 0, 0].numel() * (1 if output.shape[2] <= 256 else 2)
+    return 4 * (output.numel() if isinstance(output, Tensor) else sum(x.numel() for x in output))
 
 
 def chosen(layers: Sequence[Layer], patterns: Sequence[str] | None) -> set[str]:

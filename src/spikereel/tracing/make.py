@@ -8,20 +8,17 @@ from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikereel.energy.costs import COSTS
-from spikereel.energy.layer import PARTS
-from spikereel.energy.measuring import Run, metering
-from spikereel.energy.passport import Passport
+from spikereel.energy.measuring import metering
 from spikereel.errors import ConfigError
 from spikereel.files import writable
 from spikereel.hub import load_model
-from spikereel.inference.classify import after_each_frame, classes_of
+from spikereel.inference.classify import classes_of
 from spikereel.layers.modes import mode
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
@@ -31,12 +28,14 @@ from spikereel.models.wrappers import unwrapped
 from spikereel.tracing.about import About
 from spikereel.tracing.attend import Token
 from spikereel.tracing.budget import Budget, Fit, fitted
+from spikereel.tracing.call import call, outputs_of, plain, spent
 from spikereel.tracing.choose import Neurons, numbers_of
 from spikereel.tracing.clips import Clip, Piece, Span, clip_of
 from spikereel.tracing.layers import Found, chosen, find
+from spikereel.tracing.parts import OUTPUT, STATE
 from spikereel.tracing.record import Recorder
 from spikereel.tracing.seen import seen_as_pictures, small
-from spikereel.tracing.trace import OUTPUT, STATE, Trace
+from spikereel.tracing.traces import Trace
 
 MEMORY = 2**30
 """Bytes that a trace takes at most, unless it is told otherwise."""
@@ -122,10 +121,14 @@ def trace(
     writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
-        found = []
+        found: list[Trace] = []
+        after = State()
         for number, part in enumerate(pieces(model, clip, options)):
-            part.save(Path(folder, str(number)))
+            after = part.state
+            part.without_state().save(Path(folder, str(number)))
             found.append(Trace.load(Path(folder, str(number))))
+        # states may be large, and the last one is asked for alone
+        found[-1] = found[-1].with_state(after)
         Trace.joined(found).save(path)
     return Trace.load(path)
 
@@ -133,7 +136,8 @@ def trace(
 def pieces(
     model: VideoModel | str | PathLike, clip: str | PathLike | Tensor, options: Options | None = None
 ) -> Iterator[Trace]:
-    """The trace of each piece of a clip as soon as it is there; see `trace`. `Trace.joined` makes one of them."""
+    """The trace of each piece of a clip as soon as it is there, with the state after it; see `trace`. `Trace.joined`
+    makes one of them, and keeps the last state alone."""
     options = options or Options()
     network = load_model(fspath(model)) if isinstance(model, str | PathLike) else unwrapped(model, VideoModel)
     if not isinstance(network, VideoModel):
@@ -145,7 +149,16 @@ def pieces(
         kept |= {name for a in found.attentions for name in (a.q, a.k)}
     numbers = numbers_of(found.layers, options.neurons, kept)
     picture = 3 * prod(small(*source.frame[1:])) if options.pictures else 0
-    budget = Budget(frames=source.total, memory=options.memory, fit=options.fit, pictures=picture, neurons=numbers)
+    budget = Budget(
+        frames=source.total,
+        memory=options.memory,
+        fit=options.fit,
+        pictures=picture,
+        neurons=numbers,
+        energy=options.energy,
+        answer=found.answer,
+        state=found.state,
+    )
     layers, notes = fitted(found.layers, kept, budget)
     about = _about(network, source, replace(found, layers=layers), options, notes)
     return Tracing(model=network, about=about, numbers=numbers, options=options).over(source)
@@ -186,26 +199,26 @@ class Tracing:
         with mode(self.model, training=False), torch.no_grad():
             metered = metering(self.model) if self.options.energy else nullcontext()
             with metered as run, recorder.watching():
-                output, after, features = _run(self.model, video, state, run)
-            outputs, answered = _outputs(self.model, output, features, state, len(video))
+                output, after, features = call(self.model, video, state, run)
+            outputs, answered = outputs_of(self.model, output, features, state, len(video))
         arrays = dict(recorder.arrays)
         arrays |= {"frames": piece.frames, "answered": answered}
         arrays |= {OUTPUT + name: x for name, x in outputs.items()}
-        arrays |= {STATE + name: _numpy(x) for name, x in after.flat().items()}
+        arrays |= {STATE + name: plain(x) for name, x in after.flat().items()}
         arrays |= {f"numbers/{name}": x for name, x in self.numbers.items()}
         if piece.times is not None:
             arrays["times"] = piece.times
         if run is not None:
-            arrays |= _spent(run.passport())
+            arrays |= spent(run.passport())
         if self.options.pictures:
             arrays["pictures"] = seen_as_pictures(video[:, 0], self.about.settings.get("seen", {}))
         return arrays, after
 
     def _in_parts(self, piece: Piece) -> bool:
-        """Whether this is the first part of a clip, of weights that fit clips of T frames and want to be told."""
-        model = self.model
-        fixed = isinstance(model, SVFormer) and model.fixed_frames
-        return fixed and self.options.piece is not None and len(piece.video) < model.config.frames
+        """Whether this is the first part of a clip, or one cut short, of weights that fit clips of T frames and want to
+        be told; a tensor that is given whole has to have all."""
+        model, asked = self.model, self.options.piece is not None or self.options.frames is not None
+        return isinstance(model, SVFormer) and model.fixed_frames and asked and len(piece.video) < model.config.frames
 
     def _carried(self, state: State | None) -> State | None:
         """What the next piece goes on from; None where it begins anew."""
@@ -215,46 +228,6 @@ class Tracing:
         if isinstance(model, SVFormer) and model.fixed_frames and _age(state) == model.config.frames:
             return None
         return state
-
-
-def _run(model: VideoModel, video: Tensor, state: State | None, run: Run | None) -> tuple[Any, State, Tensor | None]:
-    """Output and state of a call, and the features before the head of a model that answers after each frame."""
-    if model.task != "classification" or not model.can_stream:
-        output, after = model(video, state)
-        return output, after, None
-    if run is not None:
-        # the model itself, which would say so, is not called
-        run.begin(video)
-    features, after = model.features(video, state)
-    output, own = model.readout(features, state)
-    after.update(own)
-    return output, after, features
-
-
-def _outputs(
-    model: VideoModel, output: Any, features: Tensor | None, state: State | None, frames: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """{name: [A, ...]} of an output of one clip, and the frames that they belong to."""
-    if model.task == "classification":
-        if features is None:
-            return {"logits": _numpy(output)}, np.array([frames - 1])
-        return {"logits": _numpy(after_each_frame(model, features, state))}, np.arange(frames)
-    if isinstance(output, Tensor):
-        labels = output[:, 0].argmax(1)
-        small = labels.to(torch.uint8 if output.shape[2] <= 256 else torch.int16)
-        return {"masks": _numpy(small)}, np.arange(len(labels))
-    parts = output._asdict()
-    return {name: _numpy(x[:, 0]) for name, x in parts.items()}, np.arange(len(next(iter(parts.values()))))
-
-
-def _spent(passport: Passport) -> dict[str, np.ndarray]:
-    """float64 [T, costs, parts] picojoules, and [T, costs] of the same network as an ANN."""
-    splits = [passport.per_frame_pj(cost) for cost in COSTS]
-    anns = [passport.per_frame_pj(cost, ann=True) for cost in COSTS]
-    return {
-        "energy": np.array([[split[part] for part in PARTS] for split in splits]).transpose(2, 0, 1),
-        "ann": np.array([np.sum([split[part] for part in PARTS], axis=0) for split in anns]).T,
-    }
 
 
 def _about(model: VideoModel, clip: Clip, found: Found, options: Options, notes: tuple[str, ...]) -> About:
@@ -299,9 +272,3 @@ def _age(state: State | None) -> int:
     """Frames that a state has seen, as far as it counts them."""
     flat = {} if not state else State(state).flat()
     return max((int(x.max()) for name, x in flat.items() if name.endswith("frames")), default=0)
-
-
-def _numpy(x: Tensor) -> np.ndarray:
-    # half precision has no place in the file, and bfloat16 none in NumPy
-    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return x.detach().cpu().contiguous().numpy()

@@ -10,7 +10,7 @@ from spikereel.models.base import VideoModel
 from spikereel.tracing.clips import Span
 from spikereel.tracing.compare import Difference, compare
 from spikereel.tracing.make import trace
-from spikereel.tracing.trace import Trace
+from spikereel.tracing.traces import Trace
 from spikereel.versions import provenance
 
 
@@ -64,8 +64,11 @@ class Models:
         return cls(a=one, b=other, names=names or (fspath(a), fspath(b)))
 
     def on(self, clip: str | PathLike, *, frames: Span = None) -> Difference:
-        """Trace both on a clip and say what differs. Raises as `trace` and `compare`."""
-        a, b = (trace(model, clip, frames=frames) for model in (self.a, self.b))
+        """Trace both on a clip and say what differs; layers that are too large are compared by their rates.
+
+        Raises as `trace` and `compare`.
+        """
+        a, b = (trace(model, clip, frames=frames, fit="reduce") for model in (self.a, self.b))
         found = compare(a, b)
         self.differences.append(found)
         if self.kept is None or (found.answers_differ and not self.kept[2].answers_differ):

@@ -1,6 +1,7 @@
 """Every picture that a trace has, into a folder."""
 
 from pathlib import Path
+from typing import Any
 
 from spikereel.show.plots.attention import attention
 from spikereel.show.plots.energy import energy
@@ -8,7 +9,7 @@ from spikereel.show.plots.figure import WIDTH, save
 from spikereel.show.plots.membranes import membranes
 from spikereel.show.plots.raster import raster, rates
 from spikereel.tracing import Trace
-from spikereel.tracing.trace import MEMBRANES
+from spikereel.tracing.parts import MEMBRANES
 
 
 def draw_all(
@@ -22,7 +23,7 @@ def draw_all(
     kept = {name for name, x in trace.layers.items() if x.recorded}
     seen = [a for a in trace.attentions.values() if {a.q, a.k} <= kept]
     own = layer or (seen[-1].q if seen else next((name for name in reversed(trace.layers) if name in kept), None))
-    look = {"dark": dark, "width": width}
+    look: dict[str, Any] = {"dark": dark, "width": width}
     drawn = {"rates": rates(trace, **look)}
     if own in kept:
         drawn["raster"] = raster(trace, own, **look)

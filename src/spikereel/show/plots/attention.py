@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import FONT, WIDTH, figure_of, folded, paint, theme_of
+from spikereel.show.plots.figure import FONT, WIDTH, Theme, figure_of, folded, paint, theme_of
 from spikereel.tracing import Trace
 from spikereel.tracing.attend import Row, Token
 
@@ -33,38 +33,17 @@ def attention(
     theme = theme_of(dark)
     row = trace.attention(_token(trace, layer) if token is None else token, layer)
     shown = _chosen(row, min(frames, MOST))
-    columns = min(len(shown), max(width // SIDE, 1))
-    rows = -(-len(shown) // columns)
+    rows = -(-len(shown) // min(len(shown), max(width // SIDE, 1)))
+    columns = -(-len(shown) // rows)
     side = min(width / columns, 320)
     figure = figure_of(theme, width, int(rows * (side + 26) + 110))
     grid = figure.subplots(rows, columns, squeeze=False)
-    values, pictures = row.mean(), trace.pictures
-    signed = row.layer.similarity == "hamming"
-    most = max(float(np.nanmax(np.abs(values))), 1e-9)
     image = None
     for axes in grid.flat:
         paint(axes, theme)
         axes.set_axis_off()
     for axes, i in zip(grid.flat, shown, strict=False):
-        t = int(row.frames[i])
-        if pictures is not None:
-            grey = np.asarray(pictures[t]).mean(0)
-            axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0), interpolation="bilinear")
-        image = axes.imshow(
-            values[i],
-            cmap=theme.around if signed else theme.heat,
-            vmin=-most if signed else 0,
-            vmax=most,
-            alpha=1.0 if pictures is None else 0.62,
-            extent=(0, 1, 1, 0),
-            interpolation="nearest",
-        )
-        ratio = trace.clip[2] / trace.clip[3]
-        axes.set_aspect(ratio)
-        if t == row.token[0]:
-            _mark(axes, row)
-        seconds = "" if trace.times is None else f", {trace.times[t]:.2f} s"
-        axes.set_title(f"{trace.frames[t]}{seconds}", fontsize=FONT, color=theme.muted, pad=3)
+        image = _frame(axes, trace, row, i, theme)
     assert image is not None
     bar = figure.colorbar(image, ax=grid, location="bottom", fraction=0.05, aspect=40, pad=0.02)
     bar.set_label(folded(_said(row), width - 20), color=theme.muted, fontsize=FONT)
@@ -73,6 +52,31 @@ def attention(
     title = folded(_title(trace, row, len(shown)), width - 10)
     figure.suptitle(title, color=theme.ink, fontsize=FONT + 0.5, x=0.01, ha="left")
     return figure
+
+
+def _frame(axes: Any, trace: Trace, row: Row, i: int, theme: Theme) -> Any:
+    """One frame with what the token thinks of it."""
+    t, values, pictures = int(row.frames[i]), row.mean(), trace.pictures
+    signed = row.layer.similarity == "hamming"
+    most = max(float(np.nanmax(np.abs(values))), 1e-9)
+    if pictures is not None:
+        grey = np.asarray(pictures[t]).mean(0)
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0), interpolation="bilinear")
+    image = axes.imshow(
+        values[i],
+        cmap=theme.around if signed else theme.heat,
+        vmin=-most if signed else 0,
+        vmax=most,
+        alpha=1.0 if pictures is None else 0.62,
+        extent=(0, 1, 1, 0),
+        interpolation="nearest",
+    )
+    axes.set_aspect(trace.clip[2] / trace.clip[3])
+    if t == row.token[0]:
+        _mark(axes, row)
+    seconds = "" if trace.times is None else f", {trace.times[t]:.2f} s"
+    axes.set_title(f"{trace.frames[t]}{seconds}", fontsize=FONT, color=theme.muted, pad=3)
+    return image
 
 
 def _token(trace: Trace, layer: str | None) -> Token:

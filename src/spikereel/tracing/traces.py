@@ -16,11 +16,10 @@ from spikereel.layers.state import State
 from spikereel.tracing import store
 from spikereel.tracing.about import About, from_json, to_json
 from spikereel.tracing.attend import Row, Token, row
+from spikereel.tracing.call import plain
 from spikereel.tracing.layers import AttentionLayer, Layer
+from spikereel.tracing.parts import FIRED, MEMBRANES, OUTPUT, SPIKES, STATE, cut, numbers_in, of_end, stateless
 from spikereel.tracing.thin import picture
-
-STATE, OUTPUT, SPIKES = "state/", "output/", "spikes/"
-MEMBRANES, FIRED = "membranes/", "fired/"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,7 +159,7 @@ class Trace:
         own = self._recorded(layer)
         packed = self.between(SPIKES + layer, start, stop)
         if neurons is not None:
-            numbers = _numbers(own, neurons)
+            numbers = numbers_in(own, neurons)
             if own.kind == "counts":
                 return np.concatenate([x[:, numbers] for x in packed])
             return np.concatenate([(x[:, numbers // 8] >> (7 - numbers % 8).astype(np.uint8)) & 1 for x in packed])
@@ -270,7 +269,7 @@ class Trace:
             length = len(part["rates"])
             a, b = max(start - first, 0), min(stop - first, length)
             if a < b:
-                parts.append(_cut(part, a, b))
+                parts.append(cut(part, a, b))
             first += length
         since = self.starts[self.starts <= start]
         before = start - int(since[-1]) if len(since) else self.about.before + start
@@ -282,24 +281,34 @@ class Trace:
 
         Raises ConfigError for none, and for traces of other networks or layers.
         """
-        traces = list(traces)
-        if not traces:
-            raise ConfigError("there is no trace to join; give at least one")
-        first = traces[0].about
-        for other in traces[1:]:
-            if (other.about.weights, other.about.layers, other.about.costs) != (
-                first.weights,
-                first.layers,
-                first.costs,
-            ):
+        parts: list[store.Arrays] = []
+        notes: dict[str, None] = {}
+        first: About | None = None
+        for x in traces:
+            first = x.about if first is None else first
+            if (x.about.weights, x.about.layers, x.about.costs) != (first.weights, first.layers, first.costs):
                 raise ConfigError("traces of other weights or layers do not follow each other; trace them alike")
-        notes = tuple(dict.fromkeys(note for x in traces for note in x.notes))
-        return cls(replace(first, notes=notes), [part for x in traces for part in x.parts])
+            # of the states before the last one nobody will ask
+            parts[-1:] = map(stateless, parts[-1:])
+            parts += [*map(stateless, x.parts[:-1]), x.parts[-1]]
+            notes |= dict.fromkeys(x.about.notes)
+        if first is None:
+            raise ConfigError("there is no trace to join; give at least one")
+        return cls(replace(first, notes=tuple(notes)), parts)
+
+    def without_state(self) -> Self:
+        """The same without the state, which may be larger than all the rest."""
+        return type(self)(self.about, [*self.parts[:-1], stateless(self.parts[-1])])
+
+    def with_state(self, state: State) -> Self:
+        """The same with another state after its last frame."""
+        flat = {STATE + name: plain(x) for name, x in state.flat().items()}
+        return type(self)(self.about, [*self.parts[:-1], {**stateless(self.parts[-1]), **flat}])
 
     def save(self, path: str | PathLike) -> None:
         """Write one safetensors file, whole or not at all. Raises OSError where it cannot be written."""
         lengths = np.cumsum([0, *(len(part["rates"]) for part in self.parts)])
-        arrays = {name: [part[name] for part in self.parts] for name in self.parts[0] if not _of_end(name)}
+        arrays = {name: [part[name] for part in self.parts] for name in self.parts[0] if not of_end(name)}
         arrays |= {name: [x] for name, x in self.parts[-1].items() if name.startswith(STATE)}
         arrays |= {name: [x] for name, x in self.parts[0].items() if name.startswith("numbers/")}
         arrays["answered"] = [part["answered"] + n for part, n in zip(self.parts, lengths, strict=False)]
@@ -342,34 +351,3 @@ class Trace:
         if cost not in self.about.costs:
             raise unknown_key(cost, self.about.costs, "cost model")
         return self.about.costs.index(cost)
-
-
-def _numbers(layer: Layer, neurons: Sequence[int]) -> np.ndarray:
-    numbers = np.asarray(neurons, dtype=np.int64)
-    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < layer.size):
-        raise ConfigError(f"{layer.name} has neurons 0 to {layer.size - 1}, got {int(numbers.max())}")
-    return numbers
-
-
-def _of_end(name: str) -> bool:
-    """Whether an array has no axis of frames."""
-    return name.startswith((STATE, "numbers/"))
-
-
-def _cut(part: store.Arrays, start: int, stop: int) -> store.Arrays:
-    inside = (part["answered"] >= start) & (part["answered"] < stop)
-    whole = stop == len(part["rates"])
-
-    def cut(name: str, x: np.ndarray) -> np.ndarray:
-        if name.startswith("numbers/"):
-            return x
-        if name == "answered":
-            return x[inside] - start
-        return x[inside] if name.startswith(OUTPUT) else x[start:stop]
-
-    # the state is that after the last frame
-    return {
-        name: x if name.startswith(STATE) else cut(name, x)
-        for name, x in part.items()
-        if whole or not name.startswith(STATE)
-    }
