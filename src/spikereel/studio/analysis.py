@@ -110,7 +110,8 @@ class Analysis:
     def _traced(self, number: int) -> tuple[Trace, Sequence[int]]:
         """The trace of a window, and the frames of its steps."""
         clip, more, frames = self.windows.given(number)
-        made = self.tracer(clip, **more)
+        # every window begins at rest: its last state is larger than its spikes, and nobody asks for it
+        made = self.tracer(clip, **more).without_state()
         return made, made.frames.tolist() if frames is None else list(frames)
 
     def membranes(self, number: int, layer: str, neurons: Sequence[int]) -> dict[str, Any]:

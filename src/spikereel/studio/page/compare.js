@@ -52,7 +52,7 @@ function draw() {
   body.replaceChildren(...clips().filter(place => !at("only").checked || found.get(place)?.answers_differ).map(place => {
     const row = found.get(place), line = document.createElement("tr"), name = place.split(/[:/]/).pop();
     const cells = !row ? [name, "waiting", "", "", "", "", ""] : row.fault ? [name, row.fault, "", "", "", "", ""]
-      : [name, ...row.answers, row.answers_differ ? "differ" : "agree", row.first?.layer ?? "none", row.first ? String(row.frames[row.first.frame]) : "–", `${row.layers.length} of ${row.compared}`];
+      : [name, ...row.answers, row.answers_differ ? "differ" : "agree", row.first?.layer ?? "none", row.first ? String(row.first.frame) : "–", `${row.layers.length} of ${row.compared}`];
     cells.forEach((text, i) => {
       const cell = document.createElement(i ? "td" : "th");
       if (!i) cell.scope = "row";
@@ -102,7 +102,7 @@ function detail() {
     <p class="best" id="first-said"></p><div class="plot"><canvas role="img"></canvas></div><p class="said">Share of neurons whose spikes differ; frames of the source from left to right, layers in the order in which they run. The first layer that differs is framed.</p>
     <div class="pair"></div>`;
   panel.querySelector("h2").textContent = row.name;
-  at("first-said").textContent = row.first ? `First layer that differs: ${row.first.layer}, at frame ${row.frames[row.first.frame]}, ${(100 * row.first.share).toPrecision(3)} % of its neurons.` : "No spike differs.";
+  at("first-said").textContent = row.first ? `First layer that differs: ${row.first.layer}, at frame ${row.first.frame}, ${(100 * row.first.share).toPrecision(3)} % of its neurons.` : "No spike differs.";
   const canvas = panel.querySelector("canvas"), wide = panel.querySelector(".plot").clientWidth;
   canvas.setAttribute("aria-label", at("first-said").textContent);
   if (wide) chart(new OnCanvas(canvas, wide, tall(row)), row, wide, colours());
@@ -110,7 +110,7 @@ function detail() {
     ...(row.alone.some(x => x.length) ? [["Layers that only one has", row.alone.map((x, i) => [i ? "B" : "A", x.join(", ") || "none"])]] : [])];
   panel.querySelector(".pair").replaceChildren(...tables.map(([title, rows]) => tableOf(title, rows)));
   for (const [id, weights] of [["see-a", state.weights], ["see-b", state.other]]) {
-    at(id).onclick = () => set({view: "watch", place: chosen, weights, frame: row.first ? row.frames[row.first.frame] : row.frames[0], ...(row.first ? {layer: row.first.layer, low: undefined, high: undefined} : {})});
+    at(id).onclick = () => set({view: "watch", place: chosen, weights, frame: row.first ? row.first.frame : row.frames[0], ...(row.first ? {layer: row.first.layer, low: undefined, high: undefined} : {})});
   }
 }
 
@@ -140,7 +140,7 @@ function tableOf(title, rows) {
 
 function rowsOf() {
   return [["clip", "A says", "B says", "answers differ", "first layer", "frame", "share", "layers that differ"],
-    ...clips().map(place => [place, found.get(place)]).filter(([, row]) => row?.shares).map(([place, row]) => [place, ...row.answers, row.answers_differ, row.first?.layer ?? "", row.first ? row.frames[row.first.frame] : "", row.first?.share ?? "", row.layers.length])];
+    ...clips().map(place => [place, found.get(place)]).filter(([, row]) => row?.shares).map(([place, row]) => [place, ...row.answers, row.answers_differ, row.first?.layer ?? "", row.first ? row.first.frame : "", row.first?.share ?? "", row.layers.length])];
 }
 
 function savePage() {
