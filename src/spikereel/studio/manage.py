@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from spikereel.config import flat
 from spikereel.errors import ConfigError
 from spikereel.runs.recipes import RECIPES, get_recipe
 from spikereel.studio import runs
@@ -56,7 +57,7 @@ async def recipes(request: Request) -> Response:
     """GET: recipes by name, with what they train; ?name= the fields of one."""
     name = request.query_params.get("name")
     if name is not None:
-        return JSONResponse({"fields": dict(runs.flat(dataclasses.asdict(get_recipe(name))))})
+        return JSONResponse({"fields": dict(flat(dataclasses.asdict(get_recipe(name))))})
     return JSONResponse({"recipes": {x: (f.__doc__ or "").splitlines()[0] for x, f in RECIPES.items()}})
 
 

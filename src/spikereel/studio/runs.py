@@ -1,10 +1,11 @@
 """Runs as they lie on the disk: what they are, their curves, reports and passports."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spikereel.config import flat
 from spikereel.errors import DataError
 from spikereel.studio.roots import Roots
 
@@ -84,12 +85,3 @@ def read(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of nested settings."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikereel.config import override
+from spikereel.config import flat, override
 from spikereel.errors import ConfigError, DataError
 from spikereel.runs.recipes import get_recipe
 from spikereel.studio.roots import Roots
-from spikereel.studio.runs import flat
 
 LINES = 300
 """Lines of output that are kept."""
