@@ -42,6 +42,8 @@ MODULES = {
     "onnxscript": ("onnxscript",),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
+    "starlette": ("starlette",),
+    "uvicorn": ("uvicorn",),
 }
 """What each optional package is imported as."""
 
@@ -51,8 +53,8 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "stream", "energy", "export", "import", "calibrate"),
-    *("claims", "list", "doctor", "data", "data inspect", "data check", "data pack"),
+    *("demo", "train", "compare", "evaluate", "predict", "trace", "stream", "studio", "energy", "export"),
+    *("import", "calibrate", "claims", "list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
 WORKS = {
@@ -85,6 +87,8 @@ WORKS = {
     "train --list": ["train", "--list"],
     "train --show": ["train", "motion", "--show"],
     "compare": ["compare", "{run}", "{run}"],
+    "compare weights": ["compare", "{folder}", "{folder}", "{videos}/dark/0.mp4"],
+    "trace": ["trace", "{folder}", "{videos}/dark/0.mp4", "--out", "{out}/clip.trace"],
 }
 """Nothing optional is needed."""
 
@@ -104,6 +108,12 @@ LACKS: dict[str, tuple[list[str], str]] = {
         "pillow",
     ),
     "calibrate with RandAugment": (["calibrate", "{folder}", "data.randaugment=m5-n2", "--clips", "4"], "pillow"),
+    "trace with pictures": (["trace", "{folder}", "{videos}/dark/0.mp4", "--png", "{out}/png"], "matplotlib"),
+    "compare on a page": (
+        ["compare", "{folder}", "{folder}", "{videos}/dark/0.mp4", "--html", "{out}/page.html"],
+        "matplotlib",
+    ),
+    "studio": (["studio", "--port", "0"], "starlette"),
     "inspect HDF5": (["data", "inspect", "{events}/a.h5"], "h5py"),
     "inspect AEDAT with lz4": (["data", "inspect", "{events}/lz4.aedat4"], "lz4"),
     "inspect AEDAT with zstd": (["data", "inspect", "{events}/zstd.aedat4"], "zstandard"),

@@ -63,6 +63,7 @@ MAY_IMPORT = {
         *TOOLS,
     },
     "show": {
+        "tracing",
         "streaming",
         "inference",
         "runs",
@@ -76,13 +77,21 @@ MAY_IMPORT = {
         "body",
         *TOOLS,
     },
+    "plot": {"show"},
     "streaming": {
         *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
+        *TOOLS,
+    },
+    "tracing": {*("streaming", "inference", "runs", "energy", "hub", "models", "data", "layers", "ops"), *TOOLS},
+    "studio": {
+        *("tracing", "streaming", "inference", "runs", "energy", "hub", "tasks", "models", "data", "layers", "ops"),
         *TOOLS,
     },
     "apps": {
         *(
             "bulk",
+            "studio",
+            "tracing",
             "streaming",
             "inference",
             "show",

@@ -28,7 +28,7 @@ OWNERS = {
     "pytorch_lightning": ("train/",),
     "lightning_fabric": ("train/",),
     "torchmetrics": ("train/",),
-    "tensorboard": ("train/",),
+    "tensorboard": ("train/", "studio/runs.py"),
     "matplotlib": ("show/",),
     "PIL": ("show/", "data/pictures.py", "data/augment.py"),
     "h5py": ("data/events/hdf5.py",),
@@ -37,6 +37,8 @@ OWNERS = {
     "scipy": ("data/sets/utd_mhad.py", "data/events/mat.py"),
     "huggingface_hub": ("models/pretrained.py",),
     "pynvml": ("energy/measured.py",),
+    "starlette": ("studio/",),
+    "uvicorn": ("studio/server.py",),
     "aiohttp": ("streaming/serve.py",),
     "prometheus_client": ("streaming/serve.py",),
     "pyarrow": ("bulk/table.py",),
@@ -79,11 +81,18 @@ NAMES_OF_TASKS = {
     "show/evaluation.py": "a table for each",
     "show/live.py": "how the answers of each are drawn",
     "streaming/live.py": "classes have names",
+    "studio/windows.py": "how a network of each sees a window",
+    "studio/overlays.py": "what is drawn over a frame",
+    "studio/comparing.py": "classes have one clip, others every frame",
     "streaming/modes.py": "how the answers of each are read out",
     "streaming/result.py": "what the output of each is",
     "streaming/seen.py": "how a network of each sees a live source",
     "streaming/session.py": "classes have a readout",
     "streaming/smooth.py": "what smooths the answers of each",
+    "tracing/clips.py": "which clip a network of each sees",
+    "tracing/compare.py": "when two answers of each differ",
+    "tracing/call.py": "what the output of each is",
+    "tracing/make.py": "classes have names",
     "models/base.py": "the models, from here on",
     "models/pose_head.py": "",
     "models/segmentation_head.py": "",
@@ -160,9 +169,16 @@ def test_optional_packages_have_one_owner(package):
     assert not [file for file in users if not file.startswith(OWNERS[package])]
 
 
-def test_only_what_trains_imports_an_optional_package_at_once():
+def test_only_what_trains_or_serves_pages_imports_an_optional_package_at_once():
     eager = {file: set(imports_at_once(tree)) & OWNERS.keys() for file, tree in FILES.items()}
-    assert not {file: names for file, names in eager.items() if names and not file.startswith("train/")}
+    assert not {file: names for file, names in eager.items() if names and not file.startswith(("train/", "studio/"))}
+
+
+def test_the_studio_is_imported_where_it_is_started_and_not_before():
+    for file, tree in FILES.items():
+        plain = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        reached = [node for node in ast.walk(plain) if str(getattr(node, "module", "")).startswith("spikereel.studio")]
+        assert not reached or file.startswith("studio/"), file
 
 
 def test_what_trains_is_imported_where_a_run_starts_and_not_before():

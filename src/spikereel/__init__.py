@@ -27,11 +27,14 @@ _WHERE = {
     "State": "spikereel.layers.state",
     "stream": "spikereel.streaming.session",
     "to_binary": "spikereel.models.binary",
+    "Trace": "spikereel.tracing.traces",
+    "trace": "spikereel.tracing.make",
 }
-_MODULES = {"energy": "spikereel.energy"}
+_MODULES = {"energy": "spikereel.energy", "plot": "spikereel.plot"}
 
 __all__ = [
     "State",
+    "Trace",
     "compile",
     "create_model",
     "energy",
@@ -40,16 +43,18 @@ __all__ = [
     "load_authors_weights",
     "load_model",
     "open_export",
+    "plot",
     "predict",
     "predict_many",
     "read_results",
     "save_model",
     "stream",
     "to_binary",
+    "trace",
 ]
 
 if TYPE_CHECKING:
-    from spikereel import energy
+    from spikereel import energy, plot
     from spikereel.bulk.run import predict_many
     from spikereel.bulk.table import read_results
     from spikereel.engine.engine import compile
@@ -61,6 +66,8 @@ if TYPE_CHECKING:
     from spikereel.models.authors import load_authors_weights
     from spikereel.models.binary import to_binary
     from spikereel.streaming.session import stream
+    from spikereel.tracing.make import trace
+    from spikereel.tracing.traces import Trace
 
 # old addresses of modules keep working, in this process alone and behind all other finders
 sys.meta_path.append(MovedModules())

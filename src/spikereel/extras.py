@@ -14,6 +14,7 @@ EXTRAS = {
     "serve": ("aiohttp", "prometheus_client"),
     "scale": ("pyarrow",),
     "ray": ("pyarrow", "ray"),
+    "studio": ("starlette", "uvicorn", "tensorboard"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
 }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.config import build, unknown_key
 from spikereel.errors import ConfigError, WeightsError
@@ -18,6 +17,7 @@ from spikereel.layers.calibrate import wake
 from spikereel.layers.neuron import Kind
 from spikereel.layers.observe import count_macs
 from spikereel.models.base import VideoModel
+from spikereel.models.empty import empty_twin
 from spikereel.models.files import FAMILIES, read_weights, weights_hash, write_weights
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import WEIGHTS, read_folder
@@ -424,11 +424,7 @@ def _info(name: str) -> ModelInfo:
 def _macs(config: SpikeVideoFormerConfig | SVFormerConfig, clip: tuple[int, int, int, int]) -> int:
     frames, *frame = clip
     with torch.device("meta"):
-        model = _family(config)(config)
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            # not counted, and by far the slowest part on the meta device
-            module.forward = lambda input, *_: input
+        model = empty_twin(_family(config)(config))
     return count_macs(model, torch.zeros(frames, 1, *frame, device="meta"))
 
 

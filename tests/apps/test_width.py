@@ -49,6 +49,8 @@ def test_commands(tmp_path, monkeypatch, capsys):
         "data inspect d/dark/0.mp4",
         "data pack d packed",
         "predict d --model w.safetensors --no-video",
+        "trace w.safetensors d/dark/0.mp4 --out clip.trace",
+        "compare w.safetensors w.safetensors d/dark/0.mp4",
         "predict d/dark/0.mp4 --model w.safetensors --no-video",
     ):
         assert main(shlex.split(line)) == 0, line

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikereel.errors import ConfigError
-from spikereel.ops.hamming import attention, attention_reference, attention_scale, causal_attention, hamming_similarity
+from spikereel.ops.hamming import (
+    attention,
+    attention_reference,
+    attention_row,
+    attention_scale,
+    causal_attention,
+    hamming_similarity,
+)
 
 SIMILARITIES = ("dot", "hamming")
 sizes = st.integers(1, 9)
@@ -43,6 +50,14 @@ def test_linear_form_is_the_quadratic_form(n, m, d, e, similarity, seed):
     quadratic = attention_reference(q, k, v, similarity=similarity, scale=1.0)
     assert torch.equal(linear, quadratic)
     assert linear[1].tolist() == _by_loops(q[1], k[1], v[1], similarity)
+
+
+@given(sizes, sizes, sizes, similarities, st.integers(0, 1000))
+def test_a_row_of_the_similarity(n, m, d, similarity, seed):
+    q, k = _spikes(2, n, d, seed=seed, dtype=torch.float32), _spikes(2, m, d, seed=seed + 1, dtype=torch.float32)
+    written_out = attention_reference(q, k, torch.eye(m).expand(2, -1, -1), similarity=similarity, scale=1.0)
+    rows = [attention_row(q[:, i], k, similarity=similarity) for i in range(n)]
+    assert torch.equal(torch.stack(rows, dim=1), written_out)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)

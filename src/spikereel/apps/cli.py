@@ -21,6 +21,8 @@ from spikereel.apps.commands import (
     list_,
     predict,
     stream,
+    studio,
+    trace,
     train,
 )
 from spikereel.apps.commands.common import ready
@@ -41,8 +43,14 @@ EPILOG = """examples:
       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
       a file, or a folder of them
+  spikereel trace spikevideoformer_ti.motion clip.mp4 --out clip.trace --png pictures
+      every spike, attention and energy, frame by frame
+  spikereel compare a.safetensors b.safetensors videos --html page.html
+      which layer of two networks differs first, on which clips they disagree
   spikereel stream rtsp://camera/live --serve :8000
       a live source, frame by frame
+  spikereel studio --root videos
+      a local page: videos, spikes, answers and energy on one clock
   spikereel energy spikevideoformer_s --frames 8
       what a clip costs, beside the same network as an ANN
   spikereel energy svformer --rates rates.json --cost paper
@@ -68,7 +76,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 if `data check` found broken files, 2 for a mistake."""
+    """Run one command; returns the exit code: 0, 2 for a mistake, and 1 where `data check` found broken files or
+    `compare` answers that differ."""
     try:
         with steady():
             return _run(arguments)
@@ -127,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (
-        *(demo, train, compare, evaluate, predict, stream, energy, export, import_, calibrate),
+        *(demo, train, compare, evaluate, predict, trace, stream, studio, energy, export, import_, calibrate),
         *(claims, list_, doctor, data),
     ):
         module.add(commands)

@@ -191,14 +191,14 @@ def _run(model: VideoModel, views: list[Tensor]) -> tuple[Passport, Tensor, Tens
             found.append(features)
     if model.can_stream:
         with torch.no_grad(), evaluating(model):
-            rows = [_after_each_frame(model, features) for features in found]
+            rows = [after_each_frame(model, features) for features in found]
     running = torch.stack(rows).mean(0) if rows else None
     return run.passport(), torch.cat(answers).mean(0), running
 
 
-def _after_each_frame(model: VideoModel, features: Tensor) -> Tensor:
-    """Logits [T, classes] after each frame of features [T, 1, D, h, w]."""
-    state, rows = State(), []
+def after_each_frame(model: VideoModel, features: Tensor, state: State | None = None) -> Tensor:
+    """Logits [T, classes] after each frame of features [T, 1, D, h, w], of all frames since the state began."""
+    state, rows = State(state or {}), []
     for frame in features:
         logits, own = model.readout(frame[None], state)
         state.update(own)

@@ -143,7 +143,7 @@ class Timeline:
 
 def is_long(model: VideoModel, source: str | PathLike) -> bool:
     """Whether a source is a video so long that it wants a time line."""
-    if Path(source).is_dir() or not _sees_videos(model) or Path(source).suffix.lower() == ".npy":
+    if Path(source).is_dir() or not sees_videos(model) or Path(source).suffix.lower() == ".npy":
         return False
     try:
         return glance(fspath(source))[0].seconds > LONG
@@ -170,7 +170,7 @@ def timeline_of(
     does not grow with the length. Raises ConfigError for weights that see no videos and for windows of no length,
     DataError as `classify`.
     """
-    if not _sees_videos(model):
+    if not sees_videos(model):
         raise ConfigError("a time line is for weights that see videos; leave --every out")
     if every is not None and not 0 < every < float("inf"):
         raise ConfigError(f"every is {every}: give seconds above 0")
@@ -178,14 +178,14 @@ def timeline_of(
     frames = film(fspath(source), spec)
     # of a variable rate, windows are counted in steps of equal time
     fps = frames.pace() or USUAL_FPS
-    spans = list(_spans(len(frames), fps, every or usual_window(model, fps)))
+    places = list(spans(len(frames), fps, every or usual_window(model, fps)))
     device = next(model.parameters()).device
     windows, passport = [], None
     model.eval()
-    for number, (first, last) in enumerate(spans):
+    for number, (first, last) in enumerate(places):
         indices, view = _view(frames, spec, first, last)
         view = view.to(device)
-        if number == len(spans) // 2:
+        if number == len(places) // 2:
             with counting(model) as run:
                 run.begin(view)
                 logits, _ = model(view)
@@ -196,7 +196,7 @@ def timeline_of(
         probabilities = tuple(logits[0].double().softmax(0).tolist())
         windows.append(Window(start=first / fps, stop=last / fps, frames=tuple(indices), probabilities=probabilities))
         if progress is not None:
-            progress(number + 1, len(spans))
+            progress(number + 1, len(places))
     assert passport is not None
     return Timeline(
         path=fspath(source),
@@ -206,18 +206,19 @@ def timeline_of(
         windows=tuple(windows),
         info=frames.info,
         passport=passport,
-        engine=ran_on(model, counted=len(spans) == 1),
+        engine=ran_on(model, counted=len(places) == 1),
     )
 
 
-def _sees_videos(model: VideoModel) -> bool:
+def sees_videos(model: VideoModel) -> bool:
+    """Whether the weights see the colours of videos, for classes."""
     if model.task != "classification" or not model.metadata.preprocess:
         return False
     spec = data_spec_of(model.metadata)
     return not (KINDS[spec.kind].films_depth or sees_recordings(spec))
 
 
-def _spans(total: int, fps: float, seconds: float) -> Iterator[tuple[int, int]]:
+def spans(total: int, fps: float, seconds: float) -> Iterator[tuple[int, int]]:
     """Numbers of the first frame of each window and of the one behind it."""
     length = max(round(seconds * fps), 1)
     for first in range(0, total, length):

@@ -1,6 +1,6 @@
 """Looking at spikes while a network runs, without changing what it computes."""
 
-from collections.abc import Container, Generator
+from collections.abc import Callable, Container, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,24 +28,32 @@ def count_macs(model: nn.Module, clip: Tensor) -> int:
 
     The meta device is enough. A linear head behind a mean over time counts once.
     """
-    total = 0
+    return sum(macs_by_module(model, clip).values())
 
-    def weights(layer: nn.Module, _inputs: tuple, output: Tensor | tuple) -> None:
-        nonlocal total
-        total += dense_macs(layer, output[0] if isinstance(output, tuple) else output)
 
-    def products(attention: ProductAttention, inputs: tuple, _output: tuple) -> None:
-        nonlocal total
-        total += 2 * len(attention.suffixes) * inputs[0].numel() * attention.head_dim
+def macs_by_module(model: nn.Module, clip: Tensor) -> dict[str, int]:
+    """{module: multiply-accumulates} of what `count_macs` adds up; those of its products are an attention's own."""
+    found: dict[str, int] = {}
 
-    def contrast(front: Contrast, inputs: tuple, _output: tuple) -> None:
-        nonlocal total
-        total += front.macs(inputs[0])
+    def weights(layer: nn.Module, _inputs: tuple, output: Tensor | tuple) -> int:
+        return dense_macs(layer, output[0] if isinstance(output, tuple) else output)
+
+    def products(attention: ProductAttention, inputs: tuple, _output: tuple) -> int:
+        return 2 * len(attention.suffixes) * inputs[0].numel() * attention.head_dim
+
+    def contrast(front: Contrast, inputs: tuple, _output: tuple) -> int:
+        return front.macs(inputs[0])
+
+    def noting(name: str, count: Callable[..., int]) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple, output: Any) -> None:
+            found[name] = found.get(name, 0) + count(module, inputs, output)
+
+        return hook
 
     counters = {WEIGHT_LAYERS: weights, ProductAttention: products, Contrast: contrast}
     hooks = [
-        module.register_forward_hook(count)
-        for module in model.modules()
+        module.register_forward_hook(noting(name, count))
+        for name, module in model.named_modules()
         for kinds, count in counters.items()
         if isinstance(module, kinds)
     ]
@@ -55,7 +63,7 @@ def count_macs(model: nn.Module, clip: Tensor) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return total
+    return found
 
 
 class FiringRates(dict[str, Tensor]):

@@ -1,8 +1,8 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from spikereel.layers.neuron import Neuron
 from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import Pretrained
+
+if TYPE_CHECKING:
+    from spikereel.models.summary import Summary
 
 PIXELS = 16.0
 """Whole numbers above this are taken for pixels that nobody has normalised."""
@@ -36,10 +39,21 @@ class VideoModel(Pretrained, nn.Module):
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
 
     def __repr__(self) -> str:
-        """One line; `torch.nn.Module.__repr__(model)` has every layer."""
+        """One line; `model.summary()` is a table, and `torch.nn.Module.__repr__(model)` has every layer."""
         count = sum(x.numel() for x in self.parameters())
         name = self.metadata.name if getattr(self, "metadata", None) and self.metadata.name else self.family
         return f"{type(self).__name__}({name}, {1e-6 * count:.1f} M parameters)"
+
+    def summary(self, *, size: int | Sequence[int] | None = None, every: bool = False) -> "Summary":
+        """A table of the parts: shape of a frame, parameters, operations, neurons; prints in 80 columns.
+
+        size: side of the frames in pixels, or height and width; None is that of the weights, or 224. every: each layer
+        and neuron has a row, not each block. `parts` has the rows. Raises ConfigError for a size of no pixels,
+        DataError for one that the model does not take.
+        """
+        from spikereel.models.summary import summary
+
+        return summary(self, size=size, every=every)
 
     def __init__(self, config: Any = None):
         super().__init__()

@@ -66,6 +66,17 @@ def attention(
         return _bipolar(q, similarity) @ (_bipolar(k, similarity).mT @ v) / scale
 
 
+def attention_row(
+    q: Float[Tensor, "*b d"], k: Float[Tensor, "*b M d"], *, similarity: Similarity
+) -> Float[Tensor, "*b M"]:
+    """f(q) f(K)^T of one token: the row of the similarity that the linear form never writes out, exact, in O(M d).
+
+    It is what `attention` gives for that token with the identity in place of v, times the scale.
+    """
+    with _exact_products(q):
+        return (_bipolar(_wide(k), similarity) @ _bipolar(_wide(q), similarity)[..., None])[..., 0]
+
+
 def causal_attention(
     q: Float[Tensor, "T *b N d"],
     k: Float[Tensor, "T *b N d"],

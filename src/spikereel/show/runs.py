@@ -1,12 +1,14 @@
 """Runs beside each other: figures, where they confuse classes, and the settings in which they differ."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from spikereel.config import flat
 
 
 def runs_table(reports: Mapping[str, Mapping[str, Any]], recipes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
@@ -15,7 +17,7 @@ def runs_table(reports: Mapping[str, Mapping[str, Any]], recipes: Mapping[str, M
     parts.append(_table(reports, _by_class(reports)))
     for run, report in reports.items():
         parts += [Text(f"confusion of {run}, rows are true", "bold"), _confusion(report)]
-    flat = {run: dict(_flat(recipe)) for run, recipe in recipes.items()}
+    flat = {run: dict(flat(recipe)) for run, recipe in recipes.items()}
     differ = [key for key in next(iter(flat.values())) if len({str(x.get(key)) for x in flat.values()}) > 1]
     rows = [(key, [str(x.get(key)) for x in flat.values()]) for key in differ]
     parts += [Text("settings that differ" if rows else "all settings are the same", "bold")]
@@ -68,11 +70,3 @@ def _grid(head: list[str], rows: list[tuple[str, list[str]]]) -> Table:
     for name, cells in rows:
         table.add_row(Text(name), *map(Text, cells))
     return table
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -76,7 +76,7 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
         if earlier is not None:
             parts[2].notes.append(f"the run before is kept in {earlier}")
         result = _carried_out(*parts, folder, callbacks, there)
-        # a network that learnt nothing learns no more of a few clips on top; several devices would write over each other
+        # a network that learnt nothing learns no more of a few clips on top; devices would write over each other
         if run.refit and result.best is not None and there.world == 1:
             again, place = refit_recipe(result, recipe)
             everything = _seeded_parts(again)

@@ -97,6 +97,23 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(writes={**writes, "json": "--json"})
 
 
+def frames_option(parser: argparse.ArgumentParser, of: str = "") -> None:
+    """`--frames A:B`."""
+    text = f"{of}numbers of the frames to see, the first and one behind the last; or all (default: as predicted)"
+    parser.add_argument("--frames", metavar="A:B", help=text)
+
+
+def frames_of(text: str | None) -> Any:
+    """What `spikereel.trace` takes for `--frames`. Raises ConfigError for what is none."""
+    if text is None or text == "all":
+        return text
+    try:
+        first, last = (int(x) for x in text.split(":"))
+    except ValueError:
+        raise ConfigError(f"--frames {text}: give A:B, the first number and one behind the last, or all") from None
+    return first, last
+
+
 def new_console(*, stderr: bool = False) -> Any:
     """Of rich, which is imported only where a command runs: text is shown as it is, and no name is markup."""
     from rich.console import Console

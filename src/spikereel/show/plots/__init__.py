@@ -1,0 +1,1 @@
+"""One picture each, drawn by matplotlib; `spikereel.plot` lists them."""
