@@ -62,8 +62,8 @@ MAY_IMPORT = {
         *TOOLS,
     },
     "streaming": {
-        *("inference", "show", "runs", "energy", "engine", "hub", "tasks", "models", "data", "layers", "ops", "body"),
-        *TOOLS,
+        *("inference", "show", "runs", "energy", "engine", "exporting", "hub", "tasks", "models", "data", "layers"),
+        *("ops", "body", *TOOLS),
     },
     "apps": {
         *(

@@ -14,6 +14,7 @@ EXTRAS = {
     "serve": ("aiohttp", "prometheus_client"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
+    "nir": ("nir",),
 }
 """Extra of the package: its modules, as they are imported."""
 

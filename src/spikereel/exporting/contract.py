@@ -50,6 +50,8 @@ class Contract:
     """sha256 of the weights."""
     precision: str = "float32"
     """int8: of the weights of convolutions that take spikes; all else is float32."""
+    part: str | None = None
+    """The last stage that is in the file, which then gives features; None for the whole model."""
     axes: str = AXES
     input: dict[str, Any] | None = None
     """The same in steps that any program can do, schema `spikereel.input/1`; None where the weights do not say."""

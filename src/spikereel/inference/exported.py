@@ -105,17 +105,19 @@ def classify_exported(exported: Exported, source: str | PathLike | Tensor, *, vi
     )
 
 
-def runnable(name: str, runtime: str = "auto") -> VideoModel | Exported:
+def runnable(name: str, runtime: str = "auto", *, classes: bool = True) -> VideoModel | Exported:
     """Weights as a model, an exported file as what its runtime makes of it.
 
-    runtime: auto; reference, for weights; or the target of an exported file. Raises ConfigError where it is another.
+    runtime: auto; reference, for weights; or the target of an exported file. classes: of a file, whether its answers
+    have to be classes. Raises ConfigError where either is another.
     """
     target = next((row.name for row in TARGETS.values() if Path(name).suffix == row.suffix), "reference")
     if runtime not in ("auto", target):
         raise ConfigError(f"{name} is run by {target}, not by {runtime}: leave --runtime out, or export it first")
     if target == "reference":
         return load_model(name)
-    return _of_classes(open_export(name), name)
+    exported = open_export(name)
+    return _of_classes(exported, name) if classes else exported
 
 
 def _of_classes(exported: Exported, name: str) -> Exported:
