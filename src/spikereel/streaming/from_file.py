@@ -50,7 +50,7 @@ class FileModel:
         """Channels, and how many classes or joints."""
         c = self.exported.contract
         known = SimpleNamespace(in_channels=c.channels, num_classes=len(c.classes))
-        if c.task == "pose":
+        if len(c.fields) > 1:
             output, _ = self(torch.zeros(c.steps, c.batch or 1, c.channels, *c.size))
             known.pose = SimpleNamespace(joints=output[0].shape[-2])
         return known
