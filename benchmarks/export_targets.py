@@ -82,7 +82,7 @@ def judged(folder: Path, target: str, model: Any, contract: Any, clip: torch.Ten
 
 def rows_of(targets: list[str], side: Path) -> list[dict[str, Any]]:
     """One for each target."""
-    events, _ = MotionClips(1, frames=FRAMES, size=SIDE, modality="events")[0]
+    events, _ = MotionClips(1, frames=FRAMES, height=SIDE, width=SIDE, modality="events")[0]
     clip = events[:, None]
     rows = [{"target": target} for target in targets]
     for kind in ("weights", "grid"):

@@ -127,6 +127,13 @@ def test_broken_files_are_one_sentence(tmp_path, capsys):
         spikereel.open_export(path)
     assert main(["export", "--check", str(path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    # a part gives features, and neither predict nor stream has an answer of them
+    path.write_bytes(content)
+    for command in (["predict"], ["stream", "--quiet"]):
+        assert main([*command, "clip.npy", "--model", str(path)]) == 2
+        error = capsys.readouterr().err
+        assert "ends at downsample1_2 and gives features" in error
+        assert error.count("\n") == 1
 
 
 RUN = Path(__file__).parents[2] / "benchmarks" / "side" / "nir_graphs.py"

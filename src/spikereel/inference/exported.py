@@ -121,7 +121,11 @@ def runnable(name: str, runtime: str = "auto", *, classes: bool = True) -> Video
 
 
 def _of_classes(exported: Exported, name: str) -> Exported:
-    """The file itself. Raises ConfigError where it gives poses or masks, which need more than its outputs."""
+    """The file itself. Raises ConfigError where it gives features, poses or masks, which need more than its outputs."""
+    if exported.contract.part is not None:
+        raise ConfigError(
+            f"{name} ends at {exported.contract.part} and gives features, no classes: call it from Python"
+        )
     if not TASKS[exported.task].views:
         raise ConfigError(f"{name} is for {exported.task}; predict by a runtime gives classes: call it from Python")
     return exported
