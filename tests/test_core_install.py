@@ -44,6 +44,7 @@ MODULES = {
     "openvino": ("openvino",),
     "starlette": ("starlette",),
     "uvicorn": ("uvicorn",),
+    "nir": ("nir",),
 }
 """What each optional package is imported as."""
 
@@ -123,6 +124,7 @@ LACKS: dict[str, tuple[list[str], str]] = {
     ),
     "export to ONNX": (["export", SHIPPED, "--out", "{out}/x.onnx"], "onnx"),
     "export to OpenVINO": (["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml"], "openvino"),
+    "export to NIR": (["export", SHIPPED, "--to", "nir", "--out", "{out}/x.nir"], "nir"),
 }
 HUB = ("from_pretrained", "huggingface_hub")
 """The package that each of these needs: exit code 2 and one line that names an extra with that package."""

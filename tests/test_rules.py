@@ -48,6 +48,7 @@ OWNERS = {
     "onnxscript": ("exporting/onnx.py",),
     "onnxruntime": ("exporting/onnx.py", "exporting/quantised.py"),
     "openvino": ("exporting/openvino.py",),
+    "nir": ("exporting/nir.py", "exporting/lower_nir.py"),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""
 
@@ -69,6 +70,8 @@ NAMES_OF_TASKS = {
     "apps/commands/predict.py": "choices of a flag, before anything heavy is imported",
     "inference/predict.py": "how a model of each task sees a file",
     "inference/coco.py": "a key of COCO's format",
+    "inference/input_steps.py": "how frames become the input of each",
+    "inference/prepare.py": "how frames become the input of each",
     "inference/knows.py": "what a model of poses knows has no classes",
     "inference/sources.py": "what files a model of poses sees",
     "inference/timeline.py": "time lines are of classes",

@@ -30,6 +30,15 @@ PACKAGES = {
 }
 """What each holds besides PyTorch; versions of the rest are those of constraints.txt."""
 
+EXPORTED: dict[str, tuple[str, ...]] = {
+    "nir": ("nir==1.0.8", "nirtorch==2.6", "snntorch==1.0.0", "spikingjelly==2.0.0"),
+    "tract": ("tract==0.23.9", "numpy"),
+    "iree": ("iree-base-compiler[onnx]==3.13.0", "iree-base-runtime==3.13.0"),
+    "tvm": ("apache-tvm==0.27.0.post1", "onnx"),
+    "executorch": ("executorch==1.5.1",),
+}
+"""The same of environments that run exported files."""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,10 +48,11 @@ def python_of(folder: Path, name: str) -> Path:
     program = home / "bin" / "python"
     done = home / "done"
     if not done.exists():
+        packages = (PACKAGES | EXPORTED)[name]
         print(f"making {home}", file=sys.stderr)
         if not program.exists():
             subprocess.run([sys.executable, "-m", "venv", home], check=True)
         pip = [program, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        subprocess.run([*pip, "-c", ROOT / "constraints.txt", TORCH, *PACKAGES[name]], check=True)
-        done.write_text("\n".join(PACKAGES[name]) + "\n")
+        subprocess.run([*pip, "-c", ROOT / "constraints.txt", TORCH, *packages], check=True)
+        done.write_text("\n".join(packages) + "\n")
     return program

@@ -11,9 +11,9 @@ from spikereel.data.transforms import to_float
 REACH = 5.0
 """Time constants after which the past counts no more: its weight is below 1 %."""
 
-_FULL = 0.2
+FULL = 0.2
 """Change of the picture that counts as 1."""
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 
 
 def past(pictures: Tensor, constant: float) -> Tensor:
@@ -30,7 +30,7 @@ def past(pictures: Tensor, constant: float) -> Tensor:
 
 def on_off(change: Tensor) -> tuple[Tensor, Tensor]:
     """What became brighter (or came closer), and the reverse, each from 0 to 1, which is a change of a fifth."""
-    change = change / _FULL
+    change = change / FULL
     return change.clamp(0, 1), (-change).clamp(0, 1)
 
 
@@ -40,7 +40,7 @@ def with_trails(video: Tensor, chosen: Sequence[int], constant: float) -> Tensor
     video: uint8 or float [N, 3, H, W], RGB; constant: see `past` -> float32 [len(chosen), 3, H, W] in [0, 1].
     """
     red, green, blue = to_float(video).unbind(1)
-    grey = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     picked = list(chosen)
     change = (grey - past(grey, constant))[picked]
     return torch.stack([grey[picked], *on_off(change)], dim=1)

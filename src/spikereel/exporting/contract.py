@@ -45,12 +45,16 @@ class Contract:
     neurons: dict[str, dict[str, Any]]
     """Neuron: kind, reset, threshold and further constants."""
     preprocess: dict[str, Any]
-    """How frames become `video`; see `spikereel.exporting.preprocess`."""
+    """How frames become `video`: options `data.*` of training."""
     weights: str
     """sha256 of the weights."""
     precision: str = "float32"
     """int8: of the weights of convolutions that take spikes; all else is float32."""
+    part: str | None = None
+    """The last stage that is in the file, which then gives features; None for the whole model."""
     axes: str = AXES
+    input: dict[str, Any] | None = None
+    """The same in steps that any program can do, schema `spikereel.input/1`; None where the weights do not say."""
     schema: str = SCHEMA
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -110,6 +114,7 @@ def contract_of(model: VideoModel, flat: Flat, *, target: str, batch: int | None
         neurons=neurons,
         preprocess={name: x for name, x in meta.preprocess.items() if name not in ("root", "cache")},
         weights=weights_hash(model),
+        input=model.input_contract(),
         versions={"spikereel": __version__, "torch": torch.__version__},
     )
 

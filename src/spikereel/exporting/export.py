@@ -16,10 +16,12 @@ from spikereel.exporting.contract import contract_of
 from spikereel.exporting.flat import Flat, flat, sees_whole_clips
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
+from spikereel.exporting.part import Beginning
 from spikereel.exporting.run import open_export
 from spikereel.exporting.targets import target_of, target_of_file
 from spikereel.files import writable
 from spikereel.models.base import VideoModel
+from spikereel.models.files import weights_hash
 
 Precision = Literal["float32", "int8"]
 
@@ -34,6 +36,7 @@ def export(
     batch: int | None = None,
     fold: bool = True,
     precision: Precision = "float32",
+    part: str | None = None,
     clips: Sequence[Tensor] = (),
     grid: bool = True,
     **options: Any,
@@ -45,8 +48,9 @@ def export(
     size: height and width of the frames; by default those that the weights were trained on.
     batch: clips of a call, None for any. fold: norms into weights.
     precision: int8, of onnx, rounds the weights of convolutions that take spikes to 8 bits, and needs clips.
+    part: the last stage that is written, such as downsample3, for its features in place of the model's output.
     clips: float32 [T, B, C, H, W] to compare on; noise where none is given. grid: compare a network of many ties as
-    well, exported beside and thrown away; of float32 alone. options: of the target, such as `opset` of onnx.
+    well, exported beside and thrown away; of float32 alone. options: of the target: `opset` of onnx, `dt` of nir.
 
     The file and `<path>.certificate.json` are written, each whole or not at all.
     Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
@@ -60,7 +64,8 @@ def export(
     for file in (*row.files(path), certificate_of(path)):
         writable(file)
     model = copy.deepcopy(model).float().eval()
-    seen = model.metadata.preprocess
+    seen, weights = model.metadata.preprocess, weights_hash(model)
+    model = model if part is None else Beginning(model, part)
     steps = steps or (frames_of(model) if sees_whole_clips(model) else 1)
     side = getattr(model.config, "image_size", None) or int(seen.get("size") or 224)
     if batch is None and not row.free_batch:
@@ -69,7 +74,7 @@ def export(
     shapes: dict[str, Any] = {"steps": steps, "batch": 2 if batch is None else batch, "size": size or (side, side)}
     plain = flat(model, **shapes)
     contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
-    contract = replace(contract, precision=precision)
+    contract = replace(contract, precision=precision, part=part, weights=weights)
     own = _for_export(model, plain, shapes, fold)
     if precision == "int8":
         options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]

@@ -10,6 +10,7 @@ from spikereel.errors import DataError, StateError
 from spikereel.exporting.contract import Contract
 from spikereel.exporting.flat import BEGUN
 from spikereel.exporting.onnx import Call
+from spikereel.exporting.part import Features
 from spikereel.exporting.targets import target_of_file
 from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
@@ -64,13 +65,17 @@ class Exported:
         after = [x.to(getattr(torch, part.dtype)) for x, part in zip(outputs[len(c.fields) :], c.parts, strict=True)]
         return outputs[: len(c.fields)], after
 
-    def _check(self, video: Tensor, state: State | None) -> None:
+    def check_video(self, video: Tensor) -> None:
+        """Raises DataError for a video of another shape or type; any number of frames is as good."""
         c = self.contract
         wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {c.size[0]}, {c.size[1]}]"
         good = video.ndim == 5 and tuple(video.shape[2:]) == (c.channels, *c.size) and c.batch in (None, video.shape[1])
         if not good or not video.is_floating_point():
             raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
-        frames = len(video)
+
+    def _check(self, video: Tensor, state: State | None) -> None:
+        c, frames = self.contract, len(video)
+        self.check_video(video)
         if not frames or (frames != c.steps if c.whole else frames % c.steps):
             much = f"clips of {c.steps} frames" if c.whole else f"a multiple of {c.steps} frames"
             raise DataError(f"this file takes {much}, got {frames}; export with another --steps")
@@ -102,7 +107,7 @@ class Exported:
             # of pixels for each frame, of classes for all frames so far
             return torch.cat([x[0] for x in found]) if found[0][0].ndim == 5 else found[-1][0]
         joined = [torch.cat(field) for field in zip(*found, strict=True)]
-        kind = next(kind for kind in (JointPose, BodyPose) if kind._fields == self.contract.fields)
+        kind = next(kind for kind in (JointPose, BodyPose, Features) if kind._fields == self.contract.fields)
         return kind(*joined)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError
-from spikereel.exporting import onnx, openvino, plain_c, program
+from spikereel.exporting import nir, onnx, openvino, plain_c, program
 from spikereel.exporting.contract import Contract
 
 
@@ -76,6 +76,16 @@ TARGETS: dict[str, Target] = {
         extra=None,
         free_batch=False,
         changes="rounding of float32 sums",
+    ),
+    "nir": Target(
+        name="nir",
+        title="NIR",
+        suffix=".nir",
+        write=nir.write,
+        read=nir.read,
+        extra="nir",
+        free_batch=True,
+        changes="rounding; a reader that fires at the threshold, not above it, has one number in 2^24 otherwise",
     ),
 }
 

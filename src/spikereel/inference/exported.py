@@ -105,21 +105,27 @@ def classify_exported(exported: Exported, source: str | PathLike | Tensor, *, vi
     )
 
 
-def runnable(name: str, runtime: str = "auto") -> VideoModel | Exported:
+def runnable(name: str, runtime: str = "auto", *, classes: bool = True) -> VideoModel | Exported:
     """Weights as a model, an exported file as what its runtime makes of it.
 
-    runtime: auto; reference, for weights; or the target of an exported file. Raises ConfigError where it is another.
+    runtime: auto; reference, for weights; or the target of an exported file. classes: of a file, whether its answers
+    have to be classes. Raises ConfigError where either is another.
     """
     target = next((row.name for row in TARGETS.values() if Path(name).suffix == row.suffix), "reference")
     if runtime not in ("auto", target):
         raise ConfigError(f"{name} is run by {target}, not by {runtime}: leave --runtime out, or export it first")
     if target == "reference":
         return load_model(name)
-    return _of_classes(open_export(name), name)
+    exported = open_export(name)
+    return _of_classes(exported, name) if classes else exported
 
 
 def _of_classes(exported: Exported, name: str) -> Exported:
-    """The file itself. Raises ConfigError where it gives poses or masks, which need more than its outputs."""
+    """The file itself. Raises ConfigError where it gives features, poses or masks, which need more than its outputs."""
+    if exported.contract.part is not None:
+        raise ConfigError(
+            f"{name} ends at {exported.contract.part} and gives features, no classes: call it from Python"
+        )
     if not TASKS[exported.task].views:
         raise ConfigError(f"{name} is for {exported.task}; predict by a runtime gives classes: call it from Python")
     return exported

@@ -1,6 +1,6 @@
 """What a network for classes sees of a file or clip. Training decides: videos, event recordings, or depth."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikereel.data.events.conventions import FORMULA
+from spikereel.data.events.reading import EventReading
 from spikereel.data.events.simulate import EventSimulator, simulated_clip
 from spikereel.data.made.scenes import events_from, time_surface
 from spikereel.data.npz import load_arrays
@@ -83,15 +84,14 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
         raise DataError(f"{video.name}: has {video.channels} channels, this model takes {channels}")
-    see, note = _trailed if spec.trails else _plain, SIMULATED["events"]
-    if simulated:
-        see, note = (_drawn, SIMULATED[spec.modality]) if spec.simulate is None else (_simulated, note)
+    see = seeing(spec, simulated=simulated)
+    note = SIMULATED["events" if spec.simulate is not None else spec.modality] if simulated else None
     return Look(
         name=video.name,
         info=video.info,
         frames=video,
         clips=clips,
-        notes=(*((note,) if simulated else ()), *notes_of(video.info)),
+        notes=(*((note,) if note else ()), *notes_of(video.info)),
         indices=tuple(i for indices in chosen for i in video.sampled(indices[-spec.frames :])),
         views=[view[:, None] for indices in chosen for view in see(video, indices, spec, crops)],
     )
@@ -105,11 +105,22 @@ def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list
     count = spec.frames if spec.simulate is None else spec.frames + 1
     indices = [first + i for i in sample_indices(last - first, count, stride=spec.stride)]
     simulated = spec.modality != "rgb" or spec.simulate is not None
-    see = _trailed if spec.trails else _plain
-    if simulated:
-        see = _drawn if spec.simulate is None else _simulated
+    see = seeing(spec, simulated=simulated)
     seen = list(video.sampled(indices[-spec.frames :]))
     return seen, [view[:, None] for view in see(video, indices, spec, spec.crops)]
+
+
+def seeing(spec: DataSpec, *, simulated: bool) -> Callable[[Frames, list[int], DataSpec, int], Iterable[Tensor]]:
+    """What makes crops [T, C, size, size] of frames by number; simulated: colours are seen in another modality."""
+    if not simulated:
+        return _trailed if spec.trails else _plain
+    return _drawn if spec.simulate is None else _simulated
+
+
+def reading_of(spec: DataSpec) -> EventReading:
+    """How a whole recording becomes the one clip that is judged."""
+    reading = event_reading(spec, train=False, seed=0)
+    return replace(reading, window_us=KINDS[spec.kind].window_us) if KINDS[spec.kind].window_us else reading
 
 
 def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> Look:
@@ -122,9 +133,7 @@ def _recording(source: str | PathLike | Tensor, spec: DataSpec, clips: int) -> L
         return _frames_of_events(str(path), torch.from_numpy(np.array(arrays[""])), spec)
     if path.suffix.lower() in VIDEOS:
         raise DataError(f"{path}: is a video, and these weights see recordings of events; give one of those")
-    reading = event_reading(spec, train=False, seed=0)
-    if KINDS[spec.kind].window_us:
-        reading = replace(reading, window_us=KINDS[spec.kind].window_us)
+    reading = reading_of(spec)
     events = recording_of(spec, path)
     first, last = int(events.t[0]), int(events.t[-1]) + 1
     window_us = reading.bins * reading.bin_us if reading.bins and reading.bin_us else reading.window_us

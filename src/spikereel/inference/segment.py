@@ -80,10 +80,15 @@ class Segmenter:
 
     def seen(self, pictures: Tensor) -> Tensor:
         """uint8 [N, 3, H, W] as the network gets them."""
-        clip = LabelledClip(video=pictures)
-        if self.spec.size:
-            clip = clip.resize(*short_side(clip.size, self.spec.size))
-        return normalise(clip.video, self.spec.mean, self.spec.std)
+        return shrunk(pictures, self.spec)
+
+
+def shrunk(pictures: Tensor, spec: DataSpec) -> Tensor:
+    """uint8 [N, 3, H, W] as a network for masks gets them: the short side as `spec` says, normalised."""
+    clip = LabelledClip(video=pictures)
+    if spec.size:
+        clip = clip.resize(*short_side(clip.size, spec.size))
+    return normalise(clip.video, spec.mean, spec.std)
 
 
 def segmenter_of(

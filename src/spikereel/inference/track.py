@@ -217,13 +217,10 @@ def track(
     smpl, skeleton, seen = smpl_of(model, spec), row.skeleton or KINECT20, row.camera
     skeleton.check(model.config.pose.joints, f"the network {model.metadata.name}")
     notes: list[str] = list(notes_of(recording.info))
-    height, width = recording.size
-    if camera is None and recording.holds == "depth" and (height, width) == (120, 160):
-        camera = KINECT_DEPTH
     if camera is None:
-        focal = USUAL_FOCAL * max(height, width)
-        camera = Camera(fx=focal, fy=focal, cx=width / 2, cy=height / 2)
-        notes.append(f"camera unknown: distances are for a focal length of {focal:.0f} pixels")
+        camera = _usual_camera(recording)
+        if camera is not KINECT_DEPTH:
+            notes.append(f"camera unknown: distances are for a focal length of {camera.fx:.0f} pixels")
     pictures, squares = _pictures(recording, spec, box, camera)
     fps = recording.info.fps or USUAL_FPS
     step = spec.stride or POSE_STRIDE
@@ -257,6 +254,21 @@ def track(
         notes=tuple(notes),
         frames=recording,
     )
+
+
+def pose_clip(recording: Frames, spec: DataSpec, *, step: int = 1) -> Tensor:
+    """What a network for poses sees of every `step`-th frame, the whole frame in a square: [N, C, S, S]."""
+    pictures, _ = _pictures(recording, spec, None, _usual_camera(recording))
+    return _clip(pictures, torch.arange(0, len(pictures), step), spec, step)
+
+
+def _usual_camera(recording: Frames) -> Camera:
+    """Of frames that nobody told the camera of."""
+    height, width = recording.size
+    if recording.holds == "depth" and (height, width) == (120, 160):
+        return KINECT_DEPTH
+    focal = USUAL_FOCAL * max(height, width)
+    return Camera(fx=focal, fy=focal, cx=width / 2, cy=height / 2)
 
 
 def _spec_of(model: VideoModel) -> DataSpec:

@@ -130,6 +130,27 @@ class VideoModel(Pretrained, nn.Module):
                 f"resolution must stay the same while a state is carried: start again with state=None{turned}"
             )
 
+    def preprocess(self, frames: Any, *, sample: bool = False, fps: int | float | None = None) -> Tensor:
+        """Frames in memory as the network takes them, as training and `predict` do: float32 [T, B, C, H, W].
+
+        frames: pictures uint8 [T, H, W, 3] (array or tensor), or float [T, C, H, W] in [0, 1]; for weights that see
+        events a recording, of `spikereel.data.events.readers.read_events`; for depth uint16 [T, H, W] in millimetres,
+        0 where nobody is. A list of these, or one array [T, B, ...], is a batch. The central view is made.
+        sample: choose the frames of a clip from those of a whole video, as `predict` does; else every one is seen. For
+        simulated events there is one picture more than time steps. Recordings and depth of actions are whole, and cut
+        into the steps of a clip. fps: of the frames, for weights that see trails; 25 where it is not said.
+        Raises ConfigError for weights that do not say how clips were made, DataError for frames that do not fit.
+        """
+        from spikereel.inference.prepare import prepared
+
+        return prepared(self, frames, sample=sample, fps=fps)
+
+    def input_contract(self) -> dict[str, Any] | None:
+        """What `preprocess` does, as data, schema `spikereel.input/1`; None for weights that do not say."""
+        from spikereel.inference.input_steps import input_of
+
+        return input_of(self)
+
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         if not isinstance(video, Tensor):

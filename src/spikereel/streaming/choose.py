@@ -7,6 +7,7 @@ from spikereel.errors import ConfigError
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
+from spikereel.streaming.from_file import FileModel
 from spikereel.streaming.fronts import model_of, running_on, windowed
 from spikereel.streaming.modes import Chunks, FrameByFrame, Membranes, Mode, Network, Sliding
 from spikereel.streaming.readout import Readout
@@ -30,6 +31,8 @@ def mode_of(
     Raises ConfigError for a name that does not exist or does not fit the network, and values out of range.
     """
     model = model_of(network)
+    if isinstance(network, FileModel):
+        return _of_file(network, name, window, membranes, readout, hop)
     name = _name_of(model, name)
     length = window or _usual(model)
     if length < 1 or hop < 1:
@@ -53,6 +56,22 @@ def mode_of(
     last = readout or Readout(kind="last", span=length)
     restart = length if membranes == "restart" else None
     return name, FrameByFrame(network=windowed(model, length), readout=last, window=length, restart=restart)
+
+
+def _of_file(
+    network: FileModel, name: str, window: int | None, membranes: str | None, readout: Readout | None, hop: int
+) -> tuple[str, Mode]:
+    """As the file goes: frame by frame with the mean for its readout, or clip after clip."""
+    own, clip = network.mode, network.exported.contract.steps
+    if name not in ("auto", own):
+        raise ConfigError(f"mode {name!r} does not fit this file; it is exported for {own!r}: leave --mode out")
+    if membranes == "run_on" or hop != 1 or (readout or Readout()).kind != "mean":
+        raise ConfigError("an exported file reads out the mean of its frames from rest; use the weights for more")
+    if (window or clip) != clip or (window and own != "chunk"):
+        raise ConfigError(f"window is {window}: this file takes {clip} frame(s) a call; leave --window out")
+    if own == "chunk":
+        return own, Chunks(network=network, window=clip)
+    return own, FrameByFrame(network=network, readout=Readout())
 
 
 def window_needs_model(model: VideoModel, name: str) -> bool:

@@ -4,7 +4,7 @@ Twins share the weights of the model that they are made of.
 """
 
 import copy
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,23 @@ from spikereel.layers.neuron import Neuron
 from spikereel.layers.norm import ClipNorm
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
+from spikereel.models.files import weights_hash
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import PatchEmbed, SVFormer
+from spikereel.streaming.from_file import FileModel
 
 WARM_UP = 8
 """Frames that an engine chooses its kernels on: membranes have filled by then, and neurons fire as they will."""
 
 
-def model_of(network: VideoModel | Engine) -> VideoModel:
-    """The model itself."""
+def model_of(network: VideoModel | Engine | FileModel) -> Any:
+    """The model itself, or a file in its place."""
     return network.model if isinstance(network, Engine) else network
+
+
+def identity_of(model: VideoModel | FileModel) -> str:
+    """sha256 of the weights, the same for a model and for its files."""
+    return model.weights if isinstance(model, FileModel) else weights_hash(model)
 
 
 def front_of(network: VideoModel | Engine) -> VideoModel:
@@ -39,7 +46,7 @@ def front_of(network: VideoModel | Engine) -> VideoModel:
     return front
 
 
-def ready(network: VideoModel | Engine, video: Tensor) -> None:
+def ready(network: VideoModel | Engine | FileModel, video: Tensor) -> None:
     """Let an engine choose its kernels, on the first frame [T, B, C, H, W] standing still."""
     if isinstance(network, Engine) and not network.tuned:
         model_of(network).check_video(video)

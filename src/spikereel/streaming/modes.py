@@ -17,11 +17,12 @@ from spikereel.layers.state import State
 from spikereel.layers.time import per_frame
 from spikereel.models.base import VideoModel
 from spikereel.models.svformer import SVFormer
+from spikereel.streaming.from_file import FileModel
 from spikereel.streaming.fronts import embedded, first_of, front_of, model_of, ready, restarted
 from spikereel.streaming.readout import Readout
 from spikereel.streaming.states import joined, share
 
-Network = VideoModel | Engine
+Network = VideoModel | Engine | FileModel
 Membranes = Literal["run_on", "restart"]
 Answers = list[tuple[int, Any]]
 
@@ -58,7 +59,8 @@ class FrameByFrame:
     front: VideoModel = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "front", front_of(self.network))
+        if not isinstance(self.network, FileModel):
+            object.__setattr__(self, "front", front_of(self.network))
 
     @property
     def receptive_field(self) -> float:
@@ -82,6 +84,9 @@ class FrameByFrame:
         return list(enumerate(answers)), after
 
     def _answers(self, chunk: Tensor, state: State) -> list[Any]:
+        if isinstance(self.network, FileModel):
+            output, state["model"] = self.network(chunk, State(state.get("model") or {}))
+            return [output] if self.network.task == "classification" else parts_of(output)
         front, past = self.front, State(state.get("model") or {})
         if front.task == "segmentation":
             output, state["model"] = front(chunk, past)

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from spikereel.engine.engine import Engine
 from spikereel.errors import ConfigError, DataError, StateError
+from spikereel.exporting.run import Exported
 from spikereel.files import whole
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
-from spikereel.models.files import weights_hash
 from spikereel.models.wrappers import unwrapped
 from spikereel.streaming.choose import mode_of
-from spikereel.streaming.fronts import model_of
+from spikereel.streaming.from_file import FileModel, file_model
+from spikereel.streaming.fronts import identity_of, model_of
 from spikereel.streaming.modes import Answers, Chunks, FrameByFrame, Mode, Sliding
 from spikereel.streaming.readout import Kind, Readout
 from spikereel.streaming.result import Result, stacked
@@ -39,7 +40,7 @@ class Session:
     name: str
     """spatial, causal, window or chunk."""
     mode: Mode
-    network: VideoModel | Engine
+    network: VideoModel | Engine | FileModel
     smoothing: Smoothing
     gap: float | None = None
     """Seconds between frames from which on it is a gap; a step back in time is one, too. None: nobody looks."""
@@ -56,8 +57,8 @@ class Session:
         return f"Session({model!r}, {self.settings()}, {self.number} frames, {self.state_bytes} bytes of state)"
 
     @property
-    def model(self) -> VideoModel:
-        """The model, also where an engine runs it."""
+    def model(self) -> Any:
+        """The model, also where an engine runs it; of an exported file what stands for it."""
         return model_of(self.network)
 
     @property
@@ -148,7 +149,7 @@ class Session:
         return self
 
     def _origin(self) -> dict[str, Any]:
-        return {"version": VERSION, "settings": self.settings(), "weights": weights_hash(self.model)}
+        return {"version": VERSION, "settings": self.settings(), "weights": identity_of(self.model)}
 
     def _membranes(self) -> str | None:
         mode = self.mode
@@ -225,7 +226,7 @@ class Given:
 
 
 def stream(
-    model: VideoModel | Engine,
+    model: VideoModel | Engine | Exported,
     mode: str = "auto",
     *,
     window: int | None = None,
@@ -237,7 +238,8 @@ def stream(
     gap: float | None = None,
     on_gap: OnGap = "bridge",
 ) -> Session:
-    """A session of a model, or of an engine of `spikereel.compile`; the model goes into evaluation mode.
+    """A session of a model, of an engine of `spikereel.compile`, or of an exported file of `spikereel.open_export`; the
+    model goes into evaluation mode. A file goes frame by frame as its model does, or clip after clip, by the mean.
 
     mode: "spatial" and "causal" for weights of that attention, frame by frame, equal to the clip run for any cut.
     For "joint" ones "window", where each frame attends to the last `window` frames, or "chunk", the published clip
@@ -252,16 +254,19 @@ def stream(
     gap, on_gap: see `Session`.
     Raises ConfigError for what does not exist or does not fit the model. See docs/streaming.md.
     """
-    network = model if isinstance(model, Engine) else unwrapped(model, VideoModel)
-    if not isinstance(network, VideoModel | Engine):
-        raise ConfigError(f"a stream runs models of ours and engines, this is a {type(model).__name__}")
+    if isinstance(model, Exported):
+        network = file_model(model)
+    else:
+        network = model if isinstance(model, Engine) else unwrapped(model, VideoModel)
+    if not isinstance(network, VideoModel | Engine | FileModel):
+        raise ConfigError(f"a stream runs models of ours, engines and exported files, not a {type(model).__name__}")
     if on_gap not in get_args(OnGap) or (gap is not None and not gap > 0):
         raise ConfigError(f"gap is {gap} and on_gap {on_gap!r}: give seconds above 0, and bridge or reset")
     own = model_of(network)
     classes = own.task == "classification"
     if readout is not None and not classes:
         raise ConfigError(f"readout is for classes, these weights are for {own.task}; see smooth")
-    if not isinstance(network, Engine):
+    if isinstance(network, VideoModel):
         own.eval()
     kept = None if readout is None else Readout(kind=readout, **({} if span is None else {"span": span}))
     name, cut = mode_of(network, mode, window=window, membranes=membranes, readout=kept, hop=hop)

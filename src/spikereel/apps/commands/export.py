@@ -21,11 +21,13 @@ def add(commands: Any) -> None:
     )
     export.set_defaults(mistake=export.error, certificate=None)
     export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
-    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, c")
+    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, c, nir")
     export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
     export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
     export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")
     export.add_argument("--batch", type=int, help="clips of one call (default: any)")
+    export.add_argument("--part", metavar="STAGE", help="write the stages up to this one alone, such as downsample3")
+    export.add_argument("--dt", type=float, metavar="SECONDS", help="nir: length of a time step (default: 1e-4)")
     export.add_argument("--opset", type=int, help="onnx: operator set (default: 20)")
     export.add_argument(
         "--precision", default="float32", metavar="TYPE", help="onnx: int8 for weights of convolutions; needs --clips"
@@ -58,7 +60,8 @@ def _export(options: argparse.Namespace) -> int:
         if getattr(options, side) is not None and getattr(options, side) < 1:
             raise ConfigError(f"--{side} must be at least 1, got {getattr(options, side)}")
     model = load_model(options.model)
-    console, extra = new_console(), {} if options.opset is None else {"opset": options.opset}
+    console = new_console()
+    extra = {name: getattr(options, name) for name in ("opset", "dt") if getattr(options, name) is not None}
     with progress() as bar:
         bar.add_task(f"writing {out} and running it", total=None)
         certificate = export(
@@ -70,6 +73,7 @@ def _export(options: argparse.Namespace) -> int:
             batch=options.batch,
             fold=not options.no_fold,
             precision=options.precision,
+            part=options.part,
             grid=not options.no_grid,
             clips=clips_to_compare(model, options.videos),
             **extra,

@@ -29,7 +29,12 @@ def add(commands: Any) -> None:
         writes={"json": "--json", "overlay": "--overlay"},
     )
     stream.add_argument("sources", nargs="+", metavar="SOURCE", help="one or several, all through one network")
-    stream.add_argument("--model", default="spikevideoformer_ti.motion_spatial", help="weights (default: %(default)s)")
+    stream.add_argument(
+        "--model",
+        default="spikevideoformer_ti.motion_spatial",
+        help="weights, or a file of export (default: %(default)s)",
+    )
+    stream.add_argument("--runtime", default="auto", metavar="NAME", help="of a file: onnx, openvino, c, torch")
     stream.add_argument("--mode", default="auto", metavar="MODE", help="spatial, causal, window, chunk (default: auto)")
     stream.add_argument("--window", type=int, metavar="W", help="frames of a window or chunk (default: as in training)")
     stream.add_argument("--membranes", choices=("run_on", "restart"), help="what windows and chunks begin with")
@@ -97,16 +102,24 @@ def _stream(options: argparse.Namespace) -> int:
 
 
 def _live(options: argparse.Namespace, places: list[Any]) -> tuple[Any, str]:
-    from spikereel.hub import load_model
+    from spikereel.exporting.run import Exported
+    from spikereel.inference.exported import runnable
     from spikereel.streaming.feeds import FeedOptions
+    from spikereel.streaming.from_file import file_model
     from spikereel.streaming.live import Live
     from spikereel.streaming.reader import ReaderOptions
     from spikereel.streaming.session import stream
     from spikereel.streaming.smooth import usual_smoothing
 
-    model = load_model(options.model)
+    network = runnable(options.model, options.runtime, classes=False)
+    if isinstance(network, Exported):
+        if options.engine != "auto" or options.together:
+            raise ConfigError(f"{options.model} is run by its own runtime; leave --engine and --together out")
+        model, engine = file_model(network), network.runtime
+    else:
+        model = network
+        network, engine = _network(model, options)
     smooth = usual_smoothing(model.task) if options.smooth else None
-    network, engine = _network(model, options)
     session = stream(
         network,
         options.mode,
@@ -135,6 +148,8 @@ def _live(options: argparse.Namespace, places: list[Any]) -> tuple[Any, str]:
         rate=options.rate,
         after_gap=options.after_gap,
         together=options.together,
+        # a file shows no spikes
+        meter=not isinstance(network, Exported),
         most=options.frames,
     )
     name = model.metadata.name or type(model).__name__

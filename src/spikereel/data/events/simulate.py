@@ -21,7 +21,7 @@ FRAME_US = 40_000
 """Time between frames where nothing else is known: 25 frames a second."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_DARK = np.float32(0.05)
+DARK = np.float32(0.05)
 _FASTEST_HZ = 1e6
 """An event every microsecond."""
 
@@ -31,7 +31,7 @@ def log_intensity(video: np.ndarray) -> np.ndarray:
     if video.ndim != 4 or video.shape[1] not in (1, 3) or not video.size:
         raise ConfigError(f"the clip is {list(video.shape)}: give [T, C, H, W] with 1 or 3 channels and some pixels")
     luma = np.einsum("tchw,c->thw", video, _LUMA) if video.shape[1] == 3 else video[:, 0]
-    return np.log(luma + _DARK)
+    return np.log(luma + DARK)
 
 
 @dataclass(frozen=True, kw_only=True)
