@@ -24,7 +24,11 @@ CASES: dict[str, tuple[str, float, dict[str, Any]]] = {
     "spikingjelly soft": ("spikingjelly", 0.5, {"reset": "soft"}),
     "spikingjelly decay_input=False": ("spikingjelly", 1.0, {"decay_input": False}),
     "snntorch": ("snntorch", 1.0, {**SNNTORCH, "reset": "soft"}),
-    "snntorch reset_delay=False": ("snntorch", 1.0, {**SNNTORCH, "reset": "soft", "reset_delay": False, "recheck": True}),
+    "snntorch reset_delay=False": (
+        "snntorch",
+        1.0,
+        {**SNNTORCH, "reset": "soft", "reset_delay": False, "recheck": True},
+    ),
     "snntorch zero": ("snntorch", 1.0, {**SNNTORCH, "reset_delay": False}),
     "norse": ("snntorch", 0.5, {"fires": "above"}),
     "sinabs": ("sinabs", 0.5, {"reset": "soft"}),

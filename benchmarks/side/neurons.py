@@ -119,10 +119,7 @@ CASES = {
     "sinabs": ("sinabs", lambda: sinabs()),
     "sinabs norm_input=False": ("sinabs", lambda: sinabs(norm_input=False)),
     "sinabs hard": ("sinabs", lambda: sinabs(reset_fn=sinabs_reset())),
-    "rockpool neuron, one spike": (
-        "rockpool",
-        lambda: rockpool("LIFNeuronTorch", max_spikes_per_dt=torch.tensor(1.0)),
-    ),
+    "rockpool neuron, one spike": ("rockpool", lambda: rockpool("LIFNeuronTorch", max_spikes_per_dt=torch.tensor(1.0))),
     "rockpool with its synapse": ("rockpool", lambda: rockpool("LIFTorch")),
     "spyx": ("spyx", spyx),
     "matterhorn": ("matterhorn-pytorch", lambda: matterhorn()),

@@ -413,6 +413,30 @@ def test_spikes_may_be_worth_something_else_than_one():
     assert [v.operand for v in measure(grey, torch.randn(8, 4), layout="B C").layers] == ["real", "binary"]
 
 
+def test_spikes_worth_something_else_that_begin_in_silence_are_spikes():
+    class Halves(Held):
+        def forward(self, x):
+            return super().forward(x) / 2
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), Halves(), nn.Conv2d(2, 3, 1)).eval()
+    nn.init.ones_(net[0].weight)
+    # more than a thousand values in which nothing fires, then some
+    x = torch.zeros(1, 1, 48, 48)
+    x[0, 0, 40:] = 2
+    passport = measure(net, x, layout="B C H W")
+    assert passport.firing == {"1": (pytest.approx(8 / 48),)}
+    assert passport.layers[1].operand == "binary"
+    assert passport.layers[1].synops == (8 * 48 * 2 * 3,)
+
+
+def test_values_that_are_infinite_are_no_spikes():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 1)).eval()
+    for x in (torch.full((1, 1, 8, 8), torch.inf), torch.tensor([0.0, 1.0, torch.inf, 3.0]).repeat(1, 1, 8, 2)):
+        passport = measure(net, x, layout="B C H W")
+        assert [layer.operand for layer in passport.layers] == ["real", "real"]
+        assert passport.synops == 0
+
+
 def test_a_layer_that_takes_spikes_and_values_is_named():
     layer = nn.Linear(4, 4)
     notes = measure(nn.Sequential(layer, Step(), layer), torch.randn(3, 4), layout="B C").notes

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -23,7 +24,7 @@ from spikereel.errors import ConfigError, DataError
 from spikereel.hub import Metadata
 from spikereel.inference.look import look
 from spikereel.runs.config import DataSpec
-from spikereel.streaming.feeds import FeedOptions, Lost, Shot, feed
+from spikereel.streaming.feeds import FeedOptions, Lost, Shot, _known, _times, feed
 from spikereel.streaming.film import Film
 from spikereel.streaming.live import Live
 from spikereel.streaming.places import Place, options_of, place_of
@@ -279,6 +280,60 @@ def test_videos_of_a_folder_are_one_stream(tmp_path):
     np.testing.assert_allclose(np.diff([frame.time for frame in frames]), 0.1, atol=1e-6)
 
 
+def _all(reader):
+    reader.start()
+    frames = []
+    while not reader.finished:
+        frames += reader.take(4)
+    return frames
+
+
+def test_times_of_an_avi_are_those_of_its_index(tmp_path):
+    # what its frames say themselves are the places of packets: mixed behind B-frames
+    path = video_file(tmp_path / "a.avi", frames=5)
+    for place, known in ((place_of(str(path)), 5), (Place(text="http://x/a.avi", name="x", what="stream"), 0)):
+        with av.open(str(path)) as container:
+            times = _times(container, container.streams.video[0], place)
+            assert len(_known(place)) == known
+            np.testing.assert_allclose([times(None) for _ in range(8)], np.arange(8) / 10)
+    with av.open(str(video_file(tmp_path / "a.mp4", frames=5))) as container:
+        stream = container.streams.video[0]
+        times = _times(container, stream, place_of(str(path)))
+        assert [times(frame) for frame in container.decode(stream)] == [0, 0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.realdata
+def test_a_real_avi_with_mixed_stamps_has_no_gaps(real_data):
+    path = real_data / "ut_interaction_set1" / "0_1_4.avi"
+    with av.open(str(path)) as container:
+        stamps = [frame.pts for frame in container.decode(video=0)]
+    assert stamps != sorted(stamps)
+    frames = _all(Reader(place_of(str(path))))
+    assert len(frames) == len(stamps) == 108
+    assert not any(frame.gap for frame in frames)
+    np.testing.assert_allclose(np.diff([frame.time for frame in frames]), 1 / 30, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("times", "gaps", "wanted"),
+    [
+        ([0, 0.1, 0.4, 0.3, 0.2, 0.5, 0.6], 0, [0, 0.1, 0.4, 0.4, 0.4, 0.5, 0.6]),
+        ([0, 0.1, 0.2, 0.3, 3.0, 3.1], 1, [0, 0.1, 0.2, 0.3, 3.0, 3.1]),
+        ([5, 5.1, 5.2, 0, 0.1, 0.2], 1, [0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+    ],
+    ids=["out of order", "a hole", "a clock that begins anew"],
+)
+def test_a_gap_is_lost_time_and_not_a_stamp_out_of_order(times, gaps, wanted):
+    def open_(_place, _options):
+        yield from (Shot(content=_picture("x", i), time=t) for i, t in enumerate(times))
+
+    frames = _all(Reader(Place(text="x", name="x", what="file"), open_=open_))
+    assert sum(frame.gap for frame in frames) == gaps
+    found = [frame.time for frame in frames]
+    assert all(np.diff(found) > 0)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
 def test_a_file_waits_and_loses_nothing(tmp_path):
     path = video_file(tmp_path / "a.mp4", frames=20)
     reader, frames = Reader(place_of(str(path)), ReaderOptions(queue=2)).start(), []
@@ -492,6 +547,10 @@ def test_the_panel_says_it_all(causal):
         assert "engine native" in text
         for word in ("answer", "energy", "dropped"):
             assert word in text
+    channel = dataclasses.replace(live.channels[0], seer=dataclasses.replace(live.channels[0].seer, stride=2))
+    console = Console(file=io.StringIO(), width=120, record=True)
+    console.print(panel("", [channel]))
+    assert "of 4 frames, one in 2 is seen" in console.export_text()
 
 
 def test_answers_are_drawn(causal, tmp_path):

@@ -53,9 +53,7 @@ def field(axes: tuple[Axis, ...]) -> tuple[Figures, float]:
     return figures, total
 
 
-def axes_of_reach(
-    layer: _ConvNd, sizes: tuple[int, ...]
-) -> tuple[tuple[int, int, int, tuple[int, int], int, str], ...]:
+def axes_of_reach(layer: _ConvNd, sizes: tuple[int, ...]) -> tuple[Axis, ...]:
     """What `reach` takes, for each axis of places; sizes: of these axes of the input."""
     pads = layer._reversed_padding_repeated_twice[::-1]
     kernel, stride, dilation, mode = layer.kernel_size, layer.stride, layer.dilation, layer.padding_mode

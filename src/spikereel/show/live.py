@@ -134,12 +134,19 @@ def _lines(channel: Any, counts: dict[str, Any]) -> list[tuple[str, str]]:
         *((f"{stage}, ms", _three(late[stage])) for stage in late),
         ("firing rate", "..." if counts["firing_rate"] is None else f"{100 * counts['firing_rate']:.1f} %"),
         ("energy", _energy(counts)),
-        ("answers", f"{counts['answers']} of {counts['frames']} frames"),
+        ("answers", f"{counts['answers']} of {counts['frames']} frames{_thinned(channel)}"),
         ("dropped", _dropped(counts)),
         ("reconnects", f"{counts['reconnects']}" + (f" ({troubles})" if troubles else "")),
         ("gaps", f"{counts['gaps']}, {counts['holes']} short"),
         *([("last error", counts["last_error"])] if counts["last_error"] else []),
     ][: 14 if counts["last_error"] else 13]
+
+
+def _thinned(channel: Any) -> str:
+    """Which of the frames the network sees, where that is not every one."""
+    if channel.seer.rate is not None:
+        return f", {channel.seer.rate:g} a second are seen"
+    return f", one in {channel.seer.stride} is seen" if channel.seer.stride > 1 else ""
 
 
 def _rows(known: list[tuple[Any, dict[str, Any]]]) -> Any:

@@ -148,6 +148,19 @@ def _jpeg(orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("stated", "said"), [(0, "full (not stated)"), (1, "full (stated: limited)"), (2, "full")])
+def test_grey_is_taken_as_it_is_and_said_to_be(tmp_path, stated, said):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 64, "gray"
+        stream.codec_context.color_range = stated
+        frame = av.VideoFrame.from_ndarray(np.full((32, 64), 16, np.uint8), "gray")
+        frame.color_range = stated
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert set(read_frames(tmp_path / "a.mkv", [0]).flatten().tolist()) == {16}
+    assert probe(tmp_path / "a.mkv").assumed.range == said
+
+
 @pytest.mark.parametrize("suffix", ["", "avi", "mov", "mkv"])
 def test_jpeg_frames_with_exif_are_upright(tmp_path, suffix, orientation):
     data = _jpeg(orientation)

@@ -100,6 +100,9 @@ def assumed_of(stream: VideoStream, frame: VideoFrame, how: Orientation) -> Assu
         named = stated if matrix in _CONVERTED else f"BT.601 (stated: {stated})"
     told = frame.color_range in (1, 2) or frame.format.name.startswith("yuvj")
     span = "full" if full or (rgb and not told) else "limited"
+    if grey_of(frame) and not full:
+        # ffmpeg takes grey as it is, whatever the file says
+        span = "full (stated: limited)" if told else "full"
     aspect = upright_aspect(stated_aspect(stream), how)
     pictures = stream.container.streams.video
     return Assumed(
