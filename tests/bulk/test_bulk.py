@@ -161,7 +161,9 @@ def test_embeddings_views_and_other_engines_are_other_rows(clips, tmp_path):
 
 def test_the_command_prints_rate_and_shares_and_evaluates(clips, tmp_path, capsys):
     line = ["--manifest", str(clips / "clips.csv"), "--out", str(tmp_path / "out"), "--workers", "0"]
-    assert main(["predict", "--model", str(clips / "small.safetensors"), *line]) == 0
+    told = tmp_path / "told.json"
+    assert main(["predict", "--model", str(clips / "small.safetensors"), *line, "--json", str(told)]) == 0
+    assert (json.loads(told.read_text())["done"], json.loads(told.read_text())["errors"]) == (11, 2)
     said = capsys.readouterr().out
     assert "11 clips in" in said
     assert "clips/s" in said
@@ -173,6 +175,8 @@ def test_the_command_prints_rate_and_shares_and_evaluates(clips, tmp_path, capsy
     assert json.loads(report.read_text())["clips"] == 9
     assert main(["predict", "x.mp4", *line]) == 2
     assert main(["predict", "x.mp4", "--shard", "0/2"]) == 2
+    assert main(["predict", *line, "--runtime", "onnx"]) == 2
+    assert main(["predict", "--model", str(clips / "small.safetensors"), *line, "--task", "pose"]) == 2
 
 
 def pool_of(tmp_path: Path, tasks: list[Task], workers: int = 2) -> tuple[list[dict], FakePool]:

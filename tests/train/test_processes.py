@@ -137,16 +137,25 @@ def test_the_log_of_a_run_that_was_killed_counts_each_batch_once(tmp_path):
 
 
 def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
-    with run_folder(tmp_path / "a", resume=False):
-        pid = os.fork()
-        if not pid:
-            os.read(os.pipe()[0], 1)
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        with run_folder(tmp_path / "a", resume=False):
+            child = os.fork()
+            if not child:
+                # as a worker that prepares clips
+                os.read(os.pipe()[0], 1)
+            os.write(write, str(child).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    child = int(os.read(read, 20))
     try:
         with run_folder(tmp_path / "a", resume=False):
             pass
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        os.kill(child, signal.SIGKILL)
+        os.close(read)
+        os.close(write)
 
 
 def run(out: Path, *changes: str, code: int = 0) -> list[float]:

@@ -1,5 +1,6 @@
 """The same workers as actors of Ray Data: the one importer of ray. Only paths travel; each actor decodes and infers."""
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +58,8 @@ def run_on_ray(
         count = min(room if most == "auto" else int(most), len(tasks))
         if count < 1:
             raise ConfigError(f"the cluster has no room for an actor of {cpus} CPUs and {gpus} GPUs; ask for less")
+        # what Ray says of its own work; errors remain
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         DataContext.get_current().enable_progress_bars = False
         each = max(int(cpus), 1)
         rows = [{"part": task.number, "paths": list(task.paths)} for task in tasks]
@@ -67,8 +70,6 @@ def run_on_ray(
             compute=ActorPoolStrategy(min_size=1, max_size=count),
             num_cpus=cpus,
             num_gpus=gpus or None,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         for row in data.iter_rows():
             clock = {key: value for key, value in row.items() if key not in ("part", "rows", "errors")}

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +61,10 @@ class Summary:
     def rate(self) -> float:
         """Clips a second of this call."""
         return self.done / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**asdict(self), "out": str(self.out), "clips_per_second": self.rate}
 
     def lines(self) -> list[str]:
         """What is printed at the end."""

@@ -13,7 +13,12 @@ from spikereel.files import write_json
 def add(commands: Any) -> None:
     """Register evaluate."""
     evaluate = command(
-        commands, "evaluate", _evaluate, "judge trained weights on clips they never saw", reads=("model", "assignments")
+        commands,
+        "evaluate",
+        _evaluate,
+        "judge trained weights on clips they never saw",
+        reads=("model", "assignments"),
+        folders=("out",),
     )
     evaluate.add_argument("model", help="weights: a .safetensors file, a folder or a listed name")
     evaluate.add_argument("assignments", nargs="*", metavar="data.key=value", help="what to change of the data")

@@ -101,11 +101,21 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _predict_list(options: argparse.Namespace) -> int:
     """The clips of a manifest; 1 where a clip has no row in the end, though rows may be errors."""
+    from spikereel.hub import load_model
+    from spikereel.versions import provenance
+
     if options.videos:
         raise ConfigError(f"{options.videos[0]} and --manifest: give files, or a list of them")
+    if options.runtime not in ("auto", "reference"):
+        raise ConfigError(f"--runtime {options.runtime} and --manifest: a manifest is for weights; leave it out")
+    if options.task is not None and (task := load_model(options.model).task) != options.task:
+        raise ConfigError(f"{options.model} is for {task}, not for {options.task}; give other weights with --model")
     names = [name for name, value in OPTIONS.items() if value(options) is not None]
     chosen = {name: plain(OPTIONS[name](options)) for name in names}
-    return int(bool(run_manifest(options, chosen, batch=options.batch).lost))
+    summary = run_manifest(options, chosen, batch=options.batch)
+    if options.json:
+        write_json(options.json, {**summary.to_json(), **provenance()})
+    return int(bool(summary.lost))
 
 
 def plain(value: Any) -> Any:
