@@ -8,6 +8,7 @@ Needs playwright and Debian's chromium.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -209,7 +210,9 @@ def main() -> None:
     if options.what == "film":
         film(options)
         return
+    load = os.getloadavg()
     found = {"open": open_hour, "seek": seek, "browse": browse}[options.what](options)
+    found["load_average"] = {"before": load, "after": os.getloadavg()}
     print(json.dumps(found, indent=1))
     save(f"studio-{options.what}", found, "studio.py")
 

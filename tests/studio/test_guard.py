@@ -1,6 +1,8 @@
 """What the studio refuses: other hosts and sites, missing tokens, files outside its folders, uploads too large."""
 
 import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip("starlette")
 
 from asgi import CHANGES, OWN, ask
 
+from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError
 from spikereel.studio.guard import COOKIE, SMALL
 from spikereel.studio.roots import Roots
@@ -261,3 +264,22 @@ def test_roots_are_folders_with_a_name_each(tmp_path):
     roots = Roots.of([str(tmp_path / "a" / "videos"), f"more={tmp_path / 'b'}"])
     assert roots.place(tmp_path / "b" / "videos") == "more:videos"
     assert roots.place(os.sep) is None
+
+
+def test_the_command_says_where_it_listens_and_asks_others_for_a_token(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("spikereel.studio.server.serve", lambda _app, at: at.close())
+    assert main(["studio", "--port", "0"]) == 0
+    said = capsys.readouterr().out
+    assert re.match(r"studio: http://127\.0\.0\.1:\d+/\n", said)
+    assert main(["studio", "--port", "0", "--host", "0.0.0.0"]) == 0
+    assert re.match(r"studio: http://0\.0\.0\.0:\d+/\?token=[\w-]{32}\n", capsys.readouterr().out)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = str(taken.getsockname()[1])
+        for wrong in (["--port", busy], ["--token", "short"], ["--root", "none"], ["--port", "99999"]):
+            assert main(["studio", *wrong]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith("error: ")
+            assert error.count("\n") == 1

@@ -204,6 +204,10 @@ def test_attention_of_the_token_under_the_mouse(page, address):
     page.keyboard.press("ArrowDown")
     page.wait_for_function("n => document.getElementById('overlay').dataset.token !== n", arg=tokens[-1])
     page.wait_for_function("() => location.hash.includes('token=0%2C')")
+    # a token that a coarser grid lacks is its nearest one
+    page.evaluate("async () => (await import('/page/state.js')).set({token: '99,99'})")
+    page.locator("#shown").select_option(options[-1])
+    page.wait_for_function("() => !document.getElementById('caption').textContent.includes('not there')")
 
 
 def test_membranes_of_chosen_neurons(page, address):

@@ -32,7 +32,9 @@ class Worker:
     def begin(self, opened: Opened, weights: str, path: Path | None = None, every: float | None = None) -> Analysis:
         """An analysis of a source by weights, by name or of a file; the one there is, if it is there."""
         model = self.model(weights, path)
-        key = hashlib.sha256(f"{opened.id}\0{weights}\0{every}".encode()).hexdigest()[:16]
+        # weights that were trained on since are others
+        changed = path.stat().st_mtime_ns if path else 0
+        key = hashlib.sha256(f"{opened.id}\0{weights}\0{changed}\0{every}".encode()).hexdigest()[:16]
         with self._wake:
             known = self._kept.get(key)
         if known is None:

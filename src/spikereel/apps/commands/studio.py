@@ -65,3 +65,5 @@ def _studio(options: argparse.Namespace) -> None:
         serve(app, at)
     except KeyboardInterrupt:
         print("studio: ended")
+    finally:
+        studio.close()

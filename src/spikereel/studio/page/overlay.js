@@ -102,7 +102,8 @@ function masks(pen, {bytes, width, height}) {
 
 async function attention(found) {
   const [height, width] = layer().grid;
-  const [x, y] = token ?? [Math.floor(width / 2), Math.floor(height / 2)];
+  // the layer before may have had more tokens
+  const [x, y] = (token ?? [Math.floor(width / 2), Math.floor(height / 2)]).map((at, i) => Math.min(at, [width, height][i] - 1));
   const key = [found.window.number, found.step, y, x, layer().name].join();
   if (!rows.has(key)) {
     rows.set(key, json(query(`/api/analyses/${results.about.id}/attention`, {number: found.window.number, step: found.step, y, x, layer: layer().name})));

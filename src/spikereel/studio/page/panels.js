@@ -112,7 +112,7 @@ export function energy(results) {
 
 // Spikes: the server sends tiles of a byte a point, so that any number of spikes costs the page the same.
 export function raster(results) {
-  let tile = null, asked = "", waiting = null, painted = "";
+  let tile = null, asked = "", busy = "", again = false, waiting = null;
   const limits = () => {
     const size = layerOf(results).size, low = Math.min(Math.max(state.low ?? 0, 0), size - 1);
     return [low, Math.min(Math.max(state.high ?? size, low + 1), size)];
@@ -147,23 +147,26 @@ export function raster(results) {
       rows: Math.min(high - low, 160), columns: Math.min(Math.max(Math.round((panel.plot.clientWidth - 46) * Math.min(devicePixelRatio, 2)), 64), 1536)});
     const key = `${ask_}@${results.version}`;
     if (key === asked) return waiting;
+    // results may come faster than tiles: one request of a view at a time, and the newest after it
+    if (busy === ask_) { again = true; return waiting; }
     asked = key;
+    busy = ask_;
     waiting = (async () => {
       try {
         const answer = await ask(ask_);
         const bytes = new Uint8Array(await answer.arrayBuffer());
-        if (key !== asked) return;
+        if (busy !== ask_) return;
         tile = {bytes, rows: Number(answer.headers.get("x-rows")), columns: Number(answer.headers.get("x-columns"))};
-        painted = key;
         panel.say(thinned(tile, high - low, end - first));
         panel.draw();
-      } catch (error) { asked = ""; panel.say(error.message, true); }
+      } catch (error) { if (busy === ask_) { asked = ""; panel.say(error.message, true); } }
+      if (busy !== ask_) return;
+      busy = "";
+      if (again) { again = false; await panel.update(); }
     })();
     return waiting;
   };
   panel.tell = () => {};
-  panel.ready = () => painted === asked;
-  panel.pixels = () => tile;
   panel.table = () => [["row", "columns: share of neurons firing, 0 to 254, 255 unknown"],
     ...(tile ? Array.from({length: tile.rows}, (_, r) => [r, ...tile.bytes.subarray(r * tile.columns, (r + 1) * tile.columns)]) : [])];
   return panel;

@@ -234,6 +234,7 @@ function changed(names) {
     paint();
     look();
   }
+  if (names.has("token")) overlay.restore();
   if (names.has("shown") || names.has("token")) paint();
 }
 
