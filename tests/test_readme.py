@@ -88,7 +88,7 @@ def test_links_of_all_pages_lead_somewhere():
 
 def test_names_that_pages_give_are_there_and_at_their_new_addresses():
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for name in set(re.findall(r"(?<![\w.])spikereel(?:\.[A-Za-z_]\w*)+", page.read_text())):
+        for name in set(re.findall(r"(?<![\w.])spikereel(?:\.[A-Za-z_]\w*)+(?![\w/])", page.read_text())):
             moved = [f"spikereel.{new}" for old, new in MOVED.items() if f"{name}.".startswith(f"spikereel.{old}.")]
             assert not moved, f"{page.name}: {name} has moved to {moved}"
             pkgutil.resolve_name(name)

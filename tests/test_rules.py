@@ -67,6 +67,7 @@ NAMES_OF_TASKS = {
     "hub.py": "the parts of a configuration that are called as their task",
     "apps/commands/demo.py": "choices of a flag, before anything heavy is imported",
     "apps/demo_tasks.py": "a demo for each",
+    "runs/start.py": "weights of classes serve other tasks too",
     "apps/commands/predict.py": "choices of a flag, before anything heavy is imported",
     "inference/predict.py": "how a model of each task sees a file",
     "inference/coco.py": "a key of COCO's format",
