@@ -49,7 +49,7 @@ def run_on_ray(
     checkpoints nor dropped blocks of Ray are used: what is done is known by the parts that are there.
     """
     need("ray")
-    from ray.data import ActorPoolStrategy, DataContext, from_items
+    from ray.data import ActorPoolStrategy, DataContext, from_items  # ty: ignore[import-not-found]
 
     if cpus < 0 or gpus < 0 or not cpus + gpus:
         raise ConfigError(f"cpus is {cpus} and gpus {gpus}: an actor needs a share of one of them")
@@ -80,7 +80,7 @@ def run_on_ray(
 @contextmanager
 def _connected(address: str) -> Generator[dict[str, float], None, None]:
     """Inside the block Ray is there, with these resources. Raises ConfigError for an address where no cluster is."""
-    import ray
+    import ray  # ty: ignore[import-not-found]
 
     began = not ray.is_initialized()
     if began:

@@ -108,11 +108,12 @@ def _times(container: InputContainer, stream: VideoStream, place: Place) -> Call
     if container.format.name == "mpjpeg":
         # it counts 25 frames a second whatever the camera does
         return lambda _frame: None
-    if container.format.name != "avi" or not stream.average_rate:
+    rate = stream.average_rate
+    if container.format.name != "avi" or not rate:
         return lambda frame: frame.time
     # AVI has no times: its frames carry the places of their packets, which are out of order behind B-frames
     order, known = count(), _known(place)
-    return lambda _frame: known[i] if (i := next(order)) < len(known) else float(i / stream.average_rate)
+    return lambda _frame: known[i] if (i := next(order)) < len(known) else float(i / rate)
 
 
 def _known(place: Place) -> Sequence[float]:
