@@ -16,7 +16,7 @@ CARD = {
     "spikevideoformer_ti.motion_spatial": ("978f232863d2", "top1", 95.6),
     "spikevideoformer_ti.motion_causal": ("8231090f39b7", "top1", 95.6),
     "spikevideoformer_ti.synthetic_pose": ("b1bd6f4fe371", "root_mpjpe", 85.0),
-    "spikevideoformer_ti.synthetic_vss": ("@vss", "miou", 0.0),
+    "spikevideoformer_ti.synthetic_vss": ("56a8df8582ab", "miou", 71.2),
 }
 """Hash, and a figure on 1,000 clips: per cent, or mm."""
 
