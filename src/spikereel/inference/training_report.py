@@ -155,8 +155,8 @@ class TrainingReport:
         if self.beside is not None and self.beside.ridge > self.top1:
             more = "" if self.trailed else ", data.trails=0.33"
             found.append(
-                "The baseline is better: where things move tells the classes. Do not trust the network over it yet; try "
-                f"more clips{more} or twice the optim.epochs."
+                "The baseline is better: where things move tells the classes. Do not trust the network over it yet: "
+                f"try more clips{more} or twice the optim.epochs."
             )
         if self.clips < 30:
             found.append(
