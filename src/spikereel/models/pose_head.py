@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from spikereel.errors import ConfigError
 
@@ -73,6 +74,10 @@ class BodyPose(NamedTuple):
 
 
 Pose = JointPose | BodyPose
+
+# torch.export.save writes what an output is made of
+for kind in (JointPose, BodyPose):
+    pytree._register_namedtuple(kind, serialized_type_name=f"spikereel.{kind.__name__}")
 
 
 class PoseHead(nn.Module):
