@@ -16,6 +16,7 @@ from spikereel.hub import create_model, load_model, save_model
 from spikereel.models.authors import authors_weights, load_authors_weights
 from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import BodyPose, JointPose
+from spikereel.models.wrappers import holding, unwrapped
 
 
 class Lightning(nn.Module):
@@ -107,6 +108,22 @@ def test_one_model_is_saved_and_all_of_it(tmp_path):
 def test_energy_of_a_wrapped_model():
     model = tiny_model()
     assert measure(torch.compile(model), clip()) == measure(model, clip())
+
+
+def test_a_wrapper_with_work_of_its_own_is_run():
+    class Turned(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, video):
+            return self.net(video.transpose(0, 1))
+
+    model = tiny_model()
+    assert unwrapped(nn.Sequential(model), VideoModel) is model
+    turned = Turned(model)
+    assert unwrapped(turned, VideoModel) is turned
+    assert holding(turned, VideoModel) is model
 
 
 def streaming(kind):

@@ -76,8 +76,8 @@ class BodyPose(NamedTuple):
 Pose = JointPose | BodyPose
 
 # torch.export.save writes what an output is made of
-for kind in (JointPose, BodyPose):
-    pytree._register_namedtuple(kind, serialized_type_name=f"spikereel.{kind.__name__}")
+pytree._register_namedtuple(JointPose, serialized_type_name="spikereel.JointPose")
+pytree._register_namedtuple(BodyPose, serialized_type_name="spikereel.BodyPose")
 
 
 class PoseHead(nn.Module):
