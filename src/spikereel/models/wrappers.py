@@ -38,10 +38,9 @@ def holding(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
 
     What was given where there are several, or parameters beside it.
     """
-    found = inside(unwrapped(model, kind), kind)
-    return (
-        found[0] if len(found) == 1 and (found[0] is unwrapped(model, kind) or not beside(model, found[0])) else model
-    )
+    inner = unwrapped(model, kind)
+    found = inside(inner, kind)
+    return found[0] if len(found) == 1 and (found[0] is inner or not beside(model, found[0])) else model
 
 
 def inside(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
