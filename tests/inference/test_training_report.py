@@ -94,6 +94,8 @@ def test_a_second_training_and_a_better_baseline_are_said():
     worse = _report(confusion=[[3, 2], [2, 3]], top1=60.0)
     assert any("Do not trust the network" in line for line in worse.advice())
     assert not any("Do not trust the network" in line for line in _report().advice())
+    tips = [" ".join(dataclasses.replace(worse, trailed=trailed).advice()) for trailed in (False, True)]
+    assert ["data.trails=0.33" in tip for tip in tips] == [True, False]
 
 
 def test_silent_layers_and_stills_are_said_first():

@@ -7,6 +7,7 @@ import torch
 from tiny import clip, tiny_model, tiny_svformer
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.utils import _pytree as pytree
 
 import spikereel
 from spikereel.energy import measure
@@ -14,6 +15,8 @@ from spikereel.errors import DataError, StateError, WeightsError
 from spikereel.hub import create_model, load_model, save_model
 from spikereel.models.authors import authors_weights, load_authors_weights
 from spikereel.models.base import VideoModel
+from spikereel.models.pose_head import BodyPose, JointPose
+from spikereel.models.wrappers import holding, unwrapped
 
 
 class Lightning(nn.Module):
@@ -107,6 +110,22 @@ def test_energy_of_a_wrapped_model():
     assert measure(torch.compile(model), clip()) == measure(model, clip())
 
 
+def test_a_wrapper_with_work_of_its_own_is_run():
+    class Turned(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, video):
+            return self.net(video.transpose(0, 1))
+
+    model = tiny_model()
+    assert unwrapped(nn.Sequential(model), VideoModel) is model
+    turned = Turned(model)
+    assert unwrapped(turned, VideoModel) is turned
+    assert holding(turned, VideoModel) is model
+
+
 def streaming(kind):
     if kind == "svformer":
         return tiny_svformer().eval(), spikereel.State()
@@ -172,6 +191,13 @@ def test_batch_and_time_exchanged_get_a_sentence_where_it_shows():
         svformer(whole)
     assert any("taken for 4 clips of one frame" in line for line in measure(model, video.transpose(0, 1)).warnings)
     assert not measure(model, video).notes
+
+
+def test_what_models_give_can_be_written_by_torch_export():
+    parts = torch.zeros(1), torch.zeros(2), torch.zeros(3)
+    for output in (JointPose(*parts[:2]), BodyPose(*parts)):
+        spec = pytree.tree_structure((output, spikereel.State(lif=parts[0])))
+        assert pytree.treespec_loads(pytree.treespec_dumps(spec)) == spec
 
 
 @COMPILER

@@ -72,6 +72,8 @@ class TrainingReport:
     """Whether the held-out clips chose the weights, the best of several validations."""
     refitted: int | None = None
     """Clips of a second training, whose weights are kept; the figures are of the first."""
+    trailed: bool = False
+    """Whether the network saw trails of motion."""
 
     @property
     def clips(self) -> int:
@@ -151,9 +153,10 @@ class TrainingReport:
                 "then a wider data.crop_area, data.time_warp=0.5, data.jitter=0.3."
             )
         if self.beside is not None and self.beside.ridge > self.top1:
+            more = "" if self.trailed else ", data.trails=0.33"
             found.append(
-                "The baseline is better: where things move tells the classes. Do not trust the network over it yet; "
-                "more clips, twice the optim.epochs or data.trails=0.33 help most."
+                "The baseline is better: where things move tells the classes. Do not trust the network over it yet: "
+                f"try more clips{more} or twice the optim.epochs."
             )
         if self.clips < 30:
             found.append(
@@ -230,6 +233,7 @@ def training_report(
         best=tuple(clips[i] for i in reversed(order[-few:])),
         chosen=recipe.run.keep == "best",
         refitted=refitted,
+        trailed=spec.trails > 0,
     )
 
 

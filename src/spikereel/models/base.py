@@ -111,14 +111,18 @@ class VideoModel(Pretrained, nn.Module):
 
     def _check_parts(self, state: Mapping[str, Any]) -> None:
         """Raises StateError for parts that are no tensors, on another device, or membranes of a narrower type."""
-        own, neurons = next(self.parameters()).device, neuron_names(self)
+        own, narrow = next(self.parameters()).device, {}
         for name, x in _parts(state):
             if not isinstance(x, Tensor):
                 raise StateError(f"this state holds a {type(x).__name__} as {name!r}, a tensor is meant")
             if x.device != own:
                 raise StateError(f"the state is on {x.device}, the model on {own}; give state.to({str(own)!r})")
-            if name in neurons and x.numel() and (not x.is_floating_point() or x.element_size() < 4):
-                raise StateError(f"the membrane {name!r} is {x.dtype}; membranes are torch.float32 or wider")
+            if x.numel() and (not x.is_floating_point() or x.element_size() < 4):
+                narrow[name] = x.dtype
+        # counts are whole numbers, and what attention keeps of its past may be narrow
+        if membranes := sorted(narrow.keys() & neuron_names(self)) if narrow else []:
+            first = membranes[0]
+            raise StateError(f"the membrane {first!r} is {narrow[first]}; membranes are torch.float32 or wider")
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
         """Raises StateError where running sums [B, ...] are of another number of clips than the video [T, B, ...]."""

@@ -16,7 +16,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.metadata import Metadata
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
-from spikereel.models.wrappers import beside, inside, plain_names, unwrapped
+from spikereel.models.wrappers import beside, holding, inside, plain_names
 
 FORMAT = 1
 
@@ -44,7 +44,7 @@ def write_weights(model: nn.Module, path: Path, metadata: Metadata | None = None
     """
     from safetensors.torch import save
 
-    inner = unwrapped(model, VideoModel)
+    inner = holding(model, VideoModel)
     if not isinstance(inner, VideoModel):
         raise WeightsError(f"cannot save a {type(model).__name__}: {_why_none(model)}")
     header = header_of(inner, metadata)

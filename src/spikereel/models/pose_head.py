@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from spikereel.errors import ConfigError
 
@@ -73,6 +74,10 @@ class BodyPose(NamedTuple):
 
 
 Pose = JointPose | BodyPose
+
+# torch.export.save writes what an output is made of
+pytree._register_namedtuple(JointPose, serialized_type_name="spikereel.JointPose")
+pytree._register_namedtuple(BodyPose, serialized_type_name="spikereel.BodyPose")
 
 
 class PoseHead(nn.Module):

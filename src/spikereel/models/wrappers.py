@@ -25,18 +25,22 @@ V = TypeVar("V")
 
 
 def unwrapped(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
-    """The model of a kind inside a wrapper, or what was given where there is none.
-
-    A wrapper of another sort, such as `nn.Sequential(model)`, is seen through where one model is in it, and no
-    parameter beside it.
-    """
+    """The model of a kind inside a wrapper that runs it as it is, or what was given where there is none."""
     inner: nn.Module | None = model
     while inner is not None and not isinstance(inner, kind):
-        inner = next((part for name in INSIDE if (part := inner._modules.get(name)) is not None), None)
-    if inner is None:
-        found = inside(model, kind)
-        inner = found[0] if len(found) == 1 and not beside(model, found[0]) else model
-    return inner
+        alone = ("0",) if isinstance(inner, nn.Sequential) and len(inner) == 1 else ()
+        inner = next((part for name in (*INSIDE, *alone) if (part := inner._modules.get(name)) is not None), None)
+    return model if inner is None else inner
+
+
+def holding(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
+    """The model of a kind whose weights are all that a module has: in `unwrapped` ones, or under any name.
+
+    What was given where there are several, or parameters beside it.
+    """
+    inner = unwrapped(model, kind)
+    found = inside(inner, kind)
+    return found[0] if len(found) == 1 and (found[0] is inner or not beside(model, found[0])) else model
 
 
 def inside(model: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
