@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import threading
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +29,7 @@ from spikereel.studio.opened import Library
 from spikereel.studio.roots import Roots
 from spikereel.studio.server import application
 from spikereel.studio.state import Studio
+from spikereel.studio.turns import Turns
 from spikereel.studio.windows import windows_of
 
 
@@ -361,3 +364,44 @@ def test_joints_and_masks_are_those_of_predict(app, studio, folder):
             answer = ask(app, "GET", f"/api/analyses/{about['id']}/mask?number=0&step=1")
             np.testing.assert_array_equal(np.frombuffer(answer.body, np.uint8), made.outputs["masks"][1].reshape(-1))
             assert ask(app, "GET", f"/api/analyses/{about['id']}/mask?number=0&step=99").status == 400
+
+
+def test_requests_go_before_what_can_wait():
+    turns, order = Turns(), []
+
+    def background():
+        for number in range(3):
+            with turns.later():
+                order.append(number)
+                time.sleep(0.1)
+
+    def request():
+        with turns.now():
+            order.append("request")
+
+    threads = [threading.Thread(target=background), threading.Thread(target=request)]
+    threads[0].start()
+    while not order:
+        time.sleep(0.005)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert order[:2] == [0, "request"]
+
+
+def test_who_looks_waits_for_no_network(finished):
+    over = threading.Event()
+
+    def network():
+        with finished.turns.now():
+            over.wait(20)
+
+    running = threading.Thread(target=network)
+    running.start()
+    name = finished.about["layers"][0]["name"]
+    tiles.raster(finished, name, (0, 16), (0, 40), (16, 40))
+    finished.trace(0)
+    finished.membranes(0, name, [])
+    assert running.is_alive()
+    over.set()
+    running.join()

@@ -13,6 +13,7 @@ from spikereel.errors import DataError, SpikereelError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
 from spikereel.studio.tracer import Tracer
+from spikereel.studio.turns import Turns
 from spikereel.studio.windows import Windows
 from spikereel.tracing import Trace
 
@@ -40,6 +41,7 @@ class Analysis:
     """Windows in the order in which they were found."""
     about: dict[str, Any] = field(default_factory=dict)
     """Layers and classes, known with the first window."""
+    turns: Turns = field(default_factory=Turns)
     playhead: int = 0
     fault: str | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -77,7 +79,8 @@ class Analysis:
         if wanted is None or self.fault is not None:
             return False
         try:
-            self.trace(wanted)
+            with self.turns.later():
+                self.trace(wanted)
         except SpikereelError as error:
             self.fail(str(error))
             return False
@@ -98,14 +101,20 @@ class Analysis:
         """The trace of a window, computed where it is not kept. Raises DataError for a window that is none."""
         if not 0 <= number < len(self.spans):
             raise DataError(f"there are {len(self.spans)} windows, {number} is none")
+        known = self.kept(number)
+        if known is not None:
+            return known
+        # nobody who only looks waits for a network
+        with self.turns.now():
+            known = self.kept(number)
+            if known is not None:
+                return known
+            made, frames = self._traced(number)
         with self._lock:
-            if number not in self._traces:
-                made, frames = self._traced(number)
-                self._traces[number] = made
-                self._forget()
-                self._tell(number, made, frames)
-            self._traces.move_to_end(number)
-            return self._traces[number]
+            self._traces[number] = made
+            self._forget()
+        self._tell(number, made, frames)
+        return made
 
     def _traced(self, number: int) -> tuple[Trace, Sequence[int]]:
         """The trace of a window, and the frames of its steps."""
@@ -121,7 +130,7 @@ class Analysis:
         known = made.membranes(layer).neurons.tolist() if layer in made.layers else []
         if not set(neurons) <= set(known):
             key = number, layer, tuple(neurons)
-            with self._lock:
+            with self.turns.now():
                 if key not in self._membranes:
                     clip, more, _ = self.windows.given(number)
                     self._membranes[key] = self.tracer.membranes(clip, layer, neurons, **more)
@@ -141,6 +150,8 @@ class Analysis:
     def kept(self, number: int) -> Trace | None:
         """The trace of a window where it is there."""
         with self._lock:
+            if number in self._traces:
+                self._traces.move_to_end(number)
             return self._traces.get(number)
 
     def _forget(self) -> None:

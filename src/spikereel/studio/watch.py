@@ -232,5 +232,5 @@ async def compare(request: Request) -> Response:
 def _compare(studio: Studio, place: str, a: str, b: str) -> dict[str, Any]:
     opened = studio.open(place)
     first, second = (studio.worker.model(*studio.weights(x)) for x in (a, b))
-    with studio.comparing:
+    with studio.comparing, studio.worker.turns.now():
         return compared(opened, (first, second))

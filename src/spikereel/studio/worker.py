@@ -12,6 +12,7 @@ from spikereel.hub import load_model
 from spikereel.models.base import VideoModel
 from spikereel.studio.analysis import Analysis
 from spikereel.studio.opened import Opened
+from spikereel.studio.turns import Turns
 from spikereel.studio.windows import windows_of
 
 MOST = 6
@@ -22,6 +23,7 @@ class Worker:
     """Computes one window at a time, of the analysis that was looked at last."""
 
     def __init__(self) -> None:
+        self.turns = Turns()
         self._kept: OrderedDict[str, Analysis] = OrderedDict()
         self._models: OrderedDict[tuple[str, int], VideoModel] = OrderedDict()
         self._wake = threading.Condition()
@@ -38,9 +40,8 @@ class Worker:
         with self._wake:
             known = self._kept.get(key)
         if known is None:
-            known = Analysis(
-                id=key, model=model, weights=weights, opened=opened, windows=windows_of(model, opened, every)
-            )
+            windows = windows_of(model, opened, every)
+            known = Analysis(id=key, model=model, weights=weights, opened=opened, windows=windows, turns=self.turns)
         return self.look(known)
 
     def model(self, weights: str, path: Path | None = None) -> VideoModel:

@@ -132,7 +132,7 @@ function tableOf(title, rows) {
   table.createCaption().textContent = title;
   for (const [r, row] of rows.entries()) {
     const line = table.insertRow();
-    row.forEach((text, i) => { const cell = document.createElement(!r ? "th" : "td"); if (!r) cell.scope = "col"; cell.textContent = text; line.append(cell); });
+    row.forEach((text, i) => { const cell = document.createElement(!r && text ? "th" : "td"); if (!r && text) cell.scope = "col"; cell.textContent = text; line.append(cell); });
   }
   box.append(table);
   return box;
