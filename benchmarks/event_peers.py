@@ -33,7 +33,10 @@ ENVIRONMENTS = {
     "evlab": ("evlab",),
 }
 """The libraries of each environment."""
-ABSENT = {"loris": "does not build from its sdist (0.5.3)", "metavision": "is on no package registry"}
+ABSENT = {
+    "loris": "0.5.3 builds only beside numpy below 2 and Cython below 3, and was not run",
+    "metavision": "is on no package registry",
+}
 WIDTH, HEIGHT = 128, 128
 BEGIN, END = "<!-- event_peers.py formats -->", "<!-- end -->"
 
@@ -198,7 +201,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
     readers = {
         "EVT3": ("evt3.raw", ("faery", "evlib", "evutils", "evt3", "expelliarmus")),
         "DAT": ("dat2.dat", ("faery", "evutils", "expelliarmus")),
-        "AEDAT4": ("lz4.aedat4", ("faery", "evlib", "aedat", "dv-processing")),
+        "AEDAT4": ("lz4.aedat4", ("faery", "evlib", "evutils", "aedat", "dv-processing")),
     }
     rows = []
     for name in options.formats:
@@ -248,7 +251,8 @@ def main() -> None:
     found = versions(options.environments)
     content = {
         "benchmark": f"event_peers_{options.what}",
-        "command": f"python benchmarks/event_peers.py {options.what} ENVIRONMENTS --events {options.events}",
+        "command": f"python benchmarks/event_peers.py {options.what} ENVIRONMENTS --events {options.events}"
+        + (f" --formats {' '.join(options.formats)}" if options.what == "speed" else ""),
         "date": str(date.today()),
         "hardware": {"machine": platform.machine(), "processor": cpu(), "cores": os.cpu_count()},
         "versions": {**found, "numpy": np.__version__, "python": platform.python_version()},
@@ -256,7 +260,8 @@ def main() -> None:
     }
     if options.what == "formats":
         rebuild(content["rows"], found)
-    name = f"event_peers_{options.what}_{cpu().replace(' ', '-')[:24]}_{date.today()}.json"
+    part = "" if options.what != "speed" else f"_{options.events}_{'-'.join(options.formats)}"
+    name = f"event_peers_{options.what}{part}_{cpu().replace(' ', '-')[:24]}_{date.today()}.json"
     (options.out / name).write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import event_writers as write
 import numpy as np
 import pytest
 
-from spikereel.data.events import aedat4, evt3, prophesee, stream
+from spikereel.data.events import aedat4, decoders, evt3, prophesee, stream
 from spikereel.data.events.decoders import look, native, sound
 from spikereel.data.events.readers import read_events, stream_events
 from spikereel.errors import DataError
@@ -137,6 +138,13 @@ def test_a_decoder_sees_each_fault_of_one_event(decoder, at, fault):
     found, sound_so_far = gathered(lambda room: parts(room, seen))
     assert all(map(np.array_equal, found, columns.values()))
     assert sound_so_far is (fault is None)
+
+
+def test_decoders_of_another_version_are_warned_of_and_not_used(save, monkeypatch):
+    monkeypatch.setattr(decoders, "_decode", SimpleNamespace(version=1))
+    path = save("a.dat", write.dat(MANY))
+    with pytest.warns(UserWarning, match="another version of spikereel, so event files are read more slowly; install"):
+        assert write.rows_of(read_events(path)) == MANY
 
 
 LIMITED = """
