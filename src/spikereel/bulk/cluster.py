@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from spikereel.bulk.clock import STATES
 from spikereel.bulk.job import Job
 from spikereel.bulk.pool import Task
 from spikereel.bulk.worker import Worker
@@ -14,6 +15,10 @@ from spikereel.extras import need
 
 LOCAL = "local"
 """The address that stands for a cluster of this machine alone, started for the call."""
+
+
+SAID = ("part", "rows", "errors", "processor")
+"""What an actor says of a part, beside its clock."""
 
 
 class Actor:
@@ -29,8 +34,8 @@ class Actor:
             self.worker.write(int(number), list(paths))
             for number, paths in zip(batch["part"], batch["paths"], strict=True)
         ]
-        columns = {name: [x[name] for x in said] for name in ("part", "rows", "errors")}
-        return columns | {state: [x["clock"][state] for x in said] for state in said[0]["clock"]}
+        columns = {name: [x[name] for x in said] for name in SAID}
+        return columns | {state: [x["clock"][state] for x in said] for state in STATES}
 
 
 def run_on_ray(
@@ -72,8 +77,7 @@ def run_on_ray(
             num_gpus=gpus or None,
         )
         for row in data.iter_rows():
-            clock = {key: value for key, value in row.items() if key not in ("part", "rows", "errors")}
-            told({"seen": 0, "part": row["part"], "rows": row["rows"], "errors": row["errors"], "clock": clock})
+            told({"clock": {state: row[state] for state in STATES}, **{name: row[name] for name in SAID}})
     return count
 
 

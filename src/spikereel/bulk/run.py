@@ -56,6 +56,8 @@ class Summary:
     """What the rows of this call have in these columns."""
     busy: dict[str, float] = field(default_factory=lambda: clock.total(()))
     """Seconds of the workers by state, see `spikereel.bulk.clock`."""
+    processor: float = 0.0
+    """Seconds of processors that clips took, without what workers took to begin."""
 
     @property
     def rate(self) -> float:
@@ -71,7 +73,8 @@ class Summary:
         there = f", {self.before} were there already" if self.before else ""
         found = [f"{self.done} clips in {self.seconds:.1f} s, {self.rate:.1f} clips/s{there}"]
         if self.done:
-            found.append(f"time of {self.workers} worker(s): {clock.said(self.busy)}")
+            each = f", {1000 * self.processor / self.done:.0f} ms of a processor for a clip"
+            found.append(f"time of {self.workers} worker(s): {clock.said(self.busy)}{each}")
         if self.died:
             found.append(f"{self.died} worker(s) died and were replaced")
         if self.errors:
@@ -252,6 +255,7 @@ class _Tell:
             self.parts.add(said["part"])
             self.summary.done += said["rows"]
             self.errors += said["errors"]
+            self.summary.processor += said.get("processor", 0.0)
             self.summary.busy = clock.total([self.summary.busy, said["clock"]])
         if self.progress is not None:
             self.progress(max(self.seen, self.summary.done), self.left, self.errors)

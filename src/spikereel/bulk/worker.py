@@ -1,6 +1,7 @@
 """The core that every way of running has in common: paths in, rows out; a bad clip is a row."""
 
 import errno
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,7 @@ class Worker:
         self.about = {**settings_of(model, job), "model": model.metadata.name}
         self._threads = ThreadPoolExecutor(job.decoders)
         self._waiting: dict[str, Future] = {}
+        self._processor = time.process_time()
 
     def write(self, number: int, paths: Sequence[str], seen: Callable[[int], None] = lambda _n: None) -> dict[str, Any]:
         """Write the rows of some clips as one part; what to say of it, in plain types.
@@ -48,7 +50,9 @@ class Worker:
         rows = self.rows(paths, seen)
         write_rows(self.job, number, rows, self.about)
         errors = sum(row["error"] is not None for row in rows)
-        return {"part": number, "rows": len(rows), "errors": errors, "clock": self.clock.taken()}
+        before, self._processor = self._processor, time.process_time()
+        spent = {"clock": self.clock.taken(), "processor": self._processor - before}
+        return {"part": number, "rows": len(rows), "errors": errors, **spent}
 
     def prefetch(self, paths: Sequence[str]) -> None:
         """Begin to decode clips that come next."""
