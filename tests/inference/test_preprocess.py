@@ -228,11 +228,9 @@ def rebuilt(pictures: np.ndarray, steps: list[dict], indices: list[int] | None =
     ops = [step["op"] for step in steps]
     numbers = indices
     if "log_change" in ops or "motion" in ops:
-        step = indices[1] - indices[0] if len(indices) > 1 else 1
-        before = max(indices[0] - step, 0) if steps[-1].get("first", "").startswith("the frame one step") else None
-        if "surface" in ops:
-            before = max(indices[0] - step, 0)
-        numbers = [indices[0] if before is None else before, *indices]
+        change = next(step for step in steps if step["op"] in ("log_change", "motion"))
+        back = indices[1] - indices[0] if change["first"].startswith("the frame one step") else 0
+        numbers = [max(indices[0] - back, 0), *indices]
     elif "trails" in ops:
         constant = fps * steps[ops.index("trails")]["seconds"]
         numbers = list(
@@ -313,7 +311,6 @@ def motion(x: np.ndarray, step: dict) -> np.ndarray:
 def pad(x: np.ndarray, step: dict) -> np.ndarray:
     height, width = x.shape[2:]
     side = max(height, width)
-    top, left = (side - height) - (side - height + 1) // 2, (side - width) - (side - width + 1) // 2
     top, left = -((height - side) // 2), -((width - side) // 2)
     out = np.full((*x.shape[:2], side, side), float(step["value"]))
     out[:, :, top : top + height, left : left + width] = x
