@@ -64,7 +64,6 @@ def _norm(
     """The result, mean and 1 / std of x, and the running statistics after it; these four are empty but in training."""
     if not training:
         y = torch.batch_norm(x, weight, bias, mean, var, False, momentum, eps, False)
-        # outputs of an operation may not be one tensor
         return y, x.new_empty(0), x.new_empty(0), x.new_empty(0), x.new_empty(0)
     after = mean.clone(), var.clone()
     return *torch.native_batch_norm(x, weight, bias, *after, True, momentum, eps), *after
