@@ -42,7 +42,7 @@ EPILOG = """examples:
       judge on clips that training never saw
   spikereel predict clip.mp4 --model spikevideoformer_ti.motion
       a file, or a folder of them
-  spikereel trace spikevideoformer_ti.motion clip.mp4 --out clip.trace --png pictures
+  spikereel trace weights.safetensors clip.mp4 --out clip.trace --png pictures
       every spike, attention and energy, frame by frame
   spikereel compare a.safetensors b.safetensors videos --html page.html
       which layer of two networks differs first, on which clips they disagree

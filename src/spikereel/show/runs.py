@@ -17,9 +17,9 @@ def runs_table(reports: Mapping[str, Mapping[str, Any]], recipes: Mapping[str, M
     parts.append(_table(reports, _by_class(reports)))
     for run, report in reports.items():
         parts += [Text(f"confusion of {run}, rows are true", "bold"), _confusion(report)]
-    flat = {run: dict(flat(recipe)) for run, recipe in recipes.items()}
-    differ = [key for key in next(iter(flat.values())) if len({str(x.get(key)) for x in flat.values()}) > 1]
-    rows = [(key, [str(x.get(key)) for x in flat.values()]) for key in differ]
+    settings = {run: dict(flat(recipe)) for run, recipe in recipes.items()}
+    differ = [key for key in next(iter(settings.values())) if len({str(x.get(key)) for x in settings.values()}) > 1]
+    rows = [(key, [str(x.get(key)) for x in settings.values()]) for key in differ]
     parts += [Text("settings that differ" if rows else "all settings are the same", "bold")]
     return Group(*parts, *([_table(reports, rows)] if rows else []))
 
