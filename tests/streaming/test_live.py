@@ -289,7 +289,13 @@ def _all(reader):
 
 def test_times_of_an_avi_are_those_of_its_index(tmp_path):
     # what its frames say themselves are the places of packets: mixed behind B-frames
-    path = video_file(tmp_path / "a.avi", frames=5)
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p"
+        for i in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 9 * i, np.uint8), "rgb24")))
+        container.mux(stream.encode(None))
     for place, known in ((place_of(str(path)), 5), (Place(text="http://x/a.avi", name="x", what="stream"), 0)):
         with av.open(str(path)) as container:
             times = _times(container, container.streams.video[0], place)
