@@ -212,7 +212,7 @@ def _spikingjelly() -> Any:
     """Its functions on arrays, for which nothing that it imports to draw and to load pictures is needed."""
     from unittest.mock import MagicMock
 
-    drawn = ("matplotlib", "matplotlib.pyplot", "tqdm")
+    drawn = ("matplotlib", "matplotlib.pyplot", "tqdm", "torchaudio", "scipy", "scipy.io", "h5py")
     seen = (f"torchvision{name}" for name in ("", ".transforms", ".datasets", ".datasets.utils", ".datasets.folder"))
     for name in (*drawn, *seen):
         sys.modules[name] = MagicMock(__spec__=None, __path__=[])
