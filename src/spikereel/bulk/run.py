@@ -130,8 +130,9 @@ def predict_many(
     chunks = [(i, chunk) for i, chunk in enumerate(listed.chunks()) if i % count == number]
     tasks = pending(job, chunks, again=again)
     clips, left = sum(len(chunk) for _, chunk in chunks), sum(len(task.paths) for task in tasks)
-    hashes = {"weights": job.weights, "settings": job.settings}
-    summary = Summary(out=out, clips=clips, before=clips - left, repeated=listed.repeated, **hashes)
+    summary = Summary(
+        out=out, clips=clips, before=clips - left, repeated=listed.repeated, weights=job.weights, settings=job.settings
+    )
     _folder(out)
     about = {**settings_of(network, job), "model": network.metadata.name}
     # readers of folders pass over names that begin so
