@@ -1,16 +1,18 @@
 """Runs of several processes: the same clips, losses and weights as of one, and no clip lost or doubled on the way."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-from small import small_recipe
+from small import DATA, small_recipe
 from torch import nn
 from torch.utils.data import BatchSampler
 
@@ -18,6 +20,7 @@ from spikereel.errors import ConfigError
 from spikereel.hub import load_model
 from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm, synced
 from spikereel.runs.batches import EpochOrder, Shares
+from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import RunSpec
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, _filled
 from spikereel.train.folder import run_folder
@@ -134,6 +137,21 @@ def test_the_log_of_a_run_that_was_killed_counts_each_batch_once(tmp_path):
         )
         (tmp_path / f"clips-{rank}.jsonl").write_text(text + '{"began": 3, "ep')
     assert clips_seen(tmp_path) == {(0, 0): [0, 1, 2, 3], (0, 1): [4, 5, 6, 7]}
+
+
+def test_workers_pass_over_what_tells_a_run_to_save():
+    clips = build_dataset(replace(DATA, workers=1), "val")
+    batches = iter(build_loader(clips, replace(DATA, workers=1), batch=2, shuffle=False))
+    first = len(next(batches)[0])
+    for worker in working():
+        os.kill(worker, signal.SIGTERM)
+        os.kill(worker, signal.SIGUSR1)
+    assert first + sum(len(videos) for videos, _ in batches) == len(clips)
+
+
+def working() -> list[int]:
+    """Processes of ours that prepare clips."""
+    return [child.pid for child in multiprocessing.active_children()]
 
 
 def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):

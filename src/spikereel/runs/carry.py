@@ -1,5 +1,6 @@
 """Errors of our own, carried out of the workers of a DataLoader as they are."""
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,13 @@ class CarryingLoader(DataLoader):
             if self.keep_numbers:
                 self.numbers.append(numbers)
             yield batch
+
+
+def go_on_working(_worker: int) -> None:
+    """Let a worker pass over what tells a run to save: torchrun and Slurm send it to all processes, and a run whose
+    workers died of it could not take its last step. Workers end with the run."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Carrying(Dataset):

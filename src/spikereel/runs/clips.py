@@ -17,7 +17,7 @@ from spikereel.data.walk import SAID
 from spikereel.errors import ConfigError
 from spikereel.models.base import Task
 from spikereel.runs.batches import EpochOrder, SameSize, Shares, sizes_of
-from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader
+from spikereel.runs.carry import Carrying, CarryingCollate, CarryingLoader, go_on_working
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kinds import COMMON, EVENTS, KINDS, REFUSED, Ask, Use, channels_of, sees_recordings, use_of
 from spikereel.runs.mirrors import mirror_plan
@@ -233,6 +233,7 @@ def build_loader(
         "persistent_workers": spec.workers > 0,
         "generator": torch.Generator().manual_seed(seed),
         "collate_fn": CarryingCollate(getattr(dataset, "collate", None)),
+        "worker_init_fn": go_on_working,
     }
     full = shuffle and len(dataset) >= batch
     if sizes is not None and len(set(sizes)) > 1:
