@@ -40,7 +40,7 @@ def test_every_command_says_what_it_reads_and_writes(words, parser):
     said = {*parser.get_default("reads"), *parser.get_default("folders"), *parser.get_default("writes")}
     paths = {"json", "out", "html", "markdown", "latex", "model", "file", "videos", "root", "source", "assignments"}
     paths |= {"video", "rates", "data", "compare", "smpl", "name", "runs", "check", "sources", "overlay"}
-    paths |= {"clip", "png"}
+    paths |= {"clip", "png", "results", "manifest"}
     assert given & paths == said & given
 
 

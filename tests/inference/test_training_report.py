@@ -219,7 +219,9 @@ def test_weights_with_silent_layers_are_best_only_until_there_are_others(tmp_pat
     for value, silent in ((90.0, ["deep"]), (95.0, ["deep"]), (50.0, []), (99.0, ["deep"]), (60.0, [])):
         module = SimpleNamespace(objective=objective, dead=False, silent=silent, model=None)
         metrics = {"val_top1": torch.tensor(value)}
-        trainer = SimpleNamespace(sanity_checking=False, is_global_zero=True, global_step=1, callback_metrics=metrics)
+        trainer = SimpleNamespace(
+            sanity_checking=False, is_global_zero=True, global_step=1, callback_metrics=metrics, strategy=None
+        )
         keep.on_validation_end(trainer, module)
         best.append(keep.best)
     assert best == [90.0, 95.0, 50.0, 50.0, 60.0]

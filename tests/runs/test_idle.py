@@ -40,6 +40,7 @@ ELSEWHERE = {
         "select_on_test",
         "sensor",
         "cache",
+        "cache_gb",
         "protocol",
     ),  # once there are files; tests of splits are elsewhere
 }

@@ -174,6 +174,7 @@ class Steps:
     """What a training module asks of its trainer."""
 
     global_step = 0
+    world_size = 1
 
     def __init__(self, accumulate, batches):
         self.accumulate_grad_batches, self.num_training_batches = accumulate, batches

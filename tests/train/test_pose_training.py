@@ -68,7 +68,7 @@ def test_the_lowest_error_is_kept(tmp_path):
         model = create_model("spikevideoformer_ti", task="pose", joints=20, **SMALL)
 
     class Trainer:
-        sanity_checking, is_global_zero, global_step = False, True, 1
+        sanity_checking, is_global_zero, global_step, strategy = False, True, 1, None
         callback_metrics: dict = {}  # noqa: RUF012
 
     keep = KeepWeights(recipe(tmp_path), tmp_path, build_pose_dataset(FIGURE, "train"))

@@ -69,14 +69,16 @@ class TrainingModule(pl.LightningModule):
                 f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
                 f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
             )
-        several = self.trainer.world_size > 1
+        # a module without a trainer is one process
+        world = 1 if self._trainer is None else self.trainer.world_size
+        several = world > 1
         self.log("loss", loss, prog_bar=True, sync_dist=several)
         self.log_dict(figures, prog_bar=True, sync_dist=several)
         own = clips = len(batch[0])
         if several:
             # gradients are averaged over processes, whatever share of the clips each has
             clips = int(self.trainer.strategy.reduce(torch.tensor(own, device=self.device), reduce_op="sum"))
-            own *= self.trainer.world_size
+            own *= world
         if self.optim.accumulate == 1:
             return loss if own == clips else loss * (own / clips)
         # Lightning divides every loss by `accumulate`, whatever a batch and the step hold

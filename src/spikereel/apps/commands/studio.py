@@ -12,7 +12,7 @@ from spikereel.errors import ConfigError
 def add(commands: Any) -> None:
     """Register studio."""
     text = "a local page: videos and what networks make of them on one clock, comparisons, runs"
-    studio = command(commands, "studio", _studio, text, reads=("runs",))
+    studio = command(commands, "studio", _studio, text, reads=("runs", "root"))
     studio.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run, or of several (default: runs)")
     studio.add_argument(
         "--root",
@@ -24,7 +24,9 @@ def add(commands: Any) -> None:
     studio.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
     studio.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     studio.add_argument("--token", help="asked of every request (default: a new one where others reach the server)")
-    studio.add_argument("--name", action="append", default=[], help="a further host name of this server")
+    studio.add_argument(
+        "--name", dest="hosts", action="append", default=[], metavar="HOST", help="a further host name of this server"
+    )
     studio.add_argument(
         "--upload-limit", type=float, default=2048, metavar="MB", help="of one upload (default: %(default)g)"
     )
@@ -60,7 +62,7 @@ def _studio(options: argparse.Namespace) -> None:
         f"studio: {address}\nreads {', '.join(f'{k} = {v}' for k, v in roots.folders.items())}; Ctrl-C ends it",
         flush=True,
     )
-    app = application(studio, host=options.host, token=token, names=frozenset(options.name))
+    app = application(studio, host=options.host, token=token, names=frozenset(options.hosts))
     try:
         serve(app, at)
     except KeyboardInterrupt:
