@@ -155,15 +155,16 @@ def working() -> list[int]:
 
 
 def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
-    read, write = os.pipe()
+    (read, write), (begun, begin) = os.pipe(), os.pipe()
     pid = os.fork()
     if not pid:
         with run_folder(tmp_path / "a", resume=False):
-            child = os.fork()
-            if not child:
-                # as a worker that prepares clips
+            if not os.fork():
+                # as a worker that prepares clips, which has begun its work
+                os.write(write, str(os.getpid()).encode())
+                os.write(begin, b"1")
                 os.read(os.pipe()[0], 1)
-            os.write(write, str(child).encode())
+            os.read(begun, 1)
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
     child = int(os.read(read, 20))
@@ -172,8 +173,8 @@ def test_a_child_that_outlives_a_run_does_not_hold_its_folder(tmp_path):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
-        os.close(read)
-        os.close(write)
+        for end in (read, write, begun, begin):
+            os.close(end)
 
 
 def run(out: Path, *changes: str, code: int = 0) -> list[float]:
