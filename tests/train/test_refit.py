@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
 from small import DATA, small_recipe, video_folder
 
 from spikereel.hub import load_model
@@ -76,3 +77,19 @@ def test_there_is_no_second_training_where_validation_has_a_folder_of_its_own(tm
     result = train(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root))))
     assert result.judged is None
     assert not (result.folder / "all").exists()
+
+
+def test_a_callback_sees_the_training_that_is_judged(tmp_path):
+    class Steps(Callback):
+        seen = 0
+
+        def on_before_optimizer_step(self, trainer, module, optimizer):
+            self.seen += 1
+
+    class Both(Steps):
+        both = True
+
+    one, two = Steps(), Both()
+    result = train(_recipe(tmp_path), callbacks=(one, two))
+    assert result.judged is not None
+    assert 0 < one.seen < two.seen

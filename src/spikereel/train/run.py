@@ -62,6 +62,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
     """Train, and leave in `<run.out>/<name>/`: best and last `.safetensors`, `last.ckpt` to resume from, TensorBoard
     logs and `recipe.json`. With `run.refit` the second training is in `all/` there, and the best weights are its.
 
+    callbacks: of Lightning, for the training that is judged; the second one has those with an attribute `both`.
+
     Raises TrainingError for a loss that is not finite or a network with dead layers, DataError for bad files,
     ConfigError for values that do not go together.
     """
@@ -82,7 +84,8 @@ def train(recipe: Recipe, *, callbacks: tuple[Callback, ...] = ()) -> TrainResul
             everything = _seeded_parts(again)
             if len(everything[0]) > len(parts[0]):
                 place.mkdir(exist_ok=True)
-                result = refitted(result, _carried_out(*everything, place, callbacks, there))
+                both = tuple(callback for callback in callbacks if getattr(callback, "both", False))
+                result = refitted(result, _carried_out(*everything, place, both, there))
     return result
 
 
@@ -214,6 +217,8 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
 
 class Announce(Callback):
     """Says what is to be known before training begins."""
+
+    both = True
 
     def __init__(self, say: Callable[[str], None]):
         self.say = say

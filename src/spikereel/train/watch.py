@@ -19,6 +19,8 @@ ENOUGH = 5.0
 class Watch(Callback):
     """Keeps the losses of the first training, and says once of each, after some seconds, when it will be done."""
 
+    both = True
+
     def __init__(self, say: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic):
         self.say, self.clock = say, clock
         self.losses: list[float] = []
