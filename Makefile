@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: demo test docs lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/spikereel demo
+	$(BIN)/spikereel demo --task all
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks
