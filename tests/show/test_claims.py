@@ -81,6 +81,14 @@ def test_data_that_disagree_leave_a_claim_open(tmp_path):
     assert row["verdict"] == "open"
 
 
+def test_gaps_that_disagree_leave_a_claim_open(tmp_path):
+    probe, spatial = {"probe": "match"}, {"scheme": "spatial", "top1": [50.0, 50.0, 50.0]}
+    joint = {2: [90.0, 91.0, 92.0], 8: [50.0, 51.0, 49.0]}
+    rows = [probe | {"gap": gap} | row for gap in joint for row in ({"scheme": "joint", "top1": joint[gap]}, spatial)]
+    _write(tmp_path, "probes", rows=rows)
+    assert _row(tmp_path, "joint")["findings"][0]["verdict"] == "open"
+
+
 def test_one_run_is_no_verdict(tmp_path):
     rows = [{"scheme": "joint, Hamming", "miou": 40.0}, {"scheme": "one frame", "miou": 20.0}]
     _write(

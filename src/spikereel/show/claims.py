@@ -91,6 +91,12 @@ def judge(differences: Sequence[float]) -> Verdict:
     return "holds" if mean - half > 0 else "does not here"
 
 
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict of several: what all say that are not open, and open where they disagree."""
+    told = set(verdicts) - {"open"}
+    return told.pop() if len(told) == 1 else "open"
+
+
 def _said(better: str, worse: str, pairs: Sequence[tuple[float, float]], unit: str) -> tuple[str, Verdict]:
     """A sentence on paired figures, higher being better, and its verdict."""
     mean, half = interval([a - b for a, b in pairs])
@@ -144,8 +150,7 @@ def _schemes(better: str, worse: str) -> list[Callable[[Results], Finding | None
                 verdicts.append(verdict)
         if not said:
             return None
-        one = verdicts[0] if len(set(verdicts)) == 1 else ("holds" if "holds" in verdicts else "open")
-        return finding("; ".join(said), one)
+        return finding("; ".join(said), together(verdicts))
 
     return [motion, pose, masks, probes]
 
@@ -317,11 +322,9 @@ def table(results: Results) -> list[dict[str, Any]]:
     rows = []
     for claim in CLAIMS:
         findings = [finding for find in claim.found if (finding := find(results))]
-        told = {finding.verdict for finding in findings} - {"open"}
         words = {key: value for key, value in asdict(claim).items() if key != "found"}
-        rows.append(
-            words | {"findings": [asdict(f) for f in findings], "verdict": told.pop() if len(told) == 1 else "open"}
-        )
+        verdict = together([finding.verdict for finding in findings])
+        rows.append(words | {"findings": [asdict(finding) for finding in findings], "verdict": verdict})
     return rows
 
 
