@@ -227,6 +227,38 @@ def test_measuring_leaves_the_model_as_it_was(tiny):
     assert torch.equal(model.eval()(video)[0], logits)
 
 
+def test_spikes_that_a_hook_of_a_user_changes_are_counted_as_they_enter():
+    """Inference tensors carry no version: a model with hooks of others is not run on them."""
+    torch.manual_seed(0)
+    model = tiny_model().eval()
+    video = clip(batch=1)
+    calibrate(model, [video])
+    before = measure(model, video)
+    fed = next(x for x in before.layers if x.kind == "conv2d" and x.operand == "binary" and sum(x.synops) > 0)
+
+    def silence(_layer, inputs):
+        inputs[0].zero_()
+
+    handle = model.get_submodule(fed.name).register_forward_pre_hook(silence)
+    after = next(x for x in measure(model, video).layers if x.name == fed.name)
+    handle.remove()
+    assert sum(after.synops) == 0
+
+
+@pytest.mark.parametrize("name", ["spikevideoformer_ti", "svformer_ti", "meta_spikeformer_s"])
+def test_our_models_change_no_spikes_in_place(name):
+    """What the meter takes for granted where it runs them on inference tensors."""
+    torch.manual_seed(0)
+    model, seen = create_model(name).eval(), []
+    for m in model.modules():
+        if isinstance(m, Neuron):
+            m.register_forward_hook(lambda _m, _x, out: seen.append((out[0], out[0]._version)))
+    with torch.no_grad():
+        model(torch.rand(8 if "svformer" in name else 2, 1, 3, 64, 64))
+    assert seen
+    assert all(x._version == version for x, version in seen)
+
+
 def test_hooks_go_when_a_clip_is_refused():
     model = tiny_model()
     with pytest.raises(DataError, match="NaN"):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.contents import Contents, Figures
+from spikereel.energy.steps import Axes, Place
 from spikereel.layers.conv import OnSpikes
 from spikereel.models.svformer import ClipConv
 
@@ -87,21 +88,40 @@ class Plan(NamedTuple):
     grid: Figures | None
     """float64 [places]: outputs that look at each place; None: all alike."""
 
-    def meets(self, seen: Contents) -> Figures:
-        """float64 [*lead]: synaptic operations of what was seen to enter."""
-        return (seen.spikes if self.grid is None else seen.planes @ self.grid) * self.fan
+    def meets(self, seen: Contents, place: Place, axes: Axes, batch: int) -> Figures | None:
+        """float64 [T], or [1] for a call that saw one step: synaptic operations of what was seen to enter."""
+        if seen.sums is None:
+            return None
+        if self.grid is None:
+            return axes.spikes(seen, place, batch) * self.fan
+        return axes.by_step(seen.planes @ self.grid, place, batch) * self.fan
+
+    def all_meet(self, seen: Contents) -> float:
+        """Synaptic operations of what was seen to enter, of all time steps."""
+        return float((seen.spikes if self.grid is None else seen.planes @ self.grid).sum()) * self.fan
 
 
 def plan(layer: _ConvNd | nn.Linear, shape: tuple[int, ...]) -> Plan:
     """Of a layer and the shape of its operand."""
     sub_steps = layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1
     # not `get_parameter`: weights may be pruned, or parametrised
-    weight, fan, values = layer.weight, fan_out(layer), prod(shape) // sub_steps
+    weight = layer.weight
+    axes, channels = (), 1
+    if not isinstance(layer, (ClipConv, nn.Linear)) and is_local(layer):
+        axes, channels = axes_of_reach(layer, shape[-len(layer.kernel_size) :]), layer.in_channels
+    return _plan(axes, channels, fan_out(layer), weight.numel(), len(weight), prod(shape) // sub_steps, sub_steps)
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    axes: tuple[Axis, ...], channels: int, fan: int, weights: int, outputs: int, values: int, sub_steps: int
+) -> Plan:
+    """axes: of places, where they matter."""
     inner, grid = float(values * fan), None
-    if not isinstance(layer, ClipConv | nn.Linear) and is_local(layer):
-        grid, total = field(axes_of_reach(layer, shape[-len(layer.kernel_size) :]))
-        inner = layer.in_channels * fan * total * (values // (layer.in_channels * len(grid)))
-    return Plan(values, weight.numel(), weight.numel() // len(weight), fan, inner, sub_steps, grid)
+    if axes:
+        grid, total = field(axes)
+        inner = channels * fan * total * (values // (channels * len(grid)))
+    return Plan(values, weights, weights // outputs, fan, inner, sub_steps, grid)
 
 
 def is_local(layer: _ConvNd) -> bool:

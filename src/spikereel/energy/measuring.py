@@ -55,7 +55,9 @@ def measure(
     if axes.count("T") and shape[0] == 1 and batch > 1:
         notes = (*notes, f"axes {layout}: taken for {batch} clips of one frame; exchange T and B if it is one clip")
     meter, seed = Meter(model, steps=shape[0], axes=axes), torch.initial_seed()
-    with mode(model, training=False), torch.no_grad():
+    # a tenth of the time of small models; others may keep tensors, which must not be marked for good
+    plain = torch.inference_mode() if meter.trusted else torch.no_grad()
+    with mode(model, training=False, parts=meter.modules.values()), plain:
         for clip in clips:
             meter.run(clip, clip.shape[axes.index("B")])
     return meter.passport(shape, views=views, origin=_origin(model, clips, seed), notes=notes)

@@ -145,7 +145,7 @@ class Meter(Sums):
             call.folds = self.folds.get(module, (1.0, 1.0))
             x = one_sub_step(x, module)
             if self.exact:
-                call.looked = self.workload.look(module, x, contents)
+                call.looked = self.workload.look(module, x, contents, plan)
             call.mean = self.mean_over_time(call, x)
             if not self.order_known and self.axes.doubtful(contents.lead, self.batch):
                 call.marks = mark(x, min(len(contents.lead), 2))
@@ -176,9 +176,13 @@ class Meter(Sums):
         """What a neuron of ours was seen to give, where x is that very output; None for all else."""
         entry = self.known.get(_storage(x))
         output = entry.output() if entry is not None else None
-        if entry is None or output is None or x.is_inference() or x._version != entry.version:
+        if entry is None or output is None or self.version(x) != entry.version:
             return None
         return seen_again(x, module, output, entry.contents)
+
+    def version(self, x: Tensor) -> int | None:
+        """A number that changes with the values of a tensor; None where there is none."""
+        return (-1 if self.trusted else None) if x.is_inference() else x._version
 
     def mean_over_time(self, call: Call, x: Tensor) -> Contents | None:
         """What a time step holds, if the operand can be spikes averaged over time: whole numbers once times T."""
@@ -221,8 +225,8 @@ class Meter(Sums):
                 call.active = None if found.levels <= 1 else active(counts, found)
             self.neurons.setdefault(name, []).append(call)
             if module.spiking:
-                version = -1 if out.is_inference() else out._version
-                self.known[_storage(out)] = Known(weakref.ref(output[0]), version, found)
+                if (version := self.version(out)) is not None:
+                    self.known[_storage(out)] = Known(weakref.ref(output[0]), version, found)
                 self.recent, self.chain = (found, module.config.unit), call
             if keep:
                 self.outputs[module] = counts, found

@@ -9,7 +9,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from spikereel.energy.unchanged import own_parameters
-from spikereel.layers.modes import submodules
 from spikereel.layers.observe import WEIGHT_LAYERS
 
 OTHERS = (
@@ -46,9 +45,11 @@ class Products(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def uncounted(model: nn.Module, products: Collection[str], called: set[str]) -> tuple[str, ...]:
-    """Notes on what no hook counted: products by other means, matrices of other modules, layers that nobody called."""
-    found = submodules(model)
+def uncounted(found: Mapping[str, nn.Module], products: Collection[str], called: set[str]) -> tuple[str, ...]:
+    """Notes on what no hook counted: products by other means, matrices of other modules, layers that nobody called.
+
+    found: all modules of a model by name.
+    """
     own = [
         name
         for name, m in found.items()
@@ -57,7 +58,7 @@ def uncounted(model: nn.Module, products: Collection[str], called: set[str]) -> 
         and any(p.ndim > 1 for p in own_parameters(m))
         and name not in products
     ]
-    missed = [_named(name, model) for name in (*products, *own)]
+    missed = [_named(name, found[""]) for name in (*products, *own)]
     silent = [name for name, m in found.items() if isinstance(m, WEIGHT_LAYERS) and name not in called]
     notes = [f"not counted, no convolution or linear layer: {', '.join(missed)}"] if missed else []
     if silent:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikereel.energy.contents import Contents
+
 Form = Literal["time, batch", "batch, time", "time", "folded", "one"]
 
 ORDER = "the order of time and batch inside this model could not be told: figures of single steps may be mixed"
@@ -93,6 +95,8 @@ class Axes:
         names: of the module and others whose order it has.
         """
         first = next((self.orders[name] for name in names if name in self.orders), self.time_first)
+        if len(leads) == 1 and (form := self._form(leads[0], batch, 1, first)) != "one":
+            return [Place(form, None, first)]
         forms = [self._form(lead, batch, len(leads), first) for lead in leads]
         single = [i for i, form in enumerate(forms) if form == "one"]
         steps = self._steps([at[i] for i in single], pace)
@@ -122,6 +126,12 @@ class Axes:
             even = all(begun.count(step) == share for step in range(t))
             return list(begun) if even else [i % t for i in range(calls)]
         return list(begun) if len(set(begun)) > 1 else [None] * calls
+
+    def spikes(self, contents: Contents, place: Place, batch: int) -> NDArray[np.float64]:
+        """`by_step` of the spikes of what was seen; do not write into it."""
+        if place.form == "time, batch" or (place.form == "folded" and place.time_first):
+            return contents.first_axis(self.steps)
+        return self.by_step(contents.spikes, place, batch)
 
     def by_step(self, values: NDArray[np.float64], place: Place, batch: int) -> NDArray[np.float64]:
         """Sums of values [*lead] for each time step, [T], or [1] for a call that saw one."""

@@ -1,6 +1,7 @@
 """Sums over clips: which time steps each call saw, once a clip is through, and what that makes of a layer."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from spikereel.layers.modes import submodules
 from spikereel.layers.neuron import Neuron
 from spikereel.models.base import VideoModel
 
+PACKAGES = ("spikereel", "torch")
+
 WHOLE = Place("time")
 """All time steps, in their order."""
 
@@ -31,6 +34,8 @@ class Sums:
         self.modules = submodules(model)
         self.whole = isinstance(model, VideoModel)
         self.ours = any(isinstance(m, Neuron) for m in self.modules.values())
+        self.trusted = self.whole and all(map(_keeps, self.modules.values()))
+        """Nothing but our own code and PyTorch's runs, which changes no spikes in place."""
         first = self.ours or "T" not in axes or axes.index("T") < axes.index("B")
         self.axes = Axes(steps, looped=False if self.whole else None, time_first=first)
         self.products = None if self.whole else Products()
@@ -41,7 +46,7 @@ class Sums:
         self.firing: dict[str, Mean] = {}
         self.updates: dict[str, float] = {}
         self.samples = self.batch = 0
-        self.workload = Workload(model)
+        self.workload = Workload(self.modules)
         self.batch_axis = axes.index("B")
         self.order_known = self.ours or steps == 1
         self.doubts: tuple[str, ...] = ()
@@ -110,7 +115,7 @@ class Sums:
         for call, place in zip(placed.calls, placed.places, strict=True):
             firing.add(place, placed.rate(call, place), self.batch)
             self.updates[name] = self.updates.get(name, 0.0) + call.values
-            active = float(call.contents.spikes.sum()) if call.active is None else call.active
+            active = call.contents.total if call.active is None else call.active
             self.workload.fire(call.values, active)
             if call.layer is not None:
                 call.layer.fire(call.values, None if call.contents.real else spike_bits(call.contents.levels))
@@ -118,13 +123,13 @@ class Sums:
     def _add(self, tally: Tally, call: Call, place: Place, found: dict[str, Placed], known: set[Call]) -> None:
         """Add a call to the sums of its layer."""
         contents, plan, times = call.contents, call.plan, 1
-        meets = plan.meets(contents) if plan is not None and contents.sums is not None else None
+        meets = plan.meets(contents, place, self.axes, self.batch) if plan is not None else None
         if plan is not None and self.exact:
             self.workload.meet(plan, contents, meets, call.looked)
         if call.mean is not None and len(tally.calls) == 1:
             # as many operations as one product a time step
             contents, times, place = call.mean, self.steps, WHOLE
-            meets = None if contents.sums is None or plan is None else contents.spikes * plan.fan
+            meets = contents.spikes * plan.fan if contents.sums is not None and plan is not None else None
         tally.see(contents)
         tally.add(call.macs * times, call.inner * times, call.folds)
         tally.inputs += call.values
@@ -133,7 +138,7 @@ class Sums:
             rate = found[tally.name].rate(call, place) if own else rate_of(contents, place, self.axes, self.batch)
             tally.rate.add(place, rate, self.batch)
             if meets is not None:
-                tally.meet(place, self.axes.by_step(meets, place, self.batch))
+                tally.meet(place, meets)
             return
         # a real operand has the rate of the spikes before it, which the papers count it at; 1 without any
         source = call.source
@@ -149,7 +154,7 @@ class Sums:
         """What was counted, per clip of one sample."""
         n = self.samples
         products = {} if self.products is None else self.products.seen
-        unseen = uncounted(self.model, products, set(self.tallies))
+        unseen = uncounted(self.modules, products, set(self.tallies))
         mixed = [name for name, x in self.tallies.items() if x.kind != "attention" and x.saw_spikes and x.saw_values]
         if mixed:
             unseen += (f"took spikes and real values, all counted as multiply-accumulates: {', '.join(mixed)}",)
@@ -164,3 +169,13 @@ class Sums:
             updates={name: x / n for name, x in self.updates.items()},
             workload=self.workload.figures(n) if self.exact else None,
         )
+
+
+def _keeps(module: nn.Module) -> bool:
+    """Whether a module is ours or PyTorch's, without hooks of others."""
+    return not (module._forward_hooks or module._forward_pre_hooks) and _package(type(module)) in PACKAGES
+
+
+@cache
+def _package(kind: type) -> str:
+    return kind.__module__.partition(".")[0]

@@ -80,7 +80,7 @@ class Tally:
     def see(self, contents: Contents) -> None:
         """Note what enters."""
         self.saw_values |= contents.real
-        self.saw_spikes |= not contents.real and contents.sums is not None and bool(contents.spikes.any())
+        self.saw_spikes |= not contents.real and contents.sums is not None and bool(contents.total)
         self.operand = wider(self.operand, contents.operand)
         self.levels = max(self.levels, contents.levels)
 
@@ -135,7 +135,7 @@ def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures
     """The firing rate of a call: [T], or [1] for a call that saw one step."""
     if contents.rate is not None:
         return contents.rate
-    sums = axes.by_step(contents.spikes, place, batch if place.form != "time" else 1)
+    sums = axes.spikes(contents, place, batch if place.form != "time" else 1)
     return sums * len(sums) / max(contents.each * contents.spikes.size, 1)
 
 

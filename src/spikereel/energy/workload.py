@@ -5,16 +5,15 @@ neither zero operands nor zero weights. Products of a call are accumulations whe
 multiply-accumulates otherwise. Dense are those of a full operand and full weights; places of padding are none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from spikereel.energy.contents import Contents, Figures, axes_of, nonzero, summed
+from spikereel.energy.contents import Contents, Figures, axes_of, has_zeros, nonzero, summed
 from spikereel.energy.counts import Plan
-from spikereel.layers.modes import submodules
 from spikereel.layers.observe import WEIGHT_LAYERS
 from spikereel.models.svformer import ClipConv
 
@@ -25,27 +24,30 @@ ACTIVATIONS = (nn.ReLU, nn.Sigmoid)
 class Workload:
     """Sums over all clips."""
 
-    def __init__(self, model: nn.Module):
-        self.model = model
+    def __init__(self, modules: Mapping[str, nn.Module]):
+        self.modules = modules
+        """All of a model, by name."""
         self.dense = self.macs = self.acs = 0.0
         self.values = self.active = 0.0
         self.weights: dict[nn.Module, tuple[Tensor, int, int]] = {}
         """Of layers seen: the weight, its version, and how many of its values are not zero."""
 
-    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents) -> Contents | float | None:
+    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, plan: Plan) -> Contents | float | None:
         """What has to be seen of an operand while it is there: operations with weights of zero, or places of zeros."""
         if self._nonzero(layer) != layer.weight.numel():
             return _products(layer, x)
         if contents.sums is not None and _once(contents):
             return None
+        if contents.real and not has_zeros(x):
+            return plan.inner * plan.sub_steps
         return summed(nonzero(x), "binary", 1, *axes_of(layer, x))
 
     def meet(self, plan: Plan, contents: Contents, meets: Figures | None, looked: Contents | float | None) -> None:
         """A call of a layer. meets: synaptic operations, where there are spikes; looked: what `look` gave."""
         self.dense += plan.inner * plan.sub_steps
         if isinstance(looked, Contents):
-            meets = plan.meets(looked)
-        done = looked if isinstance(looked, float) else 0.0 if meets is None else float(meets.sum())
+            looked = plan.all_meet(looked)
+        done = looked if looked is not None else 0.0 if meets is None else float(meets.sum())
         if not contents.real and _once(contents) and contents.unit == 1:
             self.acs += done
         else:
@@ -59,7 +61,7 @@ class Workload:
     def figures(self, samples: int) -> dict[str, float]:
         """By NeuroBench's names: bytes, shares of zeros, and operations of a clip."""
         return {
-            "Footprint": float(sum(x.numel() * x.element_size() for x in _held(self.model))),
+            "Footprint": float(sum(x.nbytes for x in _held(self.modules.values()))),
             "ConnectionSparsity": self._sparsity(),
             "ActivationSparsity": 1 - self.active / self.values if self.values else 0.0,
             "Dense": self.dense / samples,
@@ -73,14 +75,19 @@ class Workload:
         version = -1 if weight.is_inference() else weight._version
         known = self.weights.get(layer)
         if known is None or known[0] is not weight or known[1] != version:
-            known = self.weights[layer] = weight, version, int(torch.count_nonzero(weight))
+            known = self.weights[layer] = weight, version, _count(weight.detach())
         return known[2]
 
     def _sparsity(self) -> float:
         """Share of weights that are zero, to four digits; a layer in two places counts twice, as there."""
-        layers = [m for m in _everywhere(self.model) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
+        layers = [m for m in _everywhere(self.modules[""]) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
         total = sum(m.weight.numel() for m in layers)
         return round(1 - sum(map(self._nonzero, layers)) / total, 4) if total else 0.0
+
+
+def _count(weight: Tensor) -> int:
+    """Values that are not zero: mostly all of them."""
+    return int(torch.count_nonzero(weight)) if has_zeros(weight) else weight.numel()
 
 
 def _once(contents: Contents) -> bool:
@@ -100,10 +107,10 @@ def _products(layer: _ConvNd | nn.Linear, x: Tensor) -> float:
     return float(found.sum(dtype=torch.float64))
 
 
-def _held(model: nn.Module) -> Iterator[Tensor]:
+def _held(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
     """Parameters and buffers, each once."""
     found: dict[int, Tensor] = {}
-    for module in submodules(model).values():
+    for module in modules:
         for x in (*module._parameters.values(), *module._buffers.values()):
             if x is not None:
                 found[id(x)] = x

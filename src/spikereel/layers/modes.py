@@ -1,6 +1,6 @@
 """Modes of modules: running a model in another one, and leaving every part of it as it was."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 from torch import nn
@@ -24,9 +24,14 @@ def submodules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 @contextmanager
-def mode(model: nn.Module, *, training: bool) -> Generator[None, None, None]:
-    """Training or evaluation mode inside the block; afterwards each module trains, or is frozen, as before."""
-    modules = list(submodules(model).values())
+def mode(
+    model: nn.Module, *, training: bool, parts: Collection[nn.Module] | None = None
+) -> Generator[None, None, None]:
+    """Training or evaluation mode inside the block; afterwards each module trains, or is frozen, as before.
+
+    parts: all modules of the model, where they are known already.
+    """
+    modules = submodules(model).values() if parts is None else parts
     before = [module.training for module in modules]
     if any(trained != training for trained in before):
         model.train(training)

@@ -23,6 +23,9 @@ FORMAT = 1
 NUMPY = frozenset({torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool})
 """Types whose bytes NumPy gives as they are; those of others, such as bfloat16, are looked at one by one."""
 
+LARGE = 4096
+"""Values of a tensor that is hashed by itself."""
+
 FAMILIES: dict[str, type[VideoModel]] = {cls.family: cls for cls in (SpikeVideoFormer, SVFormer)}
 """Architectures by the name that files carry."""
 
@@ -118,10 +121,17 @@ def check_header(text: str, where: str) -> dict:
 
 def weights_hash(model: nn.Module) -> str:
     """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
-    digest = hashlib.sha256()
+    digest, small = hashlib.sha256(), []
     for name, x in sorted(model.state_dict(keep_vars=True).items()):
-        digest.update(name.encode())
-        digest.update(_plain_bytes(x))
+        small.append(name.encode())
+        # norms have hundreds of small tensors: one call for many, and no copy of the large ones
+        if isinstance(x, torch.Tensor) and x.numel() > LARGE:
+            digest.update(b"".join(small))
+            digest.update(_plain_bytes(x))
+            small = []
+        else:
+            small.append(_plain_bytes(x))
+    digest.update(b"".join(small))
     return digest.hexdigest()
 
 
