@@ -41,6 +41,12 @@ def weights(folder):
     return load_model(folder / "small" / "last.safetensors").state_dict()
 
 
+def judged(folder):
+    """What the last validation found, and after how many steps."""
+    figures = load_model(folder / "small" / "last.safetensors").metadata.training
+    return {name: x for name, x in figures.items() if isinstance(x, int | float)}
+
+
 def differing(one, other):
     """Names of entries that are not the same."""
     return [name for name, x in one.items() if not torch.equal(x, other[name])]
@@ -77,6 +83,33 @@ def test_sigterm_writes_a_checkpoint_too(drawing, tmp_path):
         train(recipe, callbacks=(Signal(2, signal.SIGTERM),))
     assert stop.value.code == 143
     assert (tmp_path / "small" / "last.ckpt").is_file()
+
+
+class SignalInValidation(Callback):
+    """Sends a signal in a batch of the validation of an epoch."""
+
+    def __init__(self, epoch, number):
+        self.epoch, self.number, self.seen = epoch, number, 0
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if trainer.current_epoch == self.epoch:
+            self.seen += 1
+            if self.seen == 1:
+                os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("epoch", "number"), [(0, signal.SIGTERM), (1, signal.SIGINT)])
+def test_a_validation_is_broken_off_and_made_anew(drawing, whole, tmp_path, epoch, number):
+    """At the first of its batches, and the figures of the epoch are those of a run that nothing stopped."""
+    recipe = replace(small_recipe(tmp_path, epochs=2, **DRAWS), data=drawing)
+    sender = SignalInValidation(epoch, number)
+    with pytest.raises(Interrupted, match="is written; go on with --resume") as stop:
+        train(recipe, callbacks=(sender,))
+    assert stop.value.code == 128 + number
+    assert sender.seen == 1
+    train(replace(recipe, run=replace(recipe.run, resume=True)))
+    assert differing(weights(tmp_path), weights(whole[1])) == []
+    assert judged(tmp_path) == judged(whole[1])
 
 
 class Rates(Callback):

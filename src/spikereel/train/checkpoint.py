@@ -50,9 +50,13 @@ ONE_REQUEST = 5.0
 """Seconds in which a signal that comes again, through a launcher and to the whole group, is the same request."""
 
 
+DONE = ("ready", "started", "processed", "completed")
+"""What Lightning counts of batches."""
+
+
 class LastCheckpoint(Checkpoint):
     """Writes `last.ckpt` after every epoch, every `every` steps, and where one of `SIGNALS` stops the run, after the
-    step in progress; where one process of several was told, all of them stop.
+    step or the batch of a validation in progress; where one process of several was told, all of them stop.
 
     A second signal from the keyboard, or much later, ends the run at once.
     """
@@ -81,6 +85,20 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path)
         if self._told(trainer):
             raise Stopped(self.signal)
+
+    def on_validation_batch_end(self, trainer: Any, *_batch: Any) -> None:
+        # a validation may take longer than a machine that is taken away waits
+        if self._told(trainer):
+            trainer.save_checkpoint(self.path)
+            raise Stopped(self.signal)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        """A validation that is broken off begins anew: its first batches are in no figure."""
+        if trainer.validating:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            progress["current"] |= dict.fromkeys(DONE, 0)
+            # what Lightning takes for a validation that was not finished
+            progress["total"] |= dict.fromkeys(DONE, 0) | {"ready": 1, "started": 1}
 
     def _told(self, trainer: pl.Trainer) -> bool:
         """Whether any process was told to stop."""

@@ -69,6 +69,8 @@ class KeepWeights(Callback):
         # weights that were started from have seen clips too
         self.seen = None if seen is None and before is None else as_text({*(seen or ()), *(before or ())})
         self._random: dict[str, Any] | None = None
+        self._validating: dict[str, Any] | None = None
+        """What draws, as it was before the validation in progress."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
@@ -78,6 +80,14 @@ class KeepWeights(Callback):
             trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._restore()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        # one that was broken off is made anew from its start
+        self._restore()
+        self._validating = _random()
+
+    def _restore(self) -> None:
         if self._random is not None:
             _set_random(self._random)
             self._random = None
@@ -87,8 +97,12 @@ class KeepWeights(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch, self.done = self.epoch + 1, 0
+        if self.order is not None:
+            # where only the validation was left of an epoch, nothing was read of it
+            self.order.skip = 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self._validating = None
         if trainer.sanity_checking:
             return
         # of parts that lie on several devices all processes put together the whole
@@ -130,7 +144,7 @@ class KeepWeights(Callback):
             "epoch": self.epoch,
             "done": self.done,
             "run": run,
-            "random": _random(),
+            "random": self._validating or _random(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
