@@ -170,6 +170,18 @@ def test_json_on_standard_output(tmp_path):
     assert json.JSONDecoder().raw_decode(run.stdout)[0]["frames"] == 8
 
 
+def test_a_dash_has_standard_output_for_itself(tmp_path):
+    clip = video_file(tmp_path / "clip.mp4")
+    run = spikereel("data", "inspect", clip, "--json", "-", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["frames"] == 8
+    assert "frames" in run.stderr
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4"]
+    twice = spikereel("energy", "spikevideoformer_ti", "--json", "-", "--latex", "-", cwd=tmp_path)
+    assert twice.returncode == 2
+    assert "cannot both be standard output" in twice.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_output_of_any_encoding(tmp_path, encoding):
     clip = video_file(tmp_path / "Фильм \N{SNOWMAN}.mp4")

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 import spikereel
 from spikereel.energy import measure
 from spikereel.errors import DataError, StateError, WeightsError
-from spikereel.hub import create_model, load_model, save_model
+from spikereel.hub import Metadata, create_model, load_model, save_model
 from spikereel.models.authors import authors_weights, load_authors_weights
 from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import BodyPose, JointPose
@@ -191,6 +191,18 @@ def test_batch_and_time_exchanged_get_a_sentence_where_it_shows():
         svformer(whole)
     assert any("taken for 4 clips of one frame" in line for line in measure(model, video.transpose(0, 1)).warnings)
     assert not measure(model, video).notes
+
+
+def test_a_clip_that_looks_like_batch_first_is_warned_of_where_weights_know_their_frames():
+    model = small()
+    model.metadata = Metadata(preprocess={"frames": 4})
+    turned = torch.rand(2, 4, 3, 32, 32)
+    with pytest.warns(UserWarning, match=r"4 clips of 2 frames, .* saw 4 .* give video.transpose\(0, 1\)"):
+        model(turned)
+    # the right order, a batch of other clips, single frames, and a model that knows no number
+    for fine in (turned.transpose(0, 1), turned[:, :3], turned[:1], torch.rand(4, 4, 3, 32, 32)):
+        model(fine)
+    small()(turned)
 
 
 def test_what_models_give_can_be_written_by_torch_export():

@@ -1,5 +1,6 @@
 """What every video model here is: `logits, state = model(video, state)`, a configuration, and where it came from."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -174,6 +175,17 @@ class VideoModel(Pretrained, nn.Module):
             raise DataError(f"video is {video.dtype}, the model {own}; give video.to(torch.{name})")
         if not torch.compiler.is_compiling() and not video.is_meta:
             self._check_values(video)
+
+    def warn_of_order(self, video: Tensor) -> None:
+        """Warn where a clip from its start looks like [B, T, ...]: as many clips as these weights saw frames, and
+        another number of frames. Of sizes alone no more can be told: T and B may have any."""
+        frames, (t, b) = self.metadata.preprocess.get("frames"), video.shape[:2]
+        if b == frames != t and t > 1 and not (self.training or torch.compiler.is_compiling()):
+            warnings.warn(
+                f"{b} clips of {t} frames, and these weights saw {frames} frames a clip: video is [T, B, C, H, W]; if "
+                "this one is [B, T, C, H, W], give video.transpose(0, 1)",
+                stacklevel=4,
+            )
 
     def _check_values(self, video: Tensor) -> None:
         low, high = (float(x) for x in video.detach().aminmax())

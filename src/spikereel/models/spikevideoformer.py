@@ -268,6 +268,8 @@ class SpikeVideoFormer(VideoModel):
 
     def _check(self, video: Tensor, state: State | None) -> None:
         self.check_video(video)
+        if state is None:
+            self.warn_of_order(video)
         if state and not self.can_stream:
             raise StateError(
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "

@@ -367,6 +367,8 @@ class SVFormer(VideoModel):
             if state and name in state:
                 self.check_batch(video, state[name]["sums"])
         if not self.fixed_frames:
+            if state is None:
+                self.warn_of_order(video)
             return 0
         first = _frames_seen(state or {})
         if state is None and t != c.frames:

@@ -86,7 +86,9 @@ class LastCheckpoint(Checkpoint):
         if self._told(trainer):
             raise Stopped(self.signal)
 
-    def on_validation_batch_end(self, trainer: Any, *_batch: Any) -> None:
+    def on_validation_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         # a validation may take longer than a machine that is taken away waits
         if self._told(trainer):
             trainer.save_checkpoint(self.path)

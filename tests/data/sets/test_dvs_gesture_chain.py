@@ -63,6 +63,13 @@ def test_splits_are_by_name(root):
     }
 
 
+def test_a_fifth_of_the_names_is_held_out(root):
+    (root / "trials_to_train.txt").write_text("".join(f"{user}_led.aedat\n" for user in USERS[:4]))
+    held = DVSGestureChain(root, READING, split="val", repeat=False)
+    # one of five names: user02 has two
+    assert {name for name, _ in held.chains} == {"user04_led_0"}
+
+
 def test_a_second_row_of_one_gesture_is_a_name_of_its_own(root):
     data = DVSGestureChain(root, READING, length=2)
     chains = [(data.classes[label], name) for (name, _), label in zip(data.chains, data.labels, strict=True)]

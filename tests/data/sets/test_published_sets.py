@@ -10,6 +10,7 @@ from small import DATA
 
 from spikereel.apps.check import check
 from spikereel.data.events.reading import EventReading
+from spikereel.data.events.recording import Events
 from spikereel.data.sets.asl_dvs import ASLDVS
 from spikereel.data.sets.bullying10k import Bullying10K
 from spikereel.data.sets.cifar10_dvs import CIFAR10DVS
@@ -17,8 +18,10 @@ from spikereel.data.sets.dailydvs200 import DailyDVS200
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
 from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.dvs_lip import DVSLip
+from spikereel.data.sets.dvs_lip import turn as crop_of_lips
 from spikereel.data.sets.hardvs import HARDVS
 from spikereel.data.sets.n_caltech101 import NCaltech101
+from spikereel.data.sets.n_caltech101 import turn as corner_of_caltech
 from spikereel.data.sets.n_cars import NCars
 from spikereel.data.sets.sl_animals import SLAnimals
 from spikereel.data.sets.thu_e_act_50 import THUEACT50, THUEACT50CHL
@@ -160,6 +163,9 @@ def test_lips(tmp_path):
     assert len(inside) > 3
     assert write.rows_of(cropped) == inside
     assert (cropped.width, cropped.height) == (96, 96)
+    edges = np.array([15, 16, 111, 112], np.uint16)
+    one = Events(t=np.arange(4), x=edges, y=edges, p=np.ones(4, np.bool_), width=128, height=128)
+    assert crop_of_lips(one, "official").x.tolist() == [0, 95]
 
 
 def test_ucf_events_follow_the_lists_and_pass_over_empty_files(tmp_path):
@@ -345,3 +351,11 @@ def test_background_can_be_left_out(tmp_path):
     event_sets.caltech(tmp_path)
     data = NCaltech101(tmp_path, READING, labels="without_background")
     assert (data.classes, set(data.labels)) == (("Motorbikes", "accordion"), {0, 1})
+
+
+def test_tonic_moves_recordings_of_caltech_to_the_corner():
+    columns = {"x": np.array([7, 30], np.uint16), "y": np.array([50, 20], np.uint16)}
+    one = Events(t=np.arange(2), p=np.ones(2, np.bool_), width=240, height=180, **columns)
+    for axes, x, y in (("tonic", [0, 23], [30, 0]), ("address", [7, 30], [50, 20])):
+        turned = corner_of_caltech(one, axes)
+        assert (turned.x.tolist(), turned.y.tolist()) == (x, y)

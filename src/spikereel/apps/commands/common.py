@@ -10,6 +10,9 @@ from typing import Any
 from spikereel.errors import ConfigError
 from spikereel.files import expand, keep_inputs, writable
 
+TEXTS = ("json", "html", "markdown", "latex")
+"""Outputs that are text."""
+
 
 def command(
     commands: Any,
@@ -37,6 +40,7 @@ def ready(options: argparse.Namespace) -> None:
 
     Raises ConfigError where one cannot be, or is one.
     """
+    _take_standard_output(options)
     for name in {*options.reads, *options.folders, *options.writes}:
         value, home = getattr(options, name), name not in options.reads
         if isinstance(value, list | tuple):
@@ -50,6 +54,24 @@ def ready(options: argparse.Namespace) -> None:
     for what, path in outputs.items():
         if what != "--out" and path is not None and _is_binary(path):
             raise ConfigError(f"{what} {path} is there already and is no text; choose another name, or remove it first")
+
+
+def _take_standard_output(options: argparse.Namespace) -> None:
+    """The one output of text that is called - has standard output for itself: all else is printed on standard error.
+
+    Raises ConfigError for several, and where standard output is closed.
+    """
+    asked = [name for name in TEXTS if name in options.writes and getattr(options, name) == "-"]
+    if not asked or getattr(options, "lines", None) in asked:
+        return
+    if len(asked) > 1:
+        names = " and ".join(options.writes[name] for name in asked)
+        raise ConfigError(f"{names} cannot both be standard output; give one of them a file")
+    try:
+        setattr(options, asked[0], f"/dev/fd/{os.dup(1)}")
+    except OSError as error:
+        raise ConfigError(f"{options.writes[asked[0]]} -: standard output is closed ({error.strerror})") from None
+    sys.stdout = sys.stderr
 
 
 def _is_binary(path: str) -> bool:
@@ -92,7 +114,9 @@ def engine_option(parser: argparse.ArgumentParser) -> None:
 
 def json_option(parser: argparse.ArgumentParser) -> None:
     """`--json PATH`."""
-    parser.add_argument("--json", metavar="PATH", help="write the results to this file as well")
+    parser.add_argument(
+        "--json", metavar="PATH", help="write the results to this file as well; - is standard output, for them alone"
+    )
     writes = parser.get_default("writes")
     parser.set_defaults(writes={**writes, "json": "--json"})
 

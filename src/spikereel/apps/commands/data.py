@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 from spikereel.apps.commands.common import command, json_option, new_console, progress
@@ -96,12 +97,14 @@ def _data_repair(options: argparse.Namespace) -> None:
 
 def _data_check(options: argparse.Namespace) -> int:
     from spikereel.apps.check import check, report_table
+    from spikereel.apps.check_shards import check_shards, shard_folders
 
     if options.workers is not None and options.workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {options.workers}")
     with progress() as bar:
         task = bar.add_task("decoding files", total=None)
-        report = check(
+        look = check_shards if shard_folders(Path(options.root)) else check
+        report = look(
             options.root,
             sensor=_sensor(options.sensor),
             told=_told(options),

@@ -72,6 +72,8 @@ def add(commands: Any) -> None:
     stream.add_argument("--together", action="store_true", help="several sources in one call of the network")
     stream.add_argument("--overlay", metavar="FILE", help="draw the answers over the first source: .mp4 or .mkv")
     stream.add_argument("--json", metavar="FILE", help="a line for each answer; - is standard output")
+    # a line at a time, by itself
+    stream.set_defaults(lines="json")
     stream.add_argument("--serve", metavar=":PORT", help="WebSocket at /ws, metrics for Prometheus at /metrics")
     stream.add_argument("--quiet", action="store_true", help="no panel, errors alone")
 
