@@ -10,7 +10,7 @@ import torch
 
 from spikereel.config import unknown_key
 from spikereel.layers.observe import count_macs
-from spikereel.models.base import VideoModel
+from spikereel.models.base import VideoModel, task_of
 from spikereel.models.empty import empty_twin
 from spikereel.models.files import FAMILIES
 from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
@@ -203,7 +203,7 @@ def _info(name: str) -> ModelInfo:
     parameters, macs = _sizes_by_name()[name]
     return ModelInfo(
         name=name,
-        task="classification",
+        task=task_of(c),
         parameters=parameters,
         macs=macs,
         clip=_clip(name),
