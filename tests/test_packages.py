@@ -69,9 +69,14 @@ def _environment(folder: Path) -> Path:
     return python
 
 
+def _says(*command: str | Path) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=_clean())
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 def _site(python: Path) -> Path:
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+    return Path(_says(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +86,12 @@ def folder() -> Path:
 
 @pytest.fixture(scope="module")
 def built(folder: Path) -> dict[str, Path]:
-    """Sdist and wheel of what git knows of this tree; the wheel is built from the sdist."""
+    """Sdist and wheel of this tree, without what git ignores; the wheel is built from the sdist."""
     out = folder / "dist"
     for old in (*out.glob("*.whl"), *out.glob("*.tar.gz")):
         old.unlink()
     _pip(_environment(folder / "build"), "install", "build")
-    command = [folder / "build" / "bin" / "python", "-m", "build", "--outdir", out, ROOT]
-    done = subprocess.run(command, env=_clean(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    _says(folder / "build" / "bin" / "python", "-m", "build", "--outdir", out, ROOT)
     return {"wheel": next(out.glob("*.whl")), "sdist": next(out.glob("*.tar.gz"))}
 
 
@@ -127,7 +130,7 @@ def _visible(python: Path) -> set[str]:
     """Optional packages that this Python finds."""
     modules = {module for names in MODULES.values() for module in names}
     code = f"import importlib.util as u; print(*[m for m in {sorted(modules)} if u.find_spec(m)])"
-    return set(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    return set(_says(python, "-c", code).split())
 
 
 def _expect(calls: dict[str, dict], visible: set[str]) -> None:
@@ -157,14 +160,14 @@ def test_core_alone(core: Path, places: dict[str, Path], tmp_path: Path):
     answers = answers_of(core, tmp_path, _calls(places, set(), []), PYTHONPATH="")
     _expect(answers["results"], set())
     assert all(answers["results"][name]["code"] == 2 for name in LACKS)
-    for command in (core.with_name("spikereel"), (core, "-m", "spikereel")):
-        words = [str(x) for x in (command if isinstance(command, tuple) else (command,))]
-        said = subprocess.run([*words, "doctor"], check=True, capture_output=True, text=True, env=_clean()).stdout
-        assert spikereel.__version__ in said
+    for command in ([core.with_name("spikereel")], [core, "-m", "spikereel"]):
+        assert spikereel.__version__ in _says(*command, "doctor")
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_an_extra(extra: str, core: Path, folder: Path, built: dict[str, Path], places: dict[str, Path], tmp_path: Path):
+def test_an_extra(
+    extra: str, core: Path, folder: Path, built: dict[str, Path], places: dict[str, Path], tmp_path: Path
+):
     python = _environment(folder / extra)
     (_site(python) / "core.pth").write_text(f"{_site(core)}\n")
     _pip(python, "install", "-c", ROOT / "constraints.txt", f"spikereel[{extra}] @ {built['wheel'].as_uri()}")
@@ -199,9 +202,8 @@ def test_sdist_without_a_compiler(core: Path, folder: Path, built: dict[str, Pat
     (_site(python) / "core.pth").write_text(f"{_site(core)}\n")
     none = {"CC": "/nowhere/cc", "CXX": "/nowhere/c++"}
     _pip(python, "install", "--no-deps", "--no-cache-dir", "--force-reinstall", built["sdist"], **none)
-    said = subprocess.run([python, "-m", "spikereel", "doctor"], check=True, capture_output=True, text=True, env=_clean())
-    assert re.search(r"native engine +none:", said.stdout), said.stdout
+    assert re.search(r"native engine +none:", _says(python, "-m", "spikereel", "doctor"))
     code = "import json, spikereel; print(json.dumps([spikereel.__file__, len(spikereel.list_models())]))"
-    where, models = json.loads(subprocess.run([python, "-c", code], check=True, capture_output=True).stdout)
+    where, models = json.loads(_says(python, "-c", code))
     assert Path(where).is_relative_to(folder / "no_compiler")
     assert models > 8

@@ -210,7 +210,6 @@ def test_what_is_printed_through_leaves_its_stream_alone():
     late.close()
 
 
-
 @pytest.mark.parametrize("name", ["Holiday [dQw4].mp4", "[bold].mp4", "raw [/old] cut.mp4", ":smile: $x$ [red]a.mp4"])
 def test_names_are_shown_as_they_are(tmp_path, weights, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
