@@ -137,7 +137,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     for x in rows:
         speed = SUSTAINED / (6 * x["macs"])
         lines.append(
-            f"| `{x['recipe']}` | {x['clips']:,} x {x['epochs']:g} | {x['parameters'] / 1e6:.1f} M | "
+            f"| {x['recipe']} | {x['clips']:,} x {x['epochs']:g} | {x['parameters'] / 1e6:.1f} M | "
             f"{x['macs'] / 1e9:.3g} | "
             f"{x['memory'] / 1e9:.2g} at {x['batch']} | {_hours(x['hours'])} | {speed:,.0f} | {measured(x['recipe'])} |"
         )

@@ -48,7 +48,8 @@ def _blocks() -> list[Block]:
 
 BLOCKS = _blocks()
 PYTHON = sorted({block.page for block in BLOCKS if block.kind == "python" and block.page != "README.md"})
-SMALLER = {"size=(224, 224)": "size=(32, 32)"}
+SMALLER = {"size=(224, 224)": "size=(32, 32)", "clips=[video])": "clips=[video], grid=False)"}
+"""Half a minute of processor time, all the same."""
 
 
 def _given(page: str, folder: Path) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _given(page: str, folder: Path) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("page", PYTHON)
+@pytest.mark.parametrize("page", [pytest.param(x, marks=pytest.mark.slow) if x == "export.md" else x for x in PYTHON])
 def test_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch, capsys):
     """All blocks of a page from top to bottom; what a comment behind a print says is what is printed."""
     monkeypatch.chdir(tmp_path)

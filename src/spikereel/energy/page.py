@@ -56,8 +56,9 @@ def html(passports: Passports, costs: Costs) -> str:
     )
 
 
-NOTEBOOK = """<style>.spikereel td,.spikereel th{text-align:right}.spikereel .w{text-align:left}
-.spikereel svg text{font:12px sans-serif;fill:currentColor}.spikereel .scroll{overflow-x:auto}
+NOTEBOOK = """<style>.spikereel td,.spikereel th{text-align:right;padding:.15em .7em}.spikereel .w{text-align:left}
+.spikereel{font:14px/1.4 sans-serif}.spikereel h2{font-size:1em;margin:.6em 0 .2em}.spikereel .scroll{overflow-x:auto}
+.spikereel svg{max-width:100%;height:auto}.spikereel svg text{font:12px sans-serif;fill:currentColor}
 .spikereel .key span{margin-right:1.3em}.spikereel .key i{display:inline-block;width:.8em;height:.8em;margin-right:.4em}
 </style>"""
 """Colours of words are the notebook's own."""
