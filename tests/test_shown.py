@@ -52,6 +52,16 @@ def test_a_notebook_shows_tables_and_pictures(shown, name):
     assert "http" not in thing._repr_html_()
 
 
+def test_nothing_is_shown_beside_what_is_returned(shown, monkeypatch):
+    """rich, in a notebook, displays what is printed to any console."""
+    import rich.console
+
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *_: pytest.fail("shown twice"))
+    shown["prediction"][0]._repr_html_()
+    repr(shown["summary"][0])
+
+
 def test_names_are_words_and_no_tags():
     part = spikereel.create_model("spikevideoformer_ti", num_classes=2).summary()
     object.__setattr__(part, "title", "<b>bold</b>")

@@ -13,7 +13,11 @@ class Shown:
     def _repr_html_(self) -> str:
         from rich.console import Console
 
-        console = Console(file=StringIO(), width=WIDTH, record=True, markup=False, emoji=False, highlight=False)
+        # rich itself would show it at once, beside what is returned
+        to = StringIO()
+        console = Console(
+            file=to, width=WIDTH, record=True, markup=False, emoji=False, highlight=False, force_jupyter=False
+        )
         console.print(self)
         # without colours, which are made for dark terminals
         return console.export_html(code_format=FORMAT, inline_styles=True, theme=None)

@@ -75,7 +75,9 @@ class Summary(Shown):
         from rich.console import Console
 
         text = StringIO()
-        console = Console(file=text, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None)
+        console = Console(
+            file=text, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None, force_jupyter=False
+        )
         console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
