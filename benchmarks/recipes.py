@@ -44,6 +44,7 @@ SETS: dict[str, tuple[int, int, int, str]] = {
     "motion": (0, 10, 1, "data.train_length"),
     "probe": (0, 2, 1, "data.train_length"),
     "figure": (0, 20, 1, "data.train_length"),
+    "actions": (0, 14, 1, "data.train_length"),
     "ut_interaction": (54, 6, 1, "nine of ten sequences"),
     "utd_mhad": (754, 27, 1, "861 of 8 subjects, one left out"),
     "mmhpsd": (60000, 24, 1, "a guess from 4.4 hours at 15 Hz, 12 of 15 people, 1 in 3"),
