@@ -12,8 +12,9 @@ check "nothing is uncommitted" 'test -z "$(git status --porcelain)"'
 check "there is no tag v$version yet" '! git rev-parse -q --verify "refs/tags/v$version" >/dev/null'
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-check "sdist and wheel build" 'python3 -m pip wheel --quiet --no-deps --wheel-dir "$out" . 2>"$out/log"'
-check "the wheel holds the weights that ship" 'python3 -m zipfile -l "$out"/*.whl | grep -q "spikereel_ti.motion.safetensors\|spikevideoformer_ti.motion.safetensors"'
 check "the pages build" 'make --silent docs >"$out/docs.log" 2>&1'
-echo "then: make test; cibuildwheel for the wheels; git tag v$version; upload"
+# some 3 GB and 20 minutes: sdist, wheel, an environment for the core and one for each extra
+check "sdist and wheel install, each command works or names its extra" \
+  'SPIKEREEL_PACKAGES="$out/packages" .venv/bin/python -m pytest -q tests/test_packages.py >"$out/packages.log" 2>&1 || { tail -5 "$out/packages.log"; false; }'
+echo "then: make test; git tag v$version, for which .github/workflows/wheels.yml builds all files; upload them"
 exit $bad

@@ -1,6 +1,15 @@
-"""Draw the pictures of these pages: `python docs/pictures.py`."""
+"""Draw pictures of these pages: `python docs/pictures.py attention` or `studio RUN`, with a folder that `train` left.
 
+Those of the studio are taken in Debian's chromium. The gallery names the commands of all others.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,5 +48,66 @@ def attention() -> None:
     figure.savefig(HERE / "concepts" / "attention.png", dpi=80)
 
 
+def studio(run: str) -> None:
+    """Watch at 1280 and, dark, at 390 pixels; compare; a run and the clip behind its confusion matrix."""
+    from playwright.sync_api import sync_playwright
+
+    joint, spatial = "spikevideoformer_ti.motion", "spikevideoformer_ti.motion_spatial"
+    watch = f"view=watch&place=films:zoom.mp4&weights={joint}&frame=12&layer=block3.1.attn.q_lif"
+    compare = f"view=compare&weights={joint}&other={spatial}&clips=films:zoom.mp4"
+    computed = "document.getElementById('progress').textContent.includes('all computed')"
+    views = (
+        ("studio", 1280, "light", watch, computed),
+        ("studio-narrow", 390, "dark", watch, computed),
+        ("studio-compare", 1280, "light", compare, "document.documentElement.dataset.compared === '1'"),
+        ("studio-runs", 1280, "light", f"view=runs&run=runs:{Path(run).name}&cell=0,0", "document.images.length >= 0"),
+    )
+    with _studio(Path(run)) as address, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+        for name, width, scheme, view, ready in views:
+            page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.goto(f"{address}#{view}")
+            page.wait_for_function(f"() => {ready}", timeout=120_000)
+            page.wait_for_timeout(3000)
+            page.screenshot(path=HERE / f"{name}.png", full_page=True)
+            page.close()
+
+
+@contextmanager
+def _studio(run: Path) -> Iterator[str]:
+    """A studio that knows a film and the run."""
+    from spikereel.data.video.write import write_video
+    from spikereel.runs.clips import build_dataset
+    from spikereel.runs.data import DataSpec
+
+    clips = build_dataset(DataSpec(kind="motion", modality="rgb", frames=32, size=96, test_length=8), "test")
+    with tempfile.TemporaryDirectory() as folder:
+        frames = clips[3][0].clamp(0, 1).mul(255).byte()
+        write_video(Path(folder) / "zoom.mp4", frames, 8)
+        command = [
+            sys.executable,
+            "-m",
+            "spikereel",
+            "studio",
+            str(run.parent),
+            "--port",
+            "0",
+            "--root",
+            f"films={folder}",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout.readline().split()[1]
+            finally:
+                process.terminate()
+
+
 if __name__ == "__main__":
-    attention()
+    match sys.argv[1:]:
+        case ["attention"]:
+            attention()
+        case ["studio", run]:
+            studio(run)
+        case _:
+            sys.exit(__doc__)

@@ -29,6 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "parity": _without_folder("SPIKEREEL_PARITY", "the authors' fixtures"),
         "realdata": _without_folder("SPIKEREEL_DATA", "the real recordings"),
         "side": _without_folder("SPIKEREEL_SIDE", "the side environments"),
+        "packages": None if os.environ.get("SPIKEREEL_PACKAGES") else "SPIKEREEL_PACKAGES names no folder",
         "gpu": None if torch.cuda.is_available() else "no CUDA device",
     }
     for item in items:

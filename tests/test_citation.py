@@ -23,4 +23,4 @@ def test_the_release_check_names_what_is_missing(tmp_path):
     assert done.returncode == 1
     assert re.search(r"^ok +CITATION.cff has version 9.9.9$", done.stdout, re.MULTILINE)
     assert re.search(r"^MISSING +CHANGELOG.md has a section 9.9.9$", done.stdout, re.MULTILINE)
-    assert "sdist and wheel build" in done.stdout
+    assert "sdist and wheel install" in done.stdout

@@ -8,13 +8,14 @@ import pytest
 import spikereel
 
 SOURCE = Path(spikereel.__file__).parent
-BASE = {"errors", "config"}
+BASE = {"errors", "config", "shown"}
 # the table names the next storey; what lies beneath that is allowed too, unless the column "never" says otherwise
 TOOLS = ("files", "extras", "versions")
 MAY_IMPORT = {
     "errors": set(),
     "config": {"files"},
     "moved": set(),
+    "shown": set(),
     "__main__": {"apps"},
     "files": set(),
     "extras": set(),

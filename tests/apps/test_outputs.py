@@ -1,5 +1,6 @@
 """What commands read and write: no output is an input, streams are written through, results come before words."""
 
+import io
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from small import small_weights, video_file, video_folder
 
 from spikereel.apps.cli import _parser, main
+from spikereel.apps.output import Steady
 from spikereel.errors import ConfigError
 from spikereel.files import expand, keep_inputs, whole, writable, write_json
 
@@ -208,6 +210,16 @@ def test_results_outlive_standard_output(tmp_path, closed):
         assert (
             run.stderr == "error: cannot print (No space left on device); all files that were asked for are written\n"
         )
+
+
+def test_what_is_printed_through_leaves_its_stream_alone():
+    """Python 3.13 tells of an error at the end of an object; a stream may be closed by then."""
+    stream = io.TextIOWrapper(io.BytesIO())
+    Steady(stream).close()
+    assert not stream.closed
+    late = Steady(stream)
+    stream.close()
+    late.close()
 
 
 @pytest.mark.parametrize("name", ["Holiday [dQw4].mp4", "[bold].mp4", "raw [/old] cut.mp4", ":smile: $x$ [red]a.mp4"])

@@ -6,10 +6,11 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from passports import layer
 
 from spikereel.apps.cli import main
-from spikereel.energy import Origin, Passport
+from spikereel.energy import Origin, Passport, measure
 from spikereel.energy.costs import cost_models
 from spikereel.energy.page import html
 from spikereel.energy.passport import read_passport
@@ -115,6 +116,11 @@ def test_markdown_and_latex_have_the_figures():
     assert r"cost model & MAC" in tex
     assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 3
     assert "memory_" not in tex.replace(r"\_", "")
+
+
+def test_clips_of_other_models_are_named_by_their_own_axes():
+    net = torch.nn.Sequential(torch.nn.Linear(20, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)).eval()
+    assert "a clip of 8 steps, 20;" in measure(net, torch.rand(8, 4, 20), layout="T B C").to_markdown()
 
 
 def test_several_models_have_a_column_for_their_names():

@@ -49,6 +49,9 @@ class Steady(io.TextIOBase):
             except OSError as error:
                 self.trouble = error
 
+    def close(self) -> None:
+        """Nothing: the stream is not ours, and may be closed already when this object goes."""
+
     def isatty(self) -> bool:
         """Whether somebody looks on."""
         return self.trouble is None and self.stream.isatty()

@@ -1,6 +1,7 @@
 """The charts of a passport: where the energy goes, who fires when, and what each layer costs."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from spikereel.energy.layer import PARTS, LayerCost
 from spikereel.energy.opponents import break_even, rate_under
@@ -73,9 +74,9 @@ def beside(passports: Passports, costs: Costs) -> str:
     return drawing(y, shapes) + key((COLOURS[p], NAMES[p]) for p in PARTS if p in used)
 
 
-def raster(passport: Passport) -> str:
+def raster(firing: Mapping[str, Sequence[float]]) -> str:
     """Firing rate of every neuron and time step; a path for each shade keeps the page small."""
-    names, rates = list(passport.firing), list(passport.firing.values())
+    names, rates = list(firing), list(firing.values())
     group = -(-len(rates) // MOST_ROWS)
     rows = [[sum(x) / len(x) for x in zip(*rates[i : i + group], strict=True)] for i in range(0, len(rates), group)]
     top = max((max(r) for r in rows), default=0.0) or 1.0

@@ -56,12 +56,38 @@ def html(passports: Passports, costs: Costs) -> str:
     )
 
 
+NOTEBOOK = """<style>.spikereel td,.spikereel th{text-align:right;padding:.15em .7em}.spikereel .w{text-align:left}
+.spikereel{font:14px/1.4 sans-serif}.spikereel h2{font-size:1em;margin:.6em 0 .2em}.spikereel .scroll{overflow-x:auto}
+.spikereel svg{max-width:100%;height:auto}.spikereel svg text{font:12px sans-serif;fill:currentColor}
+.spikereel .key span{margin-right:1.3em}.spikereel .key i{display:inline-block;width:.8em;height:.8em;margin-right:.4em}
+</style>"""
+"""Colours of words are the notebook's own."""
+
+
+def in_notebook(title: str, *parts: str) -> str:
+    """A piece of a page under a title, for what shows itself in a notebook."""
+    return f"<div class=spikereel>{NOTEBOOK}<p><b>{escape(title)}</b></p>{''.join(parts)}</div>"
+
+
+def brief(passport: Passport, costs: Costs) -> str:
+    """What has to be known first, millijoules, where they go and how neurons fire."""
+    name = passport.origin.model or "model"
+    drawn = [charts.raster(passport.firing)] if passport.firing else []
+    return in_notebook(
+        f"Energy passport of {name}, clip {list(passport.clip)}. {COUNTED}",
+        _list(passport.warnings) if passport.warnings else "",
+        _table(totals({name: passport}, costs, brief=True)),
+        charts.parts(passport, costs),
+        *drawn,
+    )
+
+
 def _of(name: str, passport: Passport, costs: Costs, *, alone: bool) -> Iterator[str]:
     yield f"<h2>{escape(name)}</h2>{_list(facts(passport))}"
     yield f"<h2>Where the energy goes, as a share of the ANN</h2>{charts.parts(passport, costs)}"
     if passport.spiking:
         yield _list(verdict(passport, costs))
-        yield f"<h2>Firing rates over time</h2>{charts.raster(passport)}"
+        yield f"<h2>Firing rates over time</h2>{charts.raster(passport.firing)}"
     for cost in costs:
         yield f"<h2>Layers under “{escape(cost)}”</h2>{charts.layers(passport, costs, cost)}"
     if alone:

@@ -65,6 +65,11 @@ class Passport:
         said = f", {len(self.warnings)} warning(s): {self.warnings[0]}" if self.warnings else ""
         return f"Passport({self.origin.model}, clip {list(self.clip)}, {len(self.layers)} layers, {total}{said})"
 
+    def _repr_html_(self) -> str:
+        from spikereel.energy.page import brief
+
+        return brief(self, {name: cost_model(name) for name in DEFAULT})
+
     @property
     def macs(self) -> float:
         """Dense multiply-accumulates of the clip."""

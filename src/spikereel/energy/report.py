@@ -123,11 +123,11 @@ def references() -> Table:
 
 def facts(passport: Passport) -> list[str]:
     """Lines that say what was counted, on what, and by whom."""
-    t, c, h, w = (*passport.clip, *(0,) * 4)[:4]
+    t, *axes = passport.clip
+    shape = f"{t} {'frames' if len(axes) == 3 else 'steps'}" + (", " + " x ".join(map(str, axes)) if axes else "")
     o = passport.origin
     lines = [
-        f"{passport.macs * 1e-9:.4g} GMAC a clip of {t} frames, {c} x {h} x {w}; {sum(passport.updates.values()):.4g} "
-        f"neuron updates",
+        f"{passport.macs * 1e-9:.4g} GMAC a clip of {shape}; {sum(passport.updates.values()):.4g} neuron updates",
         f"a decision is {passport.views} view(s) of such a clip",
     ]
     if passport.spiking:

@@ -22,13 +22,14 @@ from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.data import former_note
+from spikereel.shown import Shown
 
 ENERGY = ("schema", "clip", "gmac", "gsop", "mean_rate", "energy_mj", "energy_per_frame_mj", "cost_models")
 """What the JSON of a result says of a passport."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Prediction:
+class Prediction(Shown):
     """What a model says of one video, and what saying it cost."""
 
     path: str

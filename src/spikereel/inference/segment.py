@@ -24,6 +24,7 @@ from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import offset_seconds, palette_of
 from spikereel.runs.readings import offsets_of
+from spikereel.shown import Shown
 from spikereel.tasks.sliding import check_window, labels_at, segment
 
 CHUNK = 16
@@ -152,7 +153,7 @@ def segmenter_of(
 
 
 @dataclass(kw_only=True, repr=False)
-class Segments:
+class Segments(Shown):
     """What was found in a recording, frame by frame, and in sum; empty until `labelled` has gone by."""
 
     source: Frames

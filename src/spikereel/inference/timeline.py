@@ -21,6 +21,7 @@ from spikereel.inference.look import film, views_of
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
+from spikereel.shown import Shown
 
 LONG = 60.0
 """Seconds of a video from which one answer for the whole is too few."""
@@ -42,7 +43,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Timeline:
+class Timeline(Shown):
     """The classes of a video, window after window."""
 
     path: str

@@ -29,6 +29,7 @@ from spikereel.runs.config import DataSpec, data_spec_of
 from spikereel.runs.kinds import KINDS
 from spikereel.runs.pose import smpl_of
 from spikereel.runs.readings import POSE_STRIDE, form_of
+from spikereel.shown import Shown
 from spikereel.tasks.pose import joints_of
 from spikereel.tasks.smoothing import one_euro_step
 
@@ -39,7 +40,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Track:
+class Track(Shown):
     """The joints of one person over a recording."""
 
     path: str

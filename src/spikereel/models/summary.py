@@ -14,6 +14,7 @@ from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import macs_by_module
 from spikereel.models.base import VideoModel
 from spikereel.models.empty import empty_twin
+from spikereel.shown import Shown
 
 WIDTH = 80
 USUAL_SIDE = 224
@@ -37,7 +38,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Summary:
+class Summary(Shown):
     """What `model.summary()` gives: prints as a table, and has its rows as `parts`."""
 
     title: str
@@ -74,7 +75,9 @@ class Summary:
         from rich.console import Console
 
         text = StringIO()
-        console = Console(file=text, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None)
+        console = Console(
+            file=text, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None, force_jupyter=False
+        )
         console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 

@@ -57,6 +57,12 @@ class Trace:
             f"{self.bytes / 1e6:.1f} MB)"
         )
 
+    def _repr_html_(self) -> str:
+        from spikereel.energy.charts import raster
+        from spikereel.energy.page import in_notebook
+
+        return in_notebook(repr(self), raster({name: rates.tolist() for name, rates in self.rates.items()}))
+
     @property
     def model(self) -> str:
         """Name of the architecture."""

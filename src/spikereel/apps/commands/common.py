@@ -142,8 +142,9 @@ def new_console(*, stderr: bool = False) -> Any:
     """Of rich, which is imported only where a command runs: text is shown as it is, and no name is markup."""
     from rich.console import Console
 
-    # a stream that is given is asked for its encoding
-    return Console(file=sys.stderr if stderr else sys.stdout, markup=False, emoji=False, highlight=False)
+    # a stream that is given is asked for its encoding; in a notebook rich would make a block of every line
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, markup=False, emoji=False, highlight=False, force_jupyter=False)
 
 
 def progress() -> Any:

@@ -1,0 +1,34 @@
+"""Run the notebooks and keep what they show: `python docs/notebooks.py [NAME ...]`.
+
+Needs `pip install 'spikereel[docs,draw,train,export]'`. What a machine puts in, such as times, is left out.
+"""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent / "notebooks"
+PLACES = re.compile(r"/tmp/tmp\w+")
+"""Temporary folders, which no two runs share."""
+
+
+def run(path: Path) -> None:
+    """Execute one from clean and write it back."""
+    notebook = nbformat.read(path, as_version=4)
+    started = time.monotonic()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False).execute(cwd=str(FOLDER))
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    path.write_text(PLACES.sub("/tmp/folder", nbformat.writes(notebook)) + "\n")
+    print(f"{path.name}: {time.monotonic() - started:.0f} s, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or sorted(path.stem for path in FOLDER.glob("*.ipynb")):
+        run(FOLDER / f"{name}.ipynb")
