@@ -9,6 +9,7 @@ Needs playwright and Debian's chromium.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,10 +29,13 @@ from spikereel.data.video.write import write_video
 from spikereel.hub import Metadata, create_model, load_model, save_model
 
 WEIGHTS = "spikevideoformer_ti.motion"
+KIND = re.compile("frames|raster|membranes|attention|look")
+"""What a request is for, in its path."""
 SEEK = """async numbers => {
   const {set} = await import("/page/state.js"), found = [];
   for (const number of numbers) {
     await new Promise(done => setTimeout(done, 60));
+    performance.clearResourceTimings();
     const began = performance.now();
     await new Promise(done => {
       const listener = event => {
@@ -42,7 +46,8 @@ SEEK = """async numbers => {
       document.addEventListener("painted", listener);
       set({frame: number});
     });
-    found.push(performance.now() - began);
+    const parts = performance.getEntriesByType("resource").map(x => [new URL(x.name).pathname, x.startTime, x.responseEnd]);
+    found.push([performance.now() - began, parts.filter(x => x[1] >= began).map(x => [x[0], x[2] - x[1]])]);
   }
   return found;
 }"""
@@ -148,9 +153,17 @@ def seek(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _percentiles(ms: list[float]) -> dict[str, float]:
-    values = dict(zip(("p50", "p95", "p99"), np.percentile(ms, (50, 95, 99)).round(1).tolist(), strict=True))
-    return {"seeks": len(ms), **values, "most": round(max(ms), 1)}
+def _percentiles(rows: list[Any]) -> dict[str, Any]:
+    """Of milliseconds until all is painted, and of what was asked of the server meanwhile, sent and received."""
+    ms, parts = [row[0] for row in rows], {}
+    for path, took in (part for _, row in rows for part in row):
+        parts.setdefault(KIND.search(path)[0] if KIND.search(path) else path, []).append(took)
+    asked = {kind: {"requests": len(took), **_quantiles(took)} for kind, took in sorted(parts.items())}
+    return {"seeks": len(ms), **_quantiles(ms), "most": round(max(ms), 1), "requests_ms": asked}
+
+
+def _quantiles(ms: list[float]) -> dict[str, float]:
+    return dict(zip(("p50", "p95", "p99"), np.percentile(ms, (50, 95, 99)).round(1).tolist(), strict=True))
 
 
 def browse(options: argparse.Namespace) -> dict[str, Any]:
