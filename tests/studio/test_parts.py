@@ -166,6 +166,52 @@ def test_a_tile_is_what_fired(finished):
             tiles.raster(found, **given)
 
 
+@pytest.fixture(scope="module")
+def written(folder):
+    """A trace of every frame of a film, in a file: more than one window."""
+    options = {"neurons": {"lif": [0, 5]}, "energy": True}
+    made = spikereel.trace(folder / "a.safetensors", folder / "round.mp4", frames="all", piece=4, **options)
+    made.save(folder / "round.trace")
+    return made
+
+
+def test_a_trace_is_opened_with_all_that_was_found(app, studio, written, monkeypatch):
+    monkeypatch.setattr("spikereel.studio.recorded.FRAMES", 8)
+    monkeypatch.setattr("spikereel.studio.analysis.MEMORY", 1)
+    source = opened(app, "round.trace")
+    assert (source["frames"], source["trace"], round(source["fps"])) == (20, True, 15)
+    assert "frames 0 to 38 of round.mp4" in source["notes"][0]
+    picture = ask(app, "GET", f"/api/sources/{source['id']}/frames/11?side=640")
+    shape = [int(picture.headers[x]) for x in ("x-height", "x-width")]
+    shown = np.frombuffer(picture.body, np.uint8).reshape(*shape, 3)
+    np.testing.assert_array_equal(shown, written.pictures[11].transpose(1, 2, 0))
+    about = ask(app, "POST", "/api/analyses", body={"source": source["id"], "frame": 10}).json
+    found = studio.worker.get(about["id"])
+    while not found.done:
+        time.sleep(0.005)
+    assert found.order == [1, 2, 0]
+    said = found.found[2]
+    assert said["frames"] == [*range(16, 20)]
+    assert said["energy"]["paper"] == pytest.approx(written.energy()[16:], rel=1e-5)
+    # nothing is forgotten, whatever the memory: it lies in the file
+    size = written.layers["lif"].size
+    tile = tiles.raster(found, "lif", (0, size), (0, 20), (size, 20))
+    np.testing.assert_array_equal(tile, 254 * (written.spikes("lif").reshape(20, -1).T > 0))
+    path = f"/api/analyses/{about['id']}"
+    row = ask(app, "GET", f"{path}/attention?number=1&step=3&y=0&x=0").json
+    wanted = written.attention((11, 0, 0))
+    here = (wanted.frames >= 8) & (wanted.frames < 16)
+    assert row["first"] == wanted.frames[here][0] - 8
+    np.testing.assert_allclose(row["values"], wanted.mean()[here], atol=1e-3)
+    assert ask(app, "GET", f"{path}/attention?number=1&step=8&y=0&x=0").status == 400
+    kept = ask(app, "GET", f"{path}/membranes?number=1&layer=lif&neurons=5").json
+    np.testing.assert_allclose(np.ravel(kept["charged"]), written.membranes("lif").charged[8:16, 1], atol=1e-4)
+    for wrong, words in (("layer=lif&neurons=3", "neurons 0, 5 alone"), ("layer=head_lif", "no membranes")):
+        answer = ask(app, "GET", f"{path}/membranes?number=1&{wrong}")
+        assert (answer.status, words in answer.error) == (400, True), answer.error
+    assert "is no trace" in ask(app, "POST", "/api/sources", body={"place": "films:a.safetensors"}).error
+
+
 def test_spikes_that_were_forgotten_are_unknown_and_come_back_where_somebody_looks(finished):
     found = finished
     name = found.about["layers"][0]["name"]
