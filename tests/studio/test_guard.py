@@ -1,5 +1,6 @@
 """What the studio refuses: other hosts and sites, missing tokens, files outside its folders, uploads too large."""
 
+import asyncio
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from spikereel.studio.guard import COOKIE, SMALL
 from spikereel.studio.roots import Roots
 from spikereel.studio.server import application
 from spikereel.studio.state import Studio
-from spikereel.studio.uploads import shown
+from spikereel.studio.uploads import TooLarge, shown
 
 TOKEN = "a-token_of-some-length"
 
@@ -215,12 +216,38 @@ def test_uploads_stop_at_what_all_may_have_together(app, studio):
     assert codes == [200] * 4 + [413] * 2
 
 
+def test_uploads_at_once_stop_at_what_all_may_have_together(studio):
+    most, codes = [], []
+
+    async def slow():
+        for _ in range(9):
+            await asyncio.sleep(0)
+            most.append(sum(path.stat().st_size for path in studio.uploads.folder.iterdir()))
+            yield bytes(10_000)
+
+    async def one():
+        try:
+            codes.append(await studio.uploads.take("a.mp4", slow()))
+        except TooLarge as error:
+            codes.append(error)
+
+    async def six():
+        await asyncio.gather(*(one() for _ in range(6)))
+
+    asyncio.run(six())
+    assert max(most) <= studio.uploads.all
+    kept = [x for x in codes if isinstance(x, str)]
+    assert len(kept) == 4
+    # what broke off takes no room, nor does what was dropped
+    assert studio.uploads.used() == 360_000
+    studio.uploads.drop(kept[0])
+    assert studio.uploads.used() == 270_000
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(studio):
     async def broken():
         yield b"some"
         raise ConnectionError
-
-    import asyncio
 
     with pytest.raises(ConnectionError):
         asyncio.run(studio.uploads.take("a.mp4", broken()))
@@ -259,6 +286,8 @@ def test_roots_are_folders_with_a_name_each(tmp_path):
     (tmp_path / "b" / "videos").mkdir(parents=True)
     with pytest.raises(ConfigError, match="no folder"):
         Roots.of([str(tmp_path / "none")])
+    with pytest.raises(ConfigError, match="uploads lie"):
+        Roots.of([f"upload={tmp_path}"])
     with pytest.raises(ConfigError, match="two roots"):
         Roots.of([str(tmp_path / "a" / "videos"), str(tmp_path / "b" / "videos")])
     roots = Roots.of([str(tmp_path / "a" / "videos"), f"more={tmp_path / 'b'}"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError, DataError
+from spikereel.studio.uploads import ROOT
 
 MOST_LISTED = 2000
 """Entries of a folder that the page shows."""
@@ -23,7 +24,7 @@ class Roots:
     def of(cls, given: Sequence[str]) -> "Roots":
         """Of "NAME=FOLDER" or "FOLDER", which is named for itself.
 
-        Raises ConfigError for what is no folder, and for a name that comes twice.
+        Raises ConfigError for what is no folder, for a name that comes twice, and for that of the uploads.
         """
         found: dict[str, Path] = {}
         for text in given:
@@ -35,6 +36,8 @@ class Roots:
                 raise ConfigError(f"{path}: is no folder; give --root NAME=FOLDER of one that is there")
             if not re.fullmatch(r"[\w.-]+", name):
                 raise ConfigError(f"root is called {name!r}; use letters, digits, - _ and .")
+            if name == ROOT:
+                raise ConfigError(f"a root is called {ROOT}, the name of where uploads lie; give --root OTHER={path}")
             if found.get(name, path.resolve()) != path.resolve():
                 raise ConfigError(f"two roots are called {name}; give --root OTHER={path}")
             found[name] = path.resolve()
