@@ -94,8 +94,10 @@ def test_a_form_changes_nothing(app, method, path):
     assert ask(app, method, path, {**OWN, "origin": "http://127.0.0.1:8765"}, b"x").status == 403
 
 
-def test_the_page_may_load_nothing_from_elsewhere(app):
-    answer = ask(app, "GET", "/")
+@pytest.mark.parametrize("headers", [OWN, {"host": "evil.example"}])
+def test_the_page_may_load_nothing_from_elsewhere(app, headers):
+    # what is refused says so under the same rules
+    answer = ask(app, "GET", "/", headers)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -103,6 +105,8 @@ def test_the_page_may_load_nothing_from_elsewhere(app):
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +170,10 @@ def test_weights_outside_the_folders_cannot_be_loaded(app, studio):
 def test_links_inside_are_followed_and_links_that_lead_out_are_not_listed(app, place):
     (place / "out.mp4").symlink_to(place.parent / "secret.mp4")
     (place / "again.mp4").symlink_to(place / "clip.mp4")
-    names = [x["name"] for x in ask(app, "GET", "/api/files?place=videos:").json["entries"]]
-    assert names == ["again.mp4", "clip.mp4"]
+    (place / "a.safetensors").write_bytes(b"x")
+    (place / "notes.txt").write_bytes(b"x")
+    listed = [(x["name"], x["kind"]) for x in ask(app, "GET", "/api/files?place=videos:").json["entries"]]
+    assert listed == [("a.safetensors", "weights"), ("again.mp4", "clip"), ("clip.mp4", "clip"), ("notes.txt", "")]
     assert ask(app, "POST", "/api/sources", body={"place": "videos:again.mp4"}).status == 200
 
 

@@ -311,6 +311,10 @@ def test_two_networks_on_a_clip(app):
     assert found["answers_differ"]
     assert "weights" in found["settings"]
     assert len(found["shares"]) == found["compared"] > 20
+    assert found["tensors"] == "1 tensor of the weights differs: head.weight"
+    # a file may be named without its folder
+    assert ask(app, "POST", "/api/compare", body={**body, "a": "a.safetensors"}).json["first"] is None
+    assert ask(app, "POST", "/api/compare", body={**body, "a": "../a.safetensors"}).status == 400
     body["b"] = "spikevideoformer_ti.motion"
     assert ask(app, "POST", "/api/compare", body=body).status == 400
     body["b"] = "films:../b.safetensors"

@@ -9,7 +9,7 @@ from spikereel.errors import DataError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
 from spikereel.tracing import Trace
-from spikereel.tracing.compare import compare
+from spikereel.tracing.compare import compare, tensors_apart, words_of
 from spikereel.tracing.make import trace
 
 MEMORY = 512 << 20
@@ -48,6 +48,7 @@ def compared(opened: Opened, models: tuple[VideoModel, VideoModel]) -> dict[str,
     found = compare(*made)
     return {
         **found.to_json(),
+        "tensors": words_of(tensors_apart(*models)),
         "source": opened.id,
         "name": opened.name,
         "frames": made[0].frames.tolist(),

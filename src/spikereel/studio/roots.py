@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError, DataError
-from spikereel.studio.uploads import ROOT
+from spikereel.studio.uploads import ROOT, TAKEN
+
+CLIPS = TAKEN | {".mat", ".trace"}
+"""Endings of files that may be opened."""
 
 MOST_LISTED = 2000
 """Entries of a folder that the page shows."""
@@ -68,9 +71,9 @@ class Roots:
         return f"{name}:{real.relative_to(folder).as_posix()}"
 
     def listing(self, place: str) -> list[dict[str, Any]]:
-        """What lies in a folder: {name, place, folder, bytes}, folders first; hidden files are left out."""
+        """What lies in a folder: {name, place, folder, bytes, kind}, folders first; hidden files are left out."""
         if not place:
-            return [{"name": name, "place": f"{name}:", "folder": True, "bytes": 0} for name in self.folders]
+            return [_row(name, f"{name}:", folder=True) for name in self.folders]
         path = self.path(place)
         if not path.is_dir():
             raise DataError(f"{place}: is no folder")
@@ -81,7 +84,12 @@ class Roots:
             if entry.name.startswith(".") or own is None or not entry.exists():
                 continue
             folder = entry.is_dir()
-            rows.append(
-                {"name": entry.name, "place": own, "folder": folder, "bytes": 0 if folder else entry.stat().st_size}
-            )
+            rows.append(_row(entry.name, own, folder=folder, size=0 if folder else entry.stat().st_size))
         return sorted(rows, key=lambda row: not row["folder"])
+
+
+def _row(name: str, place: str, *, folder: bool, size: int = 0) -> dict[str, Any]:
+    """kind: what a file may be by its ending, "clip", "weights" or ""."""
+    suffix = Path(name).suffix.lower()
+    kind = "weights" if suffix == ".safetensors" else "clip" if suffix in CLIPS else ""
+    return {"name": name, "place": place, "folder": folder, "bytes": size, "kind": "" if folder else kind}

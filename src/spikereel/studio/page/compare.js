@@ -99,10 +99,12 @@ function detail() {
   panel.hidden = !row;
   if (!row) return;
   panel.innerHTML = `<div class="head"><h2></h2><button type="button" id="see-a">Watch with A</button><button type="button" id="see-b">Watch with B</button></div>
-    <p class="best" id="first-said"></p><div class="plot"><canvas role="img"></canvas></div><p class="said">Share of neurons whose spikes differ; frames of the source from left to right, layers in the order in which they run. The first layer that differs is framed.</p>
+    <p class="best" id="first-said"></p><p id="tensors-said"></p><div class="plot"><canvas role="img"></canvas></div><p class="said">Share of neurons whose spikes differ; frames of the source from left to right, layers in the order in which they run. The first layer that differs is framed. Each network
+      saw the clip as <code>spikereel predict</code> shows it; Watch cuts the film into windows, where answers may be others.</p>
     <div class="pair"></div>`;
   panel.querySelector("h2").textContent = row.name;
   at("first-said").textContent = row.first ? `First layer that differs: ${row.first.layer}, at frame ${row.first.frame}, ${(100 * row.first.share).toPrecision(3)} % of its neurons.` : "No spike differs.";
+  at("tensors-said").textContent = row.tensors;
   const canvas = panel.querySelector("canvas"), wide = panel.querySelector(".plot").clientWidth;
   canvas.setAttribute("aria-label", at("first-said").textContent);
   if (wide) chart(new OnCanvas(canvas, wide, tall(row)), row, wide, colours());
@@ -148,7 +150,7 @@ function savePage() {
   if (row) {
     const surface = new OnSvg(900, tall(row));
     chart(surface, row, 900, colours());
-    parts.push({title: at("first-said").textContent, svg: surface.done()}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
+    parts.push({title: at("first-said").textContent, svg: surface.done()}, {title: "Weights that differ", rows: [["", row.tensors]]}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
   }
   save("compare.html", pageOf("Two networks on the same clips", [["A", state.weights], ["B", state.other]], parts), "text/html");
 }
@@ -157,7 +159,7 @@ async function add(place) {
   const kept = clips();
   if (place.endsWith("/*")) {
     const {entries} = await json(query("/api/files", {place: place.slice(0, -2)}));
-    kept.push(...entries.filter(x => !x.folder && /\.(mp4|avi|mov|mkv|webm|m4v|npy|npz|raw|dat|aedat4?|h5|hdf5|bin)$/i.test(x.name)).map(x => x.place));
+    kept.push(...entries.filter(x => x.kind === "clip").map(x => x.place));
   } else kept.push(place);
   set({clips: [...new Set(kept)].join(SPLIT)});
   at("compared").textContent = `${clips().length} clips`;
@@ -168,7 +170,7 @@ export function setUp() {
   at("b").value = state.other ?? "";
   at("compared").textContent = clips().length ? `${clips().length} clips` : "";
   for (const id of ["a", "b"]) {
-    at(`${id}-file`).onclick = () => choose({title: `Network ${id.toUpperCase()}`, devices: false, folders: "Take this run", taken: place => { at(id).value = place; }});
+    at(`${id}-file`).onclick = () => choose({title: `Network ${id.toUpperCase()}`, devices: false, kind: "weights", folders: "Take this run", taken: place => { at(id).value = place; }});
   }
   at("add").onclick = () => choose({title: "Add clips", devices: false, folders: "Add all clips of this folder", all: true, taken: add});
   at("clear").onclick = () => { set({clips: undefined}); found.clear(); at("compared").textContent = ""; draw(); };
@@ -177,6 +179,10 @@ export function setUp() {
   at("compare-link").onclick = async () => note(await copyLink());
   at("compare-html").onclick = savePage;
   at("compare-csv").onclick = () => save("compare.csv", csvOf(rowsOf()), "text/csv");
+  let size = 0;
+  const again = () => { clearTimeout(size); size = setTimeout(() => state.view === "compare" && detail(), 120); };
+  addEventListener("resize", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   listen(names => { if (names.has("view") && state.view === "compare") { at("a").value ||= state.weights ?? ""; detail(); } });
   if (state.view === "compare" && state.weights && state.other && clips().length) go();
 }

@@ -234,6 +234,8 @@ export function setUp() {
   at("runs-csv").onclick = () => save("runs.csv", csvOf([HEAD, ...list.map(row)]), "text/csv");
   listen(names => { if (names.has("view")) begin(); else if (names.has("run") && state.view === "runs") show(); });
   let size = 0;
-  addEventListener("resize", () => { clearTimeout(size); size = setTimeout(() => state.view === "runs" && panels.forEach(panel => panel.draw()), 120); });
+  const again = () => { clearTimeout(size); size = setTimeout(() => state.view === "runs" && panels.forEach(panel => panel.draw()), 120); };
+  addEventListener("resize", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   begin();
 }

@@ -252,7 +252,7 @@ const ready = () => picture.shown === clamp(state.frame);
 export function setUp() {
   overlay.setUp();
   at("open").onclick = () => choose({title: "Open a video or recording", devices: true, taken: open});
-  at("pick-weights").onclick = () => choose({title: "Choose weights", devices: false, taken: async place => { set({weights: place}); if (clock.source && !analysed) await run(); }});
+  at("pick-weights").onclick = () => choose({title: "Choose weights", devices: false, kind: "weights", folders: "Take this run", taken: async place => { set({weights: place}); if (clock.source && !analysed) await run(); }});
   at("weights").onchange = () => set({weights: at("weights").value.trim()});
   at("weights").onkeydown = event => { if (event.key === "Enter") { set({weights: at("weights").value.trim()}); run().catch(() => {}); } };
   at("every").onchange = () => set({every: at("every").value ? Number(at("every").value) : undefined});
