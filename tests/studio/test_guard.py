@@ -83,6 +83,11 @@ def test_other_sites_may_ask_for_nothing(app, headers, method, path):
     assert ask(app, method, path, {**CHANGES, **headers}, {}).status == 403
 
 
+def test_there_are_no_sockets(app):
+    scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+    assert asyncio.run(app(scope, None, None)) is None
+
+
 def test_a_link_from_elsewhere_opens_the_page(app):
     assert ask(app, "GET", "/", {**OWN, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status == 200
 

@@ -93,6 +93,32 @@ def test_times_are_those_of_the_file(app):
     assert ask(app, "GET", f"/api/sources/{opened(app, 'round.mp4')['id']}/times").status == 400
 
 
+def test_a_recording_is_seen_where_its_events_lie(app, studio, folder):
+    t = np.arange(0, 2_000_000, 10_000)
+    np.savez(folder / "moved.npz", t=t, x=t // 20_000, y=t * 0 + 60, p=t // 10_000 % 2, width=128, height=128)
+    spec = DataSpec(kind="dvs128_objects", frames=2, size=32)
+    _other_task(folder / "events.safetensors", spec, task="classification", in_channels=2, num_classes=3)
+    source = opened(app, "moved.npz")
+    assert (source["frames"], source["holds"]) == (60, "events")
+    shown = np.frombuffer(ask(app, "GET", f"/api/sources/{source['id']}/frames/30").body, np.uint8)
+    lit = np.flatnonzero(shown.reshape(128, 128, 3)[60, :, 0] != 90)
+    assert 48 <= lit.min() <= lit.max() <= 52
+    body = {"source": source["id"], "weights": "films:events.safetensors", "frame": 3}
+    found = studio.worker.get(ask(app, "POST", "/api/analyses", body=body).json["id"])
+    found.wait(0, 20)
+    # these weights see half a second, the middle: from 0.745 s on, and from 0.995 s
+    assert found.found[0]["frames"][0] == 22
+    assert found.found[0]["frames"][1] in (29, 30)
+    refused = ask(app, "POST", "/api/analyses", body={**body, "weights": "films:a.safetensors"})
+    assert (refused.status, "moved.npz: is a recording of events" in refused.error) == (400, True)
+    body["source"] = opened(app, "round.mp4")["id"]
+    film = studio.worker.get(ask(app, "POST", "/api/analyses", body=body).json["id"])
+    film.wait(0, 20)
+    assert film.fault is not None
+    # without the folders of the server
+    assert film.fault.startswith("round.mp4: is a video")
+
+
 def test_windows_cover_every_frame_in_order(folder):
     for name in ("round.mp4", "uneven.mp4"):
         found = analysis_of(folder, name)

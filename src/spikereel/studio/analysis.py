@@ -119,9 +119,12 @@ class Analysis:
 
     def _traced(self, number: int) -> tuple[Trace, Sequence[int]]:
         """The trace of a window, and the frames of its steps."""
-        clip, more, frames = self.windows.given(number)
-        # every window begins at rest: its last state is larger than its spikes, and nobody asks for it
-        made = self.tracer(clip, **more).without_state()
+        try:
+            clip, more, frames = self.windows.given(number)
+            # every window begins at rest: its last state is larger than its spikes, and nobody asks for it
+            made = self.tracer(clip, **more).without_state()
+        except SpikereelError as error:
+            raise DataError(self.opened.named(error)) from None
         return made, made.frames.tolist() if frames is None else list(frames)
 
     def membranes(self, number: int, layer: str, neurons: Sequence[int]) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class Opened:
             _, old = self._kept.popitem(last=False)
             self._bytes -= old.nbytes
 
+    def named(self, error: Exception) -> str:
+        """An error in one line, without the folders of the server."""
+        text = " ".join(str(error).split())
+        return text if self.path is None else text.replace(str(self.path), self.name)
+
     def times(self) -> np.ndarray | None:
         """When each frame begins, float64 [N] seconds after the first; None where they follow each other at equal
         steps, or where the source does not say."""

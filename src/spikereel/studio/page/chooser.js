@@ -47,7 +47,7 @@ async function folder(place, every = false) {
     if (place) rows.unshift(row("◂ back", () => folder(above(place))));
     if (shown.length < entries.length) rows.push(row(`Show ${entries.length - shown.length} other files`, () => folder(place, true)));
     if (place && folders && (all || entries.some(x => /^(best|last)\.safetensors$/.test(x.name)))) rows.unshift(row(folders, () => tried(() => end(all ? `${place}/*` : place))));
-    else if (entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
+    else if (kind === "clip" && entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
     at("chooser-list").replaceChildren(...(rows.length ? rows : [row("Nothing here", null)]));
     at("chooser-list").querySelector("button")?.focus();
   });
