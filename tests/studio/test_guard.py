@@ -177,6 +177,7 @@ def test_links_inside_are_followed_and_links_that_lead_out_are_not_listed(app, p
     (place / "again.mp4").symlink_to(place / "clip.mp4")
     (place / "a.safetensors").write_bytes(b"x")
     (place / "notes.txt").write_bytes(b"x")
+    (place / ".hidden.mp4").write_bytes(b"x")
     listed = [(x["name"], x["kind"]) for x in ask(app, "GET", "/api/files?place=videos:").json["entries"]]
     assert listed == [("a.safetensors", "weights"), ("again.mp4", "clip"), ("clip.mp4", "clip"), ("notes.txt", "")]
     assert ask(app, "POST", "/api/sources", body={"place": "videos:again.mp4"}).status == 200
@@ -292,7 +293,7 @@ def test_names_are_shown_without_what_steers_a_screen():
     assert len(shown("x" * 500)) == 80
 
 
-def test_roots_are_folders_with_a_name_each(tmp_path):
+def test_roots_are_folders_with_a_name_each(tmp_path, monkeypatch):
     (tmp_path / "a" / "videos").mkdir(parents=True)
     (tmp_path / "b" / "videos").mkdir(parents=True)
     with pytest.raises(ConfigError, match="no folder"):
@@ -301,6 +302,8 @@ def test_roots_are_folders_with_a_name_each(tmp_path):
         Roots.of([f"upload={tmp_path}"])
     with pytest.raises(ConfigError, match="two roots"):
         Roots.of([str(tmp_path / "a" / "videos"), str(tmp_path / "b" / "videos")])
+    monkeypatch.setattr("spikereel.studio.roots.MOST_LISTED", 1)
+    assert [x["name"] for x in Roots.of([f"all={tmp_path}"]).listing("all:")] == ["a"]
     roots = Roots.of([str(tmp_path / "a" / "videos"), f"more={tmp_path / 'b'}"])
     assert roots.place(tmp_path / "b" / "videos") == "more:videos"
     assert roots.place(os.sep) is None

@@ -354,6 +354,9 @@ def test_runs_are_listed_with_curves_and_the_clips_behind_a_cell(run_of_videos):
     assert (listed["place"], listed["top1"], listed["resumable"]) == ("own:runs/small", 50.0, True)
     query = "?place=own:runs/small"
     assert ask(app, "GET", f"/api/runs/details{query}").json["settings"]["data.frames"] == 4
+    passports = ask(app, "GET", f"/api/runs/details{query}").json["passports"]
+    assert list(passports) == ["passport.json", "two.json, a", "two.json, b"]
+    assert passports["passport.json"]["energy_mj"]["paper"]["total"] > 0
     curves = ask(app, "GET", f"/api/runs/curves{query}").json["curves"]
     assert "val_top1" in curves
     assert all(len(point) == 2 for points in curves.values() for point in points)

@@ -51,10 +51,10 @@ class Roots:
         not there; the message is the same for both, so that nobody learns what lies outside."""
         name, _, below = place.partition(":")
         folder = self.folders.get(name)
-        if folder is None or "\0" in below:
+        if folder is None:
             raise DataError(f"{name!r} is no folder of this studio; there are {', '.join(self.folders)}")
         try:
-            path = Path(os.path.realpath(folder / below.lstrip("/"), strict=True))
+            path = Path(os.path.realpath(folder / below, strict=True))
         except (OSError, ValueError):
             path = None
         if path is None or not path.is_relative_to(folder):

@@ -1,8 +1,8 @@
 // Two networks on the same clips: where they disagree, which layer differs first, and nothing that is alike.
 import {post, json, query} from "./api.js";
 import {choose} from "./chooser.js";
-import {colours, OnCanvas, OnSvg, short} from "./draw.js";
-import {copyLink, csvOf, pageOf, save} from "./share.js";
+import {colours, OnCanvas, short} from "./draw.js";
+import {buttons, copyLink, csvOf, pageOf, save, svgOf} from "./share.js";
 import {listen, set, state} from "./state.js";
 import {note} from "./watch.js";
 
@@ -43,7 +43,7 @@ async function go() {
     draw();
   }
   const rows = [...found.values()], apart = rows.filter(disagree).length;
-  at("compared").textContent = `${rows.length} clips, answers differ on ${apart}`;
+  at("compared").textContent = `${rows.length} clip${rows.length === 1 ? "" : "s"}, answers differ on ${apart}`;
   document.documentElement.dataset.compared = rows.length;
 }
 
@@ -108,12 +108,22 @@ function detail() {
   const canvas = panel.querySelector("canvas"), wide = panel.querySelector(".plot").clientWidth;
   canvas.setAttribute("aria-label", at("first-said").textContent);
   if (wide) chart(new OnCanvas(canvas, wide, tall(row)), row, wide, colours());
+  buttons(panelOf(row), () => row.name.replace(/[^\w.-]/g, "_"));
   const tables = [["Answers", answers(row)], ["Settings that differ", pairs(row.settings)], ["Figures that differ", pairs(row.figures)],
     ...(row.alone.some(x => x.length) ? [["Layers that only one has", row.alone.map((x, i) => [i ? "B" : "A", x.join(", ") || "none"])]] : [])];
   panel.querySelector(".pair").replaceChildren(...tables.map(([title, rows]) => tableOf(title, rows)));
   for (const [id, weights] of [["see-a", state.weights], ["see-b", state.other]]) {
     at(id).onclick = () => set({view: "watch", place: chosen, weights, frame: row.first ? row.first.frame : row.frames[0], ...(row.first ? {layer: row.first.layer, low: undefined, high: undefined} : {})});
   }
+}
+
+// As share.js wants it.
+function panelOf(row) {
+  const panel = at("difference");
+  return {id: "difference", title: row.name, height: tall(row), head: panel.querySelector(".head"), plot: panel.querySelector(".plot"),
+    legend: document.createElement("ul"), label: () => at("first-said").textContent,
+    whole: (surface, wide, theme) => chart(surface, row, wide, theme),
+    table: () => [["layer", ...row.frames.map(number => `frame ${number}`)], ...Object.entries(row.shares).map(([name, shares]) => [name, ...shares])]};
 }
 
 function answers(row) {
@@ -148,9 +158,7 @@ function rowsOf() {
 function savePage() {
   const row = found.get(chosen), parts = [{title: "Clips", rows: rowsOf()}];
   if (row) {
-    const surface = new OnSvg(900, tall(row));
-    chart(surface, row, 900, colours());
-    parts.push({title: at("first-said").textContent, svg: surface.done()}, {title: "Weights that differ", rows: [["", row.tensors]]}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
+    parts.push({title: at("first-said").textContent, svg: svgOf(panelOf(row))}, {title: "Weights that differ", rows: [["", row.tensors]]}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
   }
   save("compare.html", pageOf("Two networks on the same clips", [["A", state.weights], ["B", state.other]], parts), "text/html");
 }
@@ -175,7 +183,9 @@ export function setUp() {
   at("add").onclick = () => choose({title: "Add clips", devices: false, folders: "Add all clips of this folder", all: true, taken: add});
   at("clear").onclick = () => { set({clips: undefined}); found.clear(); at("compared").textContent = ""; draw(); };
   at("go").onclick = go;
-  at("only").onchange = draw;
+  at("only").checked = state.only === "yes";
+  at("only").onchange = () => { set({only: at("only").checked ? "yes" : undefined}); draw(); };
+  chosen = clips().includes(state.place) ? state.place : "";
   at("compare-link").onclick = async () => note(await copyLink());
   at("compare-html").onclick = savePage;
   at("compare-csv").onclick = () => save("compare.csv", csvOf(rowsOf()), "text/csv");
