@@ -35,10 +35,15 @@ TRAIN = [
 LAYER = "block3.0.attn.q_lif"
 
 
+def small(count: int) -> Iterator[Tensor]:
+    """The film of `studio.py` at 96 x 128 pixels."""
+    return (x[:, ::2, ::2] for x in frames(count, 192, 256))
+
+
 def sliding(count: int, seed: int) -> Iterator[Tensor]:
     """A bright bar that slides over a slanted ground."""
     rng = np.random.default_rng(seed)
-    ground = next(frames(1, 96, 128)).numpy()
+    ground = next(small(1)).numpy()
     top, speed = int(rng.integers(8, 56)), int(rng.integers(2, 5))
     for number in range(count):
         picture = ground.copy()
@@ -52,7 +57,7 @@ def files(folder: Path) -> None:
     write_video(folder / "round.mp4", frames(120), 30)
     write_video(folder / "bar.mp4", sliding(60, 0), 30)
     for i in range(8):
-        for name, film in (("round", frames(24 + i, 96, 128)), ("slides", sliding(24, i))):
+        for name, film in (("round", small(24 + i)), ("slides", sliding(24, i))):
             (folder / "videos" / name).mkdir(parents=True, exist_ok=True)
             write_video(folder / "videos" / name / f"{i}.mp4", film, 12)
     model = load_model(WEIGHTS)

@@ -208,6 +208,32 @@ def test_an_upload_lies_under_a_name_of_ours_and_goes_at_the_end(app, studio, pl
     assert not folder.exists()
 
 
+def test_the_end_of_the_server_removes_what_was_sent(app, studio):
+    assert ask(app, "POST", "/api/uploads?name=a.mp4", body=b"x").status == 200
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    said = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        said.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert not studio.uploads.folder.exists()
+
+
+def test_only_uploads_are_dropped(app, studio, place):
+    secret = place.parent / "secret.mp4"
+    near = os.path.relpath(secret, studio.uploads.folder)
+    for wrong in (f"upload:{secret}", f"upload:{near}", "videos:clip.mp4", "upload:none.mp4", ""):
+        answer = ask(app, "DELETE", f"/api/uploads?place={wrong}")
+        assert (answer.status, "no upload" in answer.error) == (400, True)
+    assert secret.exists()
+    assert (place / "clip.mp4").exists()
+
+
 @pytest.mark.parametrize("name", ["a.exe", "a", "", "a.mp4.html", ".htaccess", "a.mp4\0.sh"])
 def test_uploads_of_other_kinds_are_refused(app, studio, name):
     answer = ask(app, "POST", f"/api/uploads?name={name}", body=b"content")
@@ -311,12 +337,15 @@ def test_roots_are_folders_with_a_name_each(tmp_path, monkeypatch):
 
 def test_the_command_says_where_it_listens_and_asks_others_for_a_token(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("spikereel.studio.server.serve", lambda _app, at: at.close())
     assert main(["studio", "--port", "0"]) == 0
     said = capsys.readouterr().out
     assert re.match(r"studio: http://127\.0\.0\.1:\d+/\n", said)
     assert main(["studio", "--port", "0", "--host", "0.0.0.0"]) == 0
     assert re.match(r"studio: http://0\.0\.0\.0:\d+/\?token=[\w-]{32}\n", capsys.readouterr().out)
+    # whatever ended it
+    assert not [*tmp_path.glob("spikereel-studio-*")]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
