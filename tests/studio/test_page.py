@@ -11,6 +11,8 @@ import pytest
 from browsing import AXE, WEIGHTS, studio_in
 from films import told, uneven
 
+from spikereel.tracing import trace
+
 pytest.importorskip("starlette")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -154,6 +156,28 @@ def test_the_raster_is_what_the_network_did(page, address):
         "return [...c.getContext('2d').getImageData(60, 5, c.width - 70, 100).data]; }"
     )
     assert np.array(grey).reshape(-1, 4)[:, 0].std() > 5
+
+
+def test_a_trace_opens_with_its_panels_and_is_not_computed(page, address, films):
+    made = trace(WEIGHTS, str(films / "round.mp4"))
+    made.save(films / "round.trace")
+    shown_at(page, address, "films:round.trace", frame=5)
+    computed(page)
+    assert page.locator("#note").inner_text().endswith("nothing is computed.")
+    assert page.locator("#panels h2").all_inner_texts() == [
+        "Probabilities",
+        "Spikes",
+        "Membranes",
+        "Firing rates",
+        "Energy",
+    ]
+    assert page.locator("#answer .best").inner_text() == made.label
+    width, text = page.evaluate(WHOLE)
+    shown = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, width, 4)[..., :3]
+    np.testing.assert_array_equal(shown, made.pictures[5].transpose(1, 2, 0))
+    page.wait_for_function(
+        "() => document.querySelector('#panel-membranes .said').textContent.includes('no membranes')"
+    )
 
 
 def test_states_say_what_is_missing_and_what_failed(page, address, films):
