@@ -165,6 +165,12 @@ def test_files_outside_the_folders_cannot_be_opened(app, place, name):
     assert absolute.status == 400
 
 
+def test_an_error_of_a_file_names_no_folder_of_the_server(app, place, clip):
+    (place / "torn.mp4").write_bytes(clip[: len(clip) // 2])
+    answer = ask(app, "POST", "/api/sources", body={"place": "videos:torn.mp4"})
+    assert (answer.status, answer.error.startswith("torn.mp4: ")) == (400, True)
+
+
 def test_weights_outside_the_folders_cannot_be_loaded(app, studio):
     source = ask(app, "POST", "/api/sources", body={"place": "videos:clip.mp4"}).json["id"]
     for weights in ("videos:../x.safetensors", "/etc/passwd", "../../x.safetensors", "~/x.safetensors"):
