@@ -24,14 +24,9 @@ from spikereel.data.video.write import write_video
 from spikereel.energy import measure
 from spikereel.hub import load_model, save_model
 
-TRAIN = [
-    "data.root=videos",
-    "data.workers=0",
-    "optim.epochs=6",
-    "run.validate_every=2",
-    "run.out=runs",
-    "run.progress=false",
-]
+TRAIN = ("data.workers=0", "optim.epochs=6", "run.validate_every=2", "run.out=runs", "run.progress=false")
+MOST = 1560
+"""Pixels down to which a page is shown."""
 LAYER = "block3.0.attn.q_lif"
 
 
@@ -66,6 +61,8 @@ def files(folder: Path) -> None:
         model.get_parameter("block3.0.mlp.fc1_conv.weight").mul_(1.15)
     save_model(model, folder / "b.safetensors", model.metadata)
     command = [sys.executable, "-m", "spikereel.apps.cli", "train", "video_folder", *TRAIN]
+    # the studio starts elsewhere
+    command.append(f"data.root={folder / 'videos'}")
     subprocess.run(command, check=True, cwd=folder)
     run = folder / "runs" / "video_folder"
     trained = load_model(run / "best.safetensors")
@@ -82,7 +79,8 @@ def shot(found: Any, path: Path, link: str, ready: str, *, width: int = 1280, he
     found.goto(link)
     found.wait_for_function(ready)
     found.wait_for_timeout(800)
-    found.screenshot(path=path, full_page=True)
+    height = min(found.evaluate("document.documentElement.scrollHeight"), MOST)
+    found.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     print(path)
 
 
