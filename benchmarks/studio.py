@@ -9,6 +9,7 @@ Needs playwright and Debian's chromium.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,13 +26,29 @@ from run import save
 from torch import Tensor
 
 from spikereel.data.video.write import write_video
-from spikereel.hub import Metadata, create_model, load_model, save_model
+from spikereel.hub import create_model
+from spikereel.tracing import Trace, trace
+from spikereel.tracing.parts import SPIKES
 
 WEIGHTS = "spikevideoformer_ti.motion"
+LONG = 320
+"""Frames of the trace that is browsed."""
+VIEW = """async patch => {
+  const {set} = await import("/page/state.js"), {paint} = await import("/page/watch.js");
+  for (const name of Object.keys(patch)) patch[name] ??= undefined;
+  const began = performance.now();
+  set(patch);
+  await paint(true);
+  await new Promise(done => requestAnimationFrame(() => done()));
+  return performance.now() - began;
+}"""
+KIND = re.compile("frames|raster|membranes|attention|look")
+"""What a request is for, in its path."""
 SEEK = """async numbers => {
   const {set} = await import("/page/state.js"), found = [];
   for (const number of numbers) {
     await new Promise(done => setTimeout(done, 60));
+    performance.clearResourceTimings();
     const began = performance.now();
     await new Promise(done => {
       const listener = event => {
@@ -42,7 +59,8 @@ SEEK = """async numbers => {
       document.addEventListener("painted", listener);
       set({frame: number});
     });
-    found.push(performance.now() - began);
+    const parts = performance.getEntriesByType("resource").filter(x => x.startTime >= began);
+    found.push([performance.now() - began, parts.map(x => [new URL(x.name).pathname, x.responseEnd - x.startTime])]);
   }
   return found;
 }"""
@@ -148,54 +166,91 @@ def seek(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _percentiles(ms: list[float]) -> dict[str, float]:
-    values = dict(zip(("p50", "p95", "p99"), np.percentile(ms, (50, 95, 99)).round(1).tolist(), strict=True))
-    return {"seeks": len(ms), **values, "most": round(max(ms), 1)}
+def _percentiles(rows: list[Any]) -> dict[str, Any]:
+    """Of milliseconds until all is painted, and of what was asked of the server meanwhile, sent and received."""
+    ms, parts = [row[0] for row in rows], {}
+    for path, took in (part for _, row in rows for part in row):
+        parts.setdefault(KIND.search(path)[0] if KIND.search(path) else path, []).append(took)
+    asked = {kind: {"requests": len(took), **_quantiles(took)} for kind, took in sorted(parts.items())}
+    return {"seeks": len(ms), **_quantiles(ms), "most": round(max(ms), 1), "requests_ms": asked}
+
+
+def _quantiles(ms: list[float]) -> dict[str, float]:
+    return dict(zip(("p50", "p95", "p99"), np.percentile(ms, (50, 95, 99)).round(1).tolist(), strict=True))
+
+
+def large(path: Path) -> None:
+    """A trace of every layer of a network of the size `s` at 112 pixels, with 10^8 spikes: bits of 320 frames that are
+    set at random, each layer at a rate of its own from 3 to 20 %."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    made = trace(create_model("spikevideoformer_s", num_classes=8), torch.rand(1, 1, 3, 112, 112)).without_state()
+    part = {name: np.repeat(x, LONG, axis=0) for name, x in made.parts[0].items() if not name.startswith(SPIKES)}
+    part |= {"frames": np.arange(LONG), "answered": np.arange(LONG), "begins": np.arange(LONG) == 0}
+    part["output/logits"] = np.cumsum(rng.normal(0, 0.2, (LONG, 8)), axis=0).astype(np.float32)
+    part["pictures"] = torch.stack([x[:, ::2, 64:288:2] for x in frames(LONG, 224)]).numpy()
+    for i, layer in enumerate(made.layers.values()):
+        rate = rng.uniform(0.03, 0.2)
+        bits = [np.packbits(rng.random(layer.size, dtype=np.float32) < rate) for _ in range(LONG)]
+        part[SPIKES + layer.name] = np.stack(bits)
+        part["rates"][:, i] = np.bitwise_count(part[SPIKES + layer.name]).sum(1) / layer.size
+    Trace(made.about, [part]).save(path)
 
 
 def browse(options: argparse.Namespace) -> dict[str, Any]:
-    """Looks through all spikes of a network of the size `s` at 224 pixels, layer by layer."""
-    torch.manual_seed(0)
-    kept = load_model(WEIGHTS).metadata
-    model = create_model("spikevideoformer_s", num_classes=len(kept.classes), in_channels=3).eval()
-    preprocess = {**kept.preprocess, "size": 224, "modality": "rgb", "frames": 8, "stride": 2}
-    save_model(model, options.folder / "large.safetensors", Metadata(classes=kept.classes, preprocess=preprocess))
-    write_video(options.folder / "short.mp4", frames(16 * options.windows), 30)
+    """Looks through all spikes of a trace, layer by layer: all of it, a tenth of its neurons, 64 frames of these, and
+    frames here and there, as a person would."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.folder / "large.trace"
+    large(path)
+    kept = Trace.load(path)
+    spikes = sum(int(np.bitwise_count(kept.packed(name)).sum()) for name in kept.layers)
+    heap, resident, waits = [], [], []
     with studio(options.folder) as address, page(address) as found:
-        _shown(found, address, place="films:short.mp4", weights="films:large.safetensors", frame=0)
+        began = time.monotonic()
+        _shown(found, address, place="films:large.trace", frame=0)
         found.wait_for_function("() => document.getElementById('progress').textContent.includes('all computed')")
-        heap, most = [], 0
-        layers = found.locator("#panel-raster select option").all_inner_texts()
-        sizes = found.evaluate(
-            "async () => { const {watch} = await import('/page/watch.js'); return [watch.results.about.layers.map(x => "
-            "x.size), [...watch.results.windows.values()].map(w => Object.values(w.rates))]; }"
-        )
-        spikes = sum(sum(rate) * n for rates in sizes[1] for rate, n in zip(rates, sizes[0], strict=True))
-        for layer in layers:
-            found.locator("#panel-raster select").select_option(layer)
-            found.wait_for_timeout(150)
-            heap.append(found.evaluate("() => performance.memory.usedJSHeapSize"))
-            most = max(most, _renderer())
+        opened = time.monotonic() - began
+        session = found.context.new_cdp_session(found)
+        session.send("Performance.enable")
+        drawn = _drawn_by(found)
+        for layer in found.locator("#panel-raster select option").all_inner_texts():
+            size = kept.layers[layer].size
+            for view in (
+                {"layer": layer, "low": None, "high": None, "first": None, "stop": None},
+                {"low": size // 2, "high": size // 2 + max(size // 10, 1)},
+                {"first": 100, "stop": 164},
+            ):
+                waits.append(found.evaluate(VIEW, view))
+            for number in (110, 150, 163):
+                found.evaluate(VIEW, {"frame": number})
+            heap.append(
+                {x["name"]: x["value"] for x in session.send("Performance.getMetrics")["metrics"]}["JSHeapUsedSize"]
+            )
+            resident.append(_resident(drawn))
     return {
         "spikes": spikes,
-        "neuron_steps": sum(sizes[0]) * len(sizes[1]) * 8,
-        "layers_looked_at": len(layers),
-        "heap_mb": max(heap) / 1e6,
-        "page_process_mb": most / 1e6,
+        "frames": len(kept),
+        "layers_looked_at": len(heap),
+        "file_mb": path.stat().st_size / 1e6,
+        "open_s": round(opened, 2),
+        "another_view_painted_ms": _quantiles(waits),
+        "heap_mb": {"first": heap[0] / 1e6, "most": max(heap) / 1e6},
+        "page_process_mb": {"first": resident[0] / 1e6, "most": max(resident) / 1e6},
+        "goal_mb": 500,
     }
 
 
-def _renderer() -> int:
-    """Resident bytes of the largest process that draws a page."""
-    most = 0
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"--type=renderer" in status.read_bytes():
-                pages = int((status.parent / "statm").read_text().split()[1])
-                most = max(most, pages * 4096)
-        except OSError:
-            continue
-    return most
+def _drawn_by(found: Any) -> int:
+    """The process that draws the page: the largest of its kind in this browser."""
+    session = found.context.browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    return max((x["id"] for x in processes if x["type"] == "renderer"), key=_resident)
+
+
+def _resident(process: int) -> int:
+    """Bytes of memory that a process holds, what it shares with others included."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
@@ -205,7 +260,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("studio-films"))
     parser.add_argument("--seeks", type=int, default=200)
     parser.add_argument("--every", type=float, default=10.0, help="seconds of a window (default: %(default)s)")
-    parser.add_argument("--windows", type=int, default=8, help="browse: windows of the large network")
     options = parser.parse_args()
     if options.what == "film":
         film(options)

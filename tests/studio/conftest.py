@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from browsing import CHROMIUM, studio_in
 from films import film, uneven
 from small import KINDS, small_recipe, video_folder
 
+from spikereel.energy import measure
+from spikereel.hub import load_model
 from spikereel.train.run import train
 
 
@@ -43,6 +46,10 @@ def run_of_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(small_recipe(root / "runs", kind="folder", root=str(clips), stride=None, epochs=1))
     report = {"top1": 50.0, "confusion": [[1, 0], [1, 0]], "classes": list(KINDS), "energy": {"snn": 1.0}}
     (root / "runs" / "small" / "report.json").write_text(json.dumps({**report, "seconds": 3.0}))
+    model = load_model(root / "runs" / "small" / "best.safetensors")
+    passport = measure(model, torch.rand(4, 1, model.config.in_channels, 32, 32)).to_json()
+    (root / "runs" / "small" / "passport.json").write_text(json.dumps({**passport, "model": "small"}))
+    (root / "runs" / "small" / "two.json").write_text(json.dumps({"passports": {"a": passport, "b": passport}}))
     return root
 
 

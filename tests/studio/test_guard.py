@@ -1,5 +1,6 @@
 """What the studio refuses: other hosts and sites, missing tokens, files outside its folders, uploads too large."""
 
+import asyncio
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from spikereel.studio.guard import COOKIE, SMALL
 from spikereel.studio.roots import Roots
 from spikereel.studio.server import application
 from spikereel.studio.state import Studio
-from spikereel.studio.uploads import shown
+from spikereel.studio.uploads import TooLarge, shown
 
 TOKEN = "a-token_of-some-length"
 
@@ -82,6 +83,11 @@ def test_other_sites_may_ask_for_nothing(app, headers, method, path):
     assert ask(app, method, path, {**CHANGES, **headers}, {}).status == 403
 
 
+def test_there_are_no_sockets(app):
+    scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+    assert asyncio.run(app(scope, None, None)) is None
+
+
 def test_a_link_from_elsewhere_opens_the_page(app):
     assert ask(app, "GET", "/", {**OWN, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}).status == 200
 
@@ -93,8 +99,10 @@ def test_a_form_changes_nothing(app, method, path):
     assert ask(app, method, path, {**OWN, "origin": "http://127.0.0.1:8765"}, b"x").status == 403
 
 
-def test_the_page_may_load_nothing_from_elsewhere(app):
-    answer = ask(app, "GET", "/")
+@pytest.mark.parametrize("headers", [OWN, {"host": "evil.example"}])
+def test_the_page_may_load_nothing_from_elsewhere(app, headers):
+    # what is refused says so under the same rules
+    answer = ask(app, "GET", "/", headers)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -102,6 +110,8 @@ def test_the_page_may_load_nothing_from_elsewhere(app):
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +165,12 @@ def test_files_outside_the_folders_cannot_be_opened(app, place, name):
     assert absolute.status == 400
 
 
+def test_an_error_of_a_file_names_no_folder_of_the_server(app, place, clip):
+    (place / "torn.mp4").write_bytes(clip[: len(clip) // 2])
+    answer = ask(app, "POST", "/api/sources", body={"place": "videos:torn.mp4"})
+    assert (answer.status, answer.error.startswith("torn.mp4: ")) == (400, True)
+
+
 def test_weights_outside_the_folders_cannot_be_loaded(app, studio):
     source = ask(app, "POST", "/api/sources", body={"place": "videos:clip.mp4"}).json["id"]
     for weights in ("videos:../x.safetensors", "/etc/passwd", "../../x.safetensors", "~/x.safetensors"):
@@ -165,8 +181,11 @@ def test_weights_outside_the_folders_cannot_be_loaded(app, studio):
 def test_links_inside_are_followed_and_links_that_lead_out_are_not_listed(app, place):
     (place / "out.mp4").symlink_to(place.parent / "secret.mp4")
     (place / "again.mp4").symlink_to(place / "clip.mp4")
-    names = [x["name"] for x in ask(app, "GET", "/api/files?place=videos:").json["entries"]]
-    assert names == ["again.mp4", "clip.mp4"]
+    (place / "a.safetensors").write_bytes(b"x")
+    (place / "notes.txt").write_bytes(b"x")
+    (place / ".hidden.mp4").write_bytes(b"x")
+    listed = [(x["name"], x["kind"]) for x in ask(app, "GET", "/api/files?place=videos:").json["entries"]]
+    assert listed == [("a.safetensors", "weights"), ("again.mp4", "clip"), ("clip.mp4", "clip"), ("notes.txt", "")]
     assert ask(app, "POST", "/api/sources", body={"place": "videos:again.mp4"}).status == 200
 
 
@@ -195,6 +214,32 @@ def test_an_upload_lies_under_a_name_of_ours_and_goes_at_the_end(app, studio, pl
     assert not folder.exists()
 
 
+def test_the_end_of_the_server_removes_what_was_sent(app, studio):
+    assert ask(app, "POST", "/api/uploads?name=a.mp4", body=b"x").status == 200
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    said = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        said.append(message["type"])
+
+    asyncio.run(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert not studio.uploads.folder.exists()
+
+
+def test_only_uploads_are_dropped(app, studio, place):
+    secret = place.parent / "secret.mp4"
+    near = os.path.relpath(secret, studio.uploads.folder)
+    for wrong in (f"upload:{secret}", f"upload:{near}", "videos:clip.mp4", "upload:none.mp4", ""):
+        answer = ask(app, "DELETE", f"/api/uploads?place={wrong}")
+        assert (answer.status, "no upload" in answer.error) == (400, True)
+    assert secret.exists()
+    assert (place / "clip.mp4").exists()
+
+
 @pytest.mark.parametrize("name", ["a.exe", "a", "", "a.mp4.html", ".htaccess", "a.mp4\0.sh"])
 def test_uploads_of_other_kinds_are_refused(app, studio, name):
     answer = ask(app, "POST", f"/api/uploads?name={name}", body=b"content")
@@ -215,12 +260,38 @@ def test_uploads_stop_at_what_all_may_have_together(app, studio):
     assert codes == [200] * 4 + [413] * 2
 
 
+def test_uploads_at_once_stop_at_what_all_may_have_together(studio):
+    most, codes = [], []
+
+    async def slow():
+        for _ in range(9):
+            await asyncio.sleep(0)
+            most.append(sum(path.stat().st_size for path in studio.uploads.folder.iterdir()))
+            yield bytes(10_000)
+
+    async def one():
+        try:
+            codes.append(await studio.uploads.take("a.mp4", slow()))
+        except TooLarge as error:
+            codes.append(error)
+
+    async def six():
+        await asyncio.gather(*(one() for _ in range(6)))
+
+    asyncio.run(six())
+    assert max(most) <= studio.uploads.all
+    kept = [x for x in codes if isinstance(x, str)]
+    assert len(kept) == 4
+    # what broke off takes no room, nor does what was dropped
+    assert studio.uploads.used() == 360_000
+    studio.uploads.drop(kept[0])
+    assert studio.uploads.used() == 270_000
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(studio):
     async def broken():
         yield b"some"
         raise ConnectionError
-
-    import asyncio
 
     with pytest.raises(ConnectionError):
         asyncio.run(studio.uploads.take("a.mp4", broken()))
@@ -254,13 +325,17 @@ def test_names_are_shown_without_what_steers_a_screen():
     assert len(shown("x" * 500)) == 80
 
 
-def test_roots_are_folders_with_a_name_each(tmp_path):
+def test_roots_are_folders_with_a_name_each(tmp_path, monkeypatch):
     (tmp_path / "a" / "videos").mkdir(parents=True)
     (tmp_path / "b" / "videos").mkdir(parents=True)
     with pytest.raises(ConfigError, match="no folder"):
         Roots.of([str(tmp_path / "none")])
+    with pytest.raises(ConfigError, match="uploads lie"):
+        Roots.of([f"upload={tmp_path}"])
     with pytest.raises(ConfigError, match="two roots"):
         Roots.of([str(tmp_path / "a" / "videos"), str(tmp_path / "b" / "videos")])
+    monkeypatch.setattr("spikereel.studio.roots.MOST_LISTED", 1)
+    assert [x["name"] for x in Roots.of([f"all={tmp_path}"]).listing("all:")] == ["a"]
     roots = Roots.of([str(tmp_path / "a" / "videos"), f"more={tmp_path / 'b'}"])
     assert roots.place(tmp_path / "b" / "videos") == "more:videos"
     assert roots.place(os.sep) is None
@@ -268,12 +343,15 @@ def test_roots_are_folders_with_a_name_each(tmp_path):
 
 def test_the_command_says_where_it_listens_and_asks_others_for_a_token(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("spikereel.studio.server.serve", lambda _app, at: at.close())
     assert main(["studio", "--port", "0"]) == 0
     said = capsys.readouterr().out
     assert re.match(r"studio: http://127\.0\.0\.1:\d+/\n", said)
     assert main(["studio", "--port", "0", "--host", "0.0.0.0"]) == 0
     assert re.match(r"studio: http://0\.0\.0\.0:\d+/\?token=[\w-]{32}\n", capsys.readouterr().out)
+    # whatever ended it
+    assert not [*tmp_path.glob("spikereel-studio-*")]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -2,15 +2,24 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from browsing import AXE, WEIGHTS, studio_in
 from films import told, uneven
 
+from spikereel.tracing import trace
+
 pytest.importorskip("starlette")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+WHOLE = """() => { const c = document.getElementById("picture"), parts = [];
+  const data = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+  for (let i = 0; i < data.length; i += 8192) parts.push(String.fromCharCode(...data.subarray(i, i + 8192)));
+  return [c.width, btoa(parts.join(""))]; }"""
 PIXELS = """() => { const c = document.getElementById("picture"); let text = "";
   for (const x of c.getContext("2d").getImageData(0, 0, c.width, 16).data) text += String.fromCharCode(x);
   return [c.width, btoa(text)]; }"""
@@ -84,6 +93,39 @@ def test_frames_of_a_variable_rate_are_exact(page, address):
     assert found == (np.searchsorted(times[:-1], instants + 2e-5, side="right") - 1).tolist()
 
 
+def remuxed(source, path):
+    """A film with the same packets, shown for times that vary; its pictures, decoded from the start."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as out:
+        own = given.streams.video[0]
+        stream = out.add_stream_from_template(own)
+        step = int(own.duration / own.frames)
+        for packet in given.demux(own):
+            if packet.dts is not None:
+                # every seventh frame stays three times as long
+                packet.dts, packet.pts = (x + 2 * step * (x // step // 7) for x in (packet.dts, packet.pts))
+                packet.stream = stream
+                out.mux(packet)
+    with av.open(str(path)) as made:
+        return [x.to_ndarray(format="rgb24") for x in made.decode(video=0)]
+
+
+@pytest.mark.realdata
+def test_frames_of_a_real_film_of_variable_rate_are_exact(page, real_data, tmp_path):
+    pictures = remuxed(real_data / "video_zoo" / "mmaction2_demo_demo.mp4", tmp_path / "real.mp4")
+    with studio_in(tmp_path, "--root", f"real={tmp_path}") as other:
+        shown_at(page, other, "real:real.mp4")
+        assert "varies" in page.locator("#facts").text_content()
+        for number in (0, 6, 7, 8, 133, 14, 250, len(pictures) - 1):
+            page.locator("#number").fill(str(number))
+            page.locator("#number").press("Enter")
+            painted(page, number)
+            width, text = page.evaluate(WHOLE)
+            shown = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, width, 4)[..., :3]
+            np.testing.assert_array_equal(shown, pictures[number])
+            seconds = float(page.locator("#time").inner_text().removesuffix(" s"))
+            assert seconds == pytest.approx((number + 2 * (number // 7)) / 28, abs=0.01)
+
+
 def test_all_panels_stand_at_one_clock(page, address):
     shown_at(page, address, "films:round.mp4", weights=WEIGHTS, frame=40)
     computed(page)
@@ -114,6 +156,28 @@ def test_the_raster_is_what_the_network_did(page, address):
         "return [...c.getContext('2d').getImageData(60, 5, c.width - 70, 100).data]; }"
     )
     assert np.array(grey).reshape(-1, 4)[:, 0].std() > 5
+
+
+def test_a_trace_opens_with_its_panels_and_is_not_computed(page, address, films):
+    made = trace(WEIGHTS, str(films / "round.mp4"))
+    made.save(films / "round.trace")
+    shown_at(page, address, "films:round.trace", frame=5)
+    computed(page)
+    assert page.locator("#note").inner_text().endswith("nothing is computed.")
+    assert page.locator("#panels h2").all_inner_texts() == [
+        "Probabilities",
+        "Spikes",
+        "Membranes",
+        "Firing rates",
+        "Energy",
+    ]
+    assert page.locator("#answer .best").inner_text() == made.label
+    width, text = page.evaluate(WHOLE)
+    shown = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, width, 4)[..., :3]
+    np.testing.assert_array_equal(shown, made.pictures[5].transpose(1, 2, 0))
+    page.wait_for_function(
+        "() => document.querySelector('#panel-membranes .said').textContent.includes('no membranes')"
+    )
 
 
 def test_states_say_what_is_missing_and_what_failed(page, address, films):
@@ -328,16 +392,26 @@ def test_two_networks_are_compared_on_clips(page, address, tmp_path):
     assert "spatial" in settings
     # what is alike is not there
     assert "widths" not in settings
+    for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg xmlns"), ("CSV", b"layer,frame ")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"round.mp4 as {kind}").click()
+        assert download.value.suggested_filename == f"round.mp4-difference.{kind.lower()}"
+        assert Path(download.value.path()).read_bytes().startswith(start)
     with page.expect_download() as download:
         page.locator("#compare-html").click()
     download.value.save_as(tmp_path / "compare.html")
     text = (tmp_path / "compare.html").read_text()
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert "First layer that differs" in text
+    page.locator("#only").check()
+    page.wait_for_function("() => location.hash.includes('only=yes')")
+    differ = row.split("\t")[3] == "differ"
+    assert ("They agree on every clip" in page.locator("#clips").inner_text()) is not differ
     link = page.evaluate("() => location.href")
     page.goto("about:blank")
     page.goto(link)
     page.wait_for_function("() => document.documentElement.dataset.compared === '1'")
+    assert page.locator("#only").is_checked()
     page.locator("#see-b").click()
     page.wait_for_function("() => document.getElementById('stage').hidden === false")
     assert page.locator("#weights").input_value() == "spikevideoformer_ti.motion_spatial"
@@ -381,6 +455,8 @@ def test_a_cell_of_the_confusion_opens_its_clips(page, run_of_videos, browser):
     with studio_in(run_of_videos, "runs", "--root", "own=clips") as other:
         page.goto("about:blank")
         page.goto(f"{other}#view=runs&run=runs:small")
+        passport = page.get_by_role("region", name="Passport passport.json")
+        assert re.search(r"mJ, paper\s+[\d.e-]+, as an ANN [\d.e-]+", passport.inner_text())
         page.locator(".confusion button").first.click()
         page.locator(".clips button").first.wait_for()
         page.locator(".clips button").first.click()

@@ -93,6 +93,32 @@ def test_times_are_those_of_the_file(app):
     assert ask(app, "GET", f"/api/sources/{opened(app, 'round.mp4')['id']}/times").status == 400
 
 
+def test_a_recording_is_seen_where_its_events_lie(app, studio, folder):
+    t = np.arange(0, 2_000_000, 10_000)
+    np.savez(folder / "moved.npz", t=t, x=t // 20_000, y=t * 0 + 60, p=t // 10_000 % 2, width=128, height=128)
+    spec = DataSpec(kind="dvs128_objects", frames=2, size=32)
+    _other_task(folder / "events.safetensors", spec, task="classification", in_channels=2, num_classes=3)
+    source = opened(app, "moved.npz")
+    assert (source["frames"], source["holds"]) == (60, "events")
+    shown = np.frombuffer(ask(app, "GET", f"/api/sources/{source['id']}/frames/30").body, np.uint8)
+    lit = np.flatnonzero(shown.reshape(128, 128, 3)[60, :, 0] != 90)
+    assert 48 <= lit.min() <= lit.max() <= 52
+    body = {"source": source["id"], "weights": "films:events.safetensors", "frame": 3}
+    found = studio.worker.get(ask(app, "POST", "/api/analyses", body=body).json["id"])
+    found.wait(0, 20)
+    # these weights see half a second, the middle: from 0.745 s on, and from 0.995 s
+    assert found.found[0]["frames"][0] == 22
+    assert found.found[0]["frames"][1] in (29, 30)
+    refused = ask(app, "POST", "/api/analyses", body={**body, "weights": "films:a.safetensors"})
+    assert (refused.status, "moved.npz: is a recording of events" in refused.error) == (400, True)
+    body["source"] = opened(app, "round.mp4")["id"]
+    film = studio.worker.get(ask(app, "POST", "/api/analyses", body=body).json["id"])
+    film.wait(0, 20)
+    assert film.fault is not None
+    # without the folders of the server
+    assert film.fault.startswith("round.mp4: is a video")
+
+
 def test_windows_cover_every_frame_in_order(folder):
     for name in ("round.mp4", "uneven.mp4"):
         found = analysis_of(folder, name)
@@ -164,6 +190,52 @@ def test_a_tile_is_what_fired(finished):
         given = {"layer": name, "neurons": (0, 4), "frames": (0, 8), "size": (4, 8), **wrong}
         with pytest.raises(DataError):
             tiles.raster(found, **given)
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    """A trace of every frame of a film, in a file: more than one window."""
+    options = {"neurons": {"lif": [0, 5]}, "energy": True}
+    made = spikereel.trace(folder / "a.safetensors", folder / "round.mp4", frames="all", piece=4, **options)
+    made.save(folder / "round.trace")
+    return made
+
+
+def test_a_trace_is_opened_with_all_that_was_found(app, studio, written, monkeypatch):
+    monkeypatch.setattr("spikereel.studio.recorded.FRAMES", 8)
+    monkeypatch.setattr("spikereel.studio.analysis.MEMORY", 1)
+    source = opened(app, "round.trace")
+    assert (source["frames"], source["trace"], round(source["fps"])) == (20, True, 15)
+    assert "frames 0 to 38 of round.mp4" in source["notes"][0]
+    picture = ask(app, "GET", f"/api/sources/{source['id']}/frames/11?side=640")
+    shape = [int(picture.headers[x]) for x in ("x-height", "x-width")]
+    shown = np.frombuffer(picture.body, np.uint8).reshape(*shape, 3)
+    np.testing.assert_array_equal(shown, written.pictures[11].transpose(1, 2, 0))
+    about = ask(app, "POST", "/api/analyses", body={"source": source["id"], "frame": 10}).json
+    found = studio.worker.get(about["id"])
+    while not found.done:
+        time.sleep(0.005)
+    assert found.order == [1, 2, 0]
+    said = found.found[2]
+    assert said["frames"] == [*range(16, 20)]
+    assert said["energy"]["paper"] == pytest.approx(written.energy()[16:], rel=1e-5)
+    # nothing is forgotten, whatever the memory: it lies in the file
+    size = written.layers["lif"].size
+    tile = tiles.raster(found, "lif", (0, size), (0, 20), (size, 20))
+    np.testing.assert_array_equal(tile, 254 * (written.spikes("lif").reshape(20, -1).T > 0))
+    path = f"/api/analyses/{about['id']}"
+    row = ask(app, "GET", f"{path}/attention?number=1&step=3&y=0&x=0").json
+    wanted = written.attention((11, 0, 0))
+    here = (wanted.frames >= 8) & (wanted.frames < 16)
+    assert row["first"] == wanted.frames[here][0] - 8
+    np.testing.assert_allclose(row["values"], wanted.mean()[here], atol=1e-3)
+    assert ask(app, "GET", f"{path}/attention?number=1&step=8&y=0&x=0").status == 400
+    kept = ask(app, "GET", f"{path}/membranes?number=1&layer=lif&neurons=5").json
+    np.testing.assert_allclose(np.ravel(kept["charged"]), written.membranes("lif").charged[8:16, 1], atol=1e-4)
+    for wrong, words in (("layer=lif&neurons=3", "neurons 0, 5 alone"), ("layer=head_lif", "no membranes")):
+        answer = ask(app, "GET", f"{path}/membranes?number=1&{wrong}")
+        assert (answer.status, words in answer.error) == (400, True), answer.error
+    assert "is no trace" in ask(app, "POST", "/api/sources", body={"place": "films:a.safetensors"}).error
 
 
 def test_spikes_that_were_forgotten_are_unknown_and_come_back_where_somebody_looks(finished):
@@ -265,6 +337,10 @@ def test_two_networks_on_a_clip(app):
     assert found["answers_differ"]
     assert "weights" in found["settings"]
     assert len(found["shares"]) == found["compared"] > 20
+    assert found["tensors"] == "1 tensor of the weights differs: head.weight"
+    # a file may be named without its folder
+    assert ask(app, "POST", "/api/compare", body={**body, "a": "a.safetensors"}).json["first"] is None
+    assert ask(app, "POST", "/api/compare", body={**body, "a": "../a.safetensors"}).status == 400
     body["b"] = "spikevideoformer_ti.motion"
     assert ask(app, "POST", "/api/compare", body=body).status == 400
     body["b"] = "films:../b.safetensors"
@@ -278,6 +354,9 @@ def test_runs_are_listed_with_curves_and_the_clips_behind_a_cell(run_of_videos):
     assert (listed["place"], listed["top1"], listed["resumable"]) == ("own:runs/small", 50.0, True)
     query = "?place=own:runs/small"
     assert ask(app, "GET", f"/api/runs/details{query}").json["settings"]["data.frames"] == 4
+    passports = ask(app, "GET", f"/api/runs/details{query}").json["passports"]
+    assert list(passports) == ["passport.json", "two.json, a", "two.json, b"]
+    assert passports["passport.json"]["energy_mj"]["paper"]["total"] > 0
     curves = ask(app, "GET", f"/api/runs/curves{query}").json["curves"]
     assert "val_top1" in curves
     assert all(len(point) == 2 for points in curves.values() for point in points)

@@ -13,6 +13,7 @@ from spikereel.apps.cli import main
 from spikereel.errors import ConfigError
 from spikereel.hub import load_model, save_model
 from spikereel.tracing import compare, trace
+from spikereel.tracing.compare import tensors_apart, words_of
 
 CLIP = clip(4, 1)
 CHANGED = "block3.0.attn.k_lif"
@@ -64,6 +65,18 @@ def test_a_difference_in_a_later_frame(networks):
     assert next(x for x in found.layers if not x.by_rate).frame == 2
 
 
+def test_weights_that_differ(networks):
+    a, b = networks
+    assert tensors_apart(a, b) == ("block3.0.attn.k_conv.1.bias",)
+    assert tensors_apart(a, a) == ()
+    wide = tensors_apart(a, tiny_model(attention="spatial", widths=(8, 16, 16, 32), num_classes=3))
+    assert "head.weight" in wide
+    assert "ConvBlock1_1.0.Conv.pwconv1.weight" not in wide
+    posed = tensors_apart(a, tiny_model(attention="spatial", task="pose"))
+    assert [x for x in posed if x not in a.state_dict()]
+    assert words_of(["a", "b", "c"], 2) == "3 tensors of the weights differ: a, b, ..."
+
+
 def test_what_cannot_be_compared(networks):
     short = trace(networks[0], CLIP[:2], energy=False)
     with pytest.raises(ConfigError, match="different frames"):
@@ -104,13 +117,18 @@ def test_the_command(files, tmp_path, capsys, monkeypatch):
         tmp_path / "j",
     )
     assert main(["compare", a, a, str(clips[0])]) == 0
-    assert "The answers are the same." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The answers are the same." in said
+    assert "All weights are the same." in said
     code = main(["compare", a, b, *map(str, clips), "--html", str(page), "--json", str(out)])
     found = json.loads(out.read_text())
     assert code == 1
     assert found["answers_differ"][0] == str(clips[0])
     differing = len(found["answers_differ"])
-    assert f"The answers differ on {differing} of 2 clips." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"The answers differ on {differing} of 2 clips." in said
+    assert "1 tensor of the weights differs: head.bias." in said
+    assert found["tensors"] == ["head.bias"]
     # only the head was changed, and no spike
     assert all(x["first"] is None and x["layers"] == [] for x in found["clips"])
     text = page.read_text()

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from spikereel.hub import Metadata
 from spikereel.layers.neuron import Neuron
 from spikereel.models.segmentation_head import SegmentationConfig
 from spikereel.tracing import Options, Trace, pieces, trace
+from spikereel.tracing.thin import set_between
 
 CLIP = clip(4, 1)
 NARROW = SegmentationConfig(width=16)
@@ -267,6 +269,20 @@ def test_thinned_and_sparse(models, layer):
     )
     some = np.array([0, 3, flat.shape[1] - 1])
     assert np.array_equal(found.spikes(layer, 1, 3, neurons=some), flat[1:3, some])
+
+
+def test_bits_between_any_edges():
+    rng = np.random.default_rng(0)
+    bits = rng.random((5, 1003)) < 0.3
+    for _ in range(50):
+        edges = np.cumsum(rng.integers(8, 60, 12)) + rng.integers(0, 300) - 8
+        wanted = [bits[:, a:b].sum(1) for a, b in pairwise(edges)]
+        np.testing.assert_array_equal(set_between(np.packbits(bits, axis=1), edges), np.stack(wanted, 1))
+    last = np.array([0, 503, 1003])
+    np.testing.assert_array_equal(set_between(np.packbits(bits, axis=1), last).sum(1), bits.sum(1))
+    # a whole number of bytes: the last edge lies behind them
+    whole = bits[:, :1000]
+    np.testing.assert_array_equal(set_between(np.packbits(whole, axis=1), last - [0, 0, 3]).sum(1), whole.sum(1))
 
 
 def _sizes(neurons, rows):

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spikereel.tracing.compare import Difference
+from spikereel.tracing.compare import Difference, words_of
 from spikereel.tracing.models import Compared
 
 CLIPS = 30
@@ -26,6 +26,7 @@ def comparison_tables(found: Compared) -> Iterator[RenderableType]:
         yield Text(f"\n{sentence(shown)}.", "bold")
     else:
         yield Text("\nNo spike differs.", "bold")
+    yield Text(f"{words_of(found.tensors)}.")
     for text, values in (("settings that differ", shown.settings), ("figures that differ", shown.figures)):
         if values:
             yield _pairs(f"{text}{'' if values is shown.settings else f', of {name_of(shown)}'}", values)

@@ -10,6 +10,7 @@ from spikereel.show.comparison import name_of, notes_of, ordered, row_of, said, 
 from spikereel.show.plots.attention import attention
 from spikereel.show.plots.compare import compare
 from spikereel.show.plots.figure import png
+from spikereel.tracing.compare import words_of
 from spikereel.tracing.models import Compared
 
 NARROW, WIDE = 390, 1080
@@ -34,6 +35,7 @@ def page(found: Compared) -> str:
     shown = found.shown
     body = [f"<h1>{escape(title)}</h1><p class=note>A is {escape(a)}, B is {escape(b)}.</p>"]
     body.append(f"<p><strong>{escape(verdict(found))}</strong> {escape(sentence(shown))}.</p>")
+    body.append(f"<p>{escape(words_of(found.tensors, 20))}.</p>")
     body += [f"<p class=note>{escape(line)}</p>" for line in notes_of(found)]
     head = ("clip", "A says", "B says", "first to differ", "frame", "share")
     marks = [x.answers_differ for x in ordered(found)]

@@ -12,6 +12,7 @@ from spikereel.energy.costs import COSTS
 from spikereel.errors import DataError, SpikereelError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
+from spikereel.studio.recorded import Recorded
 from spikereel.studio.tracer import Tracer
 from spikereel.studio.turns import Turns
 from spikereel.studio.windows import Windows
@@ -30,7 +31,7 @@ class Analysis:
     """What one network makes of one source. `step` computes; all else may be called from any thread."""
 
     id: str
-    model: VideoModel
+    model: VideoModel | Recorded
     weights: str
     """As they were asked for."""
     opened: Opened
@@ -45,13 +46,13 @@ class Analysis:
     playhead: int = 0
     fault: str | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
-    tracer: Tracer = field(init=False)
+    tracer: Tracer | Recorded = field(init=False)
     _traces: "OrderedDict[int, Trace]" = field(default_factory=OrderedDict)
     _membranes: "OrderedDict[tuple[int, str, tuple[int, ...]], Trace]" = field(default_factory=OrderedDict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self.tracer = Tracer(self.model, MEMORY // 2)
+        self.tracer = self.model if isinstance(self.model, Recorded) else Tracer(self.model, MEMORY // 2)
 
     @property
     def spans(self) -> Sequence[tuple[int, int]]:
@@ -118,9 +119,12 @@ class Analysis:
 
     def _traced(self, number: int) -> tuple[Trace, Sequence[int]]:
         """The trace of a window, and the frames of its steps."""
-        clip, more, frames = self.windows.given(number)
-        # every window begins at rest: its last state is larger than its spikes, and nobody asks for it
-        made = self.tracer(clip, **more).without_state()
+        try:
+            clip, more, frames = self.windows.given(number)
+            # every window begins at rest: its last state is larger than its spikes, and nobody asks for it
+            made = self.tracer(clip, **more).without_state()
+        except SpikereelError as error:
+            raise DataError(self.opened.named(error)) from None
         return made, made.frames.tolist() if frames is None else list(frames)
 
     def membranes(self, number: int, layer: str, neurons: Sequence[int]) -> dict[str, Any]:
@@ -155,6 +159,9 @@ class Analysis:
             return self._traces.get(number)
 
     def _forget(self) -> None:
+        if isinstance(self.tracer, Recorded):
+            # lies in a file, and is read where it is looked at
+            return
         while sum(x.bytes for x in self._traces.values()) > MEMORY and len(self._traces) > 1:
             self._traces.popitem(last=False)
 
@@ -193,10 +200,6 @@ class Analysis:
             "windows": len(self.spans),
             "found": len(self.found),
             "fault": self.fault,
-            "costs": {
-                name: {"title": x.title, "source": x.source, "assumptions": list(x.assumptions)}
-                for name, x in COSTS.items()
-            },
             **self.about,
         }
 
@@ -212,6 +215,11 @@ def about(made: Trace) -> dict[str, Any]:
             {"name": x.name, "scheme": x.scheme, "similarity": x.similarity, "heads": x.heads, "grid": list(x.grid)}
             for x in made.attentions.values()
         ],
+        "costs": {
+            name: {"title": x.title, "source": x.source, "assumptions": list(x.assumptions)}
+            for name, x in COSTS.items()
+            if name in made.about.costs
+        },
         "steps": len(made),
         "notes": list(made.notes),
     }
@@ -225,5 +233,5 @@ def said(made: Trace, frames: Sequence[int]) -> dict[str, Any]:
         "answered": made.answered.tolist(),
         "probabilities": None if probabilities is None else np.round(probabilities, 5).tolist(),
         "rates": {name: np.round(rate, 5).tolist() for name, rate in made.rates.items()},
-        "energy": {cost: [float(f"{x:.6g}") for x in made.energy(cost)] for cost in COSTS},
+        "energy": {cost: [float(f"{x:.6g}") for x in made.energy(cost)] for cost in made.about.costs},
     }

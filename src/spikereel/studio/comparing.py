@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.errors import DataError
+from spikereel.errors import DataError, SpikereelError
 from spikereel.models.base import VideoModel
 from spikereel.studio.opened import Opened
 from spikereel.tracing import Trace
-from spikereel.tracing.compare import compare
+from spikereel.tracing.compare import compare, tensors_apart, words_of
 from spikereel.tracing.make import trace
 
 MEMORY = 512 << 20
@@ -35,19 +35,23 @@ def weights_in(path: Path) -> Path:
 def compared(opened: Opened, models: tuple[VideoModel, VideoModel]) -> dict[str, Any]:
     """The difference of two models on the clip that each sees of a source.
 
-    Raises ConfigError for models that see other frames of it, or are of other tasks; DataError for a source that they
-    do not see.
+    Raises DataError for a source that they do not see, and for models that see other frames of it, or are of other
+    tasks.
     """
     if opened.path is None:
         raise DataError("frames of a camera are no file; record a file to compare on")
     made: list[Trace] = []
-    for model in models:
-        made.append(
-            trace(model, opened.path, fit="reduce", memory=MEMORY, pictures=False, frames=_frames(model, opened))
-        )
-    found = compare(*made)
+    try:
+        for model in models:
+            made.append(
+                trace(model, opened.path, fit="reduce", memory=MEMORY, pictures=False, frames=_frames(model, opened))
+            )
+        found = compare(*made)
+    except SpikereelError as error:
+        raise DataError(opened.named(error)) from None
     return {
         **found.to_json(),
+        "tensors": words_of(tensors_apart(*models)),
         "source": opened.id,
         "name": opened.name,
         "frames": made[0].frames.tolist(),

@@ -15,6 +15,8 @@ from spikereel.data.transforms import resize
 from spikereel.data.video.read import read_frames
 from spikereel.errors import DataError
 from spikereel.inference.frames import Frames, notes_of, open_frames, to_pictures
+from spikereel.studio import recorded
+from spikereel.tracing import Trace
 
 KEPT = 192 << 20
 """Bytes of small pictures that are kept of one source."""
@@ -34,6 +36,8 @@ class Opened:
     path: Path | None
     """None for a camera."""
     frames: Frames
+    trace: Trace | None = None
+    """Of a file that is one."""
     live: bool = False
     """Whether frames still come."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -75,6 +79,11 @@ class Opened:
             _, old = self._kept.popitem(last=False)
             self._bytes -= old.nbytes
 
+    def named(self, error: Exception) -> str:
+        """An error in one line, without the folders of the server."""
+        text = " ".join(str(error).split())
+        return text if self.path is None else text.replace(str(self.path), self.name)
+
     def times(self) -> np.ndarray | None:
         """When each frame begins, float64 [N] seconds after the first; None where they follow each other at equal
         steps, or where the source does not say."""
@@ -98,7 +107,8 @@ class Opened:
             "varies": self.times() is not None,
             "live": self.live,
             "assumed": None if info.assumed is None else asdict(info.assumed),
-            "notes": list(notes_of(info)),
+            "trace": self.trace is not None,
+            "notes": list(notes_of(info) if self.trace is None else recorded.notes_of(self.trace)),
         }
 
 
@@ -128,7 +138,9 @@ class Library:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        return self.add(Opened(id=key, name=name, place=place, path=path, frames=open_frames(path)))
+        trace = Trace.load(path) if path.suffix.lower() in recorded.SUFFIXES else None
+        frames = open_frames(path) if trace is None else recorded.frames_of(trace, name)
+        return self.add(Opened(id=key, name=name, place=place, path=path, frames=frames, trace=trace))
 
     def add(self, opened: Opened) -> Opened:
         """Keep a source."""

@@ -16,13 +16,21 @@ def attention(analysis: Analysis, number: int, token: tuple[int, int, int], laye
 
     Raises ConfigError for a layer or a token that is not there.
     """
-    row = analysis.trace(number).attention(token, layer or None)
-    mean = row.mean()
+    made, before, (step, y, x) = analysis.trace(number), 0, token
+    if not 0 <= step < len(made):
+        raise DataError(f"window {number} has {len(made)} steps, {step} is none")
+    count = len(made)
+    if analysis.opened.trace is not None:
+        # what it looks at may lie in other windows
+        made, before = analysis.opened.trace, analysis.spans[number][0]
+    row = made.attention((before + step, y, x), layer or None)
+    here = (row.frames >= before) & (row.frames < before + count)
+    mean = row.mean()[here]
     return {
         "layer": row.layer.name,
         "similarity": row.layer.similarity,
         "token": list(token),
-        "first": int(row.frames[0]),
+        "first": int(row.frames[here][0]) - before,
         "grid": list(row.layer.grid),
         "values": [[[None if np.isnan(x) else round(float(x), 3) for x in r] for r in f] for f in mean],
     }

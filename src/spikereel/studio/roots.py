@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError, DataError
+from spikereel.studio.uploads import ROOT, TAKEN
+
+CLIPS = TAKEN | {".mat", ".trace"}
+"""Endings of files that may be opened."""
 
 MOST_LISTED = 2000
 """Entries of a folder that the page shows."""
@@ -23,7 +27,7 @@ class Roots:
     def of(cls, given: Sequence[str]) -> "Roots":
         """Of "NAME=FOLDER" or "FOLDER", which is named for itself.
 
-        Raises ConfigError for what is no folder, and for a name that comes twice.
+        Raises ConfigError for what is no folder, for a name that comes twice, and for that of the uploads.
         """
         found: dict[str, Path] = {}
         for text in given:
@@ -35,6 +39,8 @@ class Roots:
                 raise ConfigError(f"{path}: is no folder; give --root NAME=FOLDER of one that is there")
             if not re.fullmatch(r"[\w.-]+", name):
                 raise ConfigError(f"root is called {name!r}; use letters, digits, - _ and .")
+            if name == ROOT:
+                raise ConfigError(f"a root is called {ROOT}, the name of where uploads lie; give --root OTHER={path}")
             if found.get(name, path.resolve()) != path.resolve():
                 raise ConfigError(f"two roots are called {name}; give --root OTHER={path}")
             found[name] = path.resolve()
@@ -45,10 +51,10 @@ class Roots:
         not there; the message is the same for both, so that nobody learns what lies outside."""
         name, _, below = place.partition(":")
         folder = self.folders.get(name)
-        if folder is None or "\0" in below:
+        if folder is None:
             raise DataError(f"{name!r} is no folder of this studio; there are {', '.join(self.folders)}")
         try:
-            path = Path(os.path.realpath(folder / below.lstrip("/"), strict=True))
+            path = Path(os.path.realpath(folder / below, strict=True))
         except (OSError, ValueError):
             path = None
         if path is None or not path.is_relative_to(folder):
@@ -65,9 +71,9 @@ class Roots:
         return f"{name}:{real.relative_to(folder).as_posix()}"
 
     def listing(self, place: str) -> list[dict[str, Any]]:
-        """What lies in a folder: {name, place, folder, bytes}, folders first; hidden files are left out."""
+        """What lies in a folder: {name, place, folder, bytes, kind}, folders first; hidden files are left out."""
         if not place:
-            return [{"name": name, "place": f"{name}:", "folder": True, "bytes": 0} for name in self.folders]
+            return [_row(name, f"{name}:", folder=True) for name in self.folders]
         path = self.path(place)
         if not path.is_dir():
             raise DataError(f"{place}: is no folder")
@@ -78,7 +84,12 @@ class Roots:
             if entry.name.startswith(".") or own is None or not entry.exists():
                 continue
             folder = entry.is_dir()
-            rows.append(
-                {"name": entry.name, "place": own, "folder": folder, "bytes": 0 if folder else entry.stat().st_size}
-            )
+            rows.append(_row(entry.name, own, folder=folder, size=0 if folder else entry.stat().st_size))
         return sorted(rows, key=lambda row: not row["folder"])
+
+
+def _row(name: str, place: str, *, folder: bool, size: int = 0) -> dict[str, Any]:
+    """kind: what a file may be by its ending, "clip", "weights" or ""."""
+    suffix = Path(name).suffix.lower()
+    kind = "weights" if suffix == ".safetensors" else "clip" if suffix in CLIPS else ""
+    return {"name": name, "place": place, "folder": folder, "bytes": size, "kind": "" if folder else kind}

@@ -1,7 +1,7 @@
 """Runs as they lie on the disk: what they are, their curves, reports and passports."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +45,28 @@ def details(path: Path, roots: Roots) -> dict[str, Any]:
     recipe = read(path / RECIPE)
     if recipe is None:
         raise DataError(f"{path.name}: is no folder of a run, it has no {RECIPE}")
-    passports = {}
-    for file in sorted(path.glob("*.json")):
-        content = read(file)
-        if isinstance(content, Mapping) and {"energy_mj", "layers"} <= content.keys():
-            passports[file.name] = {k: v for k, v in content.items() if isinstance(v, str | int | float)} | {
-                "energy_mj": content["energy_mj"]
-            }
     return {
         **summary(path, roots),
         "settings": dict(flat(recipe)),
         "report": read(path / REPORT),
-        "passports": passports,
+        "passports": dict(_passports(path)),
     }
+
+
+def _passports(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Energy passports among the files of a run, by their file: plain figures, and energies by cost model."""
+    for file in sorted(path.glob("*.json")):
+        content = read(file)
+        if not isinstance(content, Mapping):
+            continue
+        several = content.get("passports")
+        each = {f"{file.name}, {k}": x for k, x in several.items()} if isinstance(several, Mapping) else {}
+        for name, x in (each or {file.name: content}).items():
+            if isinstance(x, Mapping) and isinstance(x.get("energy_mj"), Mapping) and "layers" in x:
+                yield (
+                    name,
+                    {k: v for k, v in x.items() if isinstance(v, str | int | float)} | {"energy_mj": x["energy_mj"]},
+                )
 
 
 def curves(path: Path) -> dict[str, list[list[float]]]:

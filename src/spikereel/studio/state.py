@@ -81,8 +81,21 @@ class Studio:
         if ":" in given:
             return given, weights_in(self.roots.path(given))
         if given not in self.listed():
+            place = self._found(given)
+            if place is not None:
+                return self.weights(place)
             raise DataError(f"no weights at {given[:80]}: name {', '.join(self.listed())}, or choose a file")
         return given, None
+
+    def _found(self, given: str) -> str | None:
+        """The place of a file that is named without its folder, the first that there is."""
+        for root in self.roots.folders:
+            try:
+                self.roots.path(f"{root}:{given}")
+            except DataError:
+                continue
+            return f"{root}:{given}" if given else None
+        return None
 
     def listed(self) -> list[str]:
         """Names of weights that come with the package."""

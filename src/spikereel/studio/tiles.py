@@ -9,6 +9,7 @@ import numpy as np
 
 from spikereel.errors import DataError
 from spikereel.studio.analysis import Analysis
+from spikereel.tracing.thin import set_between
 
 ROWS, COLUMNS = 512, 2048
 """The most of a tile."""
@@ -80,7 +81,10 @@ def _shares(packed: np.ndarray, kind: str, neurons: tuple[int, int], rows: int) 
     edges = np.linspace(low, high, rows + 1).astype(int)
     # counts of more than one spike are a byte each
     if kind == "counts":
-        fired = packed[:, low:high] > 0
-    else:
+        sums = np.add.reduceat(packed[:, low:high] > 0, edges[:-1] - low, axis=1, dtype=np.uint32)
+    elif high - low < 8 * rows:
         fired = np.unpackbits(packed[:, low // 8 : -(-high // 8)], axis=1)[:, low % 8 : low % 8 + high - low]
-    return np.add.reduceat(fired.astype(np.float32), edges[:-1] - low, axis=1) / np.diff(edges)
+        sums = np.add.reduceat(fired, edges[:-1] - low, axis=1, dtype=np.uint32)
+    else:
+        sums = set_between(packed, edges)
+    return (sums / np.diff(edges)).astype(np.float32)

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import tempfile
+import threading
 import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ class Uploads:
     folder: Path = field(init=False)
     names: dict[str, str] = field(default_factory=dict)
     """What files were called where they came from, by the names that they have here."""
+    _bytes: dict[str, int] = field(default_factory=dict)
+    """Of each file, by the name that it has here."""
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="spikereel-studio-")).resolve()
@@ -48,13 +52,12 @@ class Uploads:
             raise DataError(
                 f"{shown(name)}: is no video or recording by its ending; taken are {' '.join(sorted(TAKEN))}"
             )
-        room = min(self.each, self.all - self.used())
         path = self.folder / f"{secrets.token_hex(8)}{suffix}"
         done = False
         try:
             with path.open("xb") as file:
                 async for chunk in chunks:
-                    if file.tell() + len(chunk) > room:
+                    if not self._reserve(path.name, len(chunk)):
                         raise TooLarge(
                             f"{shown(name)}: is too large; a file may have {self.each} bytes, all {self.all}"
                         )
@@ -64,20 +67,35 @@ class Uploads:
             done = True
         finally:
             if not done:
-                path.unlink(missing_ok=True)
+                self._remove(path.name)
         self.names[path.name] = shown(name)
         return f"{ROOT}:{path.name}"
 
     def used(self) -> int:
-        """Bytes that lie here."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        """Bytes that lie here, and those that are about to be written."""
+        with self._counting:
+            return sum(self._bytes.values())
+
+    def _reserve(self, name: str, count: int) -> bool:
+        """Room for more of a file, counted before it is written: several may come at once."""
+        with self._counting:
+            own = self._bytes.get(name, 0) + count
+            if own > self.each or sum(self._bytes.values()) + count > self.all:
+                return False
+            self._bytes[name] = own
+            return True
+
+    def _remove(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
+        with self._counting:
+            self._bytes.pop(name, None)
 
     def drop(self, place: str) -> None:
         """Remove one file. Raises DataError for what is no upload."""
         name = place.removeprefix(f"{ROOT}:")
         if name not in self.names:
             raise DataError(f"{place[:80]}: is no upload")
-        (self.folder / name).unlink(missing_ok=True)
+        self._remove(name)
         del self.names[name]
 
     def clear(self) -> None:

@@ -112,13 +112,12 @@ async def frame(request: Request) -> Response:
 
 
 async def analyse(request: Request) -> Response:
-    """POST {source, weights, every, frame}: an analysis, which goes on by itself."""
+    """POST {source, weights, every, frame}: an analysis, which goes on by itself; of a trace there are no weights."""
     body = await sent(request, source=str, weights=str, every=float, frame=int)
     studio = studio_of(request)
     opened = studio.library.get(body["source"] or "")
-    name, path = studio.weights(body["weights"] or "")
-    found = await in_thread(studio.worker.begin, opened, name, path, body["every"])
-    studio.worker.look(found, body["frame"])
+    name, path = ("", None) if opened.trace else studio.weights(body["weights"] or "")
+    found = await in_thread(studio.worker.begin, opened, name, path, body["every"], body["frame"])
     return JSONResponse(await in_thread(_said, found))
 
 

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from spikereel.data.video.clip import USUAL_FPS
 from spikereel.data.video.read import read_frames
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import Frames
 from spikereel.inference.look import look, views_of
 from spikereel.inference.timeline import sees_videos, spans, usual_window
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import DataSpec, data_spec_of
+from spikereel.runs.kinds import sees_recordings
 from spikereel.runs.readings import POSE_STRIDE, rendering_of
 from spikereel.studio.opened import Opened
 from spikereel.tracing.clips import box_of
@@ -91,7 +92,7 @@ class OfVideo:
 
 @dataclass
 class OfWhole:
-    """A recording, depth or an array: one clip, whose steps are spread over all frames."""
+    """A recording, depth or an array: one clip."""
 
     opened: Opened
     spec: DataSpec
@@ -106,9 +107,15 @@ class OfWhole:
     def given(self, number: int) -> tuple[Tensor, dict[str, Any], Sequence[int]]:
         """See `Windows`."""
         assert self.opened.path is not None
-        view = look(self.opened.path, self.spec, self.channels, views=1).views[0]
-        starts = np.linspace(0, len(self.opened.frames), len(view), endpoint=False)
-        return view, {}, starts.astype(int).tolist()
+        seen = look(self.opened.path, self.spec, self.channels, views=1)
+        view, total = seen.views[0], len(self.opened.frames)
+        if self.opened.frames.holds != "events":
+            return view, {}, seen.indices
+        # of a longer recording the middle is seen
+        info = seen.info
+        first = max(info.seconds - len(view) / info.fps, 0) / 2
+        starts = (first + np.arange(len(view)) / info.fps) / info.seconds * total
+        return view, {}, np.minimum(starts + 1e-6, total - 1).astype(int).tolist()
 
 
 @dataclass
@@ -130,6 +137,11 @@ def windows_of(model: VideoModel, opened: Opened, every: float | None = None) ->
     Raises ConfigError or DataError for a source that the weights do not see.
     """
     spec, frames = data_spec_of(model.metadata), opened.frames
+    if frames.holds == "events" and not sees_recordings(spec):
+        raise DataError(
+            f"{opened.name}: is a recording of events, and these weights see pictures or depth; choose weights that "
+            "were trained on recordings"
+        )
     if every is not None and not 0 < every < float("inf"):
         raise ConfigError(f"every is {every}: give seconds above 0")
     clip = spec.frames * (spec.stride or 1)

@@ -12,6 +12,7 @@ from spikereel.hub import load_model
 from spikereel.models.base import VideoModel
 from spikereel.studio.analysis import Analysis
 from spikereel.studio.opened import Opened
+from spikereel.studio.recorded import Recorded
 from spikereel.studio.turns import Turns
 from spikereel.studio.windows import windows_of
 
@@ -31,18 +32,26 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="studio networks", daemon=True)
         self._thread.start()
 
-    def begin(self, opened: Opened, weights: str, path: Path | None = None, every: float | None = None) -> Analysis:
-        """An analysis of a source by weights, by name or of a file; the one there is, if it is there."""
-        model = self.model(weights, path)
+    def begin(
+        self,
+        opened: Opened,
+        weights: str,
+        path: Path | None = None,
+        every: float | None = None,
+        frame: int | None = None,
+    ) -> Analysis:
+        """An analysis of a source by weights, by name or of a file; the one there is, if it is there. frame: where
+        somebody looks, which is computed first."""
+        model = self.model(weights, path) if opened.trace is None else Recorded(opened.trace)
         # weights that were trained on since are others
         changed = path.stat().st_mtime_ns if path else 0
         key = hashlib.sha256(f"{opened.id}\0{weights}\0{changed}\0{every}".encode()).hexdigest()[:16]
         with self._wake:
             known = self._kept.get(key)
         if known is None:
-            windows = windows_of(model, opened, every)
+            windows = model if isinstance(model, Recorded) else windows_of(model, opened, every)
             known = Analysis(id=key, model=model, weights=weights, opened=opened, windows=windows, turns=self.turns)
-        return self.look(known)
+        return self.look(known, frame)
 
     def model(self, weights: str, path: Path | None = None) -> VideoModel:
         """Weights by name, or of a file, loaded once as long as the file does not change."""

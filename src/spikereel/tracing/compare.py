@@ -1,10 +1,12 @@
 """Two traces of one clip: which layer differs first and where, whether the answers do, and what else does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from spikereel.config import flat
 from spikereel.errors import ConfigError
@@ -87,6 +89,26 @@ class Difference:
             "settings": {name: list(x) for name, x in self.settings.items()},
             "figures": {name: list(x) for name, x in self.figures.items()},
         }
+
+
+def tensors_apart(a: nn.Module, b: nn.Module) -> tuple[str, ...]:
+    """Names of the weights of two networks that differ, or that only one has; in the order of the first."""
+    one, other = a.state_dict(), b.state_dict()
+    return tuple(n for n in {**one, **other} if n not in one or n not in other or not _same(one[n], other[n]))
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    return x.dtype == y.dtype and torch.equal(x, y)
+
+
+def words_of(tensors: Sequence[str], most: int = 4) -> str:
+    """A sentence that says which weights differ."""
+    if not tensors:
+        return "All weights are the same"
+    named = ", ".join(tensors[:most]) + (", ..." if len(tensors) > most else "")
+    if len(tensors) == 1:
+        return f"1 tensor of the weights differs: {named}"
+    return f"{len(tensors)} tensors of the weights differ: {named}"
 
 
 def compare(a: Trace, b: Trace) -> Difference:

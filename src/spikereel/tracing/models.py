@@ -8,7 +8,7 @@ from spikereel.errors import ConfigError
 from spikereel.hub import load_model
 from spikereel.models.base import VideoModel
 from spikereel.tracing.clips import Span
-from spikereel.tracing.compare import Difference, compare
+from spikereel.tracing.compare import Difference, compare, tensors_apart
 from spikereel.tracing.make import trace
 from spikereel.tracing.traces import Trace
 from spikereel.versions import provenance
@@ -25,6 +25,8 @@ class Compared:
     """Of the first clip on which they disagree, or of the first one."""
     shown: Difference
     """Of that clip."""
+    tensors: tuple[str, ...] = ()
+    """Names of the weights that differ."""
 
     @property
     def disagreed(self) -> tuple[Difference, ...]:
@@ -38,6 +40,7 @@ class Compared:
             "a": self.names[0],
             "b": self.names[1],
             "weights": [x.weights for x in self.traces],
+            "tensors": list(self.tensors),
             "answers_differ": [x.source for x in self.disagreed],
             "settings": {name: list(x) for name, x in self.shown.settings.items()},
             "clips": [{name: x for name, x in clip.items() if name != "settings"} for clip in clips],
@@ -80,4 +83,10 @@ class Models:
         if self.kept is None:
             raise ConfigError("there is no clip to compare on; give one")
         a, b, shown = self.kept
-        return Compared(names=self.names, differences=tuple(self.differences), traces=(a, b), shown=shown)
+        return Compared(
+            names=self.names,
+            differences=tuple(self.differences),
+            traces=(a, b),
+            shown=shown,
+            tensors=tensors_apart(self.a, self.b),
+        )

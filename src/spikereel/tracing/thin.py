@@ -26,7 +26,7 @@ def picture(layer: Layer, packed: Sequence[np.ndarray], rows: int, columns: int)
         for start in range(0, len(array), step):
             own = array[start : start + step]
             values = _values(layer, own, single)
-            sums[at : at + len(own)] = np.add.reduceat(values, groups[:-1], axis=1, dtype=np.int64)
+            sums[at : at + len(own)] = np.add.reduceat(values, groups[:-1], axis=1, dtype=np.uint32)
             at += len(own)
     neurons = np.diff(groups) * (8 if layer.kind != "counts" and not single else 1)
     # the last byte may have bits that are no neurons
@@ -40,6 +40,19 @@ def _values(layer: Layer, packed: np.ndarray, single: bool) -> np.ndarray:
     if layer.kind == "counts":
         return packed
     return np.unpackbits(packed, axis=1, count=layer.size) if single else np.bitwise_count(packed)
+
+
+def set_between(packed: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """uint32 [t, rows]: bits set from each edge up to the next, in bytes uint8 [t, n] as of `numpy.packbits`.
+
+    edges int64 [rows + 1] are at least 8 apart. Whole bytes are counted: a twentieth of the time of unpacking them.
+    """
+    byte, bit = np.divmod(edges, 8)
+    whole = np.bitwise_count(packed[:, : byte[-1]])
+    sums = np.add.reduceat(whole, byte[:-1], axis=1, dtype=np.uint32)
+    cut = packed[:, np.minimum(byte, packed.shape[1] - 1)].astype(np.uint16)
+    before = np.bitwise_count(cut >> (8 - bit)).astype(np.uint32)
+    return sums + before[:, 1:] - before[:, :-1]
 
 
 def _edges(count: int, most: int) -> np.ndarray:

@@ -17,6 +17,9 @@ from spikereel.errors import DataError
 
 _NO_VIDEO = frozenset({"adf", "bin", "idf", "image2", "tty", "xbin"})
 """Readers that draw any text as pictures."""
+SMALL = 1280 * 720
+"""Pixels of pictures that one thread decodes: to hand their slices to others takes longer, most of all where those have
+other work."""
 
 
 @contextmanager
@@ -109,4 +112,6 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise DataError(f"{path}: no decoder for its video; convert it, for example to H.264")
     stream.thread_type = "SLICE"
+    if stream.width * stream.height <= SMALL:
+        stream.codec_context.thread_count = 1
     return stream

@@ -2,13 +2,14 @@
 import {json, query, send} from "./api.js";
 
 const at = id => document.getElementById(id);
-let take = null, began = false, folders = "", all = false;
+let take = null, began = false, folders = "", all = false, kind = "clip";
 
-export function choose({title, devices, taken, folders: word = "", all: every = false}) {
+// kind: of the files that are listed first, others come when they are asked for.
+export function choose({title, devices, taken, kind: of = "clip", folders: word = "", all: every = false}) {
   at("chooser-title").textContent = title;
   at("chooser-more").hidden = !devices;
   at("chooser-fault").textContent = "";
-  [take, folders, all] = [taken, word, every];
+  [take, folders, all, kind] = [taken, word, every, of];
   listen();
   at("chooser").showModal();
   return folder("");
@@ -35,16 +36,18 @@ async function tried(work) {
 
 async function end(place) { at("chooser").close(); try { await take(place); } catch { /* the view says it */ } }
 
-async function folder(place) {
+async function folder(place, every = false) {
   at("chooser-place").textContent = place || "Folders of this studio";
   at("chooser-list").replaceChildren(row("Loading …", null));
   await tried(async () => {
     const {entries} = await json(query("/api/files", {place}));
-    const rows = entries.map(entry => row((entry.folder ? "▸ " : "") + entry.name + (entry.folder ? "/" : `  ${size(entry.bytes)}`),
+    const shown = entries.filter(entry => every || entry.folder || entry.kind === kind);
+    const rows = shown.map(entry => row((entry.folder ? "▸ " : "") + entry.name + (entry.folder ? "/" : `  ${size(entry.bytes)}`),
       () => entry.folder ? folder(entry.place) : tried(() => end(entry.place))));
     if (place) rows.unshift(row("◂ back", () => folder(above(place))));
-    if (place && folders) rows.unshift(row(folders, () => tried(() => end(all ? `${place}/*` : place))));
-    else if (entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
+    if (shown.length < entries.length) rows.push(row(`Show ${entries.length - shown.length} other files`, () => folder(place, true)));
+    if (place && folders && (all || entries.some(x => /^(best|last)\.safetensors$/.test(x.name)))) rows.unshift(row(folders, () => tried(() => end(all ? `${place}/*` : place))));
+    else if (kind === "clip" && entries.some(x => /\.(jpe?g|png)$/i.test(x.name))) rows.unshift(row("Open this folder as frames", () => tried(() => end(place))));
     at("chooser-list").replaceChildren(...(rows.length ? rows : [row("Nothing here", null)]));
     at("chooser-list").querySelector("button")?.focus();
   });

@@ -1,8 +1,8 @@
 // Two networks on the same clips: where they disagree, which layer differs first, and nothing that is alike.
 import {post, json, query} from "./api.js";
 import {choose} from "./chooser.js";
-import {colours, OnCanvas, OnSvg, short} from "./draw.js";
-import {copyLink, csvOf, pageOf, save} from "./share.js";
+import {colours, OnCanvas, short} from "./draw.js";
+import {buttons, copyLink, csvOf, pageOf, save, svgOf} from "./share.js";
 import {listen, set, state} from "./state.js";
 import {note} from "./watch.js";
 
@@ -43,7 +43,7 @@ async function go() {
     draw();
   }
   const rows = [...found.values()], apart = rows.filter(disagree).length;
-  at("compared").textContent = `${rows.length} clips, answers differ on ${apart}`;
+  at("compared").textContent = `${rows.length} clip${rows.length === 1 ? "" : "s"}, answers differ on ${apart}`;
   document.documentElement.dataset.compared = rows.length;
 }
 
@@ -99,19 +99,31 @@ function detail() {
   panel.hidden = !row;
   if (!row) return;
   panel.innerHTML = `<div class="head"><h2></h2><button type="button" id="see-a">Watch with A</button><button type="button" id="see-b">Watch with B</button></div>
-    <p class="best" id="first-said"></p><div class="plot"><canvas role="img"></canvas></div><p class="said">Share of neurons whose spikes differ; frames of the source from left to right, layers in the order in which they run. The first layer that differs is framed.</p>
+    <p class="best" id="first-said"></p><p id="tensors-said"></p><div class="plot"><canvas role="img"></canvas></div><p class="said">Share of neurons whose spikes differ; frames of the source from left to right, layers in the order in which they run. The first layer that differs is framed. Each network
+      saw the clip as <code>spikereel predict</code> shows it; Watch cuts the film into windows, where answers may be others.</p>
     <div class="pair"></div>`;
   panel.querySelector("h2").textContent = row.name;
   at("first-said").textContent = row.first ? `First layer that differs: ${row.first.layer}, at frame ${row.first.frame}, ${(100 * row.first.share).toPrecision(3)} % of its neurons.` : "No spike differs.";
+  at("tensors-said").textContent = row.tensors;
   const canvas = panel.querySelector("canvas"), wide = panel.querySelector(".plot").clientWidth;
   canvas.setAttribute("aria-label", at("first-said").textContent);
   if (wide) chart(new OnCanvas(canvas, wide, tall(row)), row, wide, colours());
+  buttons(panelOf(row), () => row.name.replace(/[^\w.-]/g, "_"));
   const tables = [["Answers", answers(row)], ["Settings that differ", pairs(row.settings)], ["Figures that differ", pairs(row.figures)],
     ...(row.alone.some(x => x.length) ? [["Layers that only one has", row.alone.map((x, i) => [i ? "B" : "A", x.join(", ") || "none"])]] : [])];
   panel.querySelector(".pair").replaceChildren(...tables.map(([title, rows]) => tableOf(title, rows)));
   for (const [id, weights] of [["see-a", state.weights], ["see-b", state.other]]) {
     at(id).onclick = () => set({view: "watch", place: chosen, weights, frame: row.first ? row.first.frame : row.frames[0], ...(row.first ? {layer: row.first.layer, low: undefined, high: undefined} : {})});
   }
+}
+
+// As share.js wants it.
+function panelOf(row) {
+  const panel = at("difference");
+  return {id: "difference", title: row.name, height: tall(row), head: panel.querySelector(".head"), plot: panel.querySelector(".plot"),
+    legend: document.createElement("ul"), label: () => at("first-said").textContent,
+    whole: (surface, wide, theme) => chart(surface, row, wide, theme),
+    table: () => [["layer", ...row.frames.map(number => `frame ${number}`)], ...Object.entries(row.shares).map(([name, shares]) => [name, ...shares])]};
 }
 
 function answers(row) {
@@ -146,9 +158,7 @@ function rowsOf() {
 function savePage() {
   const row = found.get(chosen), parts = [{title: "Clips", rows: rowsOf()}];
   if (row) {
-    const surface = new OnSvg(900, tall(row));
-    chart(surface, row, 900, colours());
-    parts.push({title: at("first-said").textContent, svg: surface.done()}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
+    parts.push({title: at("first-said").textContent, svg: svgOf(panelOf(row))}, {title: "Weights that differ", rows: [["", row.tensors]]}, {title: "Answers", rows: answers(row)}, {title: "Settings that differ", rows: pairs(row.settings)}, {title: "Figures that differ", rows: pairs(row.figures)});
   }
   save("compare.html", pageOf("Two networks on the same clips", [["A", state.weights], ["B", state.other]], parts), "text/html");
 }
@@ -157,7 +167,7 @@ async function add(place) {
   const kept = clips();
   if (place.endsWith("/*")) {
     const {entries} = await json(query("/api/files", {place: place.slice(0, -2)}));
-    kept.push(...entries.filter(x => !x.folder && /\.(mp4|avi|mov|mkv|webm|m4v|npy|npz|raw|dat|aedat4?|h5|hdf5|bin)$/i.test(x.name)).map(x => x.place));
+    kept.push(...entries.filter(x => x.kind === "clip").map(x => x.place));
   } else kept.push(place);
   set({clips: [...new Set(kept)].join(SPLIT)});
   at("compared").textContent = `${clips().length} clips`;
@@ -168,15 +178,21 @@ export function setUp() {
   at("b").value = state.other ?? "";
   at("compared").textContent = clips().length ? `${clips().length} clips` : "";
   for (const id of ["a", "b"]) {
-    at(`${id}-file`).onclick = () => choose({title: `Network ${id.toUpperCase()}`, devices: false, folders: "Take this run", taken: place => { at(id).value = place; }});
+    at(`${id}-file`).onclick = () => choose({title: `Network ${id.toUpperCase()}`, devices: false, kind: "weights", folders: "Take this run", taken: place => { at(id).value = place; }});
   }
   at("add").onclick = () => choose({title: "Add clips", devices: false, folders: "Add all clips of this folder", all: true, taken: add});
   at("clear").onclick = () => { set({clips: undefined}); found.clear(); at("compared").textContent = ""; draw(); };
   at("go").onclick = go;
-  at("only").onchange = draw;
+  at("only").checked = state.only === "yes";
+  at("only").onchange = () => { set({only: at("only").checked ? "yes" : undefined}); draw(); };
+  chosen = clips().includes(state.place) ? state.place : "";
   at("compare-link").onclick = async () => note(await copyLink());
   at("compare-html").onclick = savePage;
   at("compare-csv").onclick = () => save("compare.csv", csvOf(rowsOf()), "text/csv");
+  let size = 0;
+  const again = () => { clearTimeout(size); size = setTimeout(() => state.view === "compare" && detail(), 120); };
+  addEventListener("resize", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   listen(names => { if (names.has("view") && state.view === "compare") { at("a").value ||= state.weights ?? ""; detail(); } });
   if (state.view === "compare" && state.weights && state.other && clips().length) go();
 }

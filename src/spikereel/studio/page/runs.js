@@ -19,6 +19,7 @@ root.innerHTML = `<details id="new" class="panel"><summary>Train a recipe</summa
   <div class="scroll" tabindex="0" role="region" aria-label="Table of runs"><table id="runs-table"><thead></thead><tbody></tbody></table></div>
   <div id="run"></div>`;
 const at = id => root.querySelector(`#${id}`), fileOf = place => place.split(/[:/]/).pop();
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 let list = [], shown = "", panels = [], cells = null;
 
 const HEAD = ["run", "recipe", "task", "model", "accuracy, %", "energy of a clip, mJ", "seconds", "state"];
@@ -27,7 +28,7 @@ const row = run => [run.name, run.recipe, run.task, run.model, run.top1 === null
 async function refresh() {
   at("runs-said").textContent = "Looking …";
   try { list = (await json("/api/runs")).runs; } catch (error) { at("runs-said").textContent = error.message; return; }
-  at("runs-said").textContent = `${list.length} runs`;
+  at("runs-said").textContent = plural(list.length, "run");
   at("runs-empty").hidden = list.length > 0;
   at("runs-table").tHead.innerHTML = list.length ? `<tr>${HEAD.map(name => `<th scope="col">${name}</th>`).join("")}</tr>` : "";
   at("runs-table").tBodies[0].replaceChildren(...list.map(run => {
@@ -83,7 +84,8 @@ function draw(run, curves) {
   if (!tags.length) at("curves").textContent = "There is no TensorBoard log in this run.";
   panels.forEach(panel => panel.draw());
   const facts = [["Settings", Object.entries(run.settings).filter(([, value]) => value !== null && value !== "" && String(value) !== "")],
-    ...Object.entries(run.passports).map(([name, values]) => [`Passport ${name}`, Object.entries(values).map(([k, v]) => [k, typeof v === "object" ? Object.entries(v).map(([c, x]) => `${c} ${short(x)}`).join(", ") : v])])];
+    ...Object.entries(run.passports).map(([name, {energy_mj, ...values}]) => [`Passport ${name}`, [
+      ...Object.entries(energy_mj).map(([cost, x]) => [`energy of a clip, mJ, ${cost}`, `${short(x.total)}${x.ann ? `, as an ANN ${short(x.ann)}` : ""}`]), ...Object.entries(values)]])];
   if (run.report?.energy) facts.unshift(["Energy of a clip, mJ", Object.entries(run.report.energy).map(([k, v]) => [k, short(v)])]);
   at("facts-of-run").replaceChildren(...facts.map(([title, rows]) => tableOf(title, rows)));
   at("run-html").onclick = () => save(`${run.name}.html`, pageOf(run.name, row(run).map((value, i) => [HEAD[i], value]), [
@@ -109,7 +111,8 @@ function confusion(counts, classes) {
   box.setAttribute("role", "region");
   box.setAttribute("aria-label", "Confusion");
   table.className = "confusion";
-  table.createCaption().textContent = "Confusion of the held-out clips: rows are true, columns what the network said. A number opens its clips.";
+  table.createCaption().textContent = "Confusion";
+  const said = Object.assign(document.createElement("p"), {className: "said", textContent: "Held-out clips: rows are true, columns what the network said. A number opens its clips."});
   const head = table.createTHead().insertRow();
   for (const name of ["", ...classes]) head.append(name ? Object.assign(document.createElement("th"), {scope: "col", textContent: name}) : document.createElement("td"));
   counts.forEach((line, truth) => {
@@ -121,14 +124,14 @@ function confusion(counts, classes) {
       cell.className = truth === guess ? "right" : "";
       if (!count) { cell.textContent = "·"; return; }
       const button = Object.assign(document.createElement("button"), {type: "button", textContent: count});
-      button.setAttribute("aria-label", `${count} clips of ${classes[truth]} taken for ${classes[guess]}`);
+      button.setAttribute("aria-label", `${plural(count, "clip")} of ${classes[truth]} taken for ${classes[guess]}`);
       button.style.setProperty("--share", String(count / all));
       button.onclick = () => { set({cell: `${truth},${guess}`}); open(`${truth},${guess}`); };
       cell.append(button);
     });
   });
   box.append(table);
-  at("confusion").replaceChildren(box);
+  at("confusion").replaceChildren(box, said);
 }
 
 async function open(cell) {
@@ -139,7 +142,7 @@ async function open(cell) {
   catch (error) { box.replaceChildren(Object.assign(document.createElement("p"), {className: "failed", textContent: error.message})); return; }
   if (own !== cells) return;
   box.innerHTML = `<h3></h3><ul class="clips"></ul>`;
-  box.querySelector("h3").textContent = `${found.classes[truth]} taken for ${found.classes[guess]}: ${found.clips.length} clips`;
+  box.querySelector("h3").textContent = `${found.classes[truth]} taken for ${found.classes[guess]}: ${plural(found.clips.length, "clip")}`;
   box.querySelector("ul").replaceChildren(...found.clips.map(clip => {
     const item = document.createElement("li"), canvas = document.createElement("canvas"), name = `${clip.name}, ${(100 * clip.share).toFixed(0)} %`;
     canvas.setAttribute("role", "img");
@@ -234,6 +237,8 @@ export function setUp() {
   at("runs-csv").onclick = () => save("runs.csv", csvOf([HEAD, ...list.map(row)]), "text/csv");
   listen(names => { if (names.has("view")) begin(); else if (names.has("run") && state.view === "runs") show(); });
   let size = 0;
-  addEventListener("resize", () => { clearTimeout(size); size = setTimeout(() => state.view === "runs" && panels.forEach(panel => panel.draw()), 120); });
+  const again = () => { clearTimeout(size); size = setTimeout(() => state.view === "runs" && panels.forEach(panel => panel.draw()), 120); };
+  addEventListener("resize", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   begin();
 }

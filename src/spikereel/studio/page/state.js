@@ -2,7 +2,7 @@
 const KINDS = {
   view: "text", place: "text", weights: "text", every: "number", frame: "number", first: "number", stop: "number",
   layer: "text", low: "number", high: "number", neurons: "text", cost: "text", shown: "text", token: "text",
-  other: "text", clips: "text", run: "text", cell: "text",
+  other: "text", clips: "text", only: "text", run: "text", cell: "text",
 };
 const listeners = new Set();
 export const state = {view: "watch", frame: 0};

@@ -62,7 +62,7 @@ export async function open(place) {
   const source = await tried(() => post("/api/sources", {place}));
   await show(source);
   note("");
-  if (state.weights) await run(); else at("weights").focus();
+  if (state.weights || source.trace) await run(); else at("weights").focus();
 }
 
 async function show(source) {
@@ -100,13 +100,13 @@ function end() {
 
 export async function run() {
   if (!clock.source) { note("Open a source first.", true); return; }
-  if (!state.weights) { note("Choose weights first.", true); at("weights").focus(); return; }
+  if (!state.weights && !clock.source.trace) { note("Choose weights first.", true); at("weights").focus(); return; }
   end();
-  analysed = state.weights;
+  analysed = state.weights ?? "";
   at("progress").textContent = "Loading weights …";
   const about = await tried(() => post("/api/analyses", {source: clock.source.id, weights: state.weights, every: state.every ?? null, frame: state.frame}))
     .catch(error => { at("progress").textContent = ""; at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "failed", textContent: error.message})); throw error; });
-  note("");
+  note(clock.source.trace ? `${clock.source.notes[0]}; nothing is computed.` : "");
   at("progress").textContent = `0 of ${about.windows} windows`;
   at("panels").replaceChildren(Object.assign(document.createElement("p"), {className: "empty", textContent: "The first window is being computed …"}));
   feed = new EventSource(`/api/analyses/${about.id}/events`);
@@ -124,7 +124,8 @@ function begin(about) {
   if (watch.results || about.fault && !about.layers) return;
   watch.results = new Results(about);
   if (!about.layers.some(x => x.name === state.layer)) set({layer: about.layers[0].name, low: undefined, high: undefined});
-  watch.panels = [...(about.task === "classification" ? [probabilities] : []), raster, membranes, rates, energy].map(make => make(watch.results));
+  watch.panels = [...(about.task === "classification" ? [probabilities] : []), raster, membranes, rates,
+    ...(Object.keys(about.costs).length ? [energy] : [])].map(make => make(watch.results));
   for (const panel of watch.panels) buttons(panel, fileName);
   overlay.attach(watch.results);
   overlay.restore();
@@ -251,7 +252,7 @@ const ready = () => picture.shown === clamp(state.frame);
 export function setUp() {
   overlay.setUp();
   at("open").onclick = () => choose({title: "Open a video or recording", devices: true, taken: open});
-  at("pick-weights").onclick = () => choose({title: "Choose weights", devices: false, taken: async place => { set({weights: place}); if (clock.source && !analysed) await run(); }});
+  at("pick-weights").onclick = () => choose({title: "Choose weights", devices: false, kind: "weights", folders: "Take this run", taken: async place => { set({weights: place}); if (clock.source && !analysed) await run(); }});
   at("weights").onchange = () => set({weights: at("weights").value.trim()});
   at("weights").onkeydown = event => { if (event.key === "Enter") { set({weights: at("weights").value.trim()}); run().catch(() => {}); } };
   at("every").onchange = () => set({every: at("every").value ? Number(at("every").value) : undefined});
