@@ -47,18 +47,13 @@ def describe() -> str:
     return f"{_training.instruction_set()} (of {', '.join(_training.instruction_sets())})"
 
 
-def fire(
-    x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit, kept: bool
-) -> tuple[Tensor, Tensor | None, Tensor]:
+def fire(x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit) -> tuple[Tensor, Tensor]:
     """As `spikereel.ops.training.fire`."""
     _threads()
-    spikes, membrane = torch.empty_like(x), torch.empty_like(x[0])
-    bits = None
-    if kept:
-        values = x[0].numel()
-        bits = x.new_empty(len(x), values if unit.integer else (values + 7) // 8, dtype=torch.uint8)
-    _training.fire(x, *_tables(norm), start, _rest(unit), _unit(unit), spikes, bits, membrane)
-    return spikes, bits, membrane
+    values, membrane = x[0].numel(), torch.empty_like(x[0])
+    kept = x.new_empty(len(x), values if unit.integer else (values + 7) // 8, dtype=torch.uint8)
+    _training.fire(x, *_tables(norm), start, _rest(unit), _unit(unit), kept, membrane)
+    return kept, membrane
 
 
 def unfire(
@@ -121,6 +116,42 @@ def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
     out = torch.empty(shape)
     _training.unpack(bits, out)
     return out
+
+
+def rate(kept: Tensor, values: int) -> float:
+    """How many of so many values are set."""
+    return _training.count(kept) / values
+
+
+def takes(shape: torch.Size, weight: Tensor) -> bool:
+    """Whether there are `events` and `gather` for spikes [T, B, C, H, W] and these weights of a convolution."""
+    out, inputs, height, width = weight.shape
+    return inputs == shape[2] and inputs % 8 == 0 and out % 16 == 0 and height == width and height in (1, 3)
+
+
+def events(kept: Tensor, shape: torch.Size, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution of spikes, rows [T, B H W, C'], stride 1 and the size of the pictures unchanged."""
+    _threads()
+    out, inputs, kernel, _ = weight.shape
+    lanes = _training.lanes(out)
+    rows = weight.permute(2, 3, 1, 0).reshape(kernel * kernel * inputs, out // lanes, lanes)
+    y = torch.empty(shape[0], shape[1] * shape[3] * shape[4], out)
+    _training.events(kept, *_sizes(shape), kernel, rows.transpose(0, 1).contiguous(), bias, y)
+    return y
+
+
+def gather(kept: Tensor, shape: torch.Size, to_y: Tensor, kernel: int) -> Tensor:
+    """The gradient of the weights of `events` from that of its result; the same numbers with any number of threads."""
+    _threads()
+    inputs, out = shape[2], to_y.shape[2]
+    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, out)
+    _training.gather(kept, *_sizes(shape), kernel, to_y, parts)
+    return parts.sum(0).view(kernel, kernel, inputs, out).permute(3, 2, 0, 1)
+
+
+def _sizes(shape: torch.Size) -> tuple[int, int, int, int]:
+    _, pictures, channels, height, width = shape
+    return pictures, height, width, channels
 
 
 def _threads() -> None:

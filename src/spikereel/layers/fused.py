@@ -20,7 +20,7 @@ from spikereel.layers.conv import ConvBlock, Downsample, RepConv, SepConv, _Bord
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm
-from spikereel.ops.blocks import Composed, Convolution, Maps, Norm, Spikes, block
+from spikereel.ops.blocks import Composed, Convolution, Convolved, Input, Maps, Norm, Spikes, block
 from spikereel.ops.lif import constants_of
 from spikereel.ops.training import Unit
 
@@ -81,6 +81,10 @@ class Runner:
     def given(self, x: Tensor) -> Spikes:
         """Values that are no spikes, such as a video; they are kept."""
         return Spikes(dense=x)
+
+    def values(self, x: Spikes) -> Tensor:
+        """Spikes as values."""
+        return block(Maps(), [x])[0].dense
 
     def fire(self, neuron: nn.Module, x: Tensor, v: Tensor | None) -> tuple[Spikes, Tensor]:
         """`neuron(x, v)`; x is kept."""
@@ -234,14 +238,17 @@ class Projection:
         self.weights = [first.weight, pad.bn.weight, pad.bn.bias, tail[0].weight, tail[1].weight, *_affine(tail[2])]
         self.pad, self.last, self.border = pad, tail[2], torch.empty(0)
 
-    def __call__(self, x: Tensor, *weights: Tensor, first: bool) -> Tensor:
+    def __call__(
+        self, places: Sequence[Tensor], inputs: Sequence[Input], weights: Sequence[Tensor], *, first: bool
+    ) -> Tensor:
         """[T, B, D, H, W] to the same shape."""
         point, gamma, beta, depth, mix, *affine = weights
-        y = _norm(self.pad.bn, F.conv2d(x.flatten(0, 1), point), gamma, beta, first=first)
+        y = Convolved.apply(places[0], point, Convolution(), inputs[0]).flatten(0, 1)
+        y = _norm(self.pad.bn, y, gamma, beta, first=first)
         if first:
             self.border = self.pad.border().to(y.dtype)
         y = F.conv2d(F.conv2d(_Bordered.apply(y, self.border), depth, groups=len(depth)), mix)
-        return _norm(self.last, y, *affine, first=first).unflatten(0, x.shape[:2])
+        return _norm(self.last, y, *affine, first=first).unflatten(0, inputs[0].shape[:2])
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:
@@ -268,15 +275,15 @@ def spike_attention(run: Runner, m: SpikeAttention, x: Tensor, state: dict | Non
             name, body = f"{part}_lif{suffix}", Projection(cast(RepConv, rep))
             neuron = m.get_submodule(name)
             fired, after[name] = run.composed_fire(
-                Composed(call=body), [s], body.weights, outer, neuron, state.get(name)
+                Composed(call=body, dense=False), [s], body.weights, outer, neuron, state.get(name)
             )
             qkv.append(fired)
         norm = m.get_submodule(f"attn_bn{suffix}") if m.similarity == "hamming" else None
         if grouping in ("past", "recent"):
-            a = m._attend(*(part.dense for part in qkv), grouping, state, after).to(x.dtype)
+            a = m._attend(*(run.values(part) for part in qkv), grouping, state, after).to(x.dtype)
             parts.append((Maps(), [Spikes(dense=a)], norm))
         else:
-            parts.append((Composed(call=_attending(m, grouping, x.dtype)), qkv, norm))
+            parts.append((Composed(call=_attending(m, grouping, x.dtype), dense=True), qkv, norm))
     if len(parts) == 1:
         body, inputs, norm = parts[0]
     else:
@@ -285,11 +292,11 @@ def spike_attention(run: Runner, m: SpikeAttention, x: Tensor, state: dict | Non
     s, after["attn_lif"] = run.composed_fire(body, inputs, [], norm, m.attn_lif, state.get("attn_lif"))
     rep, outer = m.proj_conv
     body = Projection(cast(RepConv, rep))
-    return run.composed(Composed(call=body), [s], body.weights, outer), after
+    return run.composed(Composed(call=body, dense=False), [s], body.weights, outer), after
 
 
 def _attending(m: SpikeAttention, grouping: Any, dtype: torch.dtype) -> Callable[..., Tensor]:
-    def call(q: Tensor, k: Tensor, v: Tensor, *, first: bool) -> Tensor:
-        return m._attend(q, k, v, grouping, {}, {}).to(dtype)
+    def call(places: Sequence[Tensor], inputs: Any, weights: Any, *, first: bool) -> Tensor:
+        return m._attend(*places, grouping, {}, {}).to(dtype)
 
     return call

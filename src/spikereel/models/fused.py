@@ -1,6 +1,6 @@
 """Blocks of both architectures as operations that keep little for the backward pass; see `spikereel.layers.fused`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -76,12 +76,15 @@ def self_attention(run: Runner, m: SelfAttention, x: Tensor, state: dict | None,
         fired, after[name] = run.linear_fire([m.qkv], norm, s, m.get_submodule(name), state.get(name), own)
         heads.append(fired)
 
-    def attend(*qkv: Tensor, first: bool) -> Tensor:
-        heads = (x.flatten(3).unflatten(2, (-1, m.head_dim)).mT for x in qkv)
-        a = attention(*heads, similarity=m.product, scale=m.head_dim**0.5)
-        return a.mT.flatten(2, 3).unflatten(3, qkv[0].shape[3:]).to(qkv[0].dtype)
+    def attend(places: Sequence[Tensor], inputs: Any, weights: Any, *, first: bool) -> Tensor:
+        a = attention(
+            *(x.flatten(3).unflatten(2, (-1, m.head_dim)).mT for x in places),
+            similarity=m.product,
+            scale=m.head_dim**0.5,
+        )
+        return a.mT.flatten(2, 3).unflatten(3, places[0].shape[3:]).to(places[0].dtype)
 
-    s, after["proj_lif"] = run.composed_fire(Composed(call=attend), heads, [], None, m.proj_lif, state.get("proj_lif"))
+    s, after["proj_lif"] = run.composed_fire(Composed(call=attend, dense=True), heads, [], None, m.proj_lif, state.get("proj_lif"))
     return run.linear([m.proj], NormPart(m.norm2, first, len(x)), s), after
 
 

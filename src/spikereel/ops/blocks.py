@@ -6,6 +6,7 @@ norm's input; everything else is computed again, membranes inside the kernels of
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,18 +14,44 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.errors import ConfigError
-from spikereel.ops.training import Affine, Unit, kernels_for, unpack
+from spikereel.ops.training import Affine, Unit, events_for, kernels_for, unpack
 
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spikes:
-    """Spikes [T, B, C, ...] between two operations, and what is kept of them; None for values that are no spikes."""
+    """Spikes [T, B, C, ...] between two operations, as what is kept of them; or values, of which nothing is."""
 
     dense: Tensor
+    """Of spikes only the place that gradients come back to, without values."""
     kept: Tensor | None = None
     unit: Unit | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """What an operation was given, unpacked only where it has to be."""
+
+    kept: Tensor
+    """Of spikes; the values themselves where there is no unit."""
+    shape: torch.Size
+    unit: Unit | None
+    dtype: torch.dtype
+
+    @cached_property
+    def values(self) -> Tensor:
+        """[T, B, C, ...], channels last in memory."""
+        if self.unit is None:
+            return self.kept
+        rows = torch.Size((self.shape[0], self.shape.numel() // (self.shape[0] * self.shape[2]), self.shape[2]))
+        return _frames(unpack(self.kept, rows, self.unit, self.dtype), self.shape)
+
+    def events(self, part: "Convolution", weight: Tensor) -> Any:
+        """What convolves these spikes by lists, None where a dense convolution is meant."""
+        if self.unit is None or self.unit.integer or not part.keeps_size(weight):
+            return None
+        return None if torch.is_autocast_enabled(weight.device.type) else events_for(self.kept, self.shape, weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +74,43 @@ class Convolution:
     groups: int = 1
     bias: bool = False
 
-    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(x, _square(weight), bias, self.stride, self.padding, self.dilation, self.groups)
+    def keeps_size(self, weight: Tensor) -> bool:
+        """Whether each pixel has one, with the pixels around it as neighbours."""
+        steps = {*self.stride, *self.dilation, self.groups}
+        return steps == {1} and tuple(self.padding) == (weight.shape[2] // 2, weight.shape[3] // 2)
 
-    def gradients(self, to_y: Tensor, x: Tensor, weight: Tensor, *, to_input: bool) -> list[Tensor | None]:
+    def __call__(self, x: Input | Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """[T, B, C', H', W'] of [T, B, C, H, W]."""
+        weight = _square(weight)
+        if isinstance(x, Input):
+            if (by_lists := x.events(self, weight)) is not None:
+                rows = by_lists.events(x.kept, x.shape, weight, bias)
+                return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
+            x = x.values
+        y = F.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return y.unflatten(0, x.shape[:2])
+
+    def gradients(self, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool) -> list[Tensor | None]:
         """Those of x (None where it is not asked for), of the weight and, where there is one, of the bias."""
-        sizes = [len(weight)] if self.bias else None
-        wanted = [to_input, True, self.bias]
+        square = _square(weight)
+        by_lists = x.events(self, square) if isinstance(x, Input) else None
         rest = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups)
-        x, square = x.to(to_y.dtype), _square(weight).to(to_y.dtype)
-        to_x, to_weight, *to_bias = aten.convolution_backward(to_y, x, square, sizes, *rest, wanted)
-        own = [to_weight.reshape(weight.shape), *to_bias[: self.bias]]
-        return [to_x, *(x.to(weight.dtype) for x in own)]
+        sizes, flat = [len(weight)] if self.bias else None, to_y.flatten(0, 1)
+        if by_lists is not None:
+            assert isinstance(x, Input)
+            to_weight = by_lists.gather(x.kept, x.shape, _rows(to_y), square.shape[2])
+            wanted = [to_input, False, self.bias]
+            # only its shape matters
+            like = flat.new_empty(1).expand(x.shape).flatten(0, 1)
+            to_x, _, to_bias = aten.convolution_backward(flat, like, square, sizes, *rest, wanted)
+        else:
+            values = x.values if isinstance(x, Input) else x
+            given = (values.flatten(0, 1).to(flat.dtype), square.to(flat.dtype))
+            to_x, to_weight, to_bias = aten.convolution_backward(
+                flat, *given, sizes, *rest, [to_input, True, self.bias]
+            )
+        own = [to_weight.reshape(weight.shape), *([to_bias] if self.bias else [])]
+        return [to_x.unflatten(0, to_y.shape[:2]) if to_input else None, *(x.to(weight.dtype) for x in own)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,48 +119,76 @@ class Maps:
 
     parts: tuple[Convolution, ...] = ()
 
-    def run(self, inputs: Sequence[Tensor], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor | None, Any]:
+    def run(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor | None, Any]:
         """The result of the one input, None unless it is asked for, and what `back` needs."""
-        x, tape, rest = inputs[0], [], list(weights)
+        tape, rest = [], list(weights)
+        x: Any = inputs[0] if self.parts else inputs[0].values
         for i, part in enumerate(self.parts):
             weight, bias = rest.pop(0), rest.pop(0) if part.bias else None
             tape.append((part, x, weight))
             if whole or i + 1 < len(self.parts):
-                x = part(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
+                x = part(x, weight, bias)
         return (x if whole else None), tape
+
+    first = run
 
     def back(self, tape: Any, to_y: Tensor, *, to_input: bool) -> list[Tensor | None]:
         """Gradients of the input and of the weights."""
         grads: list[Tensor | None] = []
+        to_x: Tensor | None = to_y
         for i in range(len(tape) - 1, -1, -1):
             part, x, weight = tape[i]
-            flat = (to_y.flatten(0, 1), x.flatten(0, 1))
-            to_x, *own = part.gradients(*flat, weight, to_input=i > 0 or to_input)
+            assert to_x is not None
+            to_x, *own = part.gradients(to_x, x, weight, to_input=i > 0 or to_input)
             grads = [*own, *grads]
-            to_y = None if to_x is None else to_x.unflatten(0, x.shape[:2])
-        return [to_y, *grads]
+        return [to_x, *grads]
+
+
+class Convolved(torch.autograd.Function):
+    """A convolution of spikes inside of `Composed`: `Convolved.apply(place, weight, part, x)`, place that of x."""
+
+    @staticmethod
+    def forward(ctx, place, weight, part, x):
+        ctx.save_for_backward(weight)
+        ctx.part, ctx.x = part, x
+        return part(x, weight, None)
+
+    @staticmethod
+    def backward(ctx, to_y):  # ty: ignore[invalid-method-override]
+        (weight,) = ctx.saved_tensors
+        return *ctx.part.gradients(to_y, ctx.x, weight, to_input=True), None, None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
     """Any function of inputs and weights, differentiated by autograd when it is computed again.
 
-    It is called with `first=True` once, when it may bring running statistics up to date.
+    `call(places, inputs, weights, first)` has inputs, places for their gradients, and `first` set once, when it may
+    bring running statistics up to date. Places have the values of their inputs where it is `dense`.
     """
 
     call: Callable[..., Tensor]
+    dense: bool
 
-    def run(self, inputs: Sequence[Tensor], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor, Any]:
+    def run(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor, Any]:
         """As of `Maps`, but always whole."""
-        given = [x.detach().requires_grad_() for x in (*inputs, *weights)]
+        places = [self._place(x, weights).detach().requires_grad_() for x in inputs]
+        own = [x.detach().requires_grad_() for x in weights]
         with torch.enable_grad():
-            y = self.call(*given, first=False)
-        return y.detach(), (y, given)
+            y = self.call(places, inputs, own, first=False)
+        return y.detach(), (y, [*places, *own])
+
+    def first(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor, Any]:
+        """The first time."""
+        return self.call([self._place(x, weights) for x in inputs], inputs, weights, first=True), None
 
     def back(self, tape: Any, to_y: Tensor, *, to_input: bool) -> list[Tensor | None]:
         """Gradients of inputs and weights."""
         y, given = tape
         return list(torch.autograd.grad(y, given, to_y))
+
+    def _place(self, x: Input, weights: Sequence[Tensor]) -> Tensor:
+        return x.values if self.dense else _place(x.kept, x.shape, x.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +205,11 @@ class Plan:
     """The neuron at the end, None for none."""
     keep: bool
     autocast: torch.dtype | None
+
+    def inputs(self, kept: Sequence[Tensor]) -> list[Input]:
+        """From what is kept of each."""
+        every = zip(kept, self.shapes, self.units, strict=True)
+        return [Input(kept=x, shape=shape, unit=unit, dtype=self.dtype) for x, shape, unit in every]
 
 
 def block(
@@ -167,24 +252,28 @@ class _Block(torch.autograd.Function):
     def forward(ctx, plan, v, decay, gamma, beta, *tensors):
         n = len(plan.shapes)
         dense, kept, weights = tensors[:n], tensors[n : 2 * n], tensors[2 * n :]
-        body = plan.body
-        y = body.run(dense, weights, whole=True)[0] if isinstance(body, Maps) else body.call(*dense, *weights, first=True)
+        given = [x if bits is None else bits for x, bits in zip(dense, kept, strict=True)]
+        y, _ = plan.body.first(plan.inputs(given), weights, whole=True)
         rows = _rows(y)
         kernels, norm, scale, bits, after = kernels_for(rows), None, None, None, None
         if plan.norm is not None:
             norm, scale = _normalising(plan.norm, rows, gamma, beta, kernels)
         start = None if v is None else _rows(v[None])[0]
         if plan.unit is not None:
-            rows, bits, end = kernels.fire(rows, norm, start, plan.unit, True)
+            bits, end = kernels.fire(rows, norm, start, plan.unit)
             after = _frames(end[None], y[:1].shape)[0]
+            out = _place(rows, y.shape, plan.dtype)
             ctx.mark_non_differentiable(bits)
-        elif norm is not None:
-            rows = kernels.affine(rows.view(len(scale), -1, rows.shape[2]), norm.scale, norm.shift)
+        else:
+            if norm is not None:
+                rows = kernels.affine(rows.view(len(scale), -1, rows.shape[2]), norm.scale, norm.shift)
+            out = _frames(rows, y.shape).to(plan.dtype)
+            out = out.clone() if out.untyped_storage()._cdata == given[0].untyped_storage()._cdata else out
         ctx.set_materialize_grads(False)
         ctx.plan = plan
-        saved = [x if b is None else b for x, b in zip(dense, kept, strict=True)]
-        ctx.save_for_backward(*saved, *weights, y if plan.keep else None, start, decay, gamma, scale, *(norm or [None] * 3))
-        return _frames(rows, y.shape).to(plan.dtype), bits, after
+        about = (y if plan.keep else None, start, decay, gamma, scale, *(norm or [None] * 3))
+        ctx.save_for_backward(*given, *weights, *about)
+        return out, bits, after
 
     @staticmethod
     def backward(ctx, to_out, _to_bits, to_after):  # ty: ignore[invalid-method-override]
@@ -194,8 +283,7 @@ class _Block(torch.autograd.Function):
         saved = list(ctx.saved_tensors)
         y, start, decay, gamma, scale, *norm = saved[-8:]
         weights = saved[n:-8]
-        inputs = [_unpacked(*x, plan.dtype) for x in zip(saved[:n], plan.shapes, plan.units, strict=True)]
-        device = inputs[0].device.type
+        inputs, device = plan.inputs(saved[:n]), saved[0].device.type
         with torch.autocast(device, plan.autocast, enabled=plan.autocast is not None):
             again, tape = plan.body.run(inputs, weights, whole=y is None)
         y = again if y is None else y
@@ -263,11 +351,9 @@ def _frames(rows: Tensor, shape: torch.Size) -> Tensor:
     return rows.view(*shape[:2], *shape[3:], shape[2]).movedim(-1, 2)
 
 
-def _unpacked(saved: Tensor, shape: torch.Size, unit: Unit | None, dtype: torch.dtype) -> Tensor:
-    if unit is None:
-        return saved
-    rows = torch.Size((shape[0], shape.numel() // (shape[0] * shape[2]), shape[2]))
-    return _frames(unpack(saved, rows, unit, dtype), shape)
+def _place(like: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Nothing but a shape, for gradients to come back to."""
+    return like.new_empty(1, dtype=dtype).expand(shape)
 
 
 def _square(weight: Tensor) -> Tensor:

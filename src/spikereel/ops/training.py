@@ -55,17 +55,15 @@ def describe() -> str:
     return "reference (PyTorch): this installation has no native kernels"
 
 
-def fire(
-    x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit, kept: bool
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Spikes [T, R, C] of norm and neuron, what is kept of them (None where nothing is), the membrane at the end [R, C].
+def fire(x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit) -> tuple[Tensor, Tensor]:
+    """What is kept of the spikes of norm and neuron, and the membrane at the end [R, C].
 
     Kept are bits, eight values of a time step in a byte, the first one lowest; of an Integer-LIF counts in bytes.
     start: the membrane at the beginning; None for neurons at rest.
     """
     with torch.no_grad():
         spikes, v = _run(_current(x, norm), start, unit.decay, unit)
-    return spikes, pack(spikes, unit) if kept else None, v
+    return pack(spikes, unit), v
 
 
 def unfire(
@@ -115,6 +113,20 @@ def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def finish(x: Tensor, other: Tensor, mean: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """a x + b (other - mean) + c for x [G, N, C]: the gradient through the statistics of a norm."""
     return a[:, None] * x + b[:, None] * (other - mean[:, None]) + c[:, None]
+
+
+EVENTS = 0.45
+"""Firing rate up to which convolutions of spikes by lists of what fired are quicker than dense ones."""
+
+
+def events_for(kept: Tensor, shape: torch.Size, weight: Tensor) -> Any:
+    """The module with `events` and `gather` where these spikes and weights are for them, else None: a dense one."""
+    from spikereel.kernels import training_native
+
+    there = weight.device.type == "cpu" and weight.dtype == torch.float32 and training_native.available()
+    if not there or not training_native.takes(shape, weight):
+        return None
+    return training_native if training_native.rate(kept, shape.numel()) <= EVENTS else None
 
 
 def pack(spikes: Tensor, unit: Unit) -> Tensor:

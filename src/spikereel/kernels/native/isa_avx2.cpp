@@ -8,9 +8,11 @@
 
 namespace spikereel {
 namespace {
+constexpr int kVector = 32;  // bytes of a register
 #define IVDEP _Pragma("GCC ivdep")
 #include "loops.hpp"
-const TrainingKernels kernels = {"avx2", fire, unfire, moments, sums_of, affine, finish, unpack};
+#include "spikes.hpp"
+const TrainingKernels kernels = {"avx2", fire, unfire, moments, sums_of, affine, finish, unpack, events, gather};
 }  // namespace
 
 const TrainingKernels* training_avx2() {

@@ -8,9 +8,13 @@
 
 namespace spikereel {
 namespace {
+alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                            16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+constexpr int kVector = 64;  // bytes of a register
 #define IVDEP _Pragma("GCC ivdep")
 #include "loops.hpp"
-const TrainingKernels kernels = {"avx512", fire, unfire, moments, sums_of, affine, finish, unpack};
+#include "spikes.hpp"
+const TrainingKernels kernels = {"avx512", fire, unfire, moments, sums_of, affine, finish, unpack, events, gather};
 }  // namespace
 
 const TrainingKernels* training_avx512() {

@@ -4,9 +4,11 @@
 
 namespace spikereel {
 namespace {
+constexpr int kVector = 16;  // bytes of a register
 #define IVDEP _Pragma("GCC ivdep")
 #include "loops.hpp"
-const TrainingKernels kernels = {"plain", fire, unfire, moments, sums_of, affine, finish, unpack};
+#include "spikes.hpp"
+const TrainingKernels kernels = {"plain", fire, unfire, moments, sums_of, affine, finish, unpack, events, gather};
 }  // namespace
 
 const TrainingKernels* training_plain() { return &kernels; }

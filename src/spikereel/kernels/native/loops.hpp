@@ -109,15 +109,11 @@ static void fire_block(const Neurons& a, const Fired& out, const Place& at) {
       for (int i = 0; i < at.n; i++) s[i] = h[i] >= u.threshold ? 1.0f : 0.0f;
     }
     set_back<Integer, Soft>(u, at.n, h, v);
-    if (out.kept && Integer) {
+    if (Integer) {
       uint8_t* kept = out.kept + t * a.values + at.first;
       for (int i = 0; i < at.n; i++) kept[i] = static_cast<uint8_t>(s[i]);
-    } else if (out.kept) {
+    } else {
       pack(s, out.kept + t * at.bytes + at.first / 8, at.n);
-    }
-    if (out.spikes) {
-      float* __restrict spikes = out.spikes + t * a.values + at.first;
-      for (int i = 0; i < at.n; i++) spikes[i] = Integer ? s[i] / u.per : s[i];
     }
   }
   for (int i = 0; i < at.n; i++) out.membrane[at.first + i] = v[i];

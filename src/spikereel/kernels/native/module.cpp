@@ -22,6 +22,7 @@ namespace {
 using Values = nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;   // [frame or group, row, channel]
 using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;    // [group, channel], or [row, channel]
 using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // [frame, bytes]
+using Line = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Sums = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;     // [run, group, 2, channel]
 using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Totals = nb::ndarray<double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  // [group, 2, channel]
@@ -68,19 +69,13 @@ void same(const Values& x, const Values& y) {
 }
 
 void fire(const Values& x, std::optional<Table> scale, std::optional<Table> shift, std::optional<Table> mean,
-          std::optional<Table> start, float rest, const Unit& unit, std::optional<Values> spikes,
-          std::optional<Bytes> kept, const Table& membrane) {
+          std::optional<Table> start, float rest, const Unit& unit, const Bytes& kept, const Table& membrane) {
   const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit);
-  Fired out{};
-  if (spikes) same(x, *spikes), out.spikes = spikes->data();
-  if (kept) {
-    const int64_t bytes = unit.integer ? a.values : (a.values + 7) / 8;
-    require(static_cast<int64_t>(kept->shape(0)) == a.frames && static_cast<int64_t>(kept->shape(1)) == bytes,
-            "no room for the bits");
-    out.kept = kept->data();
-  }
+  const int64_t bytes = unit.integer ? a.values : (a.values + 7) / 8;
+  require(static_cast<int64_t>(kept.shape(0)) == a.frames && static_cast<int64_t>(kept.shape(1)) == bytes,
+          "no room for the bits");
   require(membrane.shape(0) == x.shape(1) && membrane.shape(1) == x.shape(2), "membranes of other rows");
-  out.membrane = membrane.data();
+  const Fired out{kept.data(), membrane.data()};
   nb::gil_scoped_release release;
   kernels->fire(a, out);
 }
@@ -161,6 +156,52 @@ void unpack(const Bytes& bits, const Values& out) {
   kernels->unpack(bits.data(), static_cast<int64_t>(out.shape(0)), values, out.data());
 }
 
+SpikeMaps maps_of(const Bytes& bits, const Values& values, int pictures, int height, int width, int in, int kernel) {
+  const int64_t frames = static_cast<int64_t>(bits.shape(0)), rows = static_cast<int64_t>(pictures) * height * width;
+  require(kernel == 1 || kernel == 3, "kernel of 1 or 3");
+  require(in > 0 && in % 8 == 0 && kernel * kernel * in < 65536, "channels of the input");
+  require(values.shape(2) % kLanes == 0 && values.shape(2) > 0, "channels of the output");
+  require(static_cast<int64_t>(bits.shape(1)) == (rows * in + 7) / 8, "bits of other pictures");
+  require(static_cast<int64_t>(values.shape(0)) == frames && static_cast<int64_t>(values.shape(1)) == rows, "other rows");
+  return {bits.data(), frames, pictures, height, width, in, static_cast<int32_t>(values.shape(2)), kernel};
+}
+
+void events(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& weights,
+            std::optional<Line> bias, const Values& out) {
+  const SpikeMaps a = maps_of(bits, out, pictures, height, width, in, kernel);
+  const int lanes = block_lanes(a.out, 128);
+  require(static_cast<int>(weights.shape(2)) == lanes && static_cast<int>(weights.shape(0)) == a.out / lanes &&
+              static_cast<int>(weights.shape(1)) == kernel * kernel * in, "size of the weights");
+  require(!bias || static_cast<int>(bias->shape(0)) == a.out, "size of the bias");
+  const float* own = bias ? bias->data() : nullptr;
+  nb::gil_scoped_release release;
+  kernels->events(a, weights.data(), lanes, own, out.data());
+}
+
+void gather(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& to_out,
+            const Values& to_weights) {
+  const SpikeMaps a = maps_of(bits, to_out, pictures, height, width, in, kernel);
+  require(static_cast<int>(to_weights.shape(0)) == kSlices &&
+              static_cast<int>(to_weights.shape(1)) == kernel * kernel * in &&
+              static_cast<int>(to_weights.shape(2)) == a.out, "room for the gradients");
+  nb::gil_scoped_release release;
+  kernels->gather(a, to_out.data(), to_weights.data());
+}
+
+int64_t count(const Bytes& bits) {
+  const uint8_t* p = bits.data();
+  const size_t n = bits.size();
+  int64_t total = 0;
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, p + i, 8);
+    total += __builtin_popcountll(word);
+  }
+  for (; i < n; i++) total += __builtin_popcount(p[i]);
+  return total;
+}
+
 void use_instruction_set(const std::string& name) {
   for (const TrainingKernels* k : present())
     if (name == k->name) {
@@ -193,7 +234,7 @@ NB_MODULE(_training, m) {
       "integer"_a, "soft_reset"_a, "decay_input"_a, "detach_reset"_a, "atan"_a, "top"_a, "decay"_a, "threshold"_a,
       "v_reset"_a, "alpha"_a, "per"_a);
   m.def("fire", &fire, "x"_a, "scale"_a.none(), "shift"_a.none(), "mean"_a.none(), "start"_a.none(), "rest"_a, "unit"_a,
-        "spikes"_a.none(), "kept"_a.none(), "membrane"_a);
+        "kept"_a, "membrane"_a);
   m.def("unfire", &unfire, "x"_a, "scale"_a.none(), "shift"_a.none(), "mean"_a.none(), "start"_a.none(), "rest"_a,
         "unit"_a, "to_spikes"_a, "to_membrane"_a.none(), "to_z"_a, "to_start"_a.none(), "sums"_a.none(),
         "to_decay"_a.none());
@@ -202,6 +243,12 @@ NB_MODULE(_training, m) {
   m.def("affine", &affine, "x"_a, "scale"_a, "shift"_a, "out"_a);
   m.def("finish", &finish, "x"_a, "other"_a, "mean"_a, "a"_a, "b"_a, "c"_a, "out"_a);
   m.def("unpack", &unpack, "bits"_a, "out"_a);
+  m.attr("SLICES") = kSlices;
+  m.def("lanes", [](int out) { return block_lanes(out, 128); }, "out"_a);
+  m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "weights"_a, "bias"_a.none(),
+        "out"_a);
+  m.def("gather", &gather, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
+  m.def("count", &count, "bits"_a);
   m.def("set_threads", &set_threads, "count"_a);
   m.def("instruction_sets", &instruction_sets);
   m.def("instruction_set", [] { return std::string(kernels->name); });

@@ -30,8 +30,7 @@ struct Neurons {
 };
 
 struct Fired {
-  float* spikes;    // [frame][values], may be null
-  uint8_t* kept;    // bits, or a byte for each count; may be null
+  uint8_t* kept;    // bits, or a byte for each count
   float* membrane;  // [values], after the last frame
 };
 
@@ -51,6 +50,22 @@ struct Rows {
   int32_t channels;
 };
 
+// A convolution of spikes with stride 1 that keeps the size of its pictures: [frame][picture][height][width][channel].
+struct SpikeMaps {
+  const uint8_t* bits;
+  int64_t frames, pictures;
+  int32_t height, width, in, out, kernel;  // in: whole bytes of channels; out: whole vectors; kernel: 1 or 3
+};
+
+constexpr int kLanes = 16;
+constexpr int kSlices = 8;  // parts of the pictures whose gradients of weights are added up one after the other
+
+inline int block_lanes(int out, int most) {
+  int lanes = most;
+  while (out % lanes) lanes /= 2;
+  return lanes;
+}
+
 struct TrainingKernels {
   const char* name;
   void (*fire)(const Neurons&, const Fired&);
@@ -62,6 +77,10 @@ struct TrainingKernels {
   void (*finish)(const Rows&, const float* other, const float* mean, const float* a, const float* b, const float* c,
                  float* out);
   void (*unpack)(const uint8_t* bits, int64_t frames, int64_t values, float* out);
+  // rows of weights [block][kernel * kernel * in][lanes] of the inputs that are set, added up; bias may be null
+  void (*events)(const SpikeMaps&, const float* weights, int lanes, const float* bias, float* out);
+  // the other way round: rows of a gradient [..][out] added up for each input; out: [slice][kernel * kernel][in][out]
+  void (*gather)(const SpikeMaps&, const float* to_out, float* to_weights);
 };
 
 inline int64_t runs_of(int64_t values) { return (values + kBlock * kRun - 1) / (kBlock * kRun); }
