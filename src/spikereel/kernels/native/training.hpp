@@ -8,8 +8,8 @@
 
 namespace spikereel {
 
-constexpr int kBlock = 512;  // values of a frame that are worked on at once, over all frames
-constexpr int kRun = 32;     // blocks whose sums are added up in float32
+constexpr int kBlock = 256;  // values of a frame that are worked on at once, over all frames
+constexpr int kRun = 64;     // blocks whose sums are added up in float32
 
 struct Unit {
   int32_t integer, soft_reset, decay_input, detach_reset, atan, top;
