@@ -8,7 +8,7 @@ from spikereel.ops import training
 from spikereel.ops.lif import Constants
 from spikereel.ops.training import Affine, Unit
 
-pytestmark = pytest.mark.skipif(not training_native.available(), reason="no native kernels: not installed, or no compiler")
+pytestmark = pytest.mark.skipif(not training_native.available(), reason="this installation has no native kernels")
 
 UNITS = {
     "hard": Unit(Constants(1.0, "hard", 0.0, True, "sigmoid", 4.0, True), 0.5),
