@@ -348,7 +348,9 @@ def main() -> None:
     if options.name.startswith("_"):
         print(json.dumps(outcome))
     else:
-        save(options.name, outcome)
+        # clips of other lengths have results of their own
+        lengths = "".join(f"-{n}" for n in options.frames) if options.name == "train" else ""
+        save(options.name + lengths, outcome)
 
 
 if __name__ == "__main__":
