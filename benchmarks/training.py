@@ -165,12 +165,12 @@ def _alone(what: str, frames: int, names: list[str], options: argparse.Namespace
 
 def _say(row: dict[str, Any]) -> None:
     first = AUTHORS if AUTHORS in row["memory"] else next(iter(row["memory"]))
-    base, held = row["rows"][first], row["memory"][first]
+    held = row["memory"][first]
     print(f"T = {row['frames']}, {row['size']} px, {row['threads']} thread(s), {row['quiet_rounds']} quiet rounds")
     for name, memory in row["memory"].items():
         x = row["rows"][name]
         print(
-            f"  {name:8} {x['median']:7.2f} s ({base['median'] / x['median']:.2f} x as fast as {first}), saved "
+            f"  {name:8} {x['median']:7.2f} s ({1 / x['over_' + first]:.2f} x as fast as {first}), saved "
             f"{memory['saved_mib_a_frame']:6.1f} MiB a frame ({held['saved_mib'] / memory['saved_mib']:.1f} x less), "
             f"peak {memory['peak_mib']:6.0f} MiB",
             flush=True,

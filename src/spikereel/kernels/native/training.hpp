@@ -58,7 +58,7 @@ struct SpikeMaps {
 };
 
 constexpr int kLanes = 16;
-constexpr int kSlices = 8;  // parts of the pictures whose gradients of weights are added up one after the other
+constexpr int kSlices = 4;  // parts of the pictures whose gradients of weights are added up one after the other
 
 inline int block_lanes(int out, int most) {
   int lanes = most;
