@@ -25,7 +25,9 @@ from spikereel.data.clips import differ_in_case
 from spikereel.errors import ConfigError, Interrupted, TrainingError
 from spikereel.files import expand, write_text
 from spikereel.hub import load_model
+from spikereel.layers.fused import set_memory
 from spikereel.layers.norm import synced
+from spikereel.ops.training import describe
 from spikereel.runs.clips import build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe, RunSpec
 from spikereel.runs.mirrors import mirror_plan
@@ -115,6 +117,9 @@ def _carried_out(
     recipe, model = module.recipe, module.model
     spec, run = recipe.data, recipe.run
     model.checkpointing = run.checkpointing
+    set_memory(model, run.memory)
+    if run.memory != "plain":
+        module.notes.append(f"memory: {run.memory}; kernels of training: {describe()}")
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want
