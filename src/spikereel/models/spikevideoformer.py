@@ -268,7 +268,7 @@ class SpikeVideoFormer(VideoModel):
 
     def _check(self, video: Tensor, state: State | None) -> None:
         self.check_video(video)
-        if state and not self.can_stream:
+        if state and not self.can_stream and not (self.windowed and self.training):
             raise StateError(
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"

@@ -46,6 +46,7 @@ from spikereel.train.refit import refit_recipe, refitted
 from spikereel.train.result import BEST
 from spikereel.train.result import TrainResult as TrainResult
 from spikereel.train.seen import ClipLog
+from spikereel.train.truncated import windows_notes
 
 HINTS = (
     # the order of an epoch passes over what was seen of it
@@ -210,7 +211,7 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
         *getattr(train_set, "notes", ()),
         *getattr(val_set, "notes", ()),
     )
-    module.notes += [text for text in said if text]
+    module.notes += [text for text in said if text] + windows_notes(recipe, model)
     module.recipe = recipe
     return train_set, val_set, module
 
