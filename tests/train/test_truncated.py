@@ -73,7 +73,7 @@ def _step(model, size, video, *, training=True, **optim):
             module.eval()
     module = TrainingModule(model, objective)
     torch.manual_seed(0)
-    loss, figures = module._loss(video, target)
+    loss, figures = module.clip_loss(video, target)
     loss.backward()
     return loss.detach(), figures, {name: p.grad for name, p in model.named_parameters()}, dict(model.named_buffers())
 

@@ -61,7 +61,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         clip, target = self.objective.prepare(batch)
         self._clip = clip
-        loss, figures = self._loss(clip, target)
+        loss, figures = self.clip_loss(clip, target)
         # a module without a trainer is one process
         world = 1 if self._trainer is None else self.trainer.world_size
         several = world > 1
@@ -80,7 +80,7 @@ class TrainingModule(pl.LightningModule):
         self._step_ends |= index + 1 == self.trainer.num_training_batches
         return loss * (own / self.optim.batch)
 
-    def _loss(self, clip: Tensor, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def clip_loss(self, clip: Tensor, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a clip, whole or in windows, and figures to show."""
         size, ask = self.optim.truncate, self.objective
         if size and size < len(clip):
