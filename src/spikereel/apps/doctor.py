@@ -12,6 +12,7 @@ from spikereel import __version__
 from spikereel.engine.loaded import describe
 from spikereel.extras import EXTRAS, missing
 from spikereel.hub import ARCHITECTURES, SHIPPED
+from spikereel.ops import training
 from spikereel.versions import hardware
 
 PACKAGES = (
@@ -36,6 +37,7 @@ def report() -> dict[str, str]:
     lines["cuda"] = torch.version.cuda or "not in this build of torch"
     lines["kernel: LIF"] = "fused (PyTorch, hand-written backward); reference: ops.lif"
     lines["kernel: attention"] = "linear, exact in float32 (TF32 and autocast off); reference: N x N"
+    lines["kernel: training"] = training.describe()
     lines["native engine"] = describe()
     codecs: dict[str, tuple[str, Literal["r", "w"]]] = {"h264 reading": ("h264", "r"), "h264 writing": ("libx264", "w")}
     lines |= {what: "yes" if _codec(*codec) else "missing: reinstall av" for what, codec in codecs.items()}

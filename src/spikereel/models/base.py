@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
+from spikereel.layers.fused import Memory
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.state import State
 from spikereel.models.metadata import Metadata
@@ -39,6 +40,8 @@ class VideoModel(Pretrained, nn.Module):
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
     windowed: bool = False
     """In training, let attention over whole clips go on from a state: it then relates the frames of one call alone."""
+    memory: Memory = "plain"
+    """What training keeps for the backward pass; `spikereel.layers.fused.set_memory` sets it."""
 
     def __repr__(self) -> str:
         """One line; `model.summary()` is a table, and `torch.nn.Module.__repr__(model)` has every layer."""
@@ -85,7 +88,11 @@ class VideoModel(Pretrained, nn.Module):
         raise NotImplementedError
 
     def run_block(self, block: nn.Module, x: Tensor | list[Tensor], *rest: Any) -> tuple[Tensor, dict]:
-        """`block(x, *rest)`, checkpointed where that is on and gradients are wanted."""
+        """`block(x, *rest)`; where gradients are wanted, as `memory` says, or checkpointed where that is on."""
+        if self.memory != "plain" and self.training and torch.is_grad_enabled():
+            from spikereel.models.fused import run_fused
+
+            return run_fused(block, self.memory, x, *rest)
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpointed(block, x, *rest)
         return block(x, *rest)

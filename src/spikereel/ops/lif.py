@@ -75,10 +75,10 @@ def lif(
     if not tau >= 1.0:
         raise ConfigError(f"tau must be at least 1 time step, got {tau}")
     decay = 0.0 if math.isinf(tau) else 1.0 / tau
-    constants = _constants(
+    constants = constants_of(
         threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay, recheck
     )
-    return _integrate(x, v, decay, constants, backend)
+    return integrate(x, v, decay, constants, backend)
 
 
 def plif(
@@ -103,10 +103,10 @@ def plif(
     w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
     Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
     """
-    constants = _constants(
+    constants = constants_of(
         threshold, reset, v_reset, decay_input, surrogate, alpha, detach_reset, fires, reset_delay, recheck
     )
-    return _integrate(x, v, torch.sigmoid(w), constants, backend)
+    return integrate(x, v, torch.sigmoid(w), constants, backend)
 
 
 def ilif(
@@ -185,7 +185,7 @@ def ilif_reference(
     return torch.stack(counts), v
 
 
-def _constants(
+def constants_of(
     threshold: float,
     reset: Reset,
     v_reset: float,
@@ -193,10 +193,11 @@ def _constants(
     surrogate: Surrogate,
     alpha: float | None,
     detach_reset: bool,
-    fires: Fires,
-    reset_delay: bool,
-    recheck: bool,
+    fires: Fires = "at",
+    reset_delay: bool = False,
+    recheck: bool = False,
 ) -> Constants:
+    """What `lif` is given, checked, with the surrogate's own sharpness where none is given. Raises ConfigError."""
     _check_choice("fires", fires, Fires)
     _check_choice("reset", reset, Reset)
     if reset_delay and reset != "soft":
@@ -210,9 +211,14 @@ def _constants(
     )
 
 
-def _integrate(
-    x: Tensor, v: Tensor | None, decay: float | Tensor, constants: Constants, backend: Backend
-) -> tuple[Tensor, Tensor]:
+def integrate(
+    x: Float[Tensor, "T *d"],
+    v: Float[Tensor, "*d"] | None,
+    decay: float | Tensor,
+    constants: Constants,
+    backend: Backend = "auto",
+) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
+    """`lif` with the constants given as one, and 1 / tau as it is used."""
     _check_choice("backend", backend, Backend)
     start = _start(x, v, constants.v_reset if constants.reset == "hard" else 0.0)
     if x.is_meta:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from spikereel.errors import ConfigError
+from spikereel.layers.fused import Memory
 from spikereel.models.base import Task
 from spikereel.runs.data import DataSpec, data_spec_of
 from spikereel.runs.model import ModelSpec
@@ -114,6 +115,9 @@ class RunSpec:
     """CPU threads; 0 leaves PyTorch's choice."""
     checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, more time, the same gradients."""
+    memory: Memory = "plain"
+    """What a step keeps for the backward pass, with the same gradients. plain: what PyTorch does. fast: inputs of norms
+    and spikes as bits, a fifth of the memory. lean: bits and inputs of blocks, a twelfth, for a second forward pass."""
     validate_every: int = 1
     """Epochs between validations; the last epoch has one in any case."""
     keep: Literal["best", "last"] = "best"
@@ -147,8 +151,15 @@ class Recipe:
     run: RunSpec = field(default_factory=RunSpec)
 
     def __post_init__(self) -> None:
-        if self.optim.energy_weight and self.run.checkpointing:
-            raise ConfigError("optim.energy_weight needs all activations of a step; give run.checkpointing=false")
+        run = self.run
+        if self.optim.energy_weight and (run.checkpointing or run.memory != "plain"):
+            raise ConfigError(
+                "optim.energy_weight needs all activations of a step; give run.checkpointing=false and run.memory=plain"
+            )
+        if run.memory != "plain" and run.checkpointing:
+            raise ConfigError(f"run.memory={run.memory} computes again what checkpointing would; give one of them")
+        if run.memory != "plain" and run.sync_norms:
+            raise ConfigError(f"run.memory={run.memory} has norms of one device; give run.memory=plain")
         if self.truncated:
             self._check_windows()
 

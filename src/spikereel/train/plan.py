@@ -12,15 +12,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from spikereel.errors import ConfigError, SpikereelError
+from spikereel.layers.fused import Memory
 from spikereel.runs.config import Recipe
 from spikereel.train.meter import free_memory
 
-MODES: dict[str, dict[str, Any]] = {"plain": {"checkpointing": False}, "checkpointing": {"checkpointing": True}}
+MODES: dict[str, dict[str, Any]] = {name: {"memory": name, "checkpointing": False} for name in get_args(Memory)}
+MODES["checkpointing"] = {"memory": "plain", "checkpointing": True}
 """Options of a run that keep more or less of a step, in the order in which they are tried."""
 
 SECONDS = 12.0
@@ -202,8 +204,9 @@ def dry(recipe: Recipe, mode: str, *, memory: float, device: str, seconds: float
 
 def _modes(recipe: Recipe) -> list[str]:
     """That of the recipe first; with a loss that needs all of a step, that one alone."""
-    own = next(name for name, values in MODES.items() if all(getattr(recipe.run, k) == x for k, x in values.items()))
-    return [own] if recipe.optim.energy_weight else [own, *(name for name in MODES if name != own)]
+    own = "checkpointing" if recipe.run.checkpointing else recipe.run.memory
+    # what checkpointing does, lean does with less
+    return [own] if recipe.optim.energy_weight else [own, *(name for name in get_args(Memory) if name != own)]
 
 
 def _options(recipe: Recipe, lines: dict[str, Lines], memory: float) -> list[Option]:

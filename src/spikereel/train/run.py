@@ -25,8 +25,10 @@ from spikereel.data.clips import differ_in_case
 from spikereel.errors import ConfigError, Interrupted, TrainingError
 from spikereel.files import expand, write_text
 from spikereel.hub import load_model
+from spikereel.layers.fused import set_memory
 from spikereel.layers.norm import synced
 from spikereel.models.base import VideoModel
+from spikereel.ops.training import describe
 from spikereel.runs.clips import build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe, RunSpec
 from spikereel.runs.mirrors import mirror_plan
@@ -118,6 +120,8 @@ def _carried_out(
     recipe, model = module.recipe, module.model
     spec, run = recipe.data, recipe.run
     ready_model(model, run)
+    if run.memory != "plain":
+        module.notes.append(f"memory: {run.memory}; kernels of training: {describe()}")
     several = there.world > 1
     batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed, shared=several)
     start = source_of(model, recipe.model.start)
@@ -158,6 +162,7 @@ def _carried_out(
 def ready_model(model: VideoModel, run: RunSpec) -> None:
     """Lay out a model for training as a run asks for."""
     model.checkpointing = run.checkpointing
+    set_memory(model, run.memory)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             # 1.3 times as fast on a CPU, and what tensor cores want

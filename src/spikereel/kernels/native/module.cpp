@@ -1,0 +1,256 @@
+// The door to Python: arrays in, checked for what the loops rely on, and no lock of Python's while they run.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "pool.hpp"
+#include "training.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace spikereel {
+namespace {
+
+using Values = nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;   // [frame or group, row, channel]
+using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;    // [group, channel], or [row, channel]
+using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // [frame, bytes]
+using Line = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Sums = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;     // [run, group, 2, channel]
+using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Totals = nb::ndarray<double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  // [group, 2, channel]
+
+const TrainingKernels* kernels = nullptr;
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+std::vector<const TrainingKernels*> present() {
+  std::vector<const TrainingKernels*> found;
+  for (const TrainingKernels* k : {training_avx512(), training_avx2(), training_plain()})
+    if (k) found.push_back(k);
+  return found;
+}
+
+Neurons neurons_of(const Values& x, const std::optional<Table>& scale, const std::optional<Table>& shift,
+                   const std::optional<Table>& mean, const std::optional<Table>& start, float rest, const Unit& unit) {
+  Neurons a{};
+  a.x = x.data(), a.frames = static_cast<int64_t>(x.shape(0));
+  a.values = static_cast<int64_t>(x.shape(1) * x.shape(2)), a.channels = static_cast<int32_t>(x.shape(2));
+  require(a.values > 0 && a.frames > 0, "no values");
+  a.groups = 1, a.rest = rest, a.unit = unit;
+  if (scale) {
+    require(shift && mean, "a norm is a scale, a shift and a mean");
+    for (const Table* table : {&*scale, &*shift, &*mean}) {
+      require(table->shape(1) == x.shape(2) + kBlock, "a norm of other channels");
+      require(table->shape(0) == 1 || table->shape(0) == x.shape(0), "a norm of other frames");
+      require(table->shape(0) == scale->shape(0), "a norm of uneven parts");
+    }
+    a.groups = static_cast<int32_t>(scale->shape(0));
+    a.scale = scale->data(), a.shift = shift->data(), a.mean = mean->data();
+  }
+  if (start) {
+    require(start->shape(0) == x.shape(1) && start->shape(1) == x.shape(2), "membranes of other rows");
+    a.start = start->data();
+  }
+  return a;
+}
+
+void same(const Values& x, const Values& y) {
+  require(x.shape(0) == y.shape(0) && x.shape(1) == y.shape(1) && x.shape(2) == y.shape(2), "values of another shape");
+}
+
+void fire(const Values& x, std::optional<Table> scale, std::optional<Table> shift, std::optional<Table> mean,
+          std::optional<Table> start, float rest, const Unit& unit, const Bytes& kept, const Table& membrane) {
+  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit);
+  const int64_t bytes = unit.integer ? a.values : (a.values + 7) / 8;
+  require(static_cast<int64_t>(kept.shape(0)) == a.frames && static_cast<int64_t>(kept.shape(1)) == bytes,
+          "no room for the bits");
+  require(membrane.shape(0) == x.shape(1) && membrane.shape(1) == x.shape(2), "membranes of other rows");
+  const Fired out{kept.data(), membrane.data()};
+  nb::gil_scoped_release release;
+  kernels->fire(a, out);
+}
+
+void unfire(const Values& x, std::optional<Table> scale, std::optional<Table> shift, std::optional<Table> mean,
+            std::optional<Table> start, float rest, const Unit& unit, const Values& to_spikes,
+            std::optional<Table> to_membrane, const Values& to_z, std::optional<Table> to_start,
+            std::optional<Sums> sums, std::optional<Doubles> to_decay) {
+  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit);
+  same(x, to_spikes), same(x, to_z);
+  Gradients out{};
+  out.to_spikes = to_spikes.data(), out.to_z = to_z.data();
+  for (const std::optional<Table>* table : {&to_membrane, &to_start})
+    if (*table) require((*table)->shape(0) == x.shape(1) && (*table)->shape(1) == x.shape(2), "membranes of other rows");
+  if (to_membrane) out.to_membrane = to_membrane->data();
+  if (to_start) out.to_start = to_start->data();
+  const auto runs = static_cast<size_t>(runs_of(a.values));
+  require(sums.has_value() == (a.scale != nullptr), "sums are those of a norm");
+  if (sums) {
+    require(sums->shape(0) == runs && sums->shape(1) == static_cast<size_t>(a.groups) && sums->shape(2) == 2 &&
+                sums->shape(3) == x.shape(2), "no room for the sums");
+    out.sums = sums->data();
+  }
+  if (to_decay) {
+    require(to_decay->shape(0) == runs, "no room for the gradient of the time constant");
+    out.to_decay = to_decay->data();
+  }
+  nb::gil_scoped_release release;
+  kernels->unfire(a, out);
+}
+
+Rows rows_of(const Values& x) {
+  require(x.size() > 0, "no values");
+  return {x.data(), static_cast<int64_t>(x.shape(0)), static_cast<int64_t>(x.shape(1)), static_cast<int32_t>(x.shape(2))};
+}
+
+void fits(const Values& x, const Table& table) {
+  require(table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2), "numbers of other channels");
+}
+
+void room(const Values& x, const Totals& sums) {
+  require(sums.shape(0) == x.shape(0) && sums.shape(1) == 2 && sums.shape(2) == x.shape(2), "no room for the sums");
+}
+
+void moments(const Values& x, const Totals& sums) {
+  const Rows a = rows_of(x);
+  room(x, sums);
+  nb::gil_scoped_release release;
+  kernels->moments(a, sums.data());
+}
+
+void sums(const Values& x, const Values& other, const Table& mean, const Totals& out) {
+  const Rows a = rows_of(x);
+  same(x, other), fits(x, mean), room(x, out);
+  nb::gil_scoped_release release;
+  kernels->sums(a, other.data(), mean.data(), out.data());
+}
+
+void affine(const Values& x, const Table& scale, const Table& shift, const Values& out) {
+  const Rows a = rows_of(x);
+  fits(x, scale), fits(x, shift), same(x, out);
+  nb::gil_scoped_release release;
+  kernels->affine(a, scale.data(), shift.data(), out.data());
+}
+
+void finish(const Values& x, const Values& other, const Table& mean, const Table& ka, const Table& kb, const Table& kc,
+            const Values& out) {
+  const Rows a = rows_of(x);
+  same(x, other), same(x, out), fits(x, mean), fits(x, ka), fits(x, kb), fits(x, kc);
+  nb::gil_scoped_release release;
+  kernels->finish(a, other.data(), mean.data(), ka.data(), kb.data(), kc.data(), out.data());
+}
+
+void unpack(const Bytes& bits, const Values& out) {
+  const int64_t values = static_cast<int64_t>(out.shape(1) * out.shape(2));
+  require(bits.shape(0) == out.shape(0) && static_cast<int64_t>(bits.shape(1)) == (values + 7) / 8, "bits of other values");
+  nb::gil_scoped_release release;
+  kernels->unpack(bits.data(), static_cast<int64_t>(out.shape(0)), values, out.data());
+}
+
+SpikeMaps maps_of(const Bytes& bits, const Values& values, int pictures, int height, int width, int in, int kernel) {
+  const int64_t frames = static_cast<int64_t>(bits.shape(0)), rows = static_cast<int64_t>(pictures) * height * width;
+  require(kernel == 1 || kernel == 3, "kernel of 1 or 3");
+  require(in > 0 && in % 8 == 0 && kernel * kernel * in < 65536, "channels of the input");
+  require(values.shape(2) % kLanes == 0 && values.shape(2) > 0, "channels of the output");
+  require(static_cast<int64_t>(bits.shape(1)) == (rows * in + 7) / 8, "bits of other pictures");
+  require(static_cast<int64_t>(values.shape(0)) == frames && static_cast<int64_t>(values.shape(1)) == rows, "other rows");
+  return {bits.data(), frames, pictures, height, width, in, static_cast<int32_t>(values.shape(2)), kernel};
+}
+
+void events(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& weights,
+            std::optional<Line> bias, const Values& out) {
+  const SpikeMaps a = maps_of(bits, out, pictures, height, width, in, kernel);
+  const int lanes = block_lanes(a.out, 128);
+  require(static_cast<int>(weights.shape(2)) == lanes && static_cast<int>(weights.shape(0)) == a.out / lanes &&
+              static_cast<int>(weights.shape(1)) == kernel * kernel * in, "size of the weights");
+  require(!bias || static_cast<int>(bias->shape(0)) == a.out, "size of the bias");
+  const float* own = bias ? bias->data() : nullptr;
+  nb::gil_scoped_release release;
+  kernels->events(a, weights.data(), lanes, own, out.data());
+}
+
+void gather(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& to_out,
+            const Values& to_weights) {
+  const SpikeMaps a = maps_of(bits, to_out, pictures, height, width, in, kernel);
+  require(static_cast<int>(to_weights.shape(0)) == kSlices &&
+              static_cast<int>(to_weights.shape(1)) == kernel * kernel * in &&
+              static_cast<int>(to_weights.shape(2)) == a.out, "room for the gradients");
+  nb::gil_scoped_release release;
+  kernels->gather(a, to_out.data(), to_weights.data());
+}
+
+int64_t count(const Bytes& bits) {
+  const uint8_t* p = bits.data();
+  const size_t n = bits.size();
+  int64_t total = 0;
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, p + i, 8);
+    total += __builtin_popcountll(word);
+  }
+  for (; i < n; i++) total += __builtin_popcount(p[i]);
+  return total;
+}
+
+void use_instruction_set(const std::string& name) {
+  for (const TrainingKernels* k : present())
+    if (name == k->name) {
+      kernels = k;
+      return;
+    }
+  throw std::invalid_argument("this processor has no instruction set " + name);
+}
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const TrainingKernels* k : present()) names.push_back(k->name);
+  return names;
+}
+
+}  // namespace
+}  // namespace spikereel
+
+NB_MODULE(_training, m) {
+  using namespace spikereel;
+  kernels = present().front();
+  m.attr("BLOCK") = kBlock;
+  m.attr("RUN") = kBlock * kRun;
+  nb::class_<Unit>(m, "Unit").def(
+      "__init__",
+      [](Unit* u, bool integer, bool soft_reset, bool decay_input, bool detach_reset, bool atan, int top, float decay,
+         float threshold, float v_reset, float alpha, float per) {
+        new (u) Unit{integer, soft_reset, decay_input, detach_reset, atan, top, decay, threshold, v_reset, alpha, per};
+      },
+      "integer"_a, "soft_reset"_a, "decay_input"_a, "detach_reset"_a, "atan"_a, "top"_a, "decay"_a, "threshold"_a,
+      "v_reset"_a, "alpha"_a, "per"_a);
+  m.def("fire", &fire, "x"_a, "scale"_a.none(), "shift"_a.none(), "mean"_a.none(), "start"_a.none(), "rest"_a, "unit"_a,
+        "kept"_a, "membrane"_a);
+  m.def("unfire", &unfire, "x"_a, "scale"_a.none(), "shift"_a.none(), "mean"_a.none(), "start"_a.none(), "rest"_a,
+        "unit"_a, "to_spikes"_a, "to_membrane"_a.none(), "to_z"_a, "to_start"_a.none(), "sums"_a.none(),
+        "to_decay"_a.none());
+  m.def("moments", &moments, "x"_a, "sums"_a);
+  m.def("sums", &sums, "x"_a, "other"_a, "mean"_a, "out"_a);
+  m.def("affine", &affine, "x"_a, "scale"_a, "shift"_a, "out"_a);
+  m.def("finish", &finish, "x"_a, "other"_a, "mean"_a, "a"_a, "b"_a, "c"_a, "out"_a);
+  m.def("unpack", &unpack, "bits"_a, "out"_a);
+  m.attr("SLICES") = kSlices;
+  m.def("lanes", [](int out) { return block_lanes(out, 128); }, "out"_a);
+  m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "weights"_a, "bias"_a.none(),
+        "out"_a);
+  m.def("gather", &gather, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
+  m.def("count", &count, "bits"_a);
+  m.def("set_threads", &set_threads, "count"_a);
+  m.def("instruction_sets", &instruction_sets);
+  m.def("instruction_set", [] { return std::string(kernels->name); });
+  m.def("use_instruction_set", &use_instruction_set, "name"_a);
+}

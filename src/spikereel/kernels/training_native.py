@@ -1,0 +1,190 @@
+"""Norm and neuron for training in native code: the twin of `spikereel.ops.training`, for float32 on a CPU."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+try:
+    from spikereel.kernels import _training  # ty: ignore
+except ImportError:
+    _training = None
+
+
+class Unit(Protocol):
+    """`spikereel.ops.training.Unit`, as far as it is needed here."""
+
+    @property
+    def integer(self) -> bool: ...
+    @property
+    def top(self) -> int: ...
+    @property
+    def per(self) -> float: ...
+    @property
+    def decay(self) -> float: ...
+    @property
+    def constants(self) -> Any: ...
+
+
+class Affine(Protocol):
+    """`spikereel.ops.training.Affine`."""
+
+    @property
+    def scale(self) -> Tensor: ...
+    @property
+    def shift(self) -> Tensor: ...
+    @property
+    def mean(self) -> Tensor: ...
+
+
+def available() -> bool:
+    """Whether this installation holds these kernels."""
+    return _training is not None
+
+
+def describe() -> str:
+    """The instruction set in use, and those there are."""
+    return f"{_training.instruction_set()} (of {', '.join(_training.instruction_sets())})"
+
+
+def fire(x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit) -> tuple[Tensor, Tensor]:
+    """As `spikereel.ops.training.fire`."""
+    _threads()
+    values, membrane = x[0].numel(), torch.empty_like(x[0])
+    kept = x.new_empty(len(x), values if unit.integer else (values + 7) // 8, dtype=torch.uint8)
+    _training.fire(x, *_tables(norm), start, _rest(unit), _unit(unit), kept, membrane)
+    return kept, membrane
+
+
+def unfire(
+    x: Tensor,
+    norm: Affine | None,
+    start: Tensor | None,
+    unit: Unit,
+    to_spikes: Tensor,
+    to_membrane: Tensor | None,
+    learnt: bool,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """As `spikereel.ops.training.unfire`."""
+    _threads()
+    to_z, to_start = torch.empty_like(x), torch.empty_like(x[0])
+    runs = -(-x[0].numel() // _training.RUN)
+    sums = None if norm is None else x.new_empty(runs, len(norm.scale), 2, x.shape[2])
+    to_decay = x.new_empty(runs, dtype=torch.float64) if learnt else None
+    given = (x, *_tables(norm), start, _rest(unit), _unit(unit), to_spikes, to_membrane)
+    _training.unfire(*given, to_z, to_start, sums, to_decay)
+    total = None if sums is None else sums.sum(0, dtype=torch.float64)
+    return to_z, to_start, total, None if to_decay is None else to_decay.sum()
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """As `spikereel.ops.training.moments`."""
+    _threads()
+    sums = x.new_empty(len(x), 2, x.shape[2], dtype=torch.float64)
+    _training.moments(x, sums)
+    off, square = (sums / x.shape[1]).unbind(1)
+    return x[:, 0].double() + off, square - off * off
+
+
+def sums(x: Tensor, other: Tensor, mean: Tensor) -> Tensor:
+    """As `spikereel.ops.training.sums`."""
+    _threads()
+    out = x.new_empty(len(x), 2, x.shape[2], dtype=torch.float64)
+    _training.sums(x, other, mean, out)
+    return out
+
+
+def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """As `spikereel.ops.training.affine`."""
+    _threads()
+    out = torch.empty_like(x)
+    _training.affine(x, scale, shift, out)
+    return out
+
+
+def finish(x: Tensor, other: Tensor, mean: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """As `spikereel.ops.training.finish`."""
+    _threads()
+    out = torch.empty_like(x)
+    _training.finish(x, other, mean, a, b, c, out)
+    return out
+
+
+def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
+    """Ones and zeros float32 of a shape [T, R, C] from their bits."""
+    _threads()
+    out = torch.empty(shape)
+    _training.unpack(bits, out)
+    return out
+
+
+def rate(kept: Tensor, values: int) -> float:
+    """How many of so many values are set."""
+    return _training.count(kept) / values
+
+
+def takes(shape: torch.Size, weight: Tensor) -> bool:
+    """Whether there are `events` and `gather` for spikes [T, B, C, H, W] and these weights of a convolution."""
+    out, inputs, height, width = weight.shape
+    return inputs == shape[2] and inputs % 8 == 0 and out % 16 == 0 and height == width and height in (1, 3)
+
+
+def events(kept: Tensor, shape: torch.Size, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution of spikes, rows [T, B H W, C'], stride 1 and the size of the pictures unchanged."""
+    _threads()
+    out, inputs, kernel, _ = weight.shape
+    lanes = _training.lanes(out)
+    rows = weight.permute(2, 3, 1, 0).reshape(kernel * kernel * inputs, out // lanes, lanes)
+    y = torch.empty(shape[0], shape[1] * shape[3] * shape[4], out)
+    _training.events(kept, *_sizes(shape), kernel, rows.transpose(0, 1).contiguous(), bias, y)
+    return y
+
+
+def gather(kept: Tensor, shape: torch.Size, to_y: Tensor, kernel: int) -> Tensor:
+    """The gradient of the weights of `events` from that of its result; the same numbers with any number of threads."""
+    _threads()
+    inputs, out = shape[2], to_y.shape[2]
+    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, out)
+    _training.gather(kept, *_sizes(shape), kernel, to_y, parts)
+    return parts.sum(0).view(kernel, kernel, inputs, out).permute(3, 2, 0, 1)
+
+
+def _sizes(shape: torch.Size) -> tuple[int, int, int, int]:
+    _, pictures, channels, height, width = shape
+    return pictures, height, width, channels
+
+
+def _threads() -> None:
+    # as many as PyTorch uses, whoever changed that
+    _training.set_threads(torch.get_num_threads())
+
+
+def _unit(unit: Unit) -> Any:
+    c = unit.constants
+    return _training.Unit(
+        integer=unit.integer,
+        soft_reset=c.reset == "soft",
+        decay_input=c.decay_input,
+        detach_reset=c.detach_reset,
+        atan=c.surrogate == "atan",
+        top=unit.top,
+        decay=unit.decay,
+        threshold=c.threshold,
+        v_reset=c.v_reset,
+        alpha=c.alpha,
+        per=unit.per,
+    )
+
+
+def _rest(unit: Unit) -> float:
+    c = unit.constants
+    return 0.0 if unit.integer or c.reset == "soft" else c.v_reset
+
+
+def _tables(norm: Affine | None) -> tuple[Tensor | None, ...]:
+    """Numbers per channel, continued by those of a block, so that any part of the rows finds its own in one piece."""
+    if norm is None:
+        return None, None, None
+    channels = norm.scale.shape[1]
+    repeats = -(-(channels + _training.BLOCK) // channels)
+    return tuple(x.repeat(1, repeats)[:, : channels + _training.BLOCK].contiguous() for x in (norm.scale, norm.shift, norm.mean))
