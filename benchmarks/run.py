@@ -1,4 +1,4 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `loader FOLDER ...`, or `infer`, `memory`, `ops`, `report`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`; `infer`, `memory`, `ops`, `report`.
 
 The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 
@@ -95,6 +95,12 @@ def _loader(options: argparse.Namespace) -> dict[str, Any]:
     from loader import loader
 
     return loader(options)
+
+
+def _gpu(options: argparse.Namespace) -> dict[str, Any]:
+    from gpu import gpu
+
+    return gpu(options)
 
 
 def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
@@ -326,8 +332,17 @@ def main() -> None:
     sub.add_argument("--threads", type=int, default=1)
     sub.add_argument("--out", type=Path, default=Path("runs/frontier"))
     sub.add_argument("assignments", nargs="*", help="fields of the recipe, such as optim.epochs=5")
+    sub = commands.add_parser("gpu", help="every measurement and check on a GPU, in under 10 minutes")
+    sub.set_defaults(run=_gpu, name="gpu")
+    sub.add_argument("--dry", action="store_true", help="try the script on the CPU; its figures say nothing")
+    sub.add_argument("--again", action="store_true", help="do all parts again")
+    sub.add_argument("--seconds", type=float, default=560, help="for all parts together (default: %(default)s)")
+    sub.add_argument("--state", default="gpu-state.json", help="what is done, to go on from (default: %(default)s)")
+    sub.add_argument("parts", nargs="*", help="some parts alone")
     options = parser.parse_args()
     outcome = options.run(options)
+    if outcome.get("dry"):
+        return
     if options.name.startswith("_"):
         print(json.dumps(outcome))
     else:
