@@ -1,4 +1,5 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`; `infer`, `memory`, `ops`, `report`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`;
+`infer`, `memory`, `ops`, `report`.
 
 The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 

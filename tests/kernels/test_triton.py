@@ -91,7 +91,9 @@ def test_norm_and_neuron(shape, unit, given):
     for one, two in zip(found, right, strict=True):
         assert (one is None) == (two is None)
         if two is not None:
-            torch.testing.assert_close(one, two, rtol=2e-5, atol=2e-5, check_dtype=False)
+            # one number is a sum over thousands, in float32 in the reference too
+            near = 2e-5 if two.ndim else 2e-4
+            torch.testing.assert_close(one, two, rtol=2e-5, atol=near, check_dtype=False)
 
 
 def test_some_inputs_lie_on_the_threshold():

@@ -151,10 +151,16 @@ def stand_in(recipe: Recipe) -> Ingredients:
 def dry_steps(
     parts: Ingredients, *, most: int, seconds: float, memory: float = float("inf"), device: str = "cpu"
 ) -> Iterator[Point]:
-    """Steps on 1, 2, 4 and so on to `most` clips, while they stay within so many seconds and bytes in all."""
+    """Steps on 1, 4, 16 and so on to `most` clips, while they stay within so many seconds and bytes in all.
+
+    Two sizes are tried whatever the time, since one alone says nothing of what each clip more takes. Seconds are those
+    of a core, so that other work on the machine does not make a forecast worse.
+    """
     place = torch.device(device)
     recipe = parts.module.recipe
-    began, points = time.perf_counter(), list[Point]()
+    own = time.perf_counter if place.type == "cuda" else time.process_time
+    threads = 1 if place.type == "cuda" else torch.get_num_threads()
+    began, points = own(), list[Point]()
     clips = _least(parts.module.model)
     with _undrawn(place):
         module = TrainingModule(copy.deepcopy(parts.module.model), copy.deepcopy(parts.module.objective))
@@ -166,10 +172,14 @@ def dry_steps(
             yield point
             if clips >= most:
                 return
-            following = min(2 * clips, most)
-            grown = point.peak + (point.peak - points[-2].peak if len(points) > 1 else point.kept) * 2
+            following = min(4 * clips, most)
+            each = (
+                point.kept / clips if len(points) == 1 else (point.peak - points[-2].peak) / (clips - points[-2].clips)
+            )
+            grown = point.peak + (following - clips) * each * (2 if len(points) == 1 else 1)
             # three steps of it
-            if time.perf_counter() - began + 3 * point.seconds * following / clips > seconds or grown > memory:
+            spent = (own() - began) / threads + 3 * point.cpu_seconds / threads * following / clips
+            if grown > memory or (spent > seconds and len(points) > 1):
                 return
             clips = following
 

@@ -74,7 +74,7 @@ class Forecast(Callback):
         ):
             points.append(vars(point))
             whole = batches * point.seconds * recipe.optim.batch / point.clips
-            if time.perf_counter() - began > SHARE * whole:
+            if len(points) > 1 and time.perf_counter() - began > SHARE * whole:
                 break
         lines, clips = lines_of(points, before), recipe.optim.batch
         found = {"peak": lines.peak(clips), "seconds": lines.seconds(clips), "cpu_seconds": lines.cpu_seconds(clips)}
