@@ -1,5 +1,5 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`;
-`infer`, `memory`, `ops`, `report`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`, `train`, or `infer`, `memory`,
+`ops`, `report`.
 
 The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 
@@ -102,6 +102,12 @@ def _gpu(options: argparse.Namespace) -> dict[str, Any]:
     from gpu import gpu
 
     return gpu(options)
+
+
+def _train(options: argparse.Namespace) -> dict[str, Any]:
+    from training import remembered, timed, train
+
+    return {"train": train, "_train": timed, "_train_memory": remembered}[options.name](options)
 
 
 def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
@@ -315,6 +321,16 @@ def main() -> None:
         sub.add_argument("--frames", type=int, default=4)
         sub.add_argument("--events", type=int, default=4_000_000)
         sub.add_argument("--lengths", type=int, nargs="+", default=[4, 8, 16, 32])
+    for name, run in (("train", _train), ("_train", _train), ("_train_memory", _train)):
+        sub = commands.add_parser(name, help="a training step in every memory mode beside the authors' structure")
+        sub.set_defaults(run=run, name=name)
+        sub.add_argument("--model", default="spikevideoformer_s")
+        sub.add_argument("--size", type=int, default=224)
+        sub.add_argument("--frames", type=int, nargs="+", default=[8])
+        sub.add_argument("--threads", type=int, default=2)
+        sub.add_argument("--rounds", type=int, default=5)
+        sub.add_argument("--modes", nargs="+", default=["plain", "fast", "lean"])
+        sub.add_argument("--authors", action="store_true", help="beside their structure; see peers/environments.sh")
     sub = commands.add_parser("loader", help="clips a second of the loader against plain PyAV decoding")
     sub.set_defaults(run=_loader, name="loader")
     sub.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of videos")
@@ -347,7 +363,9 @@ def main() -> None:
     if options.name.startswith("_"):
         print(json.dumps(outcome))
     else:
-        save(options.name, outcome)
+        # clips of other lengths have results of their own
+        lengths = "".join(f"-{n}" for n in options.frames) if options.name == "train" else ""
+        save(options.name + lengths, outcome)
 
 
 if __name__ == "__main__":

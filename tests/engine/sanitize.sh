@@ -10,7 +10,7 @@ python=${PYTHON:-python}
 "${PIP_PYTHON:-$python}" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$destination" \
     -C cmake.define.SPIKEREEL_SANITIZE=ON -C build-dir="$destination/build" "$root"
 cd "$root"
-[ $# -gt 0 ] || set -- tests/engine/test_kernels.py tests/engine/test_sanitized.py
+[ $# -gt 0 ] || set -- tests/engine/test_kernels.py tests/engine/test_sanitized.py tests/ops/test_training.py
 # an editable installation puts its finder before all paths
 cat > "$destination/sitecustomize.py" <<'END'
 import sys

@@ -16,6 +16,7 @@ SCRIPT = """
 import copy, sys, torch
 from spikereel.hub import create_model
 from spikereel.kernels import plain_compiled
+from spikereel.layers.fused import set_memory
 
 backend, seen = sys.argv[1], set()
 
@@ -44,6 +45,13 @@ for training in (True, False)[: 1 if backend == "eager" else 2]:
     if not training:
         assert all(torch.equal(a, b) for a, b in zip(*results, strict=True) if a is not None)
 assert {"spikereel.convolution", "spikereel.batch_norm", "spikereel.rest"} <= seen
+set_memory(model.train(), "lean")
+try:
+    torch.compile(model, fullgraph=True, backend="eager")(video)
+except torch._dynamo.exc.Unsupported as error:
+    assert "run outside of compiled graphs; give memory='plain' to compile" in str(error), error
+else:
+    raise AssertionError("memory='lean' is in a graph")
 """
 
 

@@ -73,7 +73,11 @@ def test_every_recipe_takes_it():
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"name": "spikevideoformer_ti.ann", "threshold": None}, "no spikes"), ({"checkpointing": True}, "checkpointing")],
+    [
+        ({"name": "spikevideoformer_ti.ann", "threshold": None}, "no spikes"),
+        ({"checkpointing": True}, "checkpointing"),
+        ({"memory": "fast"}, "run.memory=plain"),
+    ],
 )
 def test_what_it_does_not_go_with(tmp_path, changes, words):
     with pytest.raises(ConfigError, match=words):

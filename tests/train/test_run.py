@@ -73,6 +73,23 @@ def test_seeded_runs_are_the_same_and_seeds_differ(tmp_path):
     assert runs[0] != runs[2]
 
 
+def test_a_run_in_little_memory_learns_the_same_and_says_so(tmp_path):
+    plain, lean = (train(small_recipe(tmp_path / memory, memory=memory)) for memory in ("plain", "lean"))
+    for own, other in zip(plain.history, lean.history, strict=True):
+        assert other == pytest.approx(own, rel=1e-3)
+    said = [line for line in lean.notes if line.startswith("memory: lean; kernels of training: ")]
+    assert len(said) == 1
+    assert not any(line.startswith("memory:") for line in plain.notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"checkpointing": True}, "give one of them"), ({"sync_norms": True}, "norms of one device")]
+)
+def test_what_little_memory_does_not_go_with(tmp_path, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        small_recipe(tmp_path, memory="lean", **changes)
+
+
 def test_resume_goes_on_from_the_last_step(tmp_path):
     first = train(small_recipe(tmp_path, epochs=1))
     weights = load_model(first.last).state_dict()

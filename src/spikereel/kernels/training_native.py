@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+_training: Any
 try:
     from spikereel.kernels import _training  # ty: ignore
 except ImportError:
@@ -187,4 +188,6 @@ def _tables(norm: Affine | None) -> tuple[Tensor | None, ...]:
         return None, None, None
     channels = norm.scale.shape[1]
     repeats = -(-(channels + _training.BLOCK) // channels)
-    return tuple(x.repeat(1, repeats)[:, : channels + _training.BLOCK].contiguous() for x in (norm.scale, norm.shift, norm.mean))
+    return tuple(
+        x.repeat(1, repeats)[:, : channels + _training.BLOCK].contiguous() for x in (norm.scale, norm.shift, norm.mean)
+    )

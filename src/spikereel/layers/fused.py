@@ -1,7 +1,7 @@
 """Parts of networks as operations that keep little for the backward pass: `run.memory` = fast and lean.
 
 `fast` keeps the inputs of norms and the spikes as bits; `lean` keeps bits and the inputs of blocks. Both compute the
-rest again. Layers of at most 256 inputs are computed again in either: that is cheaper than what keeping them would take.
+rest again, either of them also layers of at most 256 inputs: that is cheaper than to keep their results.
 """
 
 import math
@@ -30,7 +30,7 @@ FEW_INPUTS = 256
 """Products behind one output of a layer up to which `fast` computes it again."""
 
 
-def set_memory(model: nn.Module, memory: Memory) -> None:
+def set_memory(model: nn.Module, memory: Memory | str) -> None:
     """Let a model of ours train with memory "plain", "fast" or "lean"; outputs, states and gradients are the same.
 
     Raises ConfigError for another word, and for neurons or norms that `fast` and `lean` do not know.
@@ -44,12 +44,12 @@ def set_memory(model: nn.Module, memory: Memory) -> None:
             c = module.config
             if c.kind == "relu" or c.ported or c.replays:
                 raise ConfigError(
-                    f"memory={memory!r} is for neurons lif, plif, if and ilif without fires='above', reset_delay, recheck "
-                    f"and replay; {name} is {module.extra_repr()}: give memory='plain'"
+                    f"memory={memory!r} is for neurons lif, plif, if and ilif without fires='above', reset_delay, "
+                    f"recheck and replay; {name} is {module.extra_repr()}: give memory='plain'"
                 )
         if isinstance(module, SyncedNorm | SyncedClipNorm):
             raise ConfigError(f"memory={memory!r} has no norms over several processes, as {name} is: give 'plain'")
-    model.memory = memory  # ty: ignore[unresolved-attribute]
+    model.__dict__["memory"] = memory
 
 
 def hooked(module: nn.Module) -> bool:
@@ -234,7 +234,7 @@ class Projection:
     """`conv.projection` up to its outer norm, for `Composed`: computed again it sees the statistics of its batch."""
 
     def __init__(self, rep: RepConv):
-        first, pad, tail = rep.body
+        first, pad, tail = cast(Any, rep.body)
         self.weights = [first.weight, pad.bn.weight, pad.bn.bias, tail[0].weight, tail[1].weight, *_affine(tail[2])]
         self.pad, self.last, self.border = pad, tail[2], torch.empty(0)
 

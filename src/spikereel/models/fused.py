@@ -7,15 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikereel.layers.conv import ConvBlock, Downsample
-from spikereel.layers.fused import (
-    NormPart,
-    Runner,
-    conv_block,
-    downsample,
-    hooked,
-    mlp,
-    spike_attention,
-)
+from spikereel.layers.fused import NormPart, Runner, conv_block, downsample, hooked, mlp, spike_attention
 from spikereel.models.spikevideoformer import TransformerBlock
 from spikereel.models.svformer import ClipMLP, GlobalBlock, LocalBlock, PatchEmbed, SelfAttention
 from spikereel.ops.blocks import Composed
@@ -84,7 +76,9 @@ def self_attention(run: Runner, m: SelfAttention, x: Tensor, state: dict | None,
         )
         return a.mT.flatten(2, 3).unflatten(3, places[0].shape[3:]).to(places[0].dtype)
 
-    s, after["proj_lif"] = run.composed_fire(Composed(call=attend, dense=True), heads, [], None, m.proj_lif, state.get("proj_lif"))
+    s, after["proj_lif"] = run.composed_fire(
+        Composed(call=attend, dense=True), heads, [], None, m.proj_lif, state.get("proj_lif")
+    )
     return run.linear([m.proj], NormPart(m.norm2, first, len(x)), s), after
 
 
@@ -110,7 +104,9 @@ FUSED: dict[type[nn.Module], Callable[..., tuple[Tensor, dict]]] = {
 """Blocks that are known, and what does their work."""
 
 
-@torch.compiler.disable(reason="memory='fast' and 'lean' run outside of compiled graphs; give memory='plain' to compile")
+@torch.compiler.disable(
+    reason="memory='fast' and 'lean' run outside of compiled graphs; give memory='plain' to compile"
+)
 def run_fused(block: nn.Module, memory: Any, x: Any, *rest: Any) -> tuple[Tensor, dict]:
     """`block(x, *rest)` with little kept; as it stands where it is unknown, frozen or looked into by hooks."""
     work = FUSED.get(type(block))

@@ -1,7 +1,7 @@
 """A part of a network as one operation with a backward pass by hand: linear maps of spikes, norm, neuron over all T.
 
-Kept for the backward pass are the spikes that came in, as bits, the statistics of the norm, and where `keep` says so the
-norm's input; everything else is computed again, membranes inside the kernels of `spikereel.ops.training`.
+Kept for the backward pass are the spikes that came in, as bits, the statistics of the norm, and where `keep` says so
+the norm's input; everything else is computed again, membranes inside the kernels of `spikereel.ops.training`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from spikereel.errors import ConfigError
 from spikereel.ops.training import Affine, Unit, events_for, kernels_for, unpack
@@ -87,7 +86,7 @@ class Convolution:
                 rows = by_lists.events(x.kept, x.shape, weight, bias)
                 return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
             x = x.values
-        y = F.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        y = torch.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)
         return y.unflatten(0, x.shape[:2])
 
     def gradients(self, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool) -> list[Tensor | None]:
@@ -154,7 +153,7 @@ class Convolved(torch.autograd.Function):
         return part(x, weight, None)
 
     @staticmethod
-    def backward(ctx, to_y):  # ty: ignore[invalid-method-override]
+    def backward(ctx, to_y):  # ty: ignore[incompatible-method-override]
         (weight,) = ctx.saved_tensors
         return *ctx.part.gradients(to_y, ctx.x, weight, to_input=True), None, None
 
@@ -266,7 +265,7 @@ class _Block(torch.autograd.Function):
             ctx.mark_non_differentiable(bits)
         else:
             if norm is not None:
-                rows = kernels.affine(rows.view(len(scale), -1, rows.shape[2]), norm.scale, norm.shift)
+                rows = kernels.affine(rows.view(len(norm.scale), -1, rows.shape[2]), norm.scale, norm.shift)
             out = _frames(rows, y.shape).to(plan.dtype)
             out = out.clone() if out.untyped_storage()._cdata == given[0].untyped_storage()._cdata else out
         ctx.set_materialize_grads(False)
@@ -276,7 +275,7 @@ class _Block(torch.autograd.Function):
         return out, bits, after
 
     @staticmethod
-    def backward(ctx, to_out, _to_bits, to_after):  # ty: ignore[invalid-method-override]
+    def backward(ctx, to_out, _to_bits, to_after):  # ty: ignore[incompatible-method-override]
         if torch.is_grad_enabled():
             raise ConfigError("memory='fast' and 'lean' have no second derivatives; give memory='plain'")
         plan, n = ctx.plan, len(ctx.plan.shapes)
@@ -304,10 +303,7 @@ class _Block(torch.autograd.Function):
         to_y = _frames(grads, y.shape).to(y.dtype)
         del grads, rows
         to_inputs = plan.body.back(tape, to_y, to_input=any(ctx.needs_input_grad[5 : 5 + n]))
-        if start is None or to_start is None:
-            to_start = None
-        else:
-            to_start = _frames(to_start[None], y[:1].shape)[0]
+        to_start = None if start is None or to_start is None else _frames(to_start[None], y[:1].shape)[0]
         to_decay = None if to_decay is None else to_decay.to(decay.dtype)
         own = (to_start, to_decay, to_gamma, to_beta)
         return None, *own, *to_inputs[:n], *[None] * n, *to_inputs[n:]

@@ -175,4 +175,3 @@ def _run(z: Tensor, v: Tensor | None, decay: float | Tensor, unit: Unit) -> tupl
         return integrate(z, v, decay, unit.constants)
     counts, v = ilif_reference(z, torch.zeros_like(z[0]) if v is None else v, unit.decay, unit.top)
     return counts / unit.per, v
-

@@ -47,8 +47,7 @@ struct Place {
 };
 
 template <bool Norm>
-static inline void current_of(const Neurons& a, const Place& at, int64_t t, float* z) {
-  const float* __restrict x = a.x + t * a.values + at.first;
+static inline void current_of(const Neurons& a, const Place& at, int64_t t, const float* __restrict x, float* __restrict z) {
   if (Norm) {
     const float* __restrict scale = a.scale + at.table + t * at.step;
     const float* __restrict shift = a.shift + at.table + t * at.step;
@@ -99,7 +98,7 @@ static void fire_block(const Neurons& a, const Fired& out, const Place& at) {
   const float top = static_cast<float>(u.top);
   begin(a, at, v);
   for (int64_t t = 0; t < a.frames; t++) {
-    current_of<Norm>(a, at, t, z);
+    current_of<Norm>(a, at, t, a.x + t * a.values + at.first, z);
     const float* ahead = a.x + t * a.values + at.first + kBlock;
     for (int i = 0; i < at.n; i += 16) __builtin_prefetch(ahead + i);
     charge<Integer, Decay>(u, at.n, z, v, h);
@@ -136,24 +135,29 @@ static inline void bumps(const Unit& u, int n, const float* __restrict h, float*
 }
 
 template <bool Norm, bool Integer, bool Decay, bool Soft>
-static void unfire_block(const Neurons& a, const Gradients& out, const Place& at, float* charged, float* sums,
-                         int64_t sums_step, double* to_decay) {
+static void unfire_block(const Neurons& a, const Gradients& out, const Place& at, float* charged, float* own,
+                         float* sums, int64_t sums_step, double* to_decay) {
   alignas(64) float v[kBlock], z[kBlock], g[kBlock], d[kBlock];
   const Unit& u = a.unit;
   const int n = at.n;
   const float top = static_cast<float>(u.top), keep = 1.0f - u.decay, gain = Decay ? u.decay : 1.0f;
   begin(a, at, v);
   for (int64_t t = 0; t < a.frames; t++) {
-    current_of<Norm>(a, at, t, z);
-    const float* ahead = a.x + t * a.values + at.first + kBlock;
-    const float* grads_ahead = out.to_spikes + t * a.values + at.first + kBlock;
-    for (int i = 0; i < n; i += 16) __builtin_prefetch(ahead + i), __builtin_prefetch(grads_ahead + i);
+    // frames are often whole powers of two apart, and more than a cache holds of those: each is read once
+    const float* __restrict from = a.x + t * a.values + at.first;
+    float* __restrict x = own + t * kBlock;
+    for (int i = 0; i < n; i++) x[i] = from[i];
+    const float* soon = out.to_spikes + t * a.values + at.first;
+    for (int i = 0; i < n; i += 16) __builtin_prefetch(soon + i);
+    current_of<Norm>(a, at, t, x, z);
     charge<Integer, Decay>(u, n, z, v, charged + t * kBlock);
     set_back<Integer, Soft>(u, n, charged + t * kBlock, v);
   }
   for (int i = 0; i < n; i++) g[i] = out.to_membrane ? out.to_membrane[at.first + i] : 0.0f;
   for (int64_t t = a.frames - 1; t >= 0; t--) {
     const float* __restrict h = charged + t * kBlock;
+    const float* ahead = a.x + t * a.values + at.first + kBlock;
+    for (int i = 0; i < n; i += 16) __builtin_prefetch(ahead + i);
     const float* __restrict to_s = out.to_spikes + t * a.values + at.first;
     float* __restrict to_z = out.to_z + t * a.values + at.first;
     if (Integer) {
@@ -175,14 +179,14 @@ static void unfire_block(const Neurons& a, const Gradients& out, const Place& at
       if (to_decay) {
         if (t) set_back<Integer, Soft>(u, n, charged + (t - 1) * kBlock, v);
         else begin(a, at, v);
-        current_of<Norm>(a, at, t, z);
+        current_of<Norm>(a, at, t, own + t * kBlock, z);
         float total = 0.0f;
         for (int i = 0; i < n; i++) total += d[i] * ((Decay ? z[i] : 0.0f) - (v[i] - u.v_reset));
         *to_decay += total;
       }
     }
     if (Norm) {
-      const float* __restrict x = a.x + t * a.values + at.first;
+      const float* __restrict x = own + t * kBlock;
       const float* __restrict mean = a.mean + at.table + t * at.step;
       float* __restrict first = sums + (at.step ? t : 0) * 2 * sums_step + at.table;
       float* __restrict second = first + sums_step;
@@ -217,12 +221,12 @@ static void unfire_all(const Neurons& a, const Gradients& out) {
   const int64_t wide = a.channels + kBlock, groups = a.groups;
   parallel(runs_of(a.values), [&](int64_t run) {
     const int64_t end = less((run + 1) * kBlock * kRun, a.values);
-    float* charged = static_cast<float*>(scratch(0, static_cast<size_t>(a.frames) * kBlock * 4));
+    float* charged = static_cast<float*>(scratch(0, static_cast<size_t>(a.frames) * kBlock * 8));
     float* sums = Norm ? static_cast<float*>(scratch(1, static_cast<size_t>(groups) * 2 * wide * 4)) : nullptr;
     if (Norm) __builtin_memset(sums, 0, static_cast<size_t>(groups) * 2 * wide * 4);
     double to_decay = 0.0;
     for (int64_t first = run * kBlock * kRun; first < end; first += kBlock)
-      unfire_block<Norm, Integer, Decay, Soft>(a, out, place_of(a, first), charged, sums, wide,
+      unfire_block<Norm, Integer, Decay, Soft>(a, out, place_of(a, first), charged, charged + a.frames * kBlock, sums, wide,
                                                out.to_decay ? &to_decay : nullptr);
     if (out.to_decay) out.to_decay[run] = to_decay;
     if (!Norm) return;

@@ -171,15 +171,18 @@ template <int Lanes, int K>
 static void gather_all(const SpikeMaps& a, const float* to_out, float* to_weights) {
   const int64_t across = (a.width + kSide - 1) / kSide, down = (a.height + kSide - 1) / kSide;
   const int64_t tiles = a.frames * a.pictures * across * down, size = static_cast<int64_t>(K) * K * a.in * a.out;
-  parallel(kSlices, [&](int64_t slice) {
+  const int64_t blocks = a.out / Lanes;
+  parallel(kSlices * blocks, [&](int64_t item) {
+    const int64_t slice = item / blocks;
+    const int first = static_cast<int>(item % blocks) * Lanes;
     float* own = to_weights + slice * size;
-    __builtin_memset(own, 0, static_cast<size_t>(size) * 4);
-    for (int first = 0; first < a.out; first += Lanes)
-      for (int64_t tile = tiles * slice / kSlices; tile < tiles * (slice + 1) / kSlices; tile++) {
-        const int64_t picture = tile / (across * down), place = tile % (across * down);
-        gather_tile<Lanes, K>(a, to_out, own, picture, static_cast<int>(place / across) * kSide,
-                              static_cast<int>(place % across) * kSide, first);
-      }
+    for (int64_t row = 0; row < static_cast<int64_t>(K) * K * a.in; row++)
+      __builtin_memset(own + row * a.out + first, 0, sizeof(float) * Lanes);
+    for (int64_t tile = tiles * slice / kSlices; tile < tiles * (slice + 1) / kSlices; tile++) {
+      const int64_t picture = tile / (across * down), place = tile % (across * down);
+      gather_tile<Lanes, K>(a, to_out, own, picture, static_cast<int>(place / across) * kSide,
+                            static_cast<int>(place % across) * kSide, first);
+    }
   });
 }
 

@@ -8,8 +8,8 @@
 
 namespace spikereel {
 
-constexpr int kBlock = 512;  // values of a frame that are worked on at once, over all frames
-constexpr int kRun = 32;     // blocks whose sums are added up in float32
+constexpr int kBlock = 256;  // values of a frame that are worked on at once, over all frames
+constexpr int kRun = 64;     // blocks whose sums are added up in float32
 
 struct Unit {
   int32_t integer, soft_reset, decay_input, detach_reset, atan, top;
@@ -58,7 +58,7 @@ struct SpikeMaps {
 };
 
 constexpr int kLanes = 16;
-constexpr int kSlices = 8;  // parts of the pictures whose gradients of weights are added up one after the other
+constexpr int kSlices = 4;  // parts of the pictures whose gradients of weights are added up one after the other
 
 inline int block_lanes(int out, int most) {
   int lanes = most;
