@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ class _Constants:
 
 
 def _small(place: str) -> bool:
-    results = []
+    results: list[tuple[Any, Any, Any]] = []
     for kernels in (lif_triton, lif_torch):
         g = torch.Generator().manual_seed(0)
         x = (torch.randint(-4, 13, (5, 37), generator=g) / 4).to(place).requires_grad_()

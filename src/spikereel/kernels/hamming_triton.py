@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 if find_spec("triton") is not None:
-    import triton
-    import triton.language as tl
+    import triton  # ty: ignore[import-not-found]
+    import triton.language as tl  # ty: ignore[import-not-found]
 
 TOKENS = 64
 """Tokens that a program has at a time."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 if find_spec("triton") is not None:
-    import triton
-    import triton.language as tl
+    import triton  # ty: ignore[import-not-found]
+    import triton.language as tl  # ty: ignore[import-not-found]
 
 BLOCK = 1024
 """Values of a time step that a program works on; a whole number of bytes of bits."""
