@@ -1,5 +1,5 @@
-"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `loader FOLDER ...`, `train`, or `infer`, `memory`, `ops`,
-`report`.
+"""Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`, `train`, or `infer`, `memory`,
+`ops`, `report`.
 
 The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 
@@ -96,6 +96,12 @@ def _loader(options: argparse.Namespace) -> dict[str, Any]:
     from loader import loader
 
     return loader(options)
+
+
+def _gpu(options: argparse.Namespace) -> dict[str, Any]:
+    from gpu import gpu
+
+    return gpu(options)
 
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
@@ -343,8 +349,17 @@ def main() -> None:
     sub.add_argument("--threads", type=int, default=1)
     sub.add_argument("--out", type=Path, default=Path("runs/frontier"))
     sub.add_argument("assignments", nargs="*", help="fields of the recipe, such as optim.epochs=5")
+    sub = commands.add_parser("gpu", help="every measurement and check on a GPU, in under 10 minutes")
+    sub.set_defaults(run=_gpu, name="gpu")
+    sub.add_argument("--dry", action="store_true", help="try the script on the CPU; its figures say nothing")
+    sub.add_argument("--again", action="store_true", help="do all parts again")
+    sub.add_argument("--seconds", type=float, default=560, help="for all parts together (default: %(default)s)")
+    sub.add_argument("--state", default="gpu-state.json", help="what is done, to go on from (default: %(default)s)")
+    sub.add_argument("parts", nargs="*", help="some parts alone")
     options = parser.parse_args()
     outcome = options.run(options)
+    if outcome.get("dry"):
+        return
     if options.name.startswith("_"):
         print(json.dumps(outcome))
     else:

@@ -1,5 +1,6 @@
 """Run-time shape checks for the whole package, and the markers that need something this machine may not have."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "side": _without_folder("SPIKEREEL_SIDE", "the side environments"),
         "packages": None if os.environ.get("SPIKEREEL_PACKAGES") else "SPIKEREEL_PACKAGES names no folder",
         "gpu": None if torch.cuda.is_available() else "no CUDA device",
+        "triton": _without_triton(),
     }
     for item in items:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _without_triton() -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return "no Triton: pip install triton==3.6.0"
+    there = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+    return None if there else "no CUDA device; TRITON_INTERPRET=1 runs the kernels without one"
 
 
 def _without_folder(variable: str, content: str) -> str | None:

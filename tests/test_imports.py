@@ -114,7 +114,7 @@ MAY_IMPORT = {
 }
 UPWARDS = {"models/base.py": {"inference"}}
 """Files with an import that points up, inside a function: `model.preprocess` is what `predict` does."""
-KERNELS_USE = {"torch", "triton", "math", "collections", "typing"}
+KERNELS_USE = {"functools", "importlib", "warnings", "torch", "triton", "math", "collections", "typing"}
 
 
 def _owner(path):

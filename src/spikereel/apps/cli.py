@@ -19,6 +19,7 @@ from spikereel.apps.commands import (
     export,
     import_,
     list_,
+    plan,
     predict,
     stream,
     studio,
@@ -35,6 +36,8 @@ EPILOG = """examples:
       train, judge, predict and draw on procedural clips
   spikereel train motion optim.epochs=5
       a recipe, with any field changed
+  spikereel plan motion --memory 8GB
+      what a recipe needs, and which batch and mode fit
   spikereel train video_folder data.root=videos
       your own videos, one sub-folder per class
   spikereel compare runs/video_folder runs/video_folder.1
@@ -136,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikereel {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (
-        *(demo, train, compare, evaluate, predict, trace, stream, studio, energy, export, import_, calibrate),
+        *(demo, plan, train, compare, evaluate, predict, trace, stream, studio, energy, export, import_, calibrate),
         *(claims, list_, doctor, data),
     ):
         module.add(commands)

@@ -44,6 +44,8 @@ class VideoModel(Pretrained, nn.Module):
     """A front that shows the network what changed; None for none."""
     checkpointing: bool = False
     """Trade time for memory in training: keep no activations inside blocks. Gradients stay the same."""
+    windowed: bool = False
+    """In training, let attention over whole clips go on from a state: it then relates the frames of one call alone."""
     memory: Memory = "plain"
     """What training keeps for the backward pass; `spikereel.layers.fused.set_memory` sets it."""
 

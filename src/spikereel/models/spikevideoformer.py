@@ -270,7 +270,7 @@ class SpikeVideoFormer(VideoModel):
         self.check_video(video)
         if state is None:
             self.warn_of_order(video)
-        if state and not self.can_stream:
+        if state and not self.can_stream and not (self.windowed and self.training):
             raise StateError(
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"

@@ -63,6 +63,11 @@ def attention(
     """f(q) (f(k)^T v) / scale: the same integers as `attention_reference`, linear in the number of tokens."""
     with _exact_products(q):
         q, k, v = _wide(q), _wide(k), _wide(v)
+        if q.is_cuda and max(q.shape[-1], v.shape[-1]) <= 128:
+            from spikereel.kernels import dispatch, hamming_triton
+
+            if dispatch.by_triton(q):
+                return hamming_triton.attention(q, k, v, similarity=similarity, scale=scale)
         return _bipolar(q, similarity) @ (_bipolar(k, similarity).mT @ v) / scale
 
 

@@ -141,7 +141,7 @@ def ilif(
         if torch.compiler.is_compiling():
             from spikereel.kernels.lif_compiled import compiled_ilif as fused
         else:
-            from spikereel.kernels.lif_torch import fused_ilif as fused
+            fused = _kernels(current).fused_ilif
 
         counts, charge = fused(current, charge, decay, top)
     counts = counts.to(x.dtype)
@@ -236,10 +236,17 @@ def integrate(
     if torch.compiler.is_compiling():
         from spikereel.kernels.lif_compiled import compiled_lif as fused
     else:
-        from spikereel.kernels.lif_torch import fused_lif as fused
+        fused = _kernels(current).fused_lif
 
     spikes, v = fused(current, start, decay, constants)
     return spikes.to(x.dtype), v
+
+
+def _kernels(x: Tensor) -> Any:
+    """The module with the fused neurons for tensors like x."""
+    from spikereel.kernels import dispatch, lif_torch, lif_triton
+
+    return lif_triton if dispatch.by_triton(x) else lif_torch
 
 
 def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:

@@ -35,15 +35,15 @@ class Affine(NamedTuple):
 
 
 def kernels_for(x: Tensor) -> Any:
-    """The module whose functions work on tensors like x: native code for float32 on a CPU, or this one.
+    """The module whose functions work on tensors like x: native code for float32 on a CPU, Triton on a GPU, or this one.
 
     The one place where that is decided.
     """
-    from spikereel.kernels import training_native
+    from spikereel.kernels import dispatch, training_native, training_triton
 
     if x.device.type == "cpu" and x.dtype == torch.float32 and training_native.available():
         return training_native
-    return sys.modules[__name__]
+    return training_triton if dispatch.by_triton(x) else sys.modules[__name__]
 
 
 def describe() -> str:
@@ -149,6 +149,11 @@ def unpack(kept: Tensor, shape: torch.Size, unit: Unit, dtype: torch.dtype) -> T
 
         if training_native.available():
             return training_native.unpack(kept, shape)
+    if dtype == torch.float32 and kept.device.type == "cuda":
+        from spikereel.kernels import dispatch, training_triton
+
+        if dispatch.by_triton(torch.empty(0, device=kept.device)):
+            return training_triton.unpack(kept, shape)
     bits = (kept[..., None] >> _places(kept)) & 1
     return bits.flatten(1)[:, :values].to(dtype).view(shape)
 

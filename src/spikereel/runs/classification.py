@@ -11,6 +11,7 @@ from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec
 from spikereel.runs.data import DataSpec
 from spikereel.runs.objective import Objective, check_classes
+from spikereel.runs.windows import Window
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
 
 
@@ -41,6 +42,11 @@ class ClassificationObjective(Objective):
         hit = output.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
         loss = classification_loss(output, target, smoothing=self.optim.smoothing)
         return loss, {"accuracy": 100.0 * hit.float().mean()}
+
+    def window_loss(self, output: Tensor, target: Tensor, window: Window) -> tuple[Tensor, dict[str, Tensor]]:
+        # an answer is of all frames so far, and learns from its own alone
+        loss, figures = self.loss(output, target)
+        return window.share_so_far * loss, figures
 
     def begin_score(self) -> None:
         self.score = ClassificationScore(self.classes)

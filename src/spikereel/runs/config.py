@@ -50,6 +50,9 @@ class OptimSpec:
     precise_norms: int = 0
     """Training clips that give all batch norms new statistics before every validation, and so in the weights that are
     kept (Wu and Johnson 2021). 0 keeps the running means of training, which small batches make noisy."""
+    truncate: int = 0
+    """Frames that gradients reach back over: a longer clip is learnt from in windows of so many, each of which begins
+    at the state that the one before left, as a constant. Memory is that of one window. 0 looks at whole clips."""
     energy_weight: float = 0.0
     """Weight of the share of synaptic operations that spikes cause (0 silent, 1 every neuron always fires) in the loss:
     training for energy. 0.1 to 3 is the range to try; 0 turns it off."""
@@ -58,7 +61,7 @@ class OptimSpec:
         for name in ("lr", "head_lr", "epochs", "batch", "accumulate"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"optim.{name} must be positive, got {getattr(self, name)}")
-        for name in ("start_norms", "precise_norms", "energy_weight"):
+        for name in ("start_norms", "precise_norms", "energy_weight", "truncate"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"optim.{name} must not be negative, got {getattr(self, name)}")
         if self.epochs > 1 and self.epochs % 1:
@@ -157,3 +160,21 @@ class Recipe:
             raise ConfigError(f"run.memory={run.memory} computes again what checkpointing would; give one of them")
         if run.memory != "plain" and run.sync_norms:
             raise ConfigError(f"run.memory={run.memory} has norms of one device; give run.memory=plain")
+        if self.truncated:
+            self._check_windows()
+
+    @property
+    def truncated(self) -> bool:
+        """Whether clips are learnt from in windows."""
+        return 0 < self.optim.truncate < self.data.frames
+
+    def _check_windows(self) -> None:
+        given = f"optim.truncate={self.optim.truncate}"
+        if self.run.precision == "16":
+            raise ConfigError(f"{given} has a backward pass for each window, which run.precision=16 cannot scale: bf16")
+        if self.run.strategy == "fsdp":
+            raise ConfigError(f"{given} has a backward pass for each window, and run.strategy=fsdp one for a step: ddp")
+        if self.task == "segmentation" and not self.segmentation.all_frames:
+            raise ConfigError(
+                f"{given} learns of every window; segmentation.all_frames=0 looks at the last frame alone"
+            )

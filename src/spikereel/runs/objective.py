@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from spikereel.errors import ConfigError, DataError
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec
+from spikereel.runs.windows import Window
 
 
 class Objective(nn.Module):
@@ -31,6 +32,10 @@ class Objective(nn.Module):
 
     def loss(self, output: Any, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of an output, and figures to show."""
+        raise NotImplementedError
+
+    def window_loss(self, output: Any, target: Any, window: Window) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the output of a window of a clip adds to the loss, of the target of the whole clip; and figures."""
         raise NotImplementedError
 
     def begin_score(self) -> None:

@@ -17,6 +17,7 @@ from spikereel.runs.config import OptimSpec, PoseSpec
 from spikereel.runs.data import DataSpec
 from spikereel.runs.kinds import step_of
 from spikereel.runs.objective import Objective
+from spikereel.runs.windows import Window
 from spikereel.tasks.pose import PoseScore, joints_of, pose_losses
 
 MEAN_OF = 64
@@ -68,6 +69,10 @@ class PoseObjective(Objective):
         with torch.no_grad():
             error = (joints_of(output, smpl) - target["joints"]).norm(dim=-1).mean()
         return torch.stack(list(parts.values())).sum(), {"error_mm": 1000.0 * error}
+
+    def window_loss(self, output: Pose, target: Target, window: Window) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, figures = self.loss(output, {name: x[window.frames] for name, x in target.items()})
+        return window.share * loss, figures
 
     def begin_score(self) -> None:
         self.score = PoseScore(self.skeleton)

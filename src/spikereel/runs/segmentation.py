@@ -14,6 +14,7 @@ from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec, SegmentationSpec
 from spikereel.runs.data import DataSpec
 from spikereel.runs.objective import Objective, check_classes
+from spikereel.runs.windows import Window
 from spikereel.tasks.segmentation import IGNORE, SegmentationScore
 from spikereel.tasks.sliding import segment
 
@@ -22,16 +23,24 @@ FREQUENCIES_OF = 64
 
 
 def segmentation_loss(
-    logits: Tensor, masks: Tensor, *, all_frames: float = 0.5, weights: Tensor | None = None, smoothing: float = 0.0
+    logits: Tensor,
+    masks: Tensor,
+    *,
+    all_frames: float = 0.5,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    total: Tensor | None = None,
+    ends: bool = True,
 ) -> Tensor:
     """Cross entropy of the last frame, plus `all_frames` times that of all frames; pixels without a label do not count.
 
     logits [T, B, K, H, W], masks int64 [T, B, H, W]; weights: [K], of each class. A term without a labelled pixel is 0.
+    total, ends: of frames that are a part of a clip, the labelled pixels of all of it, and whether they are its end.
     Source: the loss of CFFM's clips (Sun et al. 2022), 0.5 for the frames together.
     """
     labelled = (masks != IGNORE).flatten(2).any(2)
     if not all_frames:
-        labelled[:-1] = False
+        labelled[: -1 if ends else None] = False
     if not labelled.any():
         return 0.0 * logits.sum()
     # frames without a label are left out at once; every other one is looked at once, for both terms
@@ -43,13 +52,18 @@ def segmentation_loss(
     if not all_frames:
         return entropy()
     losses = entropy(reduction="none").flatten(1).sum(1)
-    pixels = (known != IGNORE).to(losses.dtype)
-    if weights is not None:
-        pixels = pixels * weights[known * (known != IGNORE)]
-    counted = pixels.flatten(1).sum(1)
-    last = int(labelled[-1].sum())
+    counted = labelled_pixels(known, weights).to(losses.dtype)
+    last = int(labelled[-1].sum()) if ends else 0
     of_last = losses[-last:].sum() / counted[-last:].sum() if last else 0.0
-    return of_last + all_frames * losses.sum() / counted.sum()
+    return of_last + all_frames * losses.sum() / (counted.sum() if total is None else total)
+
+
+def labelled_pixels(masks: Tensor, weights: Tensor | None) -> Tensor:
+    """[N] of masks [N, H, W]: pixels with a label, each as many as the weight of its class."""
+    pixels = (masks != IGNORE).float()
+    if weights is not None:
+        pixels = pixels * weights[masks * (masks != IGNORE)]
+    return pixels.flatten(1).sum(1)
 
 
 def class_weights(data: SegmentationClips, power: float) -> Tensor | None:
@@ -93,17 +107,23 @@ class SegmentationObjective(Objective):
             videos, masks = cutmix_masks(videos, masks, alpha=self.optim.cutmix)
         return videos.transpose(0, 1), masks.transpose(0, 1)
 
-    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, output: Tensor, target: Tensor, **part: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """part: as `segmentation_loss` takes it."""
         loss = segmentation_loss(
             output,
             target,
             all_frames=self.segmentation.all_frames,
             weights=self.get_buffer("weights"),
             smoothing=self.optim.smoothing,
+            **part,
         )
         known = target != IGNORE
         hit = (output.detach().argmax(2) == target) & known
         return loss, {"accuracy": 100.0 * hit.sum() / known.sum().clamp(min=1)}
+
+    def window_loss(self, output: Tensor, target: Tensor, window: Window) -> tuple[Tensor, dict[str, Tensor]]:
+        total = labelled_pixels(target.flatten(0, 1), self.get_buffer("weights")).sum()
+        return self.loss(output, target[window.frames], total=total, ends=window.last)
 
     def begin_score(self) -> None:
         self.score = SegmentationScore(self.classes)

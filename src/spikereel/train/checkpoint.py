@@ -24,7 +24,7 @@ MAY_CHANGE = (
     *("optim.epochs", "optim.warmup", "optim.clip_norm", "data.root", "data.workers", "data.cache"),
     *("run.out", "run.threads", "run.validate_every", "run.silent_epochs", "run.resume", "run.progress"),
     *("run.checkpointing", "run.precision", "run.devices", "run.nodes", "run.strategy", "run.save_every"),
-    *("run.log_clips", "run.keep", "run.refit"),
+    *("run.log_clips", "run.keep", "run.refit", "optim.truncate"),
 )
 """Options that a run may go on with other values of; of data.root the clips must be the same."""
 

@@ -166,8 +166,9 @@ class PreciseNorms(Callback):
     """Takes the statistics of all batch norms anew from training clips before every validation.
 
     Without `optim.precise_norms` that is done in the first steps alone, when running means still hold their start, and
-    layers that fire in training would be silent. Every process of a run sees the same clips, changed at random as for
-    training; those of segmentation are of the size that is judged, and not changed.
+    layers that fire in training would be silent; and always with windows of clips (`optim.truncate`) and attention over
+    whole ones. Every process of a run sees the same clips, changed at random as for training; those of segmentation are
+    of the size that is judged, and not changed.
     """
 
     def __init__(self, recipe: Recipe, data: Any):
@@ -176,6 +177,9 @@ class PreciseNorms(Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         asked = self.recipe.optim.precise_norms
+        if self.recipe.truncated and not pl_module.model.can_stream:
+            # attention over a window has other sums than that over a clip
+            asked = asked or EARLY_CLIPS
         if trainer.sanity_checking or not (asked or trainer.global_step < SETTLING_STEPS):
             return
         batch = min(self.recipe.optim.batch, len(self.data))

@@ -1,6 +1,7 @@
 """The training loop's body for PyTorch Lightning: one step, one validation, and the guards that stop a lost run."""
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 from spikereel.errors import ConfigError, TrainingError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import firing_rates, spike_operations
+from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.finite import firing_notes, tensors_of
 from spikereel.runs.finite import first_non_finite as first_non_finite
 from spikereel.runs.objective import Objective
+from spikereel.train.truncated import windowed_loss
 
 SETTLING_STEPS = 100
 """Before that, running statistics still hold 0 and 1 (momentum 0.1), and layers that fire in training are silent."""
@@ -58,17 +61,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         clip, target = self.objective.prepare(batch)
         self._clip = clip
-        with spike_operations(self.model) if self.optim.energy_weight else nullcontext() as spent:
-            output, _ = self.model(clip)
-        loss, figures = self.objective.loss(output, target)
-        if spent is not None:
-            figures = {**figures, "operations": spent.share}
-            loss = loss + self.optim.energy_weight * spent.share
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
-                f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
-            )
+        loss, figures = self.clip_loss(clip, target)
         # a module without a trainer is one process
         world = 1 if self._trainer is None else self.trainer.world_size
         several = world > 1
@@ -86,6 +79,39 @@ class TrainingModule(pl.LightningModule):
         self._step_ends = (index + 1) % self.trainer.accumulate_grad_batches == 0
         self._step_ends |= index + 1 == self.trainer.num_training_batches
         return loss * (own / self.optim.batch)
+
+    def clip_loss(self, clip: Tensor, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a clip, whole or in windows, and figures to show."""
+        size, ask = self.optim.truncate, self.objective
+        if size and size < len(clip):
+            return windowed_loss(
+                self.model,
+                clip,
+                size,
+                lambda part, state, window: self._pass(
+                    part, state, window.share, lambda output: ask.window_loss(output, target, window)
+                ),
+            )
+        loss, figures, _ = self._pass(clip, None, 1.0, lambda output: ask.loss(output, target))
+        return loss, figures
+
+    def _pass(
+        self, clip: Tensor, state: State | None, share: float, judge: Callable[[Any], tuple[Tensor, dict[str, Tensor]]]
+    ) -> tuple[Tensor, dict[str, Tensor], State]:
+        """One pass over a clip or that share of one: the loss, figures, and the state after it."""
+        weight = self.optim.energy_weight
+        with spike_operations(self.model) if weight else nullcontext() as spent:
+            output, state = self.model(clip, state)
+        loss, figures = judge(output)
+        if spent is not None:
+            figures = {**figures, "operations": spent.share}
+            loss = loss + share * weight * spent.share
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"loss is {loss.item()} at step {self.global_step}; first layer with values that are not finite: "
+                f"{first_non_finite(self.model, clip)}. Lower optim.lr or optim.clip_norm, or look at the data"
+            )
+        return loss, figures, state
 
     def on_after_backward(self) -> None:
         """Where a step holds other clips than `accumulate` full batches, its gradient is made the mean over them."""

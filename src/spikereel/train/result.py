@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from spikereel.runs.clips import DataPassport
 
@@ -24,6 +25,8 @@ class TrainResult:
     passport: DataPassport
     """Of the training clips."""
     seconds: float
+    forecast: dict[str, Any] | None = None
+    """What a batch was expected to need, and what it needed, as in plan.json."""
     judged: Path | None = None
     """Weights that the figures are of, where the best were trained a second time, on all clips."""
     skipped: tuple[tuple[str, str], ...] = ()

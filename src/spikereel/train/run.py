@@ -27,6 +27,7 @@ from spikereel.files import expand, write_text
 from spikereel.hub import load_model
 from spikereel.layers.fused import set_memory
 from spikereel.layers.norm import synced
+from spikereel.models.base import VideoModel
 from spikereel.ops.training import describe
 from spikereel.runs.clips import build_dataset, build_loader, channels_of, order_of, skipped_files
 from spikereel.runs.config import Recipe, RunSpec
@@ -39,6 +40,7 @@ from spikereel.runs.tasks import TASKS
 from spikereel.train.board import board
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, WholeCheckpoints, resume_from
 from spikereel.train.folder import run_folder
+from spikereel.train.forecast import Forecast
 from spikereel.train.keep import KeepWeights, PreciseNorms
 from spikereel.train.keep import metadata_of as metadata_of
 from spikereel.train.module import TrainingModule
@@ -48,6 +50,7 @@ from spikereel.train.refit import refit_recipe, refitted
 from spikereel.train.result import BEST
 from spikereel.train.result import TrainResult as TrainResult
 from spikereel.train.seen import ClipLog
+from spikereel.train.truncated import windows_notes
 
 HINTS = (
     # the order of an epoch passes over what was seen of it
@@ -116,14 +119,9 @@ def _carried_out(
     started = time.monotonic()
     recipe, model = module.recipe, module.model
     spec, run = recipe.data, recipe.run
-    model.checkpointing = run.checkpointing
-    set_memory(model, run.memory)
+    ready_model(model, run)
     if run.memory != "plain":
         module.notes.append(f"memory: {run.memory}; kernels of training: {describe()}")
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):
-            # 1.3 times as fast on a CPU, and what tensor cores want
-            layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
     several = there.world > 1
     batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed, shared=several)
     start = source_of(model, recipe.model.start)
@@ -140,8 +138,10 @@ def _carried_out(
     # in the first steps also where it is not asked for
     norms += (PreciseNorms(recipe, train_set),)
     logs: tuple[Callback, ...] = (ClipLog(folder, batches),) if run.log_clips else ()
+    forecast = Forecast(folder, train_set, len(val_set))
     with _quiet():
-        trainer = _trainer(recipe, folder, (keep, *norms, *logs, *board(), *callbacks, last), len(batches), there)
+        own = (forecast, keep, *norms, *logs, *board(), *callbacks, last)
+        trainer = _trainer(recipe, folder, own, len(batches), there)
     judged = build_loader(val_set, spec, batch=recipe.optim.batch, shuffle=False)
     _fit(trainer, last, module, batches, judged, checkpoint)
     return TrainResult(
@@ -153,9 +153,20 @@ def _carried_out(
         history=module.history,
         passport=keep.passport,
         seconds=time.monotonic() - started,
+        forecast=forecast.to_json(),
         skipped=skipped_files(train_set, val_set),
         notes=tuple(dict.fromkeys((*module.notes, *module.firing))),
     )
+
+
+def ready_model(model: VideoModel, run: RunSpec) -> None:
+    """Lay out a model for training as a run asks for."""
+    model.checkpointing = run.checkpointing
+    set_memory(model, run.memory)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            # 1.3 times as fast on a CPU, and what tensor cores want
+            layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
 
 
 def _fit(
@@ -215,7 +226,7 @@ def training_parts(recipe: Recipe) -> tuple[Any, Any, TrainingModule]:
         *getattr(train_set, "notes", ()),
         *getattr(val_set, "notes", ()),
     )
-    module.notes += [text for text in said if text]
+    module.notes += [text for text in said if text] + windows_notes(recipe, model)
     module.recipe = recipe
     return train_set, val_set, module
 

@@ -53,6 +53,7 @@ def _train(options: argparse.Namespace) -> None:
     need("train")
     from spikereel.runs.clips import note_of
     from spikereel.runs.tasks import TASKS
+    from spikereel.train.forecast import in_one_line
     from spikereel.train.processes import processes
     from spikereel.train.run import Announce, train
     from spikereel.train.watch import Watch
@@ -72,6 +73,8 @@ def _train(options: argparse.Namespace) -> None:
         word = "best" if recipe.run.keep == "best" else "last"
         print(f"{word} {result.monitor} {result.value:.1f} {unit} in {result.seconds:.0f} s\nweights: {result.best}")
     print(f"training data: {result.passport}")
+    if result.forecast is not None and (line := in_one_line(result.forecast)):
+        print(line)
     for line in result.notes:
         if line not in announce.said:
             note(console, line)
