@@ -57,7 +57,7 @@ def actions() -> Recipe:
             kind="actions", frames=8, size=48, trails=0.33, time_warp=0.5, train_length=2800, test_length=560, workers=0
         ),
         optim=OptimSpec(
-            lr=3e-3, epochs=6, batch=16, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, precise_norms=256
+            lr=3e-3, epochs=5, batch=16, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, precise_norms=256
         ),
         run=RunSpec(validate_every=2),
     )
