@@ -70,11 +70,18 @@ class KeepWeights(Callback):
         self.seen = None if seen is None and before is None else as_text({*(seen or ()), *(before or ())})
         self._random: dict[str, Any] | None = None
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # a run that goes on inside its last epoch does not start one
+        self._judge_the_end(trainer)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
         self._set_epoch(self.epoch)
-        if self.epoch + 1 == trainer.max_epochs:
-            # whatever `validate_every`, the weights at the end are judged and kept
+        self._judge_the_end(trainer)
+
+    def _judge_the_end(self, trainer: pl.Trainer) -> None:
+        """Whatever `validate_every`, the weights at the end are judged and kept."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
