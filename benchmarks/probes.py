@@ -8,7 +8,6 @@ done stands in `--out` and is not repeated. `--draw FILE` makes curves of accura
 import argparse
 import json
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from compare import all_rows
 from run import save
 
 from spikereel.data.made.probes import PROBES, bag_share, frame_share, least_frames
+from spikereel.show.claims.verdicts import interval
 
 SCHEMES = {
     "spatial": ["model.attention=spatial"],
@@ -32,8 +32,6 @@ SCHEMES = {
 }
 SEARCH = 1000
 """Seed of the runs that choose learning rates."""
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
-"""Factor of a 95 % interval of a mean, by number of seeds."""
 
 
 def cells(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -63,7 +61,7 @@ def cells(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _cell(cell: tuple, rate: float, rows: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
     probe, scheme, gap = cell
     values = [row["top1"] for row in rows]
-    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+    mean, half = interval(values)
     frames = _frames(probe, gap, options)
     row = {
         "probe": probe,
@@ -72,8 +70,8 @@ def _cell(cell: tuple, rate: float, rows: list[dict[str, Any]], options: argpars
         "frames": frames,
         "lr": rate,
         "top1": values,
-        "mean": statistics.fmean(values),
-        "half_interval_95": half,
+        "mean": mean,
+        "half_interval_95": half if len(values) > 1 else None,
         "chance": 100 / len(PROBES[probe].classes),
         "single_frames": 100 * float(frame_share(probe, gap, frames)),
         "bag_of_frames": 100 * float(bag_share(probe, gap, frames)),
@@ -82,7 +80,7 @@ def _cell(cell: tuple, rate: float, rows: list[dict[str, Any]], options: argpars
         "energy_mj": statistics.fmean(row["energy_mj"] for row in rows),
         "train_seconds": [row["train_seconds"] for row in rows],
     }
-    within = "" if half is None else f" +- {half:4.1f}"
+    within = f" +- {half:4.1f}" if len(values) > 1 else ""
     print(f"{probe:9} gap {gap:2}  {scheme:20} {row['mean']:5.1f}{within} %  of chance {row['chance']:.0f}", flush=True)
     return row
 
@@ -150,8 +148,6 @@ def main() -> None:
     if options.draw:
         draw(*options.draw)
         return
-    if len(options.seeds) not in (1, *STUDENT):
-        sys.exit(f"give 1 to {max(STUDENT)} seeds")
     save("probes", {"recipe": "probe", "changes": options.set, "rows": cells(options)}, script="probes.py")
 
 

@@ -17,19 +17,18 @@ from spikereel import hub
 from spikereel.errors import ConfigError, WeightsError
 from spikereel.hub import (
     ARCHITECTURES,
-    SIZES,
     Metadata,
     architecture,
     create_model,
     find_weights,
     list_models,
     load_model,
-    measured_size,
     model_fields,
     save_model,
     weights_hash,
 )
 from spikereel.layers.neuron import NeuronConfig
+from spikereel.models.architectures import SIZES, measured_size
 from spikereel.models.spikevideoformer import SpikeVideoFormerConfig
 from spikereel.models.svformer import SVFormerConfig
 

@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from spikereel import hub
 from spikereel.errors import StateError
 from spikereel.hub import create_model, list_models, load_model, save_model
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import count_macs
 from spikereel.layers.state import State
+from spikereel.models.architectures import ANN, ARCHITECTURES
 
-BASES = [name for name in hub.ARCHITECTURES if not name.endswith(hub.ANN)]
+BASES = [name for name in ARCHITECTURES if not name.endswith(ANN)]
 SMALL = {
     "svformer": {"frames": 4, "image_size": 64, "widths": (8, 16, 16, 24), "head_dim": 8},
     "spikevideoformer": {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2},
@@ -41,8 +41,8 @@ def _video(seed=0):
 
 
 def test_every_model_has_one():
-    assert len(BASES) * 2 == len(hub.ARCHITECTURES)
-    assert {name + ".ann" for name in BASES} == set(hub.ARCHITECTURES) - set(BASES)
+    assert len(BASES) * 2 == len(ARCHITECTURES)
+    assert {name + ".ann" for name in BASES} == set(ARCHITECTURES) - set(BASES)
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -143,7 +143,7 @@ def test_round_trip_is_bit_equal(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "fields"), [("spikevideoformer_ti", {"attention": "spatial"}), ("svformer", {})])
 def test_a_twin_refuses_a_state_of_another_batch(name, fields):
-    model, video = _small(name + hub.ANN, **fields).eval(), _video()[:2]
+    model, video = _small(name + ANN, **fields).eval(), _video()[:2]
     _, state = model(video, State())
     with pytest.raises(StateError, match="state is that of 3 clips a batch, the video has 1"):
         model(video[:, :1], state)

@@ -10,7 +10,10 @@ from rich.console import Console
 from spikereel.apps.cli import main
 from spikereel.errors import ConfigError
 from spikereel.runs.recipes import RECIPES
-from spikereel.show.claims import CLAIMS, Results, claims_table, interval, judge, page, shipped, table
+from spikereel.show.claims import shipped
+from spikereel.show.claims.pages import claims_table, page
+from spikereel.show.claims.stated import CLAIMS, table
+from spikereel.show.claims.verdicts import Results, interval, judge
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -24,6 +24,11 @@ Task = Literal["classification", "pose", "segmentation"]
 """What a model is for: what its output is."""
 
 
+def task_of(config: Any) -> Task:
+    """The task of a configuration; families that have one task alone do not say so."""
+    return getattr(config, "task", "classification")
+
+
 class VideoModel(Pretrained, nn.Module):
     """A network over clips [T, B, C, H, W] with explicit state."""
 
@@ -63,7 +68,7 @@ class VideoModel(Pretrained, nn.Module):
     @property
     def task(self) -> Task:
         """What the output is."""
-        return getattr(self.config, "task", "classification")
+        return task_of(self.config)
 
     @property
     def can_stream(self) -> bool:

@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from spikereel.hub import ANN as TWIN
 from spikereel.hub import ModelInfo
 from spikereel.inference.authors import Imported
 from spikereel.inference.calibrate import Move
+from spikereel.models.architectures import ANN as TWIN
 from spikereel.models.authors import first_few
 
 

@@ -21,7 +21,10 @@ def add(commands: Any) -> None:
 
 
 def _claims(options: argparse.Namespace) -> None:
-    from spikereel.show.claims import Results, claims_table, shipped, table
+    from spikereel.show.claims import shipped
+    from spikereel.show.claims.pages import claims_table
+    from spikereel.show.claims.stated import table
+    from spikereel.show.claims.verdicts import Results
 
     rows = table(Results(Path(options.results))) if options.results else shipped()
     if options.json:
