@@ -222,7 +222,7 @@ def _model(recipe: Recipe) -> Iterator[Choice]:
     )
     yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
     yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
-    yield Choice(key="model.start", value="auto", reason="weights that know motion, where they fit")
+    yield Choice(key="model.start", value="auto", reason="weights that know motion or people, where they fit")
 
 
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
