@@ -1,5 +1,7 @@
 """From options to datasets and loaders."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -152,6 +154,21 @@ def test_errors_of_a_collate_and_of_others_in_a_worker(workers):
     clips.collate = collate
     with pytest.raises(ConfigError, match=r"^\[0, 1\] do not go together$"):
         list(build_loader(clips, spec, batch=2, shuffle=False))
+
+
+def test_batches_that_nobody_finishes_do_not_hold_up_the_exit():
+    code = """
+from spikereel.runs.clips import build_loader
+from spikereel.runs.data import DataSpec
+class Numbers:
+    classes, collate = (), None
+    def __len__(self): return 100
+    def __getitem__(self, index): return index
+batches = iter(build_loader(Numbers(), DataSpec(workers=2), batch=2, shuffle=False))
+print(next(batches))
+batches = [batches]; batches.append(batches)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=90)
 
 
 def test_files_need_a_root():

@@ -1,8 +1,10 @@
 """Errors of our own, carried out of the workers of a DataLoader as they are."""
 
+import atexit
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
+from multiprocessing import active_children
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -22,7 +24,12 @@ class CarryingLoader(DataLoader):
     def __iter__(self) -> Any:
         self.numbers: deque[list[int]] = deque()
         """Of the items of each batch that was given, as they came out of the workers; for who takes them out again."""
-        return self._raised(super().__iter__())
+        batches = super().__iter__()
+        if self.num_workers:
+            # anew each time, so that it comes before what torch and multiprocessing do at exit
+            atexit.unregister(end_workers)
+            atexit.register(end_workers)
+        return self._raised(batches)
 
     def _raised(self, batches: Iterator) -> Iterator:
         for numbers, batch in batches:
@@ -38,6 +45,16 @@ def go_on_working(_worker: int) -> None:
     workers died of it could not take its last step. Workers end with the run."""
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+
+
+def end_workers() -> None:
+    """End the workers that are still there when the interpreter stops, such as those of batches that a traceback holds.
+
+    multiprocessing would send them SIGTERM, which they pass over, and wait for them without end.
+    """
+    for child in active_children():
+        if child.daemon:
+            child.kill()
 
 
 class Carrying(Dataset):
