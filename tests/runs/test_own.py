@@ -205,13 +205,13 @@ def test_keys_of_assignments():
     assert keys_given(["optim.lr=1", "data.mean = [1]"]) == {"optim.lr", "data.mean"}
 
 
-def test_the_model_of_the_recipe_starts_from_motion_behind_its_trails():
+def test_the_model_of_the_recipe_starts_from_people_and_knows_all_its_channels():
     seen = dataclasses.asdict(RECIPE.data)
     model = build_model(RECIPE.model, frames=8, size=48, in_channels=3, num_classes=3, preprocess=seen)
     assert model.contrast is None
     stem = "downsample1_1.encode_conv.weight"
-    shipped = load_model("spikevideoformer_ti.motion").get_parameter(stem)
-    assert torch.equal(model.get_parameter(stem)[:, 1:], shipped)
-    assert not model.get_parameter(stem)[:, :1].any()
+    shipped = load_model("spikevideoformer_ti.actions").get_parameter(stem)
+    assert torch.equal(model.get_parameter(stem), shipped)
+    assert shipped.any()
     with torch.no_grad():
         assert model.eval()(torch.rand(2, 1, 3, 48, 48))[0].shape == (1, 3)
