@@ -49,8 +49,9 @@ def video_reading(
             **pixels,
         )
     else:
-        seen = spec if views else spec.single()
-        transform = EvalTransform(size=spec.size, crops=seen.crops, mirrored=seen.mirrored, **pixels)
+        transform = EvalTransform(
+            size=spec.size, crops=spec.crops if views else 1, mirrored=views and spec.mirrored, **pixels
+        )
     return Reading(
         frames=spec.frames,
         transform=transform,
