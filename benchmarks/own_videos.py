@@ -38,6 +38,9 @@ train(refit_recipe(SimpleNamespace(folder=Path()), recipe)[0])
 
 HANDSHAKE, HUG, KICK = 0, 1, 2
 
+FIGURES = ("top1", "single_view", "ridge", "majority")
+"""Of a row, those whose mean over all clips is taken: as judged, and without mirror images; then the simple models."""
+
 
 def ut(options: argparse.Namespace) -> dict[str, Any]:
     """UT-Interaction as a plain folder of six classes, one sequence left out; the ANN twin with --set
@@ -143,6 +146,7 @@ def _row(options: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]
     beside = baselines(DataSpec(kind="folder", root=str(folder)))
     row = {
         "top1": figures["top1"],
+        "single_view": figures["single_view"]["top1"],
         "clips": figures["clips"],
         "confusion": figures["confusion"],
         "ridge": beside.ridge,
@@ -170,7 +174,7 @@ def _spent() -> float:
 def _summary(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Rows, and means over all clips judged."""
     clips = sum(row["clips"] for row in rows)
-    means = {name: sum(row[name] * row["clips"] for row in rows) / clips for name in ("top1", "ridge", "majority")}
+    means = {name: sum(row[name] * row["clips"] for row in rows) / clips for name in FIGURES}
     own = [row for row in rows if "inner_top1" in row]
     held = sum(row["inner_clips"] for row in own)
     inner = sum(row["inner_top1"] * row["inner_clips"] for row in own) / held if own else None

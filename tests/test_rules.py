@@ -111,7 +111,7 @@ NAMES_OF_TASKS = {
 }
 """Files that may name kinds of data and tasks, and what for; besides them, the file of a kind or task names its own."""
 
-WORDS = frozenset({"motion", "probe", "folder", "list", "events", "figure", "masks", "shards"})
+WORDS = frozenset({"motion", "probe", "actions", "folder", "list", "events", "figure", "masks", "shards"})
 """Kinds whose names are words that mean other things as well: they count where something called `kind` is asked."""
 
 

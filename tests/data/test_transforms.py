@@ -158,6 +158,15 @@ def test_eval_transform():
         EvalTransform(crops=2)
 
 
+@pytest.mark.parametrize("options", [{}, {"crops": 3}, {"whole": True}, {"antialias": False}])
+def test_mirror_images_come_after_all_crops(options):
+    video = torch.randint(0, 256, (2, 3, 48, 64), dtype=torch.uint8)
+    plain, both = EvalTransform(size=32, **options), EvalTransform(size=32, mirrored=True, **options)
+    seen = plain(video).unflatten(0, (-1, 2)) if plain.views == 1 else plain(video)
+    assert both.views == 2 * plain.views == len(both(video))
+    assert torch.equal(both(video), torch.cat([seen, seen.flip(-1)]))
+
+
 def test_the_whole_frame_is_squeezed_into_the_square():
     video = torch.zeros(2, 3, 40, 80, dtype=torch.uint8)
     video[..., :4] = 255  # its left end, which the central crop cuts off
@@ -310,6 +319,7 @@ def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
         EvalTransform(size=24),
         EvalTransform(size=24, crops=3),
         EvalTransform(size=24, whole=True),
+        EvalTransform(size=24, whole=True, mirrored=True),
     ):
         whole = transform(clip, torch.Generator().manual_seed(seed))
         each = transform.by_frame(torch.Generator().manual_seed(seed))

@@ -73,6 +73,29 @@ def test_every_value_has_a_reason_and_stands_in_the_recipe():
         assert str(choice).startswith(f"{choice.key}=")
 
 
+@pytest.mark.parametrize(
+    ("classes", "given", "mirrored"),
+    [
+        (("jump", "wave"), [], True),
+        (("jump", "wave"), ["data.flip=false"], False),
+        (("jump", "wave"), ["data.mirrored=false"], False),
+        (("swipe left", "swipe right"), [], False),
+        (("point left", "wave"), [], False),
+        (("1", "2"), [], False),
+        (("1", "2"), ["data.mirror=[]"], True),
+    ],
+)
+def test_videos_are_judged_with_their_mirror_image_where_that_has_the_same_class(tmp_path, classes, given, mirrored):
+    made = video_folder(tmp_path / "made", each=1)
+    first, second = sorted(made.iterdir())[:2]
+    for name, place in zip(classes, (first, second), strict=True):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        place.rename(tmp_path / "videos" / name)
+    recipe, _, choices = ruled(RECIPE, [f"data.root={tmp_path / 'videos'}", "data.hold_out=false", *given])
+    assert recipe.data.mirrored is mirrored
+    assert "data.mirrored" in {x.key for x in choices}
+
+
 def test_a_key_that_is_given_wins_and_what_follows_from_it_follows(tmp_path):
     root = video_folder(tmp_path / "videos", each=5)
     assignments = [f"data.root={root}", "optim.batch=2", "optim.lr=0.5", "model.start=null"]
@@ -182,13 +205,13 @@ def test_keys_of_assignments():
     assert keys_given(["optim.lr=1", "data.mean = [1]"]) == {"optim.lr", "data.mean"}
 
 
-def test_the_model_of_the_recipe_starts_from_motion_behind_its_trails():
+def test_the_model_of_the_recipe_starts_from_people_and_knows_all_its_channels():
     seen = dataclasses.asdict(RECIPE.data)
     model = build_model(RECIPE.model, frames=8, size=48, in_channels=3, num_classes=3, preprocess=seen)
     assert model.contrast is None
     stem = "downsample1_1.encode_conv.weight"
-    shipped = load_model("spikevideoformer_ti.motion").get_parameter(stem)
-    assert torch.equal(model.get_parameter(stem)[:, 1:], shipped)
-    assert not model.get_parameter(stem)[:, :1].any()
+    shipped = load_model("spikevideoformer_ti.actions").get_parameter(stem)
+    assert torch.equal(model.get_parameter(stem), shipped)
+    assert shipped.any()
     with torch.no_grad():
         assert model.eval()(torch.rand(2, 1, 3, 48, 48))[0].shape == (1, 3)

@@ -39,10 +39,14 @@ def test_auto_puts_the_shipped_motion_weights_behind_a_contrast_front():
 
 def test_trails_of_a_video_are_on_and_off_and_those_of_depth_are_not():
     seen = {"kind": "folder", "trails": 0.33}
-    model = _built(preprocess=seen, start="auto")
+    model = _built(preprocess=seen, start="spikevideoformer_ti.motion")
     shipped = load_model("spikevideoformer_ti.motion").state_dict()[STEM]
     assert torch.equal(model.state_dict()[STEM][:, 1:], shipped)
     assert not model.state_dict()[STEM][:, :1].any()
+    # and those of people know grey as well
+    assert chosen_start(_built(preprocess=seen)) == "spikevideoformer_ti.actions"
+    model = _built(preprocess=seen, start="auto")
+    assert torch.equal(model.state_dict()[STEM], load_model("spikevideoformer_ti.actions").state_dict()[STEM])
     assert chosen_start(_built(preprocess={**seen, "trails": 0.0})) is None
     assert chosen_start(_built(preprocess={**seen, "kind": "utd_mhad"})) is None
 

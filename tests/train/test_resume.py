@@ -77,6 +77,16 @@ def test_resumed_at_any_step_is_as_without_a_stop(drawing, whole, tmp_path_facto
     assert differing(weights(out), weights(whole[accumulate])) == []
 
 
+def test_a_run_stopped_inside_its_last_epoch_is_judged_at_its_end(drawing, tmp_path):
+    recipe = replace(small_recipe(tmp_path, epochs=3, batch=2), data=drawing)
+    recipe = replace(recipe, run=replace(recipe.run, validate_every=2))
+    with pytest.raises(Interrupted):
+        train(recipe, callbacks=(Signal(13),))
+    result = train(replace(recipe, run=replace(recipe.run, resume=True)))
+    assert [row["step"] for row in result.history] == [15]
+    assert load_model(result.last).metadata.training["steps"] == 15
+
+
 def test_sigterm_writes_a_checkpoint_too(drawing, tmp_path):
     recipe = replace(small_recipe(tmp_path, epochs=2, batch=2), data=drawing)
     with pytest.raises(Interrupted) as stop:

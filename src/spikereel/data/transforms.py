@@ -236,9 +236,10 @@ class TrainTransform:
 class EvalTransform:
     """Short side to `size`, one central crop or three, normalised; or with `whole` all of the frame, squeezed.
 
-    `(video, generator) -> float32 [T, C, size, size]`, or [3, T, C, size, size] with `crops=3`; the generator is not
-    used, it is there so that both transforms are called alike. With `antialias=False`, as the published SVFormer, the
-    clip is normalised before it is resized; else a uint8 clip is rounded to uint8 between the two.
+    `(video, generator) -> float32 [T, C, size, size]`, or [views, T, C, size, size] where these are several; the
+    generator is not used, it is there so that both transforms are called alike. With `antialias=False`, as the
+    published SVFormer, the clip is normalised before it is resized; else a uint8 clip is rounded to uint8 between the
+    two.
     Raises ConfigError for other numbers of crops, values out of range, and clips of other shapes than [T, C, H, W].
     """
 
@@ -250,6 +251,13 @@ class EvalTransform:
     """Whether frames are smoothed before they are made smaller."""
     whole: bool = False
     """Whether the frame is squeezed into the square, and nothing of it is cut off."""
+    mirrored: bool = False
+    """Whether the mirror image of every crop comes after all of them."""
+
+    @property
+    def views(self) -> int:
+        """Crops and their mirror images."""
+        return 2 * self.crops if self.mirrored else self.crops
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
@@ -267,7 +275,11 @@ class EvalTransform:
         else:
             video = resize_short_side(video, self.size, antialias=self.antialias)
             video = three_crops(video, self.size) if self.crops == 3 else _middle(video, self.size)
-        return normalise(video, self.mean, self.std) if self.antialias else video
+        video = normalise(video, self.mean, self.std) if self.antialias else video
+        if not self.mirrored:
+            return video
+        crops = video if self.crops > 1 else video[None]
+        return torch.cat([crops, horizontal_flip(crops)])
 
     def by_frame(self, generator: torch.Generator | None = None) -> Callable[[Tensor], Tensor] | None:
         """The short side of every frame made `size`, with `whole` both: uint8 [1, 3, H, W] -> [1, 3, H', W'].

@@ -46,6 +46,9 @@ SIMULATED = {"events": "events simulated from rgb", "surface": "time surface of 
 """What is said of colour frames that a model sees in another modality."""
 
 
+Statistics = float | tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """The clips of one source."""
@@ -57,7 +60,7 @@ class Look:
     indices: tuple[int, ...]
     """Numbers of the frames or bins; those of several clips follow each other."""
     views: list[Tensor]
-    """Clips times crops in space, each float32 [T, 1, C, size, size], ready for the model."""
+    """Those of every clip, each float32 [T, 1, C, size, size], ready for the model."""
     frames: Frames
     """The source, to be drawn: its frames, the time bins of a recording, or depth as pictures."""
     clips: int = 1
@@ -67,9 +70,11 @@ class Look:
 
 def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, views: int | None = None) -> Look:
     """The clips of a source as `spec` says; see `predict`. channels: those that the model takes."""
-    clips, crops = (spec.clips, spec.crops) if views is None else (views, 1)
-    if clips < 1:
-        raise ConfigError(f"views is {clips}: it must be at least 1")
+    if views is not None:
+        if views < 1:
+            raise ConfigError(f"views is {views}: it must be at least 1")
+        spec = replace(spec.single(), clips=views)
+    clips = spec.clips
     if KINDS[spec.kind].films_depth:
         return _depth(source, spec, clips)
     made = isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 2
@@ -93,7 +98,7 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
         clips=clips,
         notes=(*((note,) if note else ()), *notes_of(video.info)),
         indices=tuple(i for indices in chosen for i in video.sampled(indices[-spec.frames :])),
-        views=[view[:, None] for indices in chosen for view in see(video, indices, spec, crops)],
+        views=[view[:, None] for indices in chosen for view in see(video, indices, spec)],
     )
 
 
@@ -107,10 +112,10 @@ def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list
     simulated = spec.modality != "rgb" or spec.simulate is not None
     see = seeing(spec, simulated=simulated)
     seen = list(video.sampled(indices[-spec.frames :]))
-    return seen, [view[:, None] for view in see(video, indices, spec, spec.crops)]
+    return seen, [view[:, None] for view in see(video, indices, spec)]
 
 
-def seeing(spec: DataSpec, *, simulated: bool) -> Callable[[Frames, list[int], DataSpec, int], Iterable[Tensor]]:
+def seeing(spec: DataSpec, *, simulated: bool) -> Callable[[Frames, list[int], DataSpec], Iterable[Tensor]]:
     """What makes crops [T, C, size, size] of frames by number; simulated: colours are seen in another modality."""
     if not simulated:
         return _trailed if spec.trails else _plain
@@ -218,46 +223,54 @@ def film(name: str, spec: DataSpec) -> Frames:
     )
 
 
-def _plain(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _plain(video: Frames, indices: list[int], spec: DataSpec) -> Iterable[Tensor]:
     """The crops of one clip, each float32 [T, C, size, size]."""
     mean, std = (spec.mean, spec.std) if spec.modality == "rgb" else (0.0, 1.0)
-    return _crops(video.sample(indices), spec, crops, mean, std)
+    return _crops(video.sample(indices), spec, mean, std)
 
 
-def _trailed(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _trailed(video: Frames, indices: list[int], spec: DataSpec) -> Iterable[Tensor]:
     """The crops with trails of what moved. Arrays do not say how fast they are, and count as 25 frames a second."""
-    see = EvalTransform(
-        size=spec.size, crops=crops, mean=spec.mean, std=spec.std, antialias=spec.antialias, whole=spec.whole
-    )
+    see = _transform(spec, spec.mean, spec.std)
     each, constant = see.by_frame(), spec.trails * (video.pace() or USUAL_FPS)
     assert each is not None
     numbers = trail_frames(indices, constant)
     small = video.sample(numbers, each)
     clip = see.finish(with_trails(small, [i - numbers[0] for i in indices], constant))
-    return clip if crops > 1 else clip[None]
+    return clip if see.views > 1 else clip[None]
 
 
-def _drawn(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _drawn(video: Frames, indices: list[int], spec: DataSpec) -> Iterable[Tensor]:
     """The crops as procedural events: what changed since the frame before, or its time surface."""
-    for view in _crops(video.sample([_before(indices), *indices]), spec, crops, 0.0, 1.0):
+    for view in _crops(video.sample([_before(indices), *indices]), spec, 0.0, 1.0):
         events = events_from(view.numpy(), threshold=EVENT_THRESHOLD)
         yield torch.from_numpy(time_surface(events) if spec.modality == "surface" else events)
 
 
-def _simulated(video: Frames, indices: list[int], spec: DataSpec, crops: int) -> Iterable[Tensor]:
+def _simulated(video: Frames, indices: list[int], spec: DataSpec) -> Iterable[Tensor]:
     """The crops as the events between their frames, by the simulator that training used."""
     assert spec.simulate is not None
     reading, simulator = event_reading(spec, train=False, seed=0), EventSimulator(threshold=spec.simulate)
-    for view in _crops(video.sample(indices), spec, crops, 0.0, 1.0):
+    for view in _crops(video.sample(indices), spec, 0.0, 1.0):
         yield simulated_clip(view, reading, simulator, np.random.default_rng(0))
 
 
-def _crops(
-    frames: Tensor, spec: DataSpec, crops: int, mean: float | tuple[float, ...], std: float | tuple[float, ...]
-) -> Tensor:
-    """float32 [crops, T, C, size, size]."""
-    see = EvalTransform(size=spec.size, crops=crops, mean=mean, std=std, antialias=spec.antialias, whole=spec.whole)
-    return see(frames) if crops > 1 else see(frames)[None]
+def _crops(frames: Tensor, spec: DataSpec, mean: Statistics, std: Statistics) -> Tensor:
+    """float32 [views, T, C, size, size]."""
+    see = _transform(spec, mean, std)
+    return see(frames) if see.views > 1 else see(frames)[None]
+
+
+def _transform(spec: DataSpec, mean: Statistics, std: Statistics) -> EvalTransform:
+    return EvalTransform(
+        size=spec.size,
+        crops=spec.crops,
+        mirrored=spec.mirrored,
+        mean=mean,
+        std=std,
+        antialias=spec.antialias,
+        whole=spec.whole,
+    )
 
 
 def _before(indices: list[int]) -> int:

@@ -139,7 +139,7 @@ def _trained(name: str, model: VideoModel, source: Source) -> tuple[Passport, st
         )
     dataset = build_dataset(spec, spec.split)
     kind = "fresh procedural" if made else spec.kind
-    return _measured(model, dataset, source.views or spec.clips * spec.crops, kind)
+    return _measured(model, dataset, source.views or spec.views, kind)
 
 
 def _of_frames(name: str, model: VideoModel, source: Source) -> tuple[Passport, str]:
@@ -171,7 +171,7 @@ def _stated(name: str, source: Source) -> tuple[Passport, str]:
     frames, side, views = getattr(model.config, "frames", None), getattr(model.config, "image_size", None), 1
     if model.metadata.preprocess or source.data:
         spec = data_of(model, list(source.data))
-        frames, side, views = spec.frames, spec.size, spec.clips * spec.crops
+        frames, side, views = spec.frames, spec.size, spec.views
     frames, side, views = source.frames or frames, source.size or side, source.views or views
     if frames is None or side is None:
         raise ConfigError(f"{name} does not say what clips it is for; give --frames and --size")

@@ -65,7 +65,7 @@ def _classes(model: VideoModel, clip: Any, spec: DataSpec, sample: bool, fps: fl
     # simulated events lie between frames
     count = spec.frames if spec.simulate is None else spec.frames + 1
     indices = sample_indices(len(video), count, stride=spec.stride) if sample else list(range(len(video)))
-    (seen,) = seeing(spec, simulated=simulated)(video, indices, spec, 1)
+    (seen,) = seeing(spec, simulated=simulated)(video, indices, spec.single())
     return seen
 
 

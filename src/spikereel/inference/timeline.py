@@ -1,7 +1,7 @@
 """What a model sees over time: one answer for each window of a long video, in order, as they go by."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -230,5 +230,5 @@ def spans(total: int, fps: float, seconds: float) -> Iterator[tuple[int, int]]:
 
 def _view(frames: Frames, spec: DataSpec, first: int, last: int) -> tuple[list[int], torch.Tensor]:
     """Frames of a window, chosen as of a video of its length, and the central crop [T, 1, C, S, S]."""
-    indices, (view, *_) = views_of(frames, replace(spec, clips=1, crops=1), first, last)
+    indices, (view, *_) = views_of(frames, spec.single(), first, last)
     return indices, view

@@ -194,8 +194,10 @@ def training_report(
     model, spec = load_model(weights), recipe.data
     classes, seed = tuple(model.metadata.classes), recipe.run.seed
     held = build_dataset(spec, "val", seed=seed, classes=classes)
+    # as they are judged later; strips show one view
+    judged = build_dataset(spec, "val", seed=seed, classes=classes, views=True)
     with firing_rates(model) as rates:
-        scores, labels = _scores(model, held, range(len(held)))
+        scores, labels = _scores(model, judged, range(len(judged)))
     guesses = scores.argmax(1)
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     confusion.index_put_((labels, guesses), torch.ones_like(labels), accumulate=True)

@@ -111,7 +111,7 @@ _BASES: dict[str, Architecture] = {
         config=SpikeVideoFormerConfig(widths=(16, 32, 96, 160), depths=(2, 1), residual_gain=0.0),
         source=OWN,
         clip=(8, 64),
-        weights=("motion", "motion_spatial", "motion_causal", "synthetic_pose", "synthetic_vss"),
+        weights=("motion", "motion_spatial", "motion_causal", "actions", "synthetic_pose", "synthetic_vss"),
     ),
     **{
         name: Architecture(

@@ -53,6 +53,7 @@ def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None 
         stride=None,
         clips=1,
         crops=1,
+        mirrored=False,
         copies=1,
         cache=None,
         trails=0.0,

@@ -146,7 +146,7 @@ MOOT: dict[str, Callable[[DataSpec, frozenset[str]], bool]] = {
     "rest": lambda spec, reads: event_form(spec) == "voxels" or spec.bin_us is not None,
     "voxel_span": lambda spec, reads: event_form(spec) != "voxels",
     "tau_us": lambda spec, reads: event_form(spec) != "surface",
-    "average": lambda spec, reads: spec.clips * spec.crops == 1,
+    "average": lambda spec, reads: spec.views == 1,
     "overlap": lambda spec, reads: not spec.window,
     "mirror": lambda spec, reads: not spec.flip,
     "fold": lambda spec, reads: "protocol" in reads and spec.protocol == "official",

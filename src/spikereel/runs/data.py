@@ -6,7 +6,7 @@ Which kind of data reads which option is said by its row in `spikereel.runs.kind
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from spikereel.config import build, override
 from spikereel.data.made.probes import ProbeName
@@ -18,6 +18,7 @@ from spikereel.models.metadata import Metadata
 KindName = Literal[
     "motion",
     "probe",
+    "actions",
     "folder",
     "list",
     "ut_interaction",
@@ -266,8 +267,19 @@ class Views:
     clips: int = 1
     crops: Literal[1, 3] = 1
     """Evaluation: views a video is seen in, clips in time times crops in space; a single view is judged beside them."""
+    mirrored: bool = False
+    """Evaluation: every view is seen a second time, mirrored. For classes that a mirror leaves as they are."""
     average: Literal["logits", "softmax"] = "logits"
     """Evaluation: what is averaged over the views."""
+
+    @property
+    def views(self) -> int:
+        """Of a video, when it is judged."""
+        return self.clips * self.crops * (2 if self.mirrored else 1)
+
+    def single(self) -> Self:
+        """The same with one view."""
+        return replace(self, clips=1, crops=1, mirrored=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,10 +288,10 @@ class Made:
 
     train_length: int = 8000
     test_length: int = 1000
-    """motion, probe, figure: clips an epoch, and clips to judge on."""
+    """motion, probe, actions, figure: clips an epoch, and clips to judge on."""
     seed: int = 0
-    """motion, probe, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth of the
-    videos is held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
+    """motion, probe, actions, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth
+    of the videos is held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
     focus: tuple[str, ...] = ()
     """motion: classes that every second training clip is of, to learn what comes late."""
     probe: ProbeName = "match"

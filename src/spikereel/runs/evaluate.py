@@ -167,8 +167,7 @@ def _unseen(model: VideoModel, dataset: Any, score: Any) -> list[str]:
 
 def protocols(spec: DataSpec) -> list[DataSpec]:
     """The views of the spec and, where they are several, the single one that is always judged beside them."""
-    several = spec.clips * spec.crops > 1
-    return [spec, *([replace(spec, clips=1, crops=1)] if several else [])]
+    return [spec, *([spec.single()] if spec.views > 1 else [])]
 
 
 def evaluation_json(spec: DataSpec, outcomes: list[Evaluation]) -> dict[str, Any]:
@@ -180,6 +179,7 @@ def evaluation_json(spec: DataSpec, outcomes: list[Evaluation]) -> dict[str, Any
         {
             "clips": view.clips,
             "crops": view.crops,
+            "mirrored": view.mirrored,
             "views": x.views,
             "averaged": x.average,
             "top1": x.score.top1,

@@ -97,7 +97,7 @@ VIDEO = frozenset(
             "mirror",
             "simulate",
         ),
-        *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "average", "on_error", "cache"),
+        *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "mirrored", "average", "on_error", "cache"),
     }
 )
 

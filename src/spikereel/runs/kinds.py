@@ -175,6 +175,15 @@ KINDS: dict[str, Kind] = {
             )
         }
     ),
+    "actions": Kind(
+        uses={
+            "classification": Use(
+                build=made.actions,
+                reads=(MADE - {"stride"}) | {"trails", "time_warp", "mean", "std"},
+                modalities=("rgb",),
+            )
+        }
+    ),
     "folder": videos.kind(videos.folder, reads=_FIFTH),
     "list": videos.kind(videos.listed, reads=_FIFTH),
     "ut_interaction": videos.kind(videos.sequences, reads={"fold"}),

@@ -18,6 +18,7 @@ from spikereel.hub import architecture
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import Recipe
+from spikereel.runs.mirrors import mirror_plan
 from spikereel.runs.origins import origins_of
 from spikereel.runs.splits import parts_of
 
@@ -65,6 +66,8 @@ class Facts:
     """Whether names say which clips belong together, or validation has a folder of its own."""
     apart: bool = False
     """Whether validation has a folder of its own."""
+    symmetric: bool = False
+    """Whether a mirror leaves every class what it is, by their names."""
 
     @property
     def warning(self) -> str | None:
@@ -118,7 +121,13 @@ def facts_of(recipe: Recipe) -> Facts:
         shape=shape,
         sources=named or apart,
         apart=apart,
+        symmetric=_symmetric(recipe, clips.classes),
     )
+
+
+def _symmetric(recipe: Recipe, classes: Sequence[str]) -> bool:
+    carried, changes, _ = mirror_plan(recipe.data, classes, recipe.task)
+    return carried.flip and not changes
 
 
 def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:
@@ -174,6 +183,14 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
         yield Choice(key="data.clips", value=4, reason="views that are averaged when a long video is judged")
     yield Choice(key="data.whole", value=True, reason="nothing at the edge of the picture is lost")
+    if recipe.data.simulate is None:
+        yield Choice(
+            key="data.mirrored",
+            value=facts.symmetric and recipe.data.flip,
+            reason="judged is the mean of a video and its mirror image"
+            if facts.symmetric
+            else "a mirror would change classes",
+        )
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
     yield Choice(key="optim.lr", value=3e-3, reason="with lower ones a small folder needs more steps than it has")
@@ -205,7 +222,7 @@ def _model(recipe: Recipe) -> Iterator[Choice]:
     )
     yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
     yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
-    yield Choice(key="model.start", value="auto", reason="weights that know motion, where they fit")
+    yield Choice(key="model.start", value="auto", reason="weights that know motion or people, where they fit")
 
 
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:

@@ -35,7 +35,7 @@ def video_reading(
     views: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reading:
-    """How video files become clips; views: all `spec.clips` x `spec.crops` of them, else the middle one."""
+    """How video files become clips; views: all `spec.views` of them, else the middle one."""
     train = split == "train"
     pixels: dict[str, Any] = {"mean": spec.mean, "std": spec.std, "antialias": spec.antialias, "whole": spec.whole}
     if train:
@@ -49,7 +49,9 @@ def video_reading(
             **pixels,
         )
     else:
-        transform = EvalTransform(size=spec.size, crops=spec.crops if views else 1, **pixels)
+        transform = EvalTransform(
+            size=spec.size, crops=spec.crops if views else 1, mirrored=views and spec.mirrored, **pixels
+        )
     return Reading(
         frames=spec.frames,
         transform=transform,

@@ -61,20 +61,24 @@ def source_of(model: VideoModel, start: str | None) -> str | None:
 
 
 def chosen_start(model: VideoModel) -> str | None:
-    """The listed weights of "auto" for a model; None where none fit, which means a fresh start."""
+    """The listed weights of "auto" for a model; None where none fit, which means a fresh start.
+
+    Those of its task and attention come first, of these the ones that know most of its channels, and of these the ones
+    that are listed first.
+    """
     name = model.metadata.name
     listed = [(tag, load_model(f"{name}.{tag}")) for tag in (architecture(name).weights if name else ())]
     # those of a task know its channels and motions; those of classes serve others as well
     useful = [(tag, start) for tag, start in listed if start.task in (model.task, "classification")]
     wanted = getattr(model.config, "attention", None)
 
-    def unlike(row: tuple[str, VideoModel]) -> tuple[bool, bool, bool]:
+    def unlike(row: tuple[str, VideoModel]) -> tuple[bool, bool, bool, int]:
         """The same task, the same attention, then statistics after an attention over one frame for another such."""
         own = getattr(row[1].config, "attention", None)
-        return row[1].task != model.task, own != wanted, (own == "joint") != (wanted == "joint")
+        return row[1].task != model.task, own != wanted, (own == "joint") != (wanted == "joint"), -_known(row[1], model)
 
     for tag, start in sorted(useful, key=unlike):
-        if not _differences(start, model, but=FREE) and _shared(start, model):
+        if not _differences(start, model, but=FREE) and _known(start, model):
             return f"{name}.{tag}"
     return None
 
@@ -102,6 +106,12 @@ def channel_names(model: VideoModel) -> tuple[str, ...] | None:
     signed = tuple(f"change of {name}" for name in plain)
     changes = signed if config.contrast_form == "signed" else ("on", "off")
     return {"none": plain, "beside": (*plain, *changes), "instead": changes}[config.contrast]
+
+
+def _known(start: VideoModel, model: VideoModel) -> int:
+    """How many channels of a model weights know as they are."""
+    have, want = channel_names(start), channel_names(model)
+    return 0 if have is None or want is None else len({*have} & {*want})
 
 
 def _shared(start: VideoModel, model: VideoModel) -> bool:

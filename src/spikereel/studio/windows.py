@@ -72,7 +72,7 @@ class OfVideo:
 
     def given(self, number: int) -> tuple[Tensor, dict[str, Any], Sequence[int]]:
         """See `Windows`."""
-        numbers, (view, *_) = views_of(self.frames, replace(self.spec, clips=1, crops=1), *self._places()[0][number])
+        numbers, (view, *_) = views_of(self.frames, self.spec.single(), *self._places()[0][number])
         return view, {}, numbers
 
     def _places(self) -> tuple[list[Span], list[Span]]:

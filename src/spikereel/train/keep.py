@@ -72,11 +72,18 @@ class KeepWeights(Callback):
         self._validating: dict[str, Any] | None = None
         """What draws, as it was before the validation in progress."""
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # a run that goes on inside its last epoch does not start one
+        self._judge_the_end(trainer)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epoch = trainer.current_epoch
         self._set_epoch(self.epoch)
-        if self.epoch + 1 == trainer.max_epochs:
-            # whatever `validate_every`, the weights at the end are judged and kept
+        self._judge_the_end(trainer)
+
+    def _judge_the_end(self, trainer: pl.Trainer) -> None:
+        """Whatever `validate_every`, the weights at the end are judged and kept."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:

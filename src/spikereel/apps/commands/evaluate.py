@@ -120,7 +120,7 @@ def _judged(model: Any, spec: Any, batch: int, engine: Any) -> list[Any]:
                 views=True,
                 progress=lambda done, total, bar=bar, task=scanning: bar.update(task, completed=done, total=total),
             )
-            views = f", {view.clips} x {view.crops} views" if view.clips * view.crops > 1 else ""
+            views = f", {view.views} views" if view.views > 1 else ""
             judging = bar.add_task(f"judging clips{views}", total=len(dataset))
             outcomes.append(
                 evaluate(

@@ -46,7 +46,8 @@ _RADIUS = {
     "ankle": 0.045,
     "foot": 0.04,
 }
-_J = {name: j for j, name in enumerate(KINECT20.joints)}
+JOINTS = {name: j for j, name in enumerate(KINECT20.joints)}
+"""Numbers of the joints of KINECT20 by name."""
 _PARENTS = KINECT20.parents
 RADII = np.array(
     [_RADIUS[name.split("_", 1)[1] if name.startswith(("left_", "right_")) else name] for name in KINECT20.joints]
@@ -80,10 +81,10 @@ def draw_motion(rng: np.random.Generator, frames: int) -> np.ndarray:
     doing = _DOING[rng.integers(len(_DOING))]
     doing(rng, t, angles)
     sway = rng.normal(0, 0.08, 3)
-    angles[:, _J["spine"]] += sway * _waves(rng, t)[:, None]
-    angles[:, _J["hip_center"], 1] += rng.uniform(-1.05, 1.05) + rng.normal(0, 0.5) * t
+    angles[:, JOINTS["spine"]] += sway * waves(rng, t)[:, None]
+    angles[:, JOINTS["hip_center"], 1] += rng.uniform(-1.05, 1.05) + rng.normal(0, 0.5) * t
     rotations = matrix_from_axis_angle(torch.from_numpy(angles))
-    offsets = torch.from_numpy(_rest(rng)).expand(frames, -1, -1)
+    offsets = torch.from_numpy(random_rest(rng)).expand(frames, -1, -1)
     return forward_kinematics(rotations, offsets, _PARENTS)[1].float().numpy()
 
 
@@ -95,7 +96,7 @@ def motion_joints(motion: Motion, path: str | PathLike) -> np.ndarray:
     names = {name.lower().rsplit(":", 1)[-1]: j for j, name in reversed(list(enumerate(motion.names)))}
     x = motion.joints()
     out = np.zeros((len(x), len(_PARENTS), 3))
-    for name, j in _J.items():
+    for name, j in JOINTS.items():
         side, _, part = name.partition("_")
         part = part if side in ("left", "right") else name
         if part == "hand":
@@ -109,11 +110,11 @@ def motion_joints(motion: Motion, path: str | PathLike) -> np.ndarray:
         # y goes down, the person faces the camera, and is mirrored as in the pictures of KINECT20.
         out[:, j] = -x[:, found]
     for side in ("left", "right"):
-        elbow, wrist = out[:, _J[f"{side}_elbow"]], out[:, _J[f"{side}_wrist"]]
-        out[:, _J[f"{side}_hand"]] = wrist + 0.32 * (wrist - elbow)
+        elbow, wrist = out[:, JOINTS[f"{side}_elbow"]], out[:, JOINTS[f"{side}_wrist"]]
+        out[:, JOINTS[f"{side}_hand"]] = wrist + 0.32 * (wrist - elbow)
     out -= out[:, [KINECT20.root]]
-    legs = [_J["left_ankle"], _J["right_ankle"]]
-    height = np.median(out[:, legs, 1].mean(1) - out[:, _J["head"], 1])
+    legs = [JOINTS["left_ankle"], JOINTS["right_ankle"]]
+    height = np.median(out[:, legs, 1].mean(1) - out[:, JOINTS["head"], 1])
     if not height > 0:
         raise DataError(f"{path}: nobody stands in it, the head is not above the feet; give a motion with y up")
     return (out * (_BODY_HEIGHT / height)).astype(np.float32)
@@ -202,15 +203,15 @@ def shade(depth: np.ndarray, normals: np.ndarray, look: PersonLook) -> np.ndarra
     return np.where(np.isfinite(depth), figure, look.background).clip(0, 1).astype(np.float32)
 
 
-def _rest(rng: np.random.Generator) -> np.ndarray:
+def random_rest(rng: np.random.Generator) -> np.ndarray:
     """Offsets [20, 3] of a random person: of one size, each limb a little longer or shorter, alike on both sides."""
     size = rng.uniform(0.88, 1.08)
     rest = np.zeros((len(_PARENTS), 3))
     for name, offset in _REST.items():
         own = np.array(offset) * size * rng.uniform(0.94, 1.06)
-        rest[_J[name]] = own
+        rest[JOINTS[name]] = own
         if name.startswith("left_"):
-            rest[_J[name.replace("left_", "right_")]] = own * (-1.0, 1.0, 1.0)
+            rest[JOINTS[name.replace("left_", "right_")]] = own * (-1.0, 1.0, 1.0)
     return rest
 
 
@@ -220,11 +221,11 @@ def _walk(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> None:
     step, arms = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.7)
     for side, shift in (("left", 0.0), ("right", np.pi)):
         swing = np.sin(phase + shift)
-        angles[:, _J[f"{side}_hip"], 0] = -step * swing
-        angles[:, _J[f"{side}_knee"], 0] = 1.6 * step * np.maximum(np.cos(phase + shift), 0) + 0.05
-        angles[:, _J[f"{side}_shoulder"], 0] = arms * swing
-        angles[:, _J[f"{side}_elbow"], 0] = -0.3 - 0.3 * arms * (1 - swing)
-    angles[:, _J["spine"], 1] = 0.1 * np.sin(phase)
+        angles[:, JOINTS[f"{side}_hip"], 0] = -step * swing
+        angles[:, JOINTS[f"{side}_knee"], 0] = 1.6 * step * np.maximum(np.cos(phase + shift), 0) + 0.05
+        angles[:, JOINTS[f"{side}_shoulder"], 0] = arms * swing
+        angles[:, JOINTS[f"{side}_elbow"], 0] = -0.3 - 0.3 * arms * (1 - swing)
+    angles[:, JOINTS["spine"], 1] = 0.1 * np.sin(phase)
 
 
 def _gesture(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> None:
@@ -235,9 +236,9 @@ def _gesture(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> Non
         raised, spread, twist, bent = (
             _postures(rng, t, *ends) for ends in ((-2.6, 0.3), (0.0, 1.8), (-0.8, 0.8), (-2.2, 0.0))
         )
-        angles[:, _J[f"{side}_shoulder"]] = np.stack([raised, twist, out * spread], -1)
-        angles[:, _J[f"{side}_elbow"], 0] = bent
-    angles[:, _J["spine"], 0] = _postures(rng, t, -0.05, 0.25)
+        angles[:, JOINTS[f"{side}_shoulder"]] = np.stack([raised, twist, out * spread], -1)
+        angles[:, JOINTS[f"{side}_elbow"], 0] = bent
+    angles[:, JOINTS["spine"], 0] = _postures(rng, t, -0.05, 0.25)
 
 
 def _squat(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> None:
@@ -245,12 +246,12 @@ def _squat(rng: np.random.Generator, t: np.ndarray, angles: np.ndarray) -> None:
     low = _postures(rng, t, 0.0, 1.0)
     lean, arms = rng.uniform(0.2, 0.6), rng.uniform(0.0, 1.5)
     for side in ("left", "right"):
-        angles[:, _J[f"{side}_hip"], 0] = -1.5 * low
-        angles[:, _J[f"{side}_knee"], 0] = 2.0 * low
-        angles[:, _J[f"{side}_ankle"], 0] = -0.5 * low
-        angles[:, _J[f"{side}_shoulder"], 0] = -arms * low
+        angles[:, JOINTS[f"{side}_hip"], 0] = -1.5 * low
+        angles[:, JOINTS[f"{side}_knee"], 0] = 2.0 * low
+        angles[:, JOINTS[f"{side}_ankle"], 0] = -0.5 * low
+        angles[:, JOINTS[f"{side}_shoulder"], 0] = -arms * low
     # What stands up from the root looks towards -z.
-    angles[:, _J["spine"], 0] = lean * low
+    angles[:, JOINTS["spine"], 0] = lean * low
 
 
 _DOING: tuple[Callable[[np.random.Generator, np.ndarray, np.ndarray], None], ...] = (_walk, _gesture, _gesture, _squat)
@@ -265,7 +266,8 @@ def _postures(rng: np.random.Generator, t: np.ndarray, low: float, high: float) 
     return values[i] + (values[i + 1] - values[i]) * (1 - np.cos(np.pi * share)) / 2
 
 
-def _waves(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+def waves(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """A slow wave between -1 and 1, of random phase."""
     return np.sin(2 * np.pi * (rng.uniform(0.1, 0.5) * t + rng.random()))
 
 

@@ -86,8 +86,8 @@ class Reading:
 
     @property
     def views(self) -> int:
-        """Clips times the crops of the transform."""
-        return self.clips * getattr(self.transform, "crops", 1)
+        """Clips times the views of the transform."""
+        return self.clips * getattr(self.transform, "views", 1)
 
 
 def read_clip(

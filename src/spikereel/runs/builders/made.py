@@ -6,6 +6,7 @@ from spikereel.data.made.probes import ProbeClips
 from spikereel.data.made.scenes import MotionClips
 from spikereel.data.mask_clips import SegmentationClips
 from spikereel.data.pose import PoseClips
+from spikereel.data.sets.actions import ActionClips, ActionReading
 from spikereel.data.sets.figure import FigureClips
 from spikereel.data.sets.motion import MotionMasks, MotionVideos
 from spikereel.data.sets.probe import ProbeVideos
@@ -49,6 +50,21 @@ def probe(spec: DataSpec, ask: Ask) -> ProbeVideos:
     )
     mean, std = _statistics(spec)
     return ProbeVideos(clips, length, mean=mean, std=std)
+
+
+def actions(spec: DataSpec, ask: Ask) -> ActionClips:
+    """People who do something."""
+    train = ask.split == "train"
+    reading = ActionReading(
+        frames=spec.frames,
+        size=spec.size,
+        trails=spec.trails,
+        time_warp=spec.time_warp if train else 0.0,
+        mean=spec.mean,
+        std=spec.std,
+    )
+    seed = spec.seed + SPLITS.index(ask.split)
+    return ActionClips(spec.train_length if train else spec.test_length, reading, seed=seed)
 
 
 def _scenes(spec: DataSpec, clips: int, seed: int, *, targets: bool) -> MotionClips:

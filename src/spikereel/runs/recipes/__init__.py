@@ -18,7 +18,7 @@ from spikereel.runs.recipes.events import (
     hardvs,
     nmnist,
 )
-from spikereel.runs.recipes.made import motion, motion_causal, motion_spatial, motion_svformer, probe
+from spikereel.runs.recipes.made import actions, motion, motion_causal, motion_spatial, motion_svformer, probe
 from spikereel.runs.recipes.pose import mmhpsd_pose, synthetic_pose, utd_mhad_pose
 from spikereel.runs.recipes.segmentation import camvid_frames, camvid_vss, cityscapes_vss, synthetic_vss, vspw_vss
 from spikereel.runs.recipes.variants import IMAGENET_MEAN as IMAGENET_MEAN
@@ -45,6 +45,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         motion_causal,
         motion_svformer,
         probe,
+        actions,
         ut_interaction,
         ut_interaction_causal,
         ut_interaction_svformer,

@@ -1,6 +1,6 @@
 """Recipes on procedural clips, one function a run."""
 
-from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe
+from spikereel.runs.config import DataSpec, ModelSpec, OptimSpec, Recipe, RunSpec
 from spikereel.runs.recipes.variants import variant
 
 
@@ -45,4 +45,19 @@ def probe() -> Recipe:
         optim=OptimSpec(
             lr=3e-3, epochs=10, batch=32, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, start_norms=64
         ),
+    )
+
+
+def actions() -> Recipe:
+    """Fourteen things that people do, alone or two together, as trails of motion: the start weights of own videos."""
+    return Recipe(
+        name="actions",
+        model=ModelSpec(name="spikevideoformer_ti", threshold=0.5, start="spikevideoformer_ti.motion"),
+        data=DataSpec(
+            kind="actions", frames=8, size=48, trails=0.33, time_warp=0.5, train_length=2800, test_length=560, workers=0
+        ),
+        optim=OptimSpec(
+            lr=3e-3, epochs=5, batch=16, weight_decay=0.02, smoothing=0.05, clip_norm=10.0, precise_norms=256
+        ),
+        run=RunSpec(validate_every=2),
     )
