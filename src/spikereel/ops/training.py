@@ -35,7 +35,7 @@ class Affine(NamedTuple):
 
 
 def kernels_for(x: Tensor) -> Any:
-    """The module whose functions work on tensors like x: native code for float32 on a CPU, Triton on a GPU, or this one.
+    """The module whose functions work on tensors like x: native for float32 on a CPU, Triton on a GPU, or this one.
 
     The one place where that is decided.
     """
