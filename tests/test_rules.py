@@ -53,14 +53,8 @@ OWNERS = {
 """Optional packages, and the package of ours, or the file, that may import each."""
 
 RECIPES = {file: "recipes" for file in FILES if file.startswith("runs/recipes/")}
-NAMES_OF_KINDS = {
-    "runs/kinds.py": "their rows",
-    "runs/data.py": "what data.kind may be",
-    "train/dry.py": "classes of data that is not here",
-    **RECIPES,
-}
+NAMES_OF_KINDS = {"runs/kinds.py": "their rows", "runs/data.py": "what data.kind may be", **RECIPES}
 NAMES_OF_TASKS = {
-    "train/dry.py": "a clip of each that stands in for data that is not here",
     "runs/tasks.py": "their rows",
     "runs/kinds.py": "which kind is for which task",
     "runs/kind.py": "options that tasks refuse",

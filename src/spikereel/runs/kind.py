@@ -59,6 +59,8 @@ class Kind:
     """What recordings of arrays and text do not say."""
     turn: Callable[[Events, str | None], Events] | None = None
     """What `data.axes` does to a recording; None where nothing."""
+    classes: int | None = None
+    """How many as published, for plans that are made without the data; None where that differs."""
     suffixes: frozenset[str] = frozenset()
     """Endings of its recordings beside those of all recordings."""
     keeps_size: bool = False

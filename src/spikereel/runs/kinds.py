@@ -186,15 +186,17 @@ KINDS: dict[str, Kind] = {
     ),
     "folder": videos.kind(videos.folder, reads=_FIFTH),
     "list": videos.kind(videos.listed, reads=_FIFTH),
-    "ut_interaction": videos.kind(videos.sequences, reads={"fold"}),
-    "ucf101": videos.kind(videos.thirds(UCF101), reads=_OFFICIAL | {"fold"}),
-    "hmdb51": videos.kind(videos.thirds(HMDB51), reads=_OFFICIAL | {"fold"}),
-    "ntu60": videos.kind(videos.cross(NTU60), reads=_OFFICIAL | {"protocol"}, file="ntu"),
-    "ntu120": videos.kind(videos.cross(NTU120), reads=_OFFICIAL | {"protocol"}, file="ntu"),
-    "kinetics400": videos.kind(videos.kinetics, file="kinetics"),
-    "kinetics600": videos.kind(videos.kinetics, file="kinetics"),
-    "something_v2": videos.kind(lambda spec, ask, reading: SomethingV2(root_of(spec), reading, split=ask.split)),
-    "jester": videos.kind(lambda spec, ask, reading: Jester(root_of(spec), reading, split=ask.split)),
+    "ut_interaction": videos.kind(videos.sequences, reads={"fold"}, classes=6),
+    "ucf101": videos.kind(videos.thirds(UCF101), reads=_OFFICIAL | {"fold"}, classes=101),
+    "hmdb51": videos.kind(videos.thirds(HMDB51), reads=_OFFICIAL | {"fold"}, classes=51),
+    "ntu60": videos.kind(videos.cross(NTU60), reads=_OFFICIAL | {"protocol"}, file="ntu", classes=60),
+    "ntu120": videos.kind(videos.cross(NTU120), reads=_OFFICIAL | {"protocol"}, file="ntu", classes=120),
+    "kinetics400": videos.kind(videos.kinetics, file="kinetics", classes=400),
+    "kinetics600": videos.kind(videos.kinetics, file="kinetics", classes=600),
+    "something_v2": videos.kind(
+        lambda spec, ask, reading: SomethingV2(root_of(spec), reading, split=ask.split), classes=174
+    ),
+    "jester": videos.kind(lambda spec, ask, reading: Jester(root_of(spec), reading, split=ask.split), classes=27),
     "utd_mhad": Kind(
         uses={
             "classification": Use(
@@ -207,33 +209,42 @@ KINDS: dict[str, Kind] = {
         depth=True,
         films_depth=True,
         skeleton=KINECT20,
+        classes=27,
     ),
     "events": recordings.kind(recordings.folder, *_FIFTH, *_PLAIN, suffixes=frozenset({MAT}) | TEXTS),
-    "dvs128_gesture": recordings.listed(DVS128Gesture, "cache", sensor=dvs128_gesture.SENSOR),
+    "dvs128_gesture": recordings.listed(DVS128Gesture, "cache", sensor=dvs128_gesture.SENSOR, classes=11),
     "dvs128_objects": recordings.kind(recordings.objects, window_us=WINDOW_US),
-    "nmnist": recordings.kind(recordings.digits, *_FIFTH, "select_on_test"),
+    "nmnist": recordings.kind(recordings.digits, *_FIFTH, "select_on_test", classes=10),
     "cifar10_dvs": recordings.listed(
-        cifar10_dvs.CIFAR10DVS, "split_rule", "axes", sensor=cifar10_dvs.SENSOR, turn=cifar10_dvs.turn
+        cifar10_dvs.CIFAR10DVS, "split_rule", "axes", sensor=cifar10_dvs.SENSOR, turn=cifar10_dvs.turn, classes=10
     ),
-    "hardvs": recordings.listed(hardvs.HARDVS, "labels", val_list=hardvs.VAL_LIST, sensor=hardvs.SENSOR),
+    "hardvs": recordings.listed(hardvs.HARDVS, "labels", val_list=hardvs.VAL_LIST, sensor=hardvs.SENSOR, classes=300),
     "asl_dvs": recordings.listed(
         *(asl_dvs.ASLDVS, "split_rule", "axes", "labels"),
         sensor=asl_dvs.SENSOR,
         turn=asl_dvs.turn,
         suffixes=frozenset({MAT}),
+        classes=24,
     ),
     "n_caltech101": recordings.listed(
-        *(n_caltech101.NCaltech101, "split_rule", "axes", "labels"), sensor=n_caltech101.SENSOR, turn=n_caltech101.turn
+        *(n_caltech101.NCaltech101, "split_rule", "axes", "labels"),
+        sensor=n_caltech101.SENSOR,
+        turn=n_caltech101.turn,
+        classes=101,
     ),
-    "n_cars": recordings.listed(n_cars.NCars, "labels", sensor=n_cars.SENSOR),
+    "n_cars": recordings.listed(n_cars.NCars, "labels", sensor=n_cars.SENSOR, classes=2),
     "dailydvs200": recordings.listed(
-        *(dailydvs200.DailyDVS200, "split_rule", "labels"), val_list=dailydvs200.VAL_LIST, sensor=dailydvs200.SENSOR
+        *(dailydvs200.DailyDVS200, "split_rule", "labels"),
+        val_list=dailydvs200.VAL_LIST,
+        sensor=dailydvs200.SENSOR,
+        classes=200,
     ),
     "thu_e_act_50": recordings.listed(
         *(thu_e_act_50.THUEACT50, "split_rule", "labels"),
         sensor=thu_e_act_50.SENSOR,
         told=thu_e_act_50.TOLD,
         suffixes=frozenset({".csv"}),
+        classes=50,
     ),
     "thu_e_act_50_chl": recordings.listed(
         *(thu_e_act_50.THUEACT50CHL, "labels"),
@@ -241,17 +252,24 @@ KINDS: dict[str, Kind] = {
         sensor=thu_e_act_50.CHL_SENSOR,
         told=thu_e_act_50.CHL_TOLD,
         suffixes=frozenset({".npy"}),
+        classes=50,
     ),
-    "bullying10k": recordings.listed(bullying10k.Bullying10K, "split_rule", "labels", sensor=bullying10k.SENSOR),
+    "bullying10k": recordings.listed(
+        bullying10k.Bullying10K, "split_rule", "labels", sensor=bullying10k.SENSOR, classes=10
+    ),
     "sl_animals": recordings.listed(
-        *(sl_animals.SLAnimals, "fold", "split_rule", "axes", "cache"), sensor=sl_animals.SENSOR, turn=sl_animals.turn
+        *(sl_animals.SLAnimals, "fold", "split_rule", "axes", "cache"),
+        sensor=sl_animals.SENSOR,
+        turn=sl_animals.turn,
+        classes=19,
     ),
-    "dvs_lip": recordings.listed(dvs_lip.DVSLip, "axes", sensor=dvs_lip.SENSOR, turn=dvs_lip.turn),
+    "dvs_lip": recordings.listed(dvs_lip.DVSLip, "axes", sensor=dvs_lip.SENSOR, turn=dvs_lip.turn, classes=100),
     "ucf101_dvs": recordings.listed(
         *(ucf101_dvs.UCF101DVS, "fold", "axes", "sensor"),
         sensor=ucf101_dvs.SENSOR,
         turn=ucf101_dvs.turn,
         suffixes=frozenset({MAT}),
+        classes=101,
     ),
     "hmdb51_dvs": recordings.listed(
         *(ucf101_dvs.HMDB51DVS, "fold", "axes", "sensor"),
@@ -259,6 +277,7 @@ KINDS: dict[str, Kind] = {
         sensor=ucf101_dvs.SENSOR,
         turn=ucf101_dvs.turn,
         suffixes=frozenset({MAT}),
+        classes=51,
     ),
     "dvs_gesture_chain": Kind(
         uses={
@@ -298,14 +317,18 @@ KINDS: dict[str, Kind] = {
         "held_out",
         labels=lambda spec: camvid.LABELS,
         step_seconds=lambda spec: 1 / camvid.RATE if spec.offset_unit == "numbers" else 1.0,
+        classes=11,
     ),
     "cityscapes": masked.kind(
         masked.official_val(cityscapes.Cityscapes),
         *_OFFICIAL,
         labels=lambda spec: cityscapes.LABEL_IDS,
         step_seconds=lambda spec: 1 / cityscapes.RATE,
+        classes=19,
     ),
-    "vspw": masked.kind(masked.official_val(vspw.VSPW), *_OFFICIAL, step_seconds=lambda spec: 1 / vspw.RATE),
+    "vspw": masked.kind(
+        masked.official_val(vspw.VSPW), *_OFFICIAL, step_seconds=lambda spec: 1 / vspw.RATE, classes=124
+    ),
     "masks": masked.kind(masked.own, "fold", "seed", labels=masked.own_labels),
     "shards": Kind(
         uses={

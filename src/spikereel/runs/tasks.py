@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from spikereel.models.base import VideoModel
 from spikereel.runs.classification import ClassificationJudge, ClassificationObjective
 from spikereel.runs.clips import build_dataset
@@ -26,6 +28,8 @@ class TaskRow:
     """The loss on training clips; may set up the head first."""
     judge: Callable[[VideoModel, Any, DataSpec], Judge]
     """Raises DataError where the data does not fit the model."""
+    blank: Callable[[Any, int, tuple[int, int]], Any]
+    """A target of that many frames and that size, for data with those classes or that skeleton; of random numbers."""
     plain: Callable[[DataSpec], DataSpec] | None = None
     """The clips that the statistics of norms are taken of; None for those that are trained on."""
     views: bool = False
@@ -43,6 +47,11 @@ def _segmentation_objective(recipe: Recipe, model: VideoModel, clips: Any) -> Ob
     return SegmentationObjective(recipe.optim, recipe.segmentation, classes=tuple(clips.classes), weights=weights)
 
 
+def _blank_pose(clips: Any, frames: int, size: tuple[int, int]) -> Any:
+    joints = torch.rand(frames, len(clips.skeleton.joints), 3)
+    return {"joints": joints, "translation": joints[:, 0] + 3.0, "points": joints[..., :2]}
+
+
 def _unchanged(spec: DataSpec) -> DataSpec:
     """Frames whole, or in boxes like the windows they are judged in, and not changed: statistics after an attention go
     with the number of tokens, so that those of a crop do not serve a whole frame."""
@@ -55,6 +64,7 @@ TASKS: dict[str, TaskRow] = {
         model_fields=lambda clips: {"num_classes": len(clips.classes)},
         objective=lambda recipe, model, clips: ClassificationObjective(recipe.optim, classes=len(clips.classes)),
         judge=lambda model, clips, spec: ClassificationJudge(model, tuple(clips.classes), spec),
+        blank=lambda clips, frames, size: 0,
         views=True,
     ),
     "pose": TaskRow(
@@ -62,12 +72,14 @@ TASKS: dict[str, TaskRow] = {
         model_fields=lambda clips: {"task": "pose", "joints": len(clips.skeleton.joints)},
         objective=_pose_objective,
         judge=PoseJudge,
+        blank=_blank_pose,
     ),
     "segmentation": TaskRow(
         unit="%",
         model_fields=lambda clips: {"task": "segmentation", "num_classes": len(clips.classes)},
         objective=_segmentation_objective,
         judge=SegmentationJudge,
+        blank=lambda clips, frames, size: torch.randint(len(clips.classes), (frames, *size)),
         plain=_unchanged,
     ),
 }

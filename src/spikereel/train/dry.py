@@ -11,7 +11,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,26 +20,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from spikereel.body.camera import STANDARD
 from spikereel.body.skeletons import KINECT20
 from spikereel.config import build
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import count_macs
 from spikereel.models.base import VideoModel
-from spikereel.runs.classification import ClassificationObjective
 from spikereel.runs.clips import channels_of
 from spikereel.runs.config import Recipe
 from spikereel.runs.kinds import KINDS
 from spikereel.runs.model import build_model
-from spikereel.runs.objective import Objective
-from spikereel.runs.pose import PoseObjective
-from spikereel.runs.segmentation import SegmentationObjective
+from spikereel.runs.tasks import TASKS
 from spikereel.train.meter import Peak, kept_for_backward, resident
 from spikereel.train.module import TrainingModule
-
-CLASSES = {"ucf101": 101, "ntu60": 60, "ntu120": 120, "hmdb51": 51, "kinetics400": 400, "camvid": 11, "cityscapes": 19}
-CLASSES |= {"vspw": 124, "something_v2": 174, "jester": 27, "utd_mhad": 27, "ut_interaction": 6, "nmnist": 10}
-"""Of data that is not here."""
 
 ASSUMED = 10
 """Classes where nothing says how many."""
@@ -109,43 +101,40 @@ def of_data(module: TrainingModule, train_set: Any, judged: int) -> Ingredients:
     )
 
 
+class StandIn(Sequence[Any]):
+    """One clip of random pixels and numbers, as the data of a recipe would have it."""
+
+    def __init__(self, recipe: Recipe):
+        spec, row = recipe.data, KINDS[recipe.data.kind]
+        self.classes = tuple(str(i) for i in range(row.classes or ASSUMED))
+        self.skeleton, self.camera = row.skeleton or KINECT20, row.camera
+        height, width = spec.crop or (spec.size, spec.size)
+        video = torch.randn(spec.frames, channels_of(spec), height, width)
+        if spec.copies > 1:
+            video = video[None].expand(spec.copies, *video.shape)
+        self.item = video, TASKS[recipe.task].blank(self, spec.frames, (height, width))
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self.item,)[index]
+
+
 def stand_in(recipe: Recipe) -> Ingredients:
-    """Random clips of the shape of a recipe's, for data that is not here."""
-    spec, said = recipe.data, ["the data is not here: give data.root for the time of a whole run"]
-    classes = CLASSES.get(spec.kind, ASSUMED)
-    if recipe.task != "pose":
-        said.append(f"{classes} classes{'' if spec.kind in CLASSES else ' assumed'}")
-    row = KINDS[spec.kind]
-    skeleton = row.skeleton or KINECT20
-    fields: dict[str, Any] = {"num_classes": classes}
-    if recipe.task != "classification":
-        fields["task"] = recipe.task
-    if recipe.task == "pose":
-        fields = {"task": "pose", "joints": len(skeleton.joints)}
-    asked = dataclasses.replace(recipe.model, start=None)
-    if recipe.task == "pose" and asked.body == "smpl":
+    """A random clip of the shape of a recipe's, for data that is not here."""
+    spec, row, said = recipe.data, TASKS[recipe.task], ["the data is not here: give data.root for the time of a run"]
+    clips, asked = StandIn(recipe), dataclasses.replace(recipe.model, start=None)
+    fields = row.model_fields(clips)
+    if "num_classes" in fields:
+        said.append(f"{fields['num_classes']} classes{'' if KINDS[spec.kind].classes else ' assumed'}")
+    if asked.body == "smpl":
         said.append("poses as joints: the body model is not here")
         asked = dataclasses.replace(asked, body="joints")
     model = build_model(asked, frames=spec.frames, size=spec.size, in_channels=channels_of(spec), **fields)
-    height, width = spec.crop if recipe.task == "segmentation" and spec.crop else (spec.size, spec.size)
-    video = torch.randn(spec.frames, channels_of(spec), height, width)
-    objective: Objective
-    target: Any
-    if recipe.task == "segmentation":
-        names = tuple(str(i) for i in range(classes))
-        objective = SegmentationObjective(recipe.optim, recipe.segmentation, classes=names)
-        target = torch.randint(classes, (spec.frames, height, width))
-    elif recipe.task == "pose":
-        objective = PoseObjective(recipe.optim, recipe.pose, skeleton=skeleton, camera=STANDARD)
-        joints = torch.rand(spec.frames, len(skeleton.joints), 3)
-        target = {"joints": joints, "translation": joints[:, 0] + 3.0, "points": joints[..., :2]}
-    else:
-        objective, target = ClassificationObjective(recipe.optim, classes=classes), 0
-        if spec.copies > 1:
-            video = video[None].expand(spec.copies, *video.shape)
-    module = TrainingModule(model, objective, silent_epochs=0)
+    module = TrainingModule(model, row.objective(recipe, model, clips), silent_epochs=0)
     module.recipe = recipe
-    return Ingredients(module=module, item=(video, target), collate=default_collate, said=tuple(said))
+    return Ingredients(module=module, item=clips.item, collate=default_collate, said=tuple(said))
 
 
 def dry_steps(
