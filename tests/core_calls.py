@@ -52,7 +52,7 @@ FIGURE = MOTION | {"kind": "figure", "modality": "depth", "frames": 3}
 MASKS = MOTION | {"modality": "rgb"}
 
 COMMANDS = (
-    *("demo", "train", "compare", "evaluate", "predict", "trace", "stream", "studio", "energy", "export"),
+    *("demo", "train", "plan", "compare", "evaluate", "predict", "trace", "stream", "studio", "energy", "export"),
     *("import", "calibrate", "claims", "list", "doctor", "data", "data inspect", "data check", "data pack"),
 )
 
@@ -93,6 +93,7 @@ WORKS = {
 
 LACKS: dict[str, tuple[list[str], str]] = {
     "train": (["train", "motion"], "pytorch-lightning"),
+    "plan": (["plan", "motion"], "pytorch-lightning"),
     "demo": (["demo", "--out", "{out}/demo"], "pytorch-lightning"),
     "predict": (["predict", "{videos}/dark/0.mp4", "--out", "{out}/drawn"], "pillow"),
     "predict a manifest": (["predict", "--manifest", "{videos}/clips.csv", "--out", "{out}/many"], "pyarrow"),

@@ -41,6 +41,7 @@ def test_a_run_leaves_weights_checkpoint_and_recipe(tmp_path):
         "last.safetensors",
         "last.ckpt",
         "recipe.json",
+        "plan.json",
         "log",
     }
     assert len(losses.values) == 3

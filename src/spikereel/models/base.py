@@ -192,9 +192,11 @@ class VideoModel(Pretrained, nn.Module):
 
     def warn_of_order(self, video: Tensor) -> None:
         """Warn where a clip from its start looks like [B, T, ...]: as many clips as these weights saw frames, and
-        another number of frames. Of sizes alone no more can be told: T and B may have any."""
+        another number of frames. Of sizes alone no more can be told: T and B may have any. Models that answer for
+        every frame are not warned of: they see clips of any length."""
         frames, (t, b) = self.metadata.preprocess.get("frames"), video.shape[:2]
-        if b == frames != t and t > 1 and not (self.training or torch.compiler.is_compiling()):
+        silent = self.task != "classification" or self.training or torch.compiler.is_compiling()
+        if b == frames != t and t > 1 and not silent:
             warnings.warn(
                 f"{b} clips of {t} frames, and these weights saw {frames} frames a clip: video is [T, B, C, H, W]; if "
                 "this one is [B, T, C, H, W], give video.transpose(0, 1)",
