@@ -161,6 +161,11 @@ def test_folders_of_pictures_are_one_source(weights, tmp_path):
     assert ([x.path for x in sources], notes) == ([str(tmp_path / "p")], [])
 
 
+def test_weights_are_no_clip(weights, capsys):
+    assert main(["predict", str(weights), "--model", str(weights)]) == 2
+    assert f"{weights}: holds weights and no clip; give it as --model" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_run_lengths_as_coco_writes_them():
     mask = np.array([[0, 1, 1], [0, 0, 1]], bool)
     assert run_lengths(mask) == [2, 1, 1, 2]

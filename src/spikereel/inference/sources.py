@@ -14,6 +14,7 @@ from spikereel.errors import DataError
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
 
+WEIGHTS = ".safetensors"
 DEPTH = frozenset({".npz", ".npy", ".mat"})
 
 
@@ -30,11 +31,13 @@ def sources_of(given: Sequence[str], model: Any) -> tuple[list[Source], list[str
     """What the paths name, folders in the order of their files, and one line for each folder with files left out.
 
     model: a network, or an exported file. A folder of pictures is one source; of any other it is every file below that
-    the model may see. Raises DataError for a folder that has none.
+    the model may see. Raises DataError for a folder that has none, and for weights.
     """
     wanted, found, notes = _suffixes(model), [], []
     for text in given:
         folder = Path(text)
+        if folder.suffix == WEIGHTS and folder.is_file():
+            raise DataError(f"{folder}: holds weights and no clip; give it as --model {folder}, and a clip beside it")
         if not folder.is_dir() or _is_pictures(folder):
             found.append((text, folder.stem))
             continue
