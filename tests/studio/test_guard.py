@@ -11,7 +11,7 @@ from films import film
 
 pytest.importorskip("starlette")
 
-from asgi import CHANGES, OWN, ask
+from asgi import CHANGES, OWN, ask, run
 
 from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError
@@ -85,7 +85,7 @@ def test_other_sites_may_ask_for_nothing(app, headers, method, path):
 
 def test_there_are_no_sockets(app):
     scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
-    assert asyncio.run(app(scope, None, None)) is None
+    assert run(app(scope, None, None)) is None
 
 
 def test_a_link_from_elsewhere_opens_the_page(app):
@@ -225,7 +225,7 @@ def test_the_end_of_the_server_removes_what_was_sent(app, studio):
     async def send(message):
         said.append(message["type"])
 
-    asyncio.run(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    run(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert not studio.uploads.folder.exists()
 
@@ -278,7 +278,7 @@ def test_uploads_at_once_stop_at_what_all_may_have_together(studio):
     async def six():
         await asyncio.gather(*(one() for _ in range(6)))
 
-    asyncio.run(six())
+    run(six())
     assert max(most) <= studio.uploads.all
     kept = [x for x in codes if isinstance(x, str)]
     assert len(kept) == 4
@@ -294,9 +294,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(studio):
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        asyncio.run(studio.uploads.take("a.mp4", broken()))
+        run(studio.uploads.take("a.mp4", broken()))
     with pytest.raises(DataError, match="empty"):
-        asyncio.run(studio.uploads.take("a.mp4", _nothing()))
+        run(studio.uploads.take("a.mp4", _nothing()))
     assert not [*studio.uploads.folder.iterdir()]
 
 

@@ -254,10 +254,12 @@ def test_attention_of_the_token_under_the_mouse(page, address):
     assert options[:2] == ["nothing", "class"]
     page.locator("#shown").select_option(options[2])
     box = page.locator(".screen").bounding_box()
-    tokens = []
+    # the token that is there before the mouse is
+    page.wait_for_function("() => document.getElementById('overlay').dataset.token")
+    tokens = [page.locator("#overlay").get_attribute("data-token")]
     for x, y in ((0.3, 0.2), (0.7, 0.8)):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        page.wait_for_function("n => document.getElementById('overlay').dataset.token !== n", arg=(tokens or [""])[-1])
+        page.wait_for_function("n => document.getElementById('overlay').dataset.token !== n", arg=tokens[-1])
         tokens.append(page.locator("#overlay").get_attribute("data-token"))
         assert page.evaluate(
             "() => { const c = document.getElementById('overlay'); "
