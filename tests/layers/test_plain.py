@@ -31,6 +31,7 @@ model = create_model(
 )
 video = torch.rand(2, 2, 3, 32, 32)
 for training in (True, False)[: 1 if backend == "eager" else 2]:
+    model.zero_grad()
     plain, inside, results = model.train(training), copy.deepcopy(model), []
     for network, call in ((plain, plain), (inside, torch.compile(inside, fullgraph=True, backend=looking))):
         with torch.set_grad_enabled(training):
