@@ -1,41 +1,17 @@
 """Norm and neuron for training in native code: the twin of `spikereel.ops.training`, for float32 on a CPU."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from spikereel.kernels.training_unit import Affine, Unit
 
 _training: Any
 try:
     from spikereel.kernels import _training  # ty: ignore
 except ImportError:
     _training = None
-
-
-class Unit(Protocol):
-    """`spikereel.ops.training.Unit`, as far as it is needed here."""
-
-    @property
-    def integer(self) -> bool: ...
-    @property
-    def top(self) -> int: ...
-    @property
-    def per(self) -> float: ...
-    @property
-    def decay(self) -> float: ...
-    @property
-    def constants(self) -> Any: ...
-
-
-class Affine(Protocol):
-    """`spikereel.ops.training.Affine`."""
-
-    @property
-    def scale(self) -> Tensor: ...
-    @property
-    def shift(self) -> Tensor: ...
-    @property
-    def mean(self) -> Tensor: ...
 
 
 def available() -> bool:

@@ -5,10 +5,12 @@ so that spikes are those of the reference to the last bit. `tests/kernels/test_t
 """
 
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from spikereel.kernels.training_unit import Affine, Unit
 
 if find_spec("triton") is not None:
     import triton  # ty: ignore[import-not-found]
@@ -19,32 +21,6 @@ BLOCK = 1024
 
 ROWS, CHANNELS = 256, 32
 """Of a program that adds up over rows."""
-
-
-class Unit(Protocol):
-    """`spikereel.ops.training.Unit`."""
-
-    @property
-    def constants(self) -> Any: ...
-    @property
-    def decay(self) -> float: ...
-    @property
-    def integer(self) -> bool: ...
-    @property
-    def top(self) -> int: ...
-    @property
-    def per(self) -> float: ...
-
-
-class Affine(Protocol):
-    """`spikereel.ops.training.Affine`."""
-
-    @property
-    def scale(self) -> Tensor: ...
-    @property
-    def shift(self) -> Tensor: ...
-    @property
-    def mean(self) -> Tensor: ...
 
 
 def available() -> bool:
