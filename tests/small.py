@@ -44,6 +44,7 @@ def small_weights(path: Path, spec: DataSpec = DATA, classes: tuple[str, ...] = 
     clips = build_dataset(
         dataclasses.replace(DATA, size=spec.size, frames=spec.frames, simulate=spec.simulate), "train"
     )
+    model.order_known = True
     calibrate(model, [torch.stack([clips[i][0] for i in range(8)], dim=1)])
     save_model(model.eval(), path, Metadata(name="small", classes=classes, preprocess=dataclasses.asdict(spec)))
     return model

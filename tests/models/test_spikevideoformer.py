@@ -184,7 +184,7 @@ def test_whether_the_last_frame_changes_the_first_feature(attention, looks_ahead
 
 @pytest.mark.parametrize("attention", SCHEMES)
 def test_order_of_the_batch_does_not_matter(attention):
-    model, video = tiny_model(attention=attention), clip(3, 4)
+    model, video = tiny_model(attention=attention), clip(4, 4)
     with torch.no_grad():
         logits, turned = model(video)[0], model(video.flip(1))[0]
         alone = model(video[:, 2:3])[0]

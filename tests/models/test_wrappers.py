@@ -193,16 +193,25 @@ def test_batch_and_time_exchanged_get_a_sentence_where_it_shows():
     assert not measure(model, video).notes
 
 
-def test_a_clip_that_looks_like_batch_first_is_warned_of_where_weights_know_their_frames():
-    model = small()
+def test_a_clip_that_looks_like_batch_first_is_warned_of():
+    model, turned = small(), torch.rand(2, 4, 3, 32, 32)
     model.metadata = Metadata(preprocess={"frames": 4})
-    turned = torch.rand(2, 4, 3, 32, 32)
-    with pytest.warns(UserWarning, match=r"4 clips of 2 frames, .* saw 4 .* give video.transpose\(0, 1\)"):
-        model(turned)
-    # the right order, a batch of other clips, single frames, and a model that knows no number
-    for fine in (turned.transpose(0, 1), turned[:, :3], turned[:1], torch.rand(4, 4, 3, 32, 32)):
+    for seen, clip in (("4 clips of 2 frames", turned), ("4 clips of 1 frame", turned[:1])):
+        with pytest.warns(UserWarning, match=rf"{seen}, .* saw 4 .* give video.transpose\(0, 1\)"):
+            model(clip)
+    # the right order, and a batch of other clips
+    for fine in (turned.transpose(0, 1), turned[:, :3], torch.rand(4, 4, 3, 32, 32)):
         model(fine)
-    small()(turned)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_weights_that_know_no_number_of_frames_warn_once_of_more_clips_than_frames(training):
+    model, turned = small().train(training), torch.rand(2, 4, 3, 32, 32)
+    model(turned.transpose(0, 1))
+    with pytest.warns(UserWarning, match=r"read as 4 clips of 2 frames: video is \[T, B, .* give video.transpose"):
+        model(turned)
+    model(turned)
+    tiny_model(attention="causal")(torch.rand(1, 4, 3, 64, 64, dtype=torch.float64))  # frames of 4 cameras
 
 
 def test_what_models_give_can_be_written_by_torch_export():

@@ -48,6 +48,9 @@ class VideoModel(Pretrained, nn.Module):
     """In training, let attention over whole clips go on from a state: it then relates the frames of one call alone."""
     memory: Memory = "plain"
     """What training keeps for the backward pass; `spikereel.layers.fused.set_memory` sets it."""
+    order_known: bool = False
+    """Whether clips surely come as [T, B, ...], as those of our own training do: then nobody is warned of their order.
+    One warning sets it too."""
 
     def __repr__(self) -> str:
         """One line; `model.summary()` is a table, and `torch.nn.Module.__repr__(model)` has every layer."""
@@ -191,17 +194,26 @@ class VideoModel(Pretrained, nn.Module):
             self._check_values(video)
 
     def warn_of_order(self, video: Tensor) -> None:
-        """Warn where a clip from its start looks like [B, T, ...]: as many clips as these weights saw frames, and
-        another number of frames. Of sizes alone no more can be told: T and B may have any. Models that answer for
-        every frame are not warned of: they see clips of any length."""
+        """Warn where a clip from its start looks like [B, T, ...].
+
+        Weights that say how many frames they saw: where there are as many clips, and another number of frames.
+        Weights that do not say: once, where there are more clips than frames. Of sizes alone no more can be told: T
+        and B may have any. Models that answer for every frame are not warned of: they see clips of any length.
+        """
+        if self.task != "classification" or torch.compiler.is_compiling():
+            return
         frames, (t, b) = self.metadata.preprocess.get("frames"), video.shape[:2]
-        silent = self.task != "classification" or self.training or torch.compiler.is_compiling()
-        if b == frames != t and t > 1 and not silent:
-            warnings.warn(
-                f"{b} clips of {t} frames, and these weights saw {frames} frames a clip: video is [T, B, C, H, W]; if "
-                "this one is [B, T, C, H, W], give video.transpose(0, 1)",
-                stacklevel=4,
-            )
+        counts = f"{b} clip{'s' * (b > 1)} of {t} frame{'s' * (t > 1)}"
+        if t == 1 and self.can_stream:
+            return  # frames may come one by one
+        if frames is None and b > t and not self.order_known:
+            self.order_known = True
+            seen = f"this is read as {counts}: video is [T, B, C, H, W]"
+        elif b == frames != t and not self.training:
+            seen = f"{counts}, and these weights saw {frames} frames a clip: video is [T, B, C, H, W]"
+        else:
+            return
+        warnings.warn(f"{seen}; if this one is [B, T, C, H, W], give video.transpose(0, 1)", stacklevel=4)
 
     def _check_values(self, video: Tensor) -> None:
         low, high = (float(x) for x in video.detach().aminmax())

@@ -33,6 +33,7 @@ class TrainingModule(pl.LightningModule):
         if self.optim.energy_weight and not any(isinstance(m, Neuron) and m.spiking for m in model.modules()):
             raise ConfigError("optim.energy_weight has no spikes to make fewer in an ANN; leave it at 0")
         self.model, self.objective, self.silent_epochs = model, objective, silent_epochs
+        model.order_known = True  # batches come as [B, T, ...] and are turned here
         self.silent_since: dict[str, int] = {}
         self.history: list[dict[str, float]] = []
         self.recipe: Any = None
