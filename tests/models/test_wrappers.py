@@ -196,9 +196,9 @@ def test_batch_and_time_exchanged_get_a_sentence_where_it_shows():
 def test_a_clip_that_looks_like_batch_first_is_warned_of():
     model, turned = small(), torch.rand(2, 4, 3, 32, 32)
     model.metadata = Metadata(preprocess={"frames": 4})
-    for seen, clip in (("4 clips of 2 frames", turned), ("4 clips of 1 frame", turned[:1])):
+    for seen, wrong in (("4 clips of 2 frames", turned), ("4 clips of 1 frame", turned[:1])):
         with pytest.warns(UserWarning, match=rf"{seen}, .* saw 4 .* give video.transpose\(0, 1\)"):
-            model(clip)
+            model(wrong)
     # the right order, and a batch of other clips
     for fine in (turned.transpose(0, 1), turned[:, :3], torch.rand(4, 4, 3, 32, 32)):
         model(fine)

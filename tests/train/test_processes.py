@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from small import DATA, small_recipe
 from torch import nn
 from torch.utils.data import BatchSampler
@@ -24,8 +25,8 @@ from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import RunSpec
 from spikereel.train.checkpoint import LastCheckpoint, Stopped, _filled
 from spikereel.train.folder import run_folder
-from spikereel.train.processes import processes, requeue
-from spikereel.train.run import train
+from spikereel.train.processes import Processes, processes, requeue
+from spikereel.train.run import _trainer, train
 from spikereel.train.seen import clips_seen
 
 SCRIPT = Path(__file__).with_name("processes_run.py")
@@ -55,6 +56,7 @@ def test_a_batch_too_small_for_the_processes_is_refused(monkeypatch):
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "5"}
 SLURM = {"SLURM_NTASKS": "16", "SLURM_NNODES": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "train"}
+STEP = SLURM | {"SLURM_STEP_ID": "0", "SLURM_NTASKS_PER_NODE": "8"}
 
 
 @pytest.mark.parametrize(
@@ -65,8 +67,10 @@ SLURM = {"SLURM_NTASKS": "16", "SLURM_NNODES": "2", "SLURM_PROCID": "0", "SLURM_
         ({"LOCAL_RANK": "1"}, {"devices": 2}, (2, 1, False)),
         (TORCHRUN, {}, (4, 2, False)),
         (TORCHRUN | {"RANK": "0"}, {"devices": 4, "nodes": 2}, (4, 2, True)),
-        (SLURM, {}, (8, 2, True)),
-        (SLURM | {"SLURM_JOB_NAME": "bash"}, {}, (1, 1, True)),
+        (STEP, {}, (8, 2, True)),
+        (STEP | {"SLURM_PROCID": "3"}, {"devices": 8, "nodes": 2}, (8, 2, False)),
+        (STEP | {"SLURM_JOB_NAME": "bash"}, {}, (1, 1, True)),
+        (SLURM, {"devices": 2}, (2, 1, True)),
     ],
 )
 def test_the_launcher_says_how_many_processes_there_are(env, options, found):
@@ -77,6 +81,25 @@ def test_the_launcher_says_how_many_processes_there_are(env, options, found):
 def test_options_against_the_launcher_are_refused():
     with pytest.raises(ConfigError, match=r"run.devices=2 run.nodes=1, but torchrun started 4 process\(es\)"):
         processes(RunSpec(devices=2), TORCHRUN)
+
+
+def test_the_script_of_a_slurm_job_is_one_process_and_says_so(tmp_path, monkeypatch):
+    alone = processes(RunSpec(), SLURM)
+    assert (alone.world, alone.script) == (1, True)
+    assert alone.note == "Slurm gave this job 16 tasks, and this runs as 1: srun did not start it; write srun spikereel"
+    assert processes(RunSpec(devices=16), SLURM).note is None
+    assert not processes(RunSpec(), STEP).script
+    assert processes(RunSpec(), {}) == Processes(devices=1, nodes=1, first=True)
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    recipe = small_recipe(tmp_path)
+    trainer = _trainer(recipe, tmp_path, (), 1, processes(RunSpec(devices=2)))
+    assert isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+
+
+def test_tasks_without_a_number_for_each_node_are_refused():
+    with pytest.raises(ConfigError, match="--nodes=2 --ntasks-per-node=8"):
+        processes(RunSpec(), {k: v for k, v in STEP.items() if k != "SLURM_NTASKS_PER_NODE"})
 
 
 def test_a_job_is_queued_again_by_its_number(tmp_path, monkeypatch):

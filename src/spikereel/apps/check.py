@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import time
 import zipfile
@@ -21,6 +20,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from spikereel.cores import cores
 from spikereel.data.clips import differ_in_case
 from spikereel.data.events.arrays import may_be_events
 from spikereel.data.events.mat import SUFFIX as MAT
@@ -146,7 +146,7 @@ def check(
     report.classes, report.stops = _classes(root, data, files)
     report.doubtful = _doubtful(report.classes)
     look = partial(_look, sensor=sensor, told=told)
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         for done, (path, found) in enumerate(zip(data, pool.map(look, data), strict=True), start=1):
             name = path.relative_to(root).as_posix()
             if isinstance(found, str):

@@ -9,6 +9,7 @@ import av
 import torch
 
 from spikereel import __version__
+from spikereel.cores import cores
 from spikereel.engine.loaded import describe
 from spikereel.extras import EXTRAS, missing
 from spikereel.hub import ARCHITECTURES, SHIPPED
@@ -33,7 +34,7 @@ def report() -> dict[str, str]:
     lines = {"spikereel": __version__, "python": platform.python_version(), "platform": platform.platform()}
     lines |= {name: _version(name) for name in PACKAGES}
     lines["device"] = hardware()
-    lines["cores"] = f"{os.cpu_count()}; torch uses {torch.get_num_threads()} threads"
+    lines["cores"] = f"{os.cpu_count()}, of which {cores()} may be filled; torch uses {torch.get_num_threads()} threads"
     lines["cuda"] = torch.version.cuda or "not in this build of torch"
     lines["kernel: LIF"] = "fused (PyTorch, hand-written backward); reference: ops.lif"
     lines["kernel: attention"] = "linear, exact in float32 (TF32 and autocast off); reference: N x N"

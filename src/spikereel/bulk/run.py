@@ -15,6 +15,7 @@ from spikereel.bulk.manifest import Manifest, read_manifest, shard_of
 from spikereel.bulk.pool import Pool, Task
 from spikereel.bulk.table import KEYS, merged, read_parts
 from spikereel.bulk.worker import Worker, seer_of
+from spikereel.cores import cores
 from spikereel.engine.choose import Choice
 from spikereel.errors import ConfigError
 from spikereel.extras import need
@@ -225,15 +226,15 @@ def pending(job: Job, chunks: Sequence[tuple[int, Sequence[Any]]], *, again: boo
 
 def share_out(job: Job, workers: int | str, parts: int) -> tuple[int, Job]:
     """How many workers, and the job with the threads that each of them has; auto fills the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = cores()
     if isinstance(workers, str) and workers != "auto":
         raise ConfigError(f"workers is {workers!r}: give a number, or auto")
     gpus = torch.cuda.device_count() if job.device == "cuda" else 0
-    count = int(workers) if workers != "auto" else gpus or cores
+    count = int(workers) if workers != "auto" else gpus or there
     if count < 1:
         raise ConfigError(f"workers is {count}: give at least 1, or auto")
     count = min(count, parts)
-    each = max(cores // count, 1)
+    each = max(there // count, 1)
     return count, replace(job, threads=each, decoders=each)
 
 

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar, Timer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.layer_sync import LayerSync
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import Progress
@@ -122,6 +123,8 @@ def _carried_out(
     ready_model(model, run)
     if run.memory != "plain":
         module.notes.append(f"memory: {run.memory}; kernels of training: {describe()}")
+    if there.note:
+        module.notes.append(there.note)
     several = there.world > 1
     batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed, shared=several)
     start = source_of(model, recipe.model.start)
@@ -293,7 +296,12 @@ def _trainer(
         accumulate_grad_batches=optim.accumulate,
         gradient_clip_val=optim.clip_norm or None,
         callbacks=[Timer(), *bars, *callbacks],
-        plugins=[WholeCheckpoints(), *([SyncedNorms()] if run.sync_norms else [])],
+        # Lightning itself takes the script of a Slurm job for a task of srun, and would wait for the others
+        plugins=[
+            WholeCheckpoints(),
+            *([SyncedNorms()] if run.sync_norms else []),
+            *([LightningEnvironment()] if there.script else []),
+        ],
         enable_checkpointing=True,
         logger=TensorBoardLogger(str(folder), name="", version="log"),
         log_every_n_steps=min(10, steps),

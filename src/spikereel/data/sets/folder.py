@@ -1,6 +1,5 @@
 """Data sets of video files: any list of labelled files, and folders with a subfolder per class."""
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spikereel.cores import cores
 from spikereel.data.clips import SeededClips, class_files, fingerprint
 from spikereel.data.video.clip import SUFFIXES, Progress, Reading, read_clip
 from spikereel.data.video.read import Timeline, probe, timeline
@@ -110,7 +110,7 @@ class VideoFiles(SeededClips[int]):
 
     def _drop_bad(self) -> None:
         paths = (path for path, _ in self.samples)
-        report = scan(paths, workers=os.cpu_count() or 1, progress=self.reading.progress)
+        report = scan(paths, workers=cores(), progress=self.reading.progress)
         self.skipped = report.bad
         self.samples = [(path, label) for path, label in self.samples if path in report.frames]
         if not self.samples:
