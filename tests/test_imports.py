@@ -10,7 +10,7 @@ import spikereel
 SOURCE = Path(spikereel.__file__).parent
 BASE = {"errors", "config", "shown"}
 # the table names the next storey; what lies beneath that is allowed too, unless the column "never" says otherwise
-TOOLS = ("files", "extras", "versions")
+TOOLS = ("files", "extras", "versions", "cores")
 MAY_IMPORT = {
     "errors": set(),
     "config": {"files"},
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "files": set(),
     "extras": set(),
     "versions": set(),
+    "cores": set(),
     "body": {"files"},
     "kernels": set(),
     "ops": {"kernels"},

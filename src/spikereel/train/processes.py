@@ -54,9 +54,7 @@ def processes(run: RunSpec, env: Mapping[str, str] = os.environ) -> Processes:
     else:
         first = not (int(env.get("LOCAL_RANK", "0")) or int(env.get("NODE_RANK", "0")))
         tasks, own = int(env.get("SLURM_NTASKS", "1")), run.devices * run.nodes
-        said = (
-            f"Slurm gave this job {tasks} tasks, and srun did not start this one: it runs as {own}; try srun spikereel"
-        )
+        said = f"Slurm gave this job {tasks} tasks, and this runs as {own}: srun did not start it; write srun spikereel"
         return Processes(
             devices=run.devices,
             nodes=run.nodes,
