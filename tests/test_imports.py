@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "layers": {"ops"},
     "models": {"layers", "ops", "files"},
     "tasks": {"models", "layers", "ops", "body"},
-    "data": {"body", "files"},
+    "data": {"body", "files", "cores"},
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
     "engine": {"models", "layers", "ops"},
