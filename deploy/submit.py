@@ -6,6 +6,7 @@ CHANGE the defaults of `options` to those of your cluster. `--cluster local` tri
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,15 +20,27 @@ class Train:
     """One process of a run; submitit starts as many as there are devices."""
 
     arguments: list[str]
+    training: int = 0
+    """Number of the process that trains."""
 
     def __call__(self) -> int:
         submitit.helpers.TorchDistributedEnvironment().export()
-        command = [sys.executable, "-m", "spikereel.apps.cli", "train", *self.arguments, "run.resume=auto"]
-        return subprocess.run(command, check=True).returncode
+        command = [sys.executable, "-m", "spikereel", "train", *self.arguments, "run.resume=auto"]
+        child = subprocess.Popen(command)
+        self.training = child.pid
+        if child.wait():
+            raise subprocess.CalledProcessError(child.returncode, command)
+        return 0
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """What submitit queues when time is up: the same run, which goes on from its last checkpoint."""
-        return submitit.helpers.DelayedSubmission(self)
+        """What submitit queues when time is up: the same run, which goes on from its last checkpoint.
+
+        submitit calls this where its signal (USR2, which Slurm gives to the training as well) breaks off the wait above,
+        and ends the job right after: so wait here until the training has saved.
+        """
+        if self.training:
+            os.waitid(os.P_PID, self.training, os.WEXITED | os.WNOWAIT)
+        return submitit.helpers.DelayedSubmission(Train(self.arguments))
 
 
 def main() -> None:
@@ -52,7 +65,7 @@ def main() -> None:
         cpus_per_task=chosen.cpus,
         timeout_min=int(60 * chosen.hours),
         slurm_partition=chosen.partition,
-        # training saves within a step; submitit's own signal comes to all of its processes
+        # training saves within a step
         slurm_signal_delay_s=120,
         **({"gpus_per_node": chosen.gpus} if chosen.gpus else {}),
     )

@@ -23,7 +23,7 @@ from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm, synced
 from spikereel.runs.batches import EpochOrder, Shares
 from spikereel.runs.clips import build_dataset, build_loader
 from spikereel.runs.config import RunSpec
-from spikereel.train.checkpoint import LastCheckpoint, Stopped, _filled
+from spikereel.train.checkpoint import SIGNALS, LastCheckpoint, Stopped, _filled
 from spikereel.train.folder import run_folder
 from spikereel.train.processes import Processes, processes, requeue
 from spikereel.train.run import _trainer, train
@@ -117,7 +117,7 @@ def test_a_job_is_queued_again_by_its_number(tmp_path, monkeypatch):
 
 def test_a_signal_that_comes_twice_through_a_launcher_is_one_request(tmp_path):
     last = LastCheckpoint(tmp_path / "last.ckpt")
-    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         last._stop(number, None)
     assert last.signal == signal.SIGTERM
     with pytest.raises(Stopped):
@@ -167,8 +167,8 @@ def test_workers_pass_over_what_tells_a_run_to_save():
     batches = iter(build_loader(clips, replace(DATA, workers=1), batch=2, shuffle=False))
     first = len(next(batches)[0])
     for worker in working():
-        os.kill(worker, signal.SIGTERM)
-        os.kill(worker, signal.SIGUSR1)
+        for number in SIGNALS[1:]:
+            os.kill(worker, number)
     assert first + sum(len(videos) for videos, _ in batches) == len(clips)
 
 

@@ -43,7 +43,7 @@ class CarryingLoader(DataLoader):
 def go_on_working(_worker: int) -> None:
     """Let a worker pass over what tells a run to save: torchrun and Slurm send it to all processes, and a run whose
     workers died of it could not take its last step. Workers end with the run."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -43,8 +43,11 @@ class WholeCheckpoints(TorchCheckpointIO):
             ) from None
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""What stops a run after the step in progress: the keyboard, a machine that is taken away, and Slurm's warning."""
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Of Slurm, as our batch files ask for it, and of submitit."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
+"""What stops a run after the step in progress: the keyboard, a machine that is taken away, and warnings."""
 
 ONE_REQUEST = 5.0
 """Seconds in which a signal that comes again, through a launcher and to the whole group, is the same request."""
@@ -122,7 +125,7 @@ class LastCheckpoint(Checkpoint):
 
     def _stop(self, number: int, _frame: Any) -> None:
         now = time.monotonic()
-        if self.signal and number != signal.SIGUSR1 and (number == signal.SIGINT or now - self._at > ONE_REQUEST):
+        if self.signal and number not in WARNINGS and (number == signal.SIGINT or now - self._at > ONE_REQUEST):
             raise Stopped(number)
         self.signal, self._at = self.signal or number, self._at or now
 
