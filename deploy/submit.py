@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,9 @@ class Train:
         and ends the job right after: so wait here until the training has saved.
         """
         if self.training:
-            os.waitid(os.P_PID, self.training, os.WEXITED | os.WNOWAIT)
+            # the wait above may have seen the end already
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.training, os.WEXITED | os.WNOWAIT)
         return submitit.helpers.DelayedSubmission(Train(self.arguments))
 
 
