@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from spikereel.data.video.write import coded_frame
 
@@ -44,14 +46,26 @@ def transport_stream(frames: list[np.ndarray]) -> bytes:
     """MPEG-TS."""
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"tune": "zerolatency", "bf": "0", "g": "5"})
-        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
-        for number, picture in enumerate(frames):
-            frame = coded_frame(picture)
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        _write(container, frames, "5")
     return file.getvalue()
+
+
+def recording(path: Path, frames: list[np.ndarray]) -> Path:
+    """`.mp4` that begins with its index; or `.m3u8`, an HLS list with its end mark, its segments of ten frames beside."""
+    options = {"hls_time": str(10 / FPS), "hls_list_size": "0"} if path.suffix == ".m3u8" else {"movflags": "faststart"}
+    with av.open(str(path), "w", options=options) as container:
+        _write(container, frames, "10")
+    return path
+
+
+def _write(container: OutputContainer, frames: list[np.ndarray], every: str) -> None:
+    stream = container.add_stream("libx264", rate=FPS, options={"tune": "zerolatency", "bf": "0", "g": every})
+    stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+    for number, picture in enumerate(frames):
+        frame = coded_frame(picture)
+        frame.pts, frame.time_base = number, Fraction(1, FPS)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 @contextmanager
@@ -184,6 +198,19 @@ def http(
             time.sleep(seconds / 20)
         if cut == 1.0:
             line.sendall(b"0\r\n\r\n")
+
+    return serve
+
+
+def files(root: Path) -> Callable[[socket.socket], None]:
+    """A server of what lies in a folder at the time, whole and with its length."""
+
+    def serve(line: socket.socket) -> None:
+        path = root / line.recv(65536).split()[1].decode().strip("/")
+        body = path.read_bytes() if path.is_file() else None
+        head = "200 OK" if body is not None else "404 Not Found"
+        line.sendall(f"HTTP/1.1 {head}\r\nContent-Length: {len(body or b'')}\r\nConnection: close\r\n\r\n".encode())
+        line.sendall(body or b"")
 
     return serve
 

@@ -180,6 +180,29 @@ def test_http_to_its_end_and_cut_off(transport):
     assert sum(reader.counts.troubles.values()) >= 1
 
 
+def test_a_recording_on_a_web_server_comes_whole_and_ends(tmp_path):
+    with servers.listening(servers.files(tmp_path)) as port:
+        for name in ("index.m3u8", "a.mp4"):
+            servers.recording(tmp_path / name, servers.pictures(30))
+            reader = _reader(f"http://127.0.0.1:{port}/{name}", queue=4, drop="every_frame")
+            frames = _until(reader, lambda r: r.finished, pause=0.01)
+            assert [len(frames), reader.error, dict(reader.counts.troubles)] == [30, None, {}], name
+
+
+def test_a_live_list_that_gets_its_end_mark_is_not_played_again(tmp_path):
+    whole = servers.recording(tmp_path / "index.m3u8", servers.pictures(30)).read_text()
+    live = whole.replace("#EXT-X-ENDLIST", "").replace("#EXT-X-PLAYLIST-TYPE:VOD", "")
+    (tmp_path / "index.m3u8").write_text(live)
+    with servers.listening(servers.files(tmp_path)) as port:
+        reader = _reader(f"http://127.0.0.1:{port}/index.m3u8", drop="every_frame")
+        end = threading.Timer(0.6, (tmp_path / "index.m3u8").write_text, (whole,))
+        end.start()
+        frames = _until(reader, lambda r: r.finished, seconds=15.0)
+    assert reader.finished
+    assert 10 <= len(frames) <= 30
+    assert (reader.error, reader.counts.troubles) == (None, {"ended": 1})
+
+
 def test_what_is_not_there():
     with servers.listening(servers.http(b"", status="404 Not Found")) as port:
         reader = _reader(f"http://127.0.0.1:{port}/a.ts", retries=0)

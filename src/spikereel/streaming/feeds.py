@@ -32,12 +32,20 @@ Trouble = Literal["ended", "lost", "stalled", "refused", "unreachable", "missing
 """Why a connection is over. What is refused, missing or unsupported may come back, and is tried again like the rest."""
 
 
+SLACK = 1.0
+"""Seconds by which the length that a recording states may be off."""
+
+
 class Lost(Exception):
     """A connection that broke, with its trouble; the text names no secret."""
 
     def __init__(self, trouble: Trouble, text: str):
         super().__init__(text)
         self.trouble = trouble
+
+
+class Over(Exception):
+    """A source of the network that said how long it is, and came to its end: nothing more will come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,8 @@ class Shot:
     """Seconds by the clock of the source; None where it says nothing."""
     key: bool = True
     """Whether the picture needs none before it."""
+    recorded: bool = False
+    """Whether the source waits for whoever is slow, though it is on the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +72,15 @@ class FeedOptions:
     """Microseconds of a slice of events."""
     sensor: Sensor | None = None
     rendering: Rendering = AS_STORED
+    after_end: bool = False
+    """Whether the connection before came to an orderly end: a recording that is there now is what was seen live."""
 
 
 def feed(place: Place, options: FeedOptions) -> Iterator[Shot]:
-    """Frames of one connection; returns at an orderly end, raises Lost otherwise. Files raise DataError as ever."""
+    """Frames of one connection; returns at an orderly end, raises Over where the source is finished, Lost otherwise.
+
+    Files raise DataError as ever.
+    """
     if place.what == "events":
         yield from _recording(read_events(place.text, sensor=options.sensor), options.slice_us)
     elif place.what == "sensor":
@@ -89,18 +104,33 @@ def _video(place: Place, options: FeedOptions) -> Iterator[Shot]:
         own = options_of(place, options.patience)
         with av.open(target, format=kind, options=own, timeout=patience, metadata_errors="ignore") as container:
             stream = _pictures_of(container, place)
-            times = _times(container, stream, place)
+            times, end = _times(container, stream, place), _end(container, place)
+            if end is not None and options.after_end:
+                raise Over
+            last = 0.0
             try:
                 for packet in container.demux(stream):
-                    yield from (_shot(frame, place, options, times(frame)) for frame in stream.decode(packet))
+                    for frame in stream.decode(packet):
+                        last = max(last, frame.time or 0.0)
+                        yield replace(_shot(frame, place, options, times(frame)), recorded=end is not None)
             except (av.error.FFmpegError, OSError, IndexError) as error:
                 # what the decoder still holds was received
                 with suppress(av.error.FFmpegError, EOFError):
                     held = stream.codec_context.decode(None)
                     yield from [_shot(frame, place, options, times(frame)) for frame in held]
                 raise _lost(error, place) from None
+            if end is not None and last >= end - SLACK:
+                raise Over
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise _lost(error, place) from None
+
+
+def _end(container: InputContainer, place: Place) -> float | None:
+    """When the last frames of a recording on a web server are shown, such as of an HLS list with its end mark; None for
+    what goes on, and where an end may be a cut connection."""
+    if place.scheme not in ("http", "https") or not container.duration:
+        return None
+    return ((container.start_time or 0) + container.duration) / av.time_base
 
 
 def _times(container: InputContainer, stream: VideoStream, place: Place) -> Callable[[VideoFrame], float | None]:

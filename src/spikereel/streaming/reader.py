@@ -8,14 +8,14 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from torch import Tensor
 
 from spikereel.data.events.recording import Events
 from spikereel.errors import ConfigError, SpikereelError
-from spikereel.streaming.feeds import FeedOptions, Lost, Shot, feed
+from spikereel.streaming.feeds import FeedOptions, Lost, Over, Shot, feed
 from spikereel.streaming.places import Place
 
 Drop = Literal["every_frame", "freshest"]
@@ -116,7 +116,7 @@ class Reader:
         """Why nothing more will come, where that is no orderly end."""
         self._open = open_
         self._queue: deque[Frame] = deque()
-        self._over, self._stopped = False, threading.Event()
+        self._over, self._finished, self._stopped = False, False, threading.Event()
         self._clock = _Clock(self.options.hole)
         self._thread = threading.Thread(target=self._run, name=f"reader of {place.name}", daemon=True)
 
@@ -165,8 +165,9 @@ class Reader:
             while not self._stopped.is_set():
                 before = self.counts.frames
                 trouble = self._connect()
-                if self._stopped.is_set() or (trouble is None and not self.place.live):
+                if self._stopped.is_set() or self._finished or (trouble is None and not self.place.live):
                     return
+                self.feeds = replace(self.feeds, after_end=trouble is None)
                 attempt = 1 if self.counts.frames > before else attempt + 1
                 if not self.place.live or (self.options.retries is not None and attempt > self.options.retries):
                     self.error = SpikereelError(self.counts.last_trouble or f"{self.place.name}: ended")
@@ -191,6 +192,9 @@ class Reader:
                 if self._stopped.is_set():
                     return None
                 self._put(shot)
+        except Over:
+            self._finished = True
+            return None
         except Lost as error:
             self.counts.troubles[error.trouble] += 1
             self.counts.last_trouble = str(error)
@@ -221,7 +225,7 @@ class Reader:
             if self.options.drop == "freshest" and self._queue:
                 frame = self._fresher(frame)
             while len(self._queue) >= self.options.queue and not self._stopped.is_set():
-                if self.paced:
+                if self.paced and not shot.recorded:
                     self._queue.popleft()
                     counts.dropped["no room"] += 1
                 else:
