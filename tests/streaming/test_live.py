@@ -511,7 +511,9 @@ def test_a_server_tells_viewers_and_metrics(causal, tmp_path):
     viewer.join(10)
     assert found["message"]["source"] == "rtsp://host/cam"
     assert 'spikereel_frames_total{source="rtsp://host/cam"}' in found["metrics"]
-    assert 'stage="age"' in found["metrics"]
+    assert "# TYPE spikereel_latency_seconds summary" in found["metrics"]
+    late = 'spikereel_latency_seconds{quantile="0.95",source="rtsp://host/cam",stage="age"} '
+    assert 0 < float(found["metrics"].partition(late)[2].split()[0]) < 1, "seconds"
     assert found["state"]["settings"] == "settings"
     assert SECRET not in found["metrics"] + str(found)
     with pytest.raises(ConfigError, match="PORT"):

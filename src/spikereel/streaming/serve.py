@@ -143,7 +143,7 @@ def metrics(channels: list[Channel], viewers_dropped: int = 0) -> tuple[bytes, s
     """All numbers of all sources for Prometheus, and the content type; sources by names without secrets."""
     need("serve")
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
     def collect() -> Any:
         known = [(x.name, counts_of(x)) for x in channels]
@@ -167,13 +167,14 @@ def metrics(channels: list[Channel], viewers_dropped: int = 0) -> tuple[bytes, s
                     family.add_metric([source, reason], value)
             yield family
         rates = GaugeMetricFamily("spikereel_frames_per_second", "rates of a source", labels=["source", "of"])
-        late = GaugeMetricFamily("spikereel_latency_ms", "latency", labels=["source", "stage", "quantile"])
+        late = SummaryMetricFamily("spikereel_latency_seconds", "latency of the last answers, by stage")
         for source, counts in known:
             for what, value in counts["frames_per_second"].items():
                 rates.add_metric([source, what], value)
             for stage, values in counts["latency_ms"].items():
-                for quantile, value in values.items():
-                    late.add_metric([source, stage, quantile], value)
+                for name, ms in values.items():
+                    share = f"{int(name[1:]) / 100:g}"
+                    late.add_sample(late.name, {"source": source, "stage": stage, "quantile": share}, ms / 1e3)
         yield from (rates, late)
         for name in ("firing_rate", "mj_per_frame", "mj_per_second"):
             gauge = GaugeMetricFamily(f"spikereel_{name}", name.replace("_", " "), labels=["source"])
