@@ -20,10 +20,11 @@ static inline void build_cached(const int32_t* weights, int channels, int32_t* t
   }
 }
 
+// Offsets in bytes: an address without a factor is quicker.
 static inline I cached_row(const int32_t* table, uint64_t word, int shift) {
-  constexpr uint64_t kMask = (kTableRows - 1) * kLanes;
-  const uint64_t at = (shift >= 4 ? word >> (shift - 4) : word << (4 - shift)) & kMask;
-  return load_i(table + at);
+  constexpr uint64_t kMask = (kTableRows - 1) * kLanes * 4;
+  const uint64_t at = (shift >= 6 ? word >> (shift - 6) : word << (6 - shift)) & kMask;
+  return load_i(reinterpret_cast<const int32_t*>(reinterpret_cast<const char*>(table) + at));
 }
 
 // Onto the sums of `count` pixels, whose words lie `step` apart. TABLES 0: any number of them.
