@@ -304,6 +304,8 @@ int64_t count_spikes(const Bits& bits) {
 
 NB_MODULE(_native, m) {
   kernels = present().front();
+  // counts with every change of what Python calls; engine/loaded.py has the same number
+  m.attr("ABI") = 4;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
