@@ -1,4 +1,4 @@
-"""Speed of the engine over firing rate, clip length, size, batch, family, task and neuron, beside the model in PyTorch."""
+"""Speed of the engine over firing rate, clip length, size, batch, task and neuron, beside the model in PyTorch."""
 
 import copy
 from collections.abc import Iterator
