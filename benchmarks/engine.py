@@ -1,4 +1,4 @@
-"""The engine beside its peers: `python benchmarks/engine.py infer|memory|ops|report`.
+"""The engine beside its peers: `python benchmarks/engine.py infer|memory|ops|curves|report`.
 
 Nothing is timed before it agreed with the reference in the same process: `infer` checks every peer and the engine on
 the clip that is timed, `ops` every operation on the operands that are timed. Rounds are interleaved.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from engine_curves import CURVES, curve
 from engine_ops import operations
 from peer_speed import measured, rates, workload
 from peers import PEERS, peer
@@ -51,9 +52,10 @@ def infer(options: argparse.Namespace) -> dict[str, Any]:
 def _infer(options: argparse.Namespace) -> dict[str, Any]:
     threads = options.threads[0]
     torch.set_num_threads(threads)
-    work = workload(options.frames[0], options.size, options.model)
+    work = workload(options.frames[0], options.size, options.model, residual_gain=options.residual_gain)
     found = measured([ENGINE, *options.peers], work, options.rounds, base=ENGINE)
     shape = {"frames": options.frames[0], "size": options.size, "threads": threads}
+    shape["residual_gain"] = options.residual_gain
     return {**shape, "firing_rates": rates(work), **found}
 
 
@@ -102,7 +104,7 @@ def _resident_mib(which: str) -> float:
 def report(options: argparse.Namespace) -> dict[str, Any]:
     """Where the time goes, layer by layer."""
     torch.set_num_threads(options.threads[0])
-    work = workload(options.frames[0], options.size, options.model)
+    work = workload(options.frames[0], options.size, options.model, residual_gain=options.residual_gain)
     built: Built = peer(ENGINE).build(work.model, work.clip)
     engine = compile(work.model)
     engine.tune(work.clip)
@@ -116,10 +118,18 @@ def ops(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": [row for threads in options.threads for row in operations(threads, options.rounds)]}
 
 
+def curves(options: argparse.Namespace) -> dict[str, Any]:
+    """Speed over firing rate, clip length, size, batch, task and neuron, beside the model in PyTorch."""
+    torch.set_num_threads(options.threads[0])
+    rows = [row for name in options.curves for row in curve(name, options.size, options.rounds)]
+    return {"threads": options.threads[0], "rows": rows}
+
+
 def _alone(what: str, frames: int, threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """One row, in a process whose thread pools have the right size from the start."""
     command = [sys.executable, __file__, what, "--frames", str(frames), "--threads", str(threads), "--size"]
     command += [str(options.size), "--rounds", str(options.rounds), "--model", options.model]
+    command += ["--residual-gain", str(options.residual_gain)]
     command += ["--scratch", options.scratch, "--peers", *options.peers]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     # libraries print to stdout too; ours is the last line
@@ -129,14 +139,24 @@ def _alone(what: str, frames: int, threads: int, options: argparse.Namespace) ->
 def main() -> None:
     """Parse the command line, run, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = {"infer": infer, "memory": memory, "ops": ops, "report": report, "_infer": _infer, "_memory": _memory}
+    commands = {
+        "infer": infer,
+        "memory": memory,
+        "ops": ops,
+        "report": report,
+        "curves": curves,
+        "_infer": _infer,
+        "_memory": _memory,
+    }
     parser.add_argument("command", choices=commands)
     parser.add_argument("--peers", nargs="*", choices=[name for name in PEERS if name != ENGINE], default=[])
     parser.add_argument("--frames", type=int, nargs="+", default=[8])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--curves", nargs="+", choices=CURVES, default=list(CURVES))
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--model", default="spikevideoformer_s")
+    parser.add_argument("--residual-gain", type=float, default=1.0, help="0.3 where a peer is quantised")
     parser.add_argument("--scratch", default="/tmp/spikereel-benchmark.engine", help="where `memory` writes an engine")
     options = parser.parse_args()
     outcome = commands[options.command](options)
@@ -144,7 +164,8 @@ def main() -> None:
         print(json.dumps(outcome))
     else:
         peers = "-".join(["", *options.peers]) if options.peers else ""
-        save(f"engine-{options.command}{peers}", outcome, "engine.py")
+        shape = "-T" + "-".join(str(x) for x in options.frames) if options.frames != [8] else ""
+        save(f"engine-{options.command}{shape}{peers}", outcome, "engine.py")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,38 @@ def _last(x: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(x.flatten(2).transpose(1, 2).numpy())
 
 
+def _authors_neuron() -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """The neuron of the authors' implementation, from a fresh state; None in an environment without it."""
+    try:
+        from spikingjelly.clock_driven.functional import reset_net
+    except ImportError:
+        return None
+    from peers.authors import neuron
+
+    node = neuron()
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        reset_net(node)
+        return node(x)
+
+    return run
+
+
+def _authors_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, neuron: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """As their blocks do it, spikes [T, 1, C, H, W] in and out: to heads, +-1, two products, back, norm, neuron."""
+    t, b, dim, h, w = q.shape
+    q, k, v = (
+        x.flatten(3).transpose(-1, -2).reshape(t, b, h * w, heads, dim // heads).permute(1, 3, 0, 2, 4).contiguous()
+        for x in (q, k, v)
+    )
+    q, k, v = (x.flatten(2, 3) for x in (2.0 * q - 1.0, 2.0 * k - 1.0, v))
+    a = q @ (k.transpose(-2, -1) @ v)
+    a = a.view(b, heads, t, h * w, dim // heads).permute(2, 0, 1, 4, 3).reshape(t, b, dim, h, w).contiguous()
+    return neuron(torch.addcmul(torch.tensor(0.5), a, torch.tensor(0.05)))
+
+
 def _neuron() -> Operation:
     x = torch.randn(FRAMES, 128, 56, 56)
     values, into = _last(x), _Into(128, 56 * 56, spikes=True, norm=False)
@@ -93,6 +125,10 @@ def _neuron() -> Operation:
     run()
     assert torch.equal(torch.from_numpy(packing.unpack_spikes(into.bits, 128, 56, 56)), lif(x)[0])
     runs = {"engine": run, "reference": lambda: lif(x), "plain loop": lambda: lif(x, backend="reference")}
+    if authors := _authors_neuron():
+        with torch.inference_mode():
+            assert torch.equal(authors(x), lif(x)[0])
+        runs["authors"] = lambda: authors(x)
     return Operation(name="LIF [8, 128, 56, 56]", runs=runs, about={"rate": float(lif(x)[0].mean())})
 
 
@@ -121,11 +157,13 @@ def _attention() -> Operation:
     run()
     with torch.inference_mode():
         assert torch.equal(torch.from_numpy(packing.unpack_spikes(into.bits, dim, height, height)), reference())
-    return Operation(
-        name="Hamming attention, norm, LIF [8, 256, 14, 14]",
-        runs={"engine": run, "reference": reference},
-        about={"rate": 0.18},
-    )
+    runs = {"engine": run, "reference": reference}
+    if authors := _authors_neuron():
+        clips = [x.unsqueeze(1) for x in (q, k, v)]
+        with torch.inference_mode():
+            assert torch.equal(_authors_attention(*clips, heads, authors)[:, 0], reference())
+        runs["authors"] = lambda: _authors_attention(*clips, heads, authors)
+    return Operation(name="Hamming attention, norm, LIF [8, 256, 14, 14]", runs=runs, about={"rate": 0.18})
 
 
 def _convolution(rate: float) -> Operation:
@@ -140,10 +178,12 @@ def _convolution(rate: float) -> Operation:
     check = _Into(outputs, size**2, spikes=False, norm=False, unit=1 / 16)
     timed = _Into(outputs, size**2, spikes=True, norm=True, unit=1 / 16)
     packed = {f"events{block}": packing.event_rows(fixed, block) for block in (8, 4, 2)}
-    packed["tables"] = packing.table_rows(fixed)
+    packed |= {"cached": packing.event_rows(fixed, 1), "tables": packing.table_rows(fixed)}
 
     def run(name: str, target: object) -> None:
-        if name == "tables":
+        if name == "cached":
+            native().cached(bits, stride=1, weights=packed[name], target=target, **shared)
+        elif name == "tables":
             native().tables(bits, weights=packed[name], target=target, **shared)
         else:
             native().events(bits, stride=1, weights=packed[name], block=int(name[-1]), target=target, **shared)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from spikereel.engine import memory
 from spikereel.engine.choose import engine_for
 from spikereel.engine.engine import Engine, compile
 from spikereel.engine.execute import choices
-from spikereel.engine.loaded import available, native
+from spikereel.engine.loaded import available, describe, native
 from spikereel.engine.memory import lay_out
 from spikereel.engine.packing import fixed_point
 from spikereel.engine.plan import SpikeConv
@@ -271,6 +272,15 @@ def test_without_native_kernels_the_reference_runs(monkeypatch):
     monkeypatch.setattr("spikereel.engine.loaded._native", None)
     assert engine_for(single, "auto").why == "this installation has no native engine"
     with pytest.raises(ConfigError, match="no native engine"):
+        engine_for(single, "native")
+
+
+def test_native_kernels_of_another_version_are_named(monkeypatch):
+    _, single = model_of("joint")
+    monkeypatch.setattr("spikereel.engine.loaded._native", SimpleNamespace(__file__="old.so"))
+    assert "old.so was built for another version" in describe()
+    assert "ABI None" in engine_for(single, "auto").why
+    with pytest.raises(ConfigError, match="another version"):
         engine_for(single, "native")
 
 

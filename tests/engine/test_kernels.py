@@ -104,7 +104,9 @@ def spikes(rng, *shape, rate=0.2, top=1):
         (2, 130, 16, 6, 18, 3, 1),
     ],
 )
-@pytest.mark.parametrize("way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "tables", "coarse"])
+@pytest.mark.parametrize(
+    "way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "cached", "tables", "coarse"]
+)
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
     if way in ("tables", "coarse") and (isa != "avx512" or stride != 1):
         pytest.skip("tables are for AVX-512 and stride 1")
@@ -128,6 +130,8 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
         rows = packing.table_rows((weight.numpy() * 16).astype(np.int16), packing.COARSE_GROUP)
         shared["target"] = into.target(scale=np.full_like(scale, 1 / 16), bias=bias)
         native().coarse(bits, weights=rows, **shared)
+    elif way == "cached":
+        native().cached(bits, stride=stride, weights=packing.event_rows(fixed, 1), **shared)
     else:
         block = int(way[-1])
         native().events(
@@ -202,8 +206,9 @@ def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, siz
         height=size[0],
         width=size[1],
         kernel=kernel,
-        taps=None if kernel == 1 else packing.depthwise_taps(taps.numpy()),
-        weights=packing.matrix_panels(weight.numpy()),
+        taps=packing.depthwise_taps(taps.numpy()) if kernel > 1 and real else None,
+        fixed=None if real else packing.depthwise_taps((16 * taps.numpy()).astype(np.int32)),
+        weights=packing.matrix_panels(weight.numpy() if real else weight.numpy() / 16),
         target=into.target(),
     )
     assert torch.equal(into.read().double(), wanted)

@@ -141,10 +141,13 @@ class Builder:
     ) -> Buffer:
         """Depthwise `taps` [C, k, k], then the matrix [C', C]."""
         kernel = 1 if taps is None else taps.shape[-1]
+        fixed = real = None
         if taps is not None and source.kind == "bits":
             assert source.writer is not None
             assert source.writer.neuron is not None
             taps = taps * source.writer.neuron.unit
+            fixed, unit = fixed_point(taps, source.planes)
+            real, taps, weight = depthwise_taps(taps / unit[:, None, None]), None, weight * unit
         layer = plan.Pointwise(
             name,
             len(weight),
@@ -154,6 +157,8 @@ class Builder:
             kernel=kernel,
             norm=norm,
             taps=None if taps is None else depthwise_taps(taps),
+            fixed=None if fixed is None else depthwise_taps(fixed),
+            real=real,
             weights=matrix_panels(weight),
         )
         return self._add(layer, onto)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from spikereel.engine.engine import Engine, compile
-from spikereel.engine.loaded import available
+from spikereel.engine.loaded import available, stale
 from spikereel.errors import ConfigError
 from spikereel.layers.observe import FiringRates, firing_rates
 from spikereel.layers.state import State
@@ -50,7 +50,7 @@ def engine_for(model: VideoModel, choice: Choice = "auto", *, threads: int | Non
     if choice == "reference":
         return Reference(model)
     if choice == "auto" and not available():
-        return Reference(model, "this installation has no native engine")
+        return Reference(model, stale() or "this installation has no native engine")
     try:
         engine = compile(model, threads=threads)
     except ConfigError as error:

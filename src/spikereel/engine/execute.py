@@ -110,7 +110,9 @@ def pack(layer: SpikeConv, choice: str) -> NDArray:
         rows, unit = coarse_rows(layer.weight, layer.source.planes)
         layer.coarse = Norm(layer.norm.scale * affine_rows(unit[None]), layer.norm.bias)
         return rows
-    return table_rows(layer.weight) if choice == "tables" else event_rows(layer.weight, int(choice[-1]))
+    if choice == "tables":
+        return table_rows(layer.weight)
+    return event_rows(layer.weight, 1 if choice == "cached" else int(choice[-1]))
 
 
 def _pictures(layer: PictureConv, call: Call, t0: int, t1: int, into: object) -> None:
@@ -146,6 +148,8 @@ def spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object, cho
         native().tables(bits, **shared)
     elif choice == "coarse":
         native().coarse(bits, **shared)
+    elif choice == "cached":
+        native().cached(bits, stride=layer.stride, **shared)
     else:
         by_row = choice.startswith("rows")
         native().events(bits, stride=layer.stride, block=int(choice[-1]), by_row=by_row, **shared)
@@ -157,6 +161,7 @@ def choices(layer: SpikeConv, *, exact: bool = True) -> list[str]:
     ways = [f"events{n}" for n in (8, 4, 2, 1) if n == 1 or n < 2 * vectors]
     if layer.kernel > 1:
         ways += [f"rows{n}" for n in (4, 2, 1) if n == 1 or n < 2 * vectors]
+    ways += ["cached"]
     if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
         ways += ["tables"] if exact else ["tables", "coarse"]
     return ways
@@ -180,6 +185,7 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, into: object) -> 
         width=width,
         kernel=layer.kernel,
         taps=layer.taps,
+        fixed=layer.fixed,
         weights=layer.weights,
         target=into,
     )

@@ -19,7 +19,7 @@ from spikereel.models.files import FAMILIES, header_of, write_whole
 from spikereel.models.metadata import Metadata
 
 MAGIC = b"SPIKEENG"
-VERSION = 2
+VERSION = 3
 ALIGNED = 64
 
 LAYERS = (plan.PictureConv, plan.SpikeConv, plan.Pointwise, plan.Fire, plan.AttendCount, plan.AttendApply)

@@ -9,18 +9,30 @@ try:
 except ImportError:
     _native = None
 
+ABI = 4
+"""What this version calls; a module that was built for another one is not used."""
 HOW = "install with a C++ compiler at hand (pip install --force-reinstall --no-binary spikereel spikereel)"
 
 
+def stale() -> str | None:
+    """Why the native module is not that of this version of the package; None where it is, or where there is none."""
+    found = getattr(_native, "ABI", None)
+    if _native is None or found == ABI:
+        return None
+    return f"{_native.__file__} was built for another version of spikereel (ABI {found}, this one needs {ABI})"
+
+
 def available() -> bool:
-    """Whether this installation holds the native kernels."""
-    return _native is not None
+    """Whether this installation holds the native kernels, of this version."""
+    return _native is not None and stale() is None
 
 
 def native() -> Any:
     """The module of native kernels; ConfigError where the installation has none."""
     if _native is None:
         raise ConfigError(f"this installation has no native engine; {HOW}, or choose engine='reference'")
+    if why := stale():
+        raise ConfigError(f"{why}; {HOW}, or choose engine='reference'")
     return _native
 
 
@@ -28,4 +40,6 @@ def describe() -> str:
     """One line for `doctor`: the instruction set in use and those there are, or that there is none."""
     if _native is None:
         return f"none: {HOW}"
+    if why := stale():
+        return f"none: {why}; {HOW}"
     return f"{_native.instruction_set()} (of {', '.join(_native.instruction_sets())})"

@@ -129,8 +129,8 @@ def matrix_panels(weight: NDArray) -> Floats:
     return np.ascontiguousarray(np.concatenate(parts))
 
 
-def depthwise_taps(weight: NDArray) -> Floats:
-    """Weights [C, 1, k, k] as [tap][channel]."""
+def depthwise_taps(weight: NDArray) -> NDArray:
+    """Weights [C, 1, k, k] as [tap][channel], whole numbers or float32."""
     rows = _padded(weight.reshape(len(weight), -1), whole(len(weight)) * LANES)
     return np.ascontiguousarray(rows.T).ravel()
 

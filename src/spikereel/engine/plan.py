@@ -181,13 +181,18 @@ class Pointwise(Layer):
     depth: int = 0
     kernel: int = 1
     taps: Floats | None = None
+    """Of the depthwise convolution of values."""
+    fixed: Fixed | None = None
+    """Of that of spikes, in fixed point; the matrix holds what one is worth."""
+    real: Floats | None = None
+    """The same before they were rounded, for those who check."""
     weights: Floats = None  # ty: ignore[invalid-assignment]
 
     def inputs(self) -> list[Buffer]:
         return [self.source]
 
     def macs(self, height: int, width: int) -> int:
-        depthwise = self.kernel**2 * self.depth if self.taps is not None else 0
+        depthwise = self.kernel**2 * self.depth if self.kernel > 1 else 0
         return height * width * (self.channels * self.depth + depthwise)
 
 

@@ -141,5 +141,5 @@ class Rates:
 
 def _kind(layer: Layer) -> str:
     if isinstance(layer, Pointwise):
-        return "depthwise" if layer.taps is not None else "dense"
+        return "depthwise" if layer.kernel > 1 else "dense"
     return {"PictureConv": "dense", "Fire": "neuron"}.get(type(layer).__name__, "attention")

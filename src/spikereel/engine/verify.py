@@ -151,8 +151,11 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, size: tuple[int, 
     else:
         values = torch.from_numpy(call.frames_of(layer.source, t0, t1)).double()
         x = values[..., layer.offset : layer.offset + layer.depth].transpose(1, 2).unflatten(2, size)
-    if layer.taps is not None:
-        taps = torch.from_numpy(layer.taps).double().view(layer.kernel**2, -1)[:, : layer.depth]
+    own = layer.taps if layer.fixed is None else layer.real
+    if layer.kernel > 1:
+        if own is None:
+            raise ConfigError("an engine from a file has no weights to check with; compile the model")
+        taps = torch.from_numpy(own).double().view(layer.kernel**2, -1)[:, : layer.depth]
         taps = taps.T.reshape(layer.depth, 1, layer.kernel, layer.kernel)
         x = F.conv2d(x, taps, padding=layer.kernel // 2, groups=layer.depth)
     return F.conv2d(x, _unpacked(layer.weights, layer.channels)[..., None, None])

@@ -123,30 +123,30 @@ static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int
 // The same of spikes. `window` holds the spikes of the rows y - padding.. with borders of zeros, [row][column][words].
 // The sums of PX pixels and a row of taps lie in registers; each spike word is read once for all taps of a row.
 template <int K, int PX>
-static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, const float* taps,
-                                       int64_t pitch, float* out) {
-  V sums[PX];
+static inline void depthwise_spikes_at(const uint16_t* window, int64_t row, int64_t words, const int32_t* taps,
+                                       int64_t pitch, int32_t* out) {
+  I sums[PX];
   UNROLLED
-  for (int j = 0; j < PX; j++) sums[j] = load(out + j * pitch);
+  for (int j = 0; j < PX; j++) sums[j] = load_i(out + j * pitch);
   for (int dy = 0; dy < K; dy++) {
-    V w[K];
+    I w[K];
     UNROLLED
-    for (int dx = 0; dx < K; dx++) w[dx] = load(taps + (dy * K + dx) * pitch);
+    for (int dx = 0; dx < K; dx++) w[dx] = load_i(taps + (dy * K + dx) * pitch);
     UNROLLED
     for (int i = 0; i < PX + K - 1; i++) {
       const M fired = window[dy * row + i * words];
       UNROLLED
       for (int dx = 0; dx < K; dx++)
-        if (i >= dx && i - dx < PX) sums[i - dx] = add_where(sums[i - dx], fired, w[dx]);
+        if (i >= dx && i - dx < PX) sums[i - dx] = add_where_i(sums[i - dx], fired, w[dx]);
     }
   }
   UNROLLED
-  for (int j = 0; j < PX; j++) store(out + j * pitch, sums[j]);
+  for (int j = 0; j < PX; j++) store_i(out + j * pitch, sums[j]);
 }
 
 template <int K>
 static inline void depthwise_spikes_row(int columns, const uint16_t* window, int64_t row, int64_t words,
-                                        const float* taps, int64_t pitch, int groups, float* out) {
+                                        const int32_t* taps, int64_t pitch, int groups, int32_t* out) {
   for (int c = 0; c < groups; c++) {
     int j = 0;
     for (; j + kSpan <= columns; j += kSpan)
@@ -160,7 +160,7 @@ static inline void depthwise_spikes_row(int columns, const uint16_t* window, int
 
 // Whether there are kernels for k taps a row.
 static inline bool depthwise_spikes_dense(int k, int columns, const uint16_t* window, int64_t row, int64_t words,
-                                          const float* taps, int64_t pitch, int groups, float* out) {
+                                          const int32_t* taps, int64_t pitch, int groups, int32_t* out) {
   switch (k) {
     case 3: depthwise_spikes_row<3>(columns, window, row, words, taps, pitch, groups, out); return true;
     case 5: depthwise_spikes_row<5>(columns, window, row, words, taps, pitch, groups, out); return true;
@@ -170,14 +170,14 @@ static inline bool depthwise_spikes_dense(int k, int columns, const uint16_t* wi
 }
 #else
 // Masks are dear on other instruction sets: spikes are sought there.
-static inline bool depthwise_spikes_dense(int, int, const uint16_t*, int64_t, int64_t, const float*, int64_t, int,
-                                          float*) {
+static inline bool depthwise_spikes_dense(int, int, const uint16_t*, int64_t, int64_t, const int32_t*, int64_t, int,
+                                          int32_t*) {
   return false;
 }
 #endif
 
 // A row of pixels y, x..x+columns: every group of sixteen channels that holds a spike goes to the pixels it reaches.
-static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int x, int columns, float* out,
+static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int x, int columns, int32_t* out,
                                            int64_t pitch, int plane) {
   const Shape& s = a.shape;
   const int k = s.kernel, pad = s.padding, groups = static_cast<int>(pitch) / kLanes;
@@ -195,18 +195,26 @@ static inline void depthwise_spikes_sparse(const Pointwise& a, int t, int y, int
           const M mask = static_cast<M>(set >> (g * kLanes));
           set &= ~(uint64_t{0xffff} << (g * kLanes));
           // the pixel j sees this one through the tap xx - x - j + pad
-          const float* w = a.taps + (dy * k + xx - x + pad - to) * pitch + (c + g) * kLanes;
-          float* sums = out + to * pitch + (c + g) * kLanes;
-          for (int j = to; j < end; j++, sums += pitch, w -= pitch) store(sums, add_where(load(sums), mask, load(w)));
+          const int32_t* w = a.fixed + (dy * k + xx - x + pad - to) * pitch + (c + g) * kLanes;
+          int32_t* sums = out + to * pitch + (c + g) * kLanes;
+          for (int j = to; j < end; j++, sums += pitch, w -= pitch) store_i(sums, add_where_i(load_i(sums), mask, load_i(w)));
         }
       }
     }
   }
 }
 
+// Sums in fixed point as values, in place.
+static inline void as_values(int32_t* sums, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const V values = real(load_i(sums + i));
+    __builtin_memcpy(sums + i, &values, sizeof(values));
+  }
+}
+
 // Rows y..y+high, columns x..x+wide. `window` holds the spikes that they see, with borders of zeros.
 static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int high, int wide, uint16_t* window,
-                                    float* out, int64_t pitch) {
+                                    int32_t* out, int64_t pitch) {
   const Shape& s = a.shape;
   const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes, across = wide + k - 1;
   const int64_t words = a.in.pixel, row = across * words;
@@ -224,12 +232,13 @@ static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int
                        static_cast<size_t>(to - from) * words * 2);
       for (int64_t i = from * words; i < to * words; i++) busy += line[i] != 0;
     }
-    // both add up the taps in the same order; seeking wins where few groups of channels hold a spike
+    // seeking wins where few groups of channels hold a spike
     const bool few = busy * 5 < static_cast<int64_t>(high + k - 1) * across * groups;
     for (int r = 0; r < high; r++) {
-      float* to_row = out + static_cast<int64_t>(r) * wide * pitch;
-      if (few || !depthwise_spikes_dense(k, wide, window + r * row, row, words, a.taps, pitch, groups, to_row))
+      int32_t* to_row = out + static_cast<int64_t>(r) * wide * pitch;
+      if (few || !depthwise_spikes_dense(k, wide, window + r * row, row, words, a.fixed, pitch, groups, to_row))
         depthwise_spikes_sparse(a, t, y + r, x, wide, to_row, pitch, d);
+      if (d == a.in.planes - 1) as_values(to_row, wide * pitch);
     }
   }
 }
@@ -252,7 +261,8 @@ static void pointwise(const Pointwise& a) {
     const size_t window = static_cast<size_t>(high + s.kernel - 1) * (wide + s.kernel - 1) * (a.in.bits ? a.in.pixel : 0) * 2;
     uint16_t* bits = static_cast<uint16_t*>(scratch(1, window + 64));
     for (int t = 0; t < s.frames; t++) {
-      if (a.in.bits) depthwise_spikes(a, t, y, x, high, wide, bits, values + t * frame, pitch);
+      if (a.in.bits)
+        depthwise_spikes(a, t, y, x, high, wide, bits, reinterpret_cast<int32_t*>(values + t * frame), pitch);
       for (int r = 0; !a.in.bits && r < high; r++) {
         float* out = values + t * frame + static_cast<int64_t>(r) * wide * pitch;
         if (s.kernel > 1) {

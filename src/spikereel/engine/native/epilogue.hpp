@@ -70,13 +70,15 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
     v[i] = W ? (o.fresh && first == 0 ? all(o.start) : load(membrane + i * membrane_step)) : zero();
   }
   const Number* from = sums.first;
+  // a copy, which no store of spikes can be thought to change
+  Tally own = near;
   for (int t = 0; t < frames; t++, from += sums.frame) {
     UNROLLED
     for (int i = 0; i < Columns; i++) {
       V y = fma(load_real(from + i * sums.column), scale[i], bias[i]);
       if (Residual) y = add(y, load(residual + i * residual_step));
       if (Value) store(value + i * value_step, y);
-      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, near);
+      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, own);
     }
     if (Residual) residual += o.residual_frame;
     if (Value) value += o.value_frame;
@@ -88,6 +90,7 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
       }
   }
   if (!W) return;
+  near = own;
   UNROLLED
   for (int i = 0; i < Columns; i++) store(membrane + i * membrane_step, v[i]);
 }

@@ -135,31 +135,63 @@ static inline Lists pixel_lists(const EventConv& a, const Tile& tile) {
   return lists;
 }
 
+constexpr int kLengths = 512;
+
+// Numbers of `count` lists, short ones first: the end of a list is guessed right where the one before was as long. List i
+// begins at begin[i * step] and ends `span` places on.
+static inline void by_length(const uint32_t* begin, int count, int step, int span, uint16_t* order) {
+  uint16_t at[kLengths + 1];
+  __builtin_memset(at, 0, sizeof(at));
+  const auto length = [&](int i) {
+    const uint32_t entries = begin[i * step + span] - begin[i * step];
+    return entries < kLengths ? entries : kLengths - 1;
+  };
+  uint32_t longest = 0;
+  for (int i = 0; i < count; i++) {
+    const uint32_t own = length(i);
+    at[own + 1]++;
+    longest = own > longest ? own : longest;
+  }
+  for (uint32_t i = 1; i <= longest; i++) at[i] = static_cast<uint16_t>(at[i] + at[i - 1]);
+  for (int i = 0; i < count; i++) order[at[length(i)]++] = static_cast<uint16_t>(i);
+}
+
 template <int NB>
 static void events_tile(const EventConv& a, const Tile& tile) {
   const Shape& s = a.shape;
   const bool single = s.kernel == 1 && s.padding == 0;
   const Lists lists = single ? pixel_lists(a, tile) : window_lists(a, tile);
   const int64_t depth = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels;
-  // a pixel at a time, or a row of the tile: then the weights of one row of the window stay in the first cache
-  const int some = a.by_row ? tile.columns : 1, passes = a.by_row ? lists.pieces : 1, pieces = lists.pieces / passes;
+  // some pixels at a time; by rows of the window, whose weights then stay in the first cache
+  const int pixels = tile.rows * tile.columns, some = a.by_row ? smaller(tile.columns, 8) : smaller(pixels, NB > 4 ? 2 : 4);
+  const int passes = a.by_row ? lists.pieces : 1, pieces = lists.pieces / passes;
   const int64_t pixel_sums = static_cast<int64_t>(s.frames) * NB * kLanes;
   int32_t* sums = static_cast<int32_t*>(scratch(4, static_cast<size_t>(pixel_sums) * some * 4));
+  uint16_t* orders = static_cast<uint16_t*>(scratch(5, static_cast<size_t>(pixels) * s.frames * passes * 2));
+  for (int at = 0; at < pixels; at += some) {
+    const int count = smaller(some, pixels - at) * s.frames;
+    for (int pass = 0; pass < passes; pass++)
+      by_length(lists.begin + static_cast<int64_t>(at) * s.frames * lists.pieces + pass, count, lists.pieces, pieces,
+                orders + static_cast<int64_t>(at) * s.frames * passes + pass * count);
+  }
   Tally near;
   for (int first = 0; first < a.out.vectors; first += NB) {
     const int32_t* weights = a.weights + static_cast<int64_t>(first) * kLanes * depth;
     const int vectors = smaller(NB, a.out.vectors - first);
-    for (int at = 0; at < tile.rows * tile.columns; at += some) {
+    for (int at = 0; at < pixels; at += some) {
       const uint32_t* begin = lists.begin + static_cast<int64_t>(at) * s.frames * lists.pieces;
-      for (int pass = 0; pass < passes; pass++)
-        for (int i = 0; i < some * s.frames; i++) {
-          const uint32_t* piece = begin + static_cast<int64_t>(i) * lists.pieces + pass;
-          add_rows<NB>(lists.entries + piece[0], piece[pieces] - piece[0], weights, sums + i * NB * kLanes, pass == 0);
+      const uint16_t* order = orders + static_cast<int64_t>(at) * s.frames * passes;
+      const int together = smaller(some, pixels - at), count = together * s.frames;
+      for (int pass = 0; pass < passes; pass++, order += count)
+        for (int i = 0; i < count; i++) {
+          const uint32_t* piece = begin + static_cast<int64_t>(order[i]) * lists.pieces + pass;
+          add_rows<NB>(lists.entries + piece[0], piece[pieces] - piece[0], weights, sums + order[i] * NB * kLanes, pass == 0);
         }
-      const int64_t pixel = static_cast<int64_t>(tile.y + at / tile.columns) * s.out_width + tile.x + at % tile.columns;
-      for (int x = 0; x < some; x++)
-        emit(a.out, pixel + x, first, vectors, Sums<int32_t>{sums + x * pixel_sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames,
-             near);
+      for (int x = 0; x < together; x++) {
+        const int i = at + x;
+        const int64_t pixel = static_cast<int64_t>(tile.y + i / tile.columns) * s.out_width + tile.x + i % tile.columns;
+        emit(a.out, pixel, first, vectors, Sums<int32_t>{sums + x * pixel_sums, NB * kLanes, kLanes, 0, 1}, 0, s.frames, near);
+      }
     }
   }
   report_near(a.out, near);

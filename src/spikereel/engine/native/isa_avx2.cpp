@@ -14,9 +14,10 @@ constexpr int kSpan = 4;  // pixels of a row whose sums lie in registers
 #include "vec_avx2.hpp"
 #include "epilogue.hpp"
 #include "events.hpp"
+#include "cached.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"avx2", 0, events, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"avx2", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* avx2_kernels() {

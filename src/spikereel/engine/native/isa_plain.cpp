@@ -11,9 +11,10 @@ constexpr int kSpan = 1;  // pixels of a row whose sums lie in registers
 #include "vec_plain.hpp"
 #include "epilogue.hpp"
 #include "events.hpp"
+#include "cached.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"plain", 0, events, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"plain", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, attend_count, attend_apply};
 }  // namespace
 
 const Kernels* plain_kernels() { return &kernels; }

@@ -69,13 +69,22 @@ struct TableConv {
   Output out;
 };
 
+// The same with tables in the cache, any stride. weights: [vector][kernel * kernel][channels][16]
+struct CachedConv {
+  Spikes in;
+  Shape shape;
+  const int32_t* weights;
+  Output out;
+};
+
 // Depthwise convolution (kernel 1: none) of spikes or of values, then a matrix. weights: [panel][depth][panel_vectors * 16]
 struct Pointwise {
   Spikes in;           // bits null: values
   const float* value;  // [frame][pixel][value_pixel]
   int64_t value_frame, value_pixel;
   Shape shape;
-  const float* taps;  // [kernel * kernel][depth], padded to whole vectors
+  const float* taps;     // of values: [kernel * kernel][depth], padded to whole vectors
+  const int32_t* fixed;  // of spikes: the same in fixed point; the matrix holds what one is worth
   const float* weights;
   int32_t depth;
   Output out;
@@ -115,6 +124,7 @@ struct Kernels {
   const char* name;
   int32_t has_tables;
   void (*events)(const EventConv&);
+  void (*cached)(const CachedConv&);
   void (*tables)(const TableConv<int32_t>&);
   void (*coarse)(const TableConv<int16_t>&);
   void (*pointwise)(const Pointwise&);

@@ -141,6 +141,22 @@ void run_events(const Bits& in, int channels, int height, int width, int kernel,
   kernels->events(a);
 }
 
+void run_cached(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
+                const Fixed& weights, const Target& target) {
+  CachedConv a;
+  a.in = spikes_of(in, channels);
+  a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
+                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
+  check_shape(a.shape, target);
+  require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
+  require(target.out.scale, "sums in fixed point need a scale");
+  require(static_cast<int64_t>(weights.shape(0)) ==
+              static_cast<int64_t>(target.out.vectors) * kernel * kernel * channels * kLanes, "size of the weights");
+  a.weights = weights.data(), a.out = target.out;
+  nb::gil_scoped_release release;
+  kernels->cached(a);
+}
+
 template <class Weight>
 TableConv<Weight> table_conv(const Bits& in, int channels, int height, int width, int kernel, int padding,
                              const nb::ndarray<const Weight, nb::ndim<1>, nb::device::cpu>& weights,
@@ -175,7 +191,7 @@ void run_coarse(const Bits& in, int channels, int height, int width, int kernel,
 }
 
 void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int depth, int height, int width, int kernel,
-                   std::optional<Weights> taps, const Weights& weights, const Target& target) {
+                   std::optional<Weights> taps, std::optional<Fixed> fixed, const Weights& weights, const Target& target) {
   Pointwise a{};
   require(bits.has_value() != value.has_value(), "spikes or values");
   const size_t lanes = static_cast<size_t>(whole(depth)) * kLanes;
@@ -192,11 +208,10 @@ void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int de
   a.shape = shape_of(frames, height, width, height, width, kernel, 1, kernel / 2);
   check_shape(a.shape, target);
   require(pixels == static_cast<int64_t>(height) * width, "pixels of the input");
-  require((kernel > 1) == taps.has_value(), "taps of the depthwise kernel");
-  if (taps) {
-    require(taps->shape(0) == static_cast<size_t>(kernel) * kernel * lanes, "size of the taps");
-    a.taps = taps->data();
-  }
+  require((kernel > 1 && value) == taps.has_value() && bits.has_value() == fixed.has_value(), "taps of the depthwise kernel");
+  const size_t size = static_cast<size_t>(kernel) * kernel * lanes;
+  require((!taps || taps->shape(0) == size) && (!fixed || fixed->shape(0) == size), "size of the taps");
+  a.taps = taps ? taps->data() : nullptr, a.fixed = fixed ? fixed->data() : nullptr;
   require(weights.shape(0) == static_cast<size_t>(depth) * target.out.vectors * kLanes, "size of the weights");
   a.weights = weights.data(), a.depth = depth, a.out = target.out;
   nb::gil_scoped_release release;
@@ -289,6 +304,8 @@ int64_t count_spikes(const Bits& bits) {
 
 NB_MODULE(_native, m) {
   kernels = present().front();
+  // counts with every change of what Python calls; engine/loaded.py has the same number
+  m.attr("ABI") = 4;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -313,12 +330,14 @@ NB_MODULE(_native, m) {
            "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none());
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "block"_a, "by_row"_a = false, "target"_a);
+  m.def("cached", &run_cached, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
+        "padding"_a, "weights"_a, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("coarse", &run_coarse, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("pointwise", &run_pointwise, "bits"_a.none(), "value"_a.none(), nb::kw_only(), "depth"_a, "height"_a, "width"_a,
-        "kernel"_a, "taps"_a.none(), "weights"_a, "target"_a);
+        "kernel"_a, "taps"_a.none(), "fixed"_a.none(), "weights"_a, "target"_a);
   m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);

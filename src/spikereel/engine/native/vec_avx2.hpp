@@ -41,9 +41,9 @@ static inline __m256 spread(int m) {
 static inline V choose(M m, V yes, V no) {
   return both(_mm256_blendv_ps(no.a, yes.a, spread(m & 255)), _mm256_blendv_ps(no.b, yes.b, spread(m >> 8)));
 }
-static inline V add_where(V x, M m, V y) {
-  return both(_mm256_add_ps(x.a, _mm256_and_ps(spread(m & 255), y.a)),
-              _mm256_add_ps(x.b, _mm256_and_ps(spread(m >> 8), y.b)));
+static inline I add_where_i(I x, M m, I y) {
+  return both_i(_mm256_add_epi32(x.a, _mm256_and_si256(_mm256_castps_si256(spread(m & 255)), y.a)),
+                _mm256_add_epi32(x.b, _mm256_and_si256(_mm256_castps_si256(spread(m >> 8)), y.b)));
 }
 static inline V least(V x, V y) { return both(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)); }
 static inline V most(V x, V y) { return both(_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)); }

@@ -6,6 +6,7 @@ static inline I zero_i() { return _mm512_setzero_si512(); }
 static inline I load_i(const int32_t* p) { return _mm512_loadu_si512(p); }
 static inline void store_i(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
 static inline I add_i(I x, I y) { return _mm512_add_epi32(x, y); }
+static inline I add_where_i(I x, M m, I y) { return _mm512_mask_add_epi32(x, m, x, y); }
 static inline __m512 real(I x) { return _mm512_cvtepi32_ps(x); }
 static inline V zero() { return _mm512_setzero_ps(); }
 static inline V all(float x) { return _mm512_set1_ps(x); }
@@ -18,7 +19,6 @@ static inline V fma(V x, V y, V z) { return _mm512_fmadd_ps(x, y, z); }
 static inline M at_least(V x, V y) { return _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ); }
 static inline M above(V x, V y) { return _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ); }
 static inline V choose(M m, V yes, V no) { return _mm512_mask_blend_ps(m, no, yes); }
-static inline V add_where(V x, M m, V y) { return _mm512_mask_add_ps(x, m, x, y); }
 static inline V least(V x, V y) { return _mm512_min_ps(x, y); }
 static inline V most(V x, V y) { return _mm512_max_ps(x, y); }
 static inline V nearest(V x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }

@@ -24,7 +24,7 @@ static inline V fma(const V& a, const V& b, const V& c) { V r; EACH r.x[i] = __b
 static inline M at_least(const V& a, const V& b) { M m = 0; EACH m |= static_cast<M>((a.x[i] >= b.x[i]) << i); return m; }
 static inline M above(const V& a, const V& b) { M m = 0; EACH m |= static_cast<M>((a.x[i] > b.x[i]) << i); return m; }
 static inline V choose(M m, const V& yes, const V& no) { V r; EACH r.x[i] = m >> i & 1 ? yes.x[i] : no.x[i]; return r; }
-static inline V add_where(const V& a, M m, const V& b) { V r; EACH r.x[i] = m >> i & 1 ? a.x[i] + b.x[i] : a.x[i]; return r; }
+static inline I add_where_i(const I& a, M m, const I& b) { I r; EACH r.x[i] = m >> i & 1 ? a.x[i] + b.x[i] : a.x[i]; return r; }
 static inline V least(const V& a, const V& b) { V r; EACH r.x[i] = a.x[i] < b.x[i] ? a.x[i] : b.x[i]; return r; }
 static inline V most(const V& a, const V& b) { V r; EACH r.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i]; return r; }
 static inline V nearest(const V& a) { V r; EACH r.x[i] = __builtin_nearbyintf(a.x[i]); return r; }
