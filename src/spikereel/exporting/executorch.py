@@ -6,9 +6,7 @@ call overwrites. The contract is a constant method of the program.
 """
 
 import json
-import logging
 import os
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,6 +19,7 @@ from spikereel.errors import WeightsError
 from spikereel.exporting.contract import Contract
 from spikereel.exporting.flat import Flat
 from spikereel.exporting.onnx import Call
+from spikereel.exporting.program import quiet
 from spikereel.extras import need
 from spikereel.files import whole
 
@@ -31,7 +30,7 @@ METHOD = "forward"
 def write(flat: Flat, contract: Contract, path: Path) -> None:
     """Write the file, whole or not at all. Raises ConfigError without the extra."""
     need("executorch")
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         from executorch.backends.xnnpack.partition import xnnpack_partitioner  # ty: ignore[import-not-found]
         from executorch.exir import to_edge_transform_and_lower  # ty: ignore[import-not-found]
 
@@ -53,7 +52,7 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
     Raises WeightsError for a file that is broken, or none of ours.
     """
     need("executorch")
-    with _quiet():
+    with quiet():
         from executorch.extension.pybindings import portable_lib  # ty: ignore[import-not-found]
         from executorch.runtime import Runtime  # ty: ignore[import-not-found]
     try:
@@ -72,19 +71,6 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
         return [x.clone() for x in method.execute(tuple(inputs))]
 
     return contract, call, f"ExecuTorch {version('executorch')}"
-
-
-@contextmanager
-def _quiet() -> Generator[None, None, None]:
-    """Without what its packages say of optional libraries that they do not find."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
 
 
 @contextmanager
