@@ -2,7 +2,7 @@
 
 Each target has a side environment below --side, made where it is missing, and runs the same calls, of weights and of a
 network of ties: spikes that differ are counted as in a certificate. Writes benchmarks/results/export_targets_*.json and
-the table of docs/export.md. `nir` makes the environment alone, for `pytest -m side`.
+the table of docs/export.md. `nir` and `executorch` make the environment alone, for `pytest -m side`.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import open_export
 from spikereel.files import write_json
 from spikereel.hub import load_model
+from spikereel.inference.exported import clips_to_compare
 from spikereel.versions import hardware
 
 WEIGHTS, FRAMES, SIDE = "spikevideoformer_ti.motion_spatial", 8, 32
@@ -33,7 +34,8 @@ TARGETS = {
     "tract": ("`.onnx`", "`tract.onnx().load(FILE)`, shapes of the inputs set, `.into_model().into_runnable()`"),
     "iree": ("`.onnx`", "`iree-import-onnx`, `iree-compile --iree-input-demote-f64-to-f32=false`, else it fails"),
     "tvm": ("`.onnx`", "`from_onnx(..., shape_dict=...)`, `tvm.compile(..., 'llvm')`, `relax.VirtualMachine`"),
-    "executorch": ("`.pt2`", "`to_edge_transform_and_lower(torch.export.load(FILE), [XnnpackPartitioner()])`"),
+    "litert": ("`.pt2`", "`litert_torch.convert(torch.export.load(FILE).module(), inputs, enable_x64=True)`"),
+    "ncnn": ("`.onnx`", "`Network(graph)` of `benchmarks/side/ncnn_graph.py`; fp16, bf16 and Winograd off"),
 }
 """Target: which file it takes, and how it is run."""
 START = "<!-- made by benchmarks/export_targets.py -->"
@@ -80,11 +82,12 @@ def judged(folder: Path, target: str, model: Any, contract: Any, clip: torch.Ten
     }
 
 
-def rows_of(targets: list[str], side: Path, kinds: list[str]) -> list[dict[str, Any]]:
-    """One for each target."""
+def rows_of(targets: list[str], side: Path, kinds: list[str], videos: list[str] | None = None) -> list[dict[str, Any]]:
+    """One for each target. videos: a file to look at; else a drawn clip."""
     events, _ = MotionClips(1, frames=FRAMES, height=SIDE, width=SIDE, modality="events")[0]
-    clip = events[:, None]
-    rows = [{"target": target} for target in targets]
+    (clip,) = clips_to_compare(load_model(WEIGHTS), videos[:1]) if videos else (events[:, None],)
+    on = "a real video" if videos else "a drawn clip"
+    rows: list[dict[str, Any]] = [{"target": target, "on": on, "date": str(date.today())} for target in targets]
     for kind in kinds:
         model = network(kind == "grid", clip)
         with TemporaryDirectory() as name:
@@ -126,29 +129,36 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)}, nir (default: all but nir)")
+    parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)} (default: all); or nir executorch")
     parser.add_argument("--side", type=Path, default=ROOT / "build" / "side", help="folder of the side environments")
+    parser.add_argument("--clips", nargs=1, help="a video to run (default: a drawn clip)")
     parser.add_argument("--kinds", nargs="+", default=["weights", "grid"], help="networks (default: weights grid)")
     options = parser.parse_args()
-    if options.targets == ["nir"]:
-        python_of(options.side, "nir")
+    if options.targets and set(options.targets) <= {"nir", "executorch"}:
+        for target in options.targets:
+            python_of(options.side, target)
         return
-    rows = rows_of(options.targets or list(TARGETS), options.side, options.kinds)
-    save(rows, options.kinds)
+    save(rows_of(options.targets or list(TARGETS), options.side, options.kinds, options.clips))
 
 
-def save(rows: list[dict[str, Any]], kinds: list[str]) -> None:
-    """Results, and the table of the page."""
+def save(rows: list[dict[str, Any]]) -> None:
+    """Results, and the table of the page; rows of other targets stay as they were."""
+    folder = ROOT / "benchmarks" / "results"
+    known = {}
+    for path in sorted(folder.glob("export_targets_*.json")):
+        known |= {row["target"]: row for row in json.loads(path.read_text())["rows"]}
+    known |= {row["target"]: row for row in rows}
+    rows = [known[target] for target in TARGETS if target in known]
     content = {
         "benchmark": "export_targets",
-        "command": f"python benchmarks/export_targets.py --kinds {' '.join(kinds)}",
+        "command": "python benchmarks/export_targets.py TARGET --clips VIDEO",
         "date": str(date.today()),
         "hardware": hardware(),
         "torch": torch.__version__,
         "weights": WEIGHTS,
         "rows": rows,
     }
-    write_json(ROOT / "benchmarks" / "results" / f"export_targets_{date.today()}.json", content)
+    write_json(folder / f"export_targets_{date.today()}.json", content)
     insert(ROOT / "docs" / "export.md", table(rows), START)
     print(table(rows))
 

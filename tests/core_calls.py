@@ -40,6 +40,7 @@ MODULES = {
     "onnxscript": ("onnxscript",),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
+    "executorch": ("executorch",),
     "starlette": ("starlette",),
     "uvicorn": ("uvicorn",),
     "nir": ("nir",),
@@ -123,6 +124,7 @@ LACKS: dict[str, tuple[list[str], str]] = {
     ),
     "export to ONNX": (["export", SHIPPED, "--out", "{out}/x.onnx"], "onnx"),
     "export to OpenVINO": (["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml"], "openvino"),
+    "export to ExecuTorch": (["export", SHIPPED, "--to", "executorch", "--out", "{out}/x.pte"], "executorch"),
     "export to NIR": (["export", SHIPPED, "--to", "nir", "--out", "{out}/x.nir"], "nir"),
 }
 HUB = ("from_pretrained", "huggingface_hub")

@@ -48,6 +48,7 @@ OWNERS = {
     "onnxscript": ("exporting/onnx.py",),
     "onnxruntime": ("exporting/onnx.py", "exporting/quantised.py"),
     "openvino": ("exporting/openvino.py",),
+    "executorch": ("exporting/executorch.py",),
     "nir": ("exporting/nir.py", "exporting/lower_nir.py"),
 }
 """Optional packages, and the package of ours, or the file, that may import each."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,22 +70,65 @@ def tvm(folder: Path) -> Made:
     return ((lambda inputs: [x.numpy() for x in machine["main"](*map(give, inputs))]), names, version("apache-tvm"))
 
 
-def executorch(folder: Path) -> Made:
-    """XNNPACK where it takes an operation, else the portable kernels."""
+def litert(folder: Path) -> Made:
+    """LiteRT through litert-torch, by the interpreter with XNNPACK."""
+    import litert_torch
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-    from executorch.runtime import Runtime
+    from ai_edge_litert.interpreter import Interpreter
+
+    program, names = _program(folder)
+    known = dict(np.load(folder / "calls.npz"))
+    example = tuple(torch.from_numpy(known[f"0.{name}"]) for name in names)
+    litert_torch.convert(program.module(), example, enable_x64=True).export(str(folder / "net.tflite"))
+    runner = Interpreter(str(folder / "net.tflite"), num_threads=1).get_signature_runner()
+
+    def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
+        found = runner(**{f"args_{i}": x for i, x in enumerate(inputs)})
+        return [found[f"output_{i}"] for i in range(len(found))]
+
+    return run, names, version("ai-edge-litert")
+
+
+def ncnn(folder: Path) -> Made:
+    """Layer for layer from the ONNX file; float32 and no Winograd, which is not exact."""
+    import ncnn
+    import onnx
+    from ncnn_graph import Network, real
+
+    model = onnx.shape_inference.infer_shapes(onnx.load(folder / "net.onnx"), data_prop=True)
+    Network(model.graph).write(folder)
+    net = ncnn.Net()
+    for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(net.opt, name, False)
+    net.opt.use_winograd_convolution, net.opt.num_threads = False, 1
+    assert net.load_param(str(folder / "net.param")) == 0
+    assert net.load_model(str(folder / "net.bin")) == 0
+    names, known = [x.name for x in model.graph.input], dict(np.load(folder / "calls.npz"))
+    outputs = [x.name for x in model.graph.output]
+    form = {f"after.{name.removeprefix('before.')}": known[f"0.{name}"] for name in names if name != "video"}
+
+    def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with net.create_extractor() as call:
+            # ncnn.Mat looks at the memory of the array, and does not keep it
+            arrays = [x.astype(np.float32).reshape(real(list(x.shape))) for x in inputs]
+            for name, x in zip(names, arrays, strict=True):
+                call.input(name, ncnn.Mat(x).clone())
+            found = {name: np.array(call.extract(name)[1]) for name in outputs}
+        return [
+            x.reshape(form[name].shape).astype(form[name].dtype) if name in form else x[None]
+            for name, x in found.items()
+        ]
+
+    return run, names, version("ncnn")
+
+
+def _program(folder: Path) -> tuple[Any, list[str]]:
+    """The program of torch.export, and the names of its inputs."""
+    import torch
 
     extra = {"spikereel.json": ""}
     program = torch.export.load(folder / "net.pt2", extra_files=extra)
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
-    (folder / "net.pte").write_bytes(lowered.buffer)
-    method = Runtime.get().load_program(folder / "net.pte").load_method("forward")
-    contract = json.loads(extra["spikereel.json"])
-    names = ["video", *(f"before.{part['name']}" for part in contract["parts"])]
-    run = lambda inputs: [x.numpy().copy() for x in method.execute(list(map(torch.from_numpy, inputs)))]  # noqa: E731
-    return run, names, version("executorch")
+    return program, ["video", *(f"before.{part['name']}" for part in json.loads(extra["spikereel.json"])["parts"])]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ EXTRAS = {
     "studio": ("starlette", "uvicorn", "tensorboard"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("onnx", "onnxscript", "openvino"),
+    "executorch": ("executorch",),
     "nir": ("nir",),
 }
 """Extra of the package: its modules, as they are imported."""

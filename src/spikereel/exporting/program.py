@@ -1,6 +1,10 @@
 """`torch.export`: a program of PyTorch with the contract inside, in a .pt2 file."""
 
 import json
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -34,7 +38,8 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
     """
     extra = {KEY: ""}
     try:
-        program = torch.export.load(path, extra_files=extra)
+        with quiet():
+            program = torch.export.load(path, extra_files=extra)
     except (RuntimeError, ValueError, KeyError, OSError, BadZipFile) as error:
         raise WeightsError(f"{path} is no whole file of torch.export ({str(error).splitlines()[0][:120]})") from None
     contract, module = Contract.from_text(extra[KEY], path), program.module()
@@ -44,3 +49,16 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
             return [x.clone() for x in module(*inputs)]
 
     return contract, call, f"torch.export of PyTorch {torch.__version__}"
+
+
+@contextmanager
+def quiet() -> Generator[None, None, None]:
+    """Without what PyTorch and its packages log beside what they raise, traces of a broken file among it."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.errors import ConfigError
-from spikereel.exporting import nir, onnx, openvino, plain_c, program
+from spikereel.exporting import executorch, nir, onnx, openvino, plain_c, program
 from spikereel.exporting.contract import Contract
 
 
@@ -66,6 +66,16 @@ TARGETS: dict[str, Target] = {
         free_batch=True,
         changes="rounding; division becomes a product with the reciprocal; without the float32 hint everything",
         beside=(".bin",),
+    ),
+    "executorch": Target(
+        name="executorch",
+        title="ExecuTorch",
+        suffix=".pte",
+        write=executorch.write,
+        read=executorch.read,
+        extra="executorch",
+        free_batch=False,
+        changes="rounding of float32 sums",
     ),
     "c": Target(
         name="c",

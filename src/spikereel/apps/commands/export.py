@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
     )
     export.set_defaults(mistake=export.error, certificate=None)
     export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
-    export.add_argument("--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, c, nir")
+    export.add_argument(
+        "--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, executorch, c, nir"
+    )
     export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
     export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
     export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")

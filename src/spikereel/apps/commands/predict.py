@@ -42,8 +42,8 @@ def add(commands: Any) -> None:
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="what runs the network: reference for weights; onnx, torch, openvino, c for an exported file (default: by "
-        "the file)",
+        help="what runs the network: reference for weights; onnx, torch, openvino, executorch, c for an exported file "
+        "(default: by the file)",
     )
     predict.add_argument("--out", default="predictions", help="folder for videos and JSON (default: %(default)s)")
     predict.add_argument("--views", type=int, metavar="N", help="average so many clips in time (default: 1)")

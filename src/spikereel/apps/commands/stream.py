@@ -34,7 +34,9 @@ def add(commands: Any) -> None:
         default="spikevideoformer_ti.motion_spatial",
         help="weights, or a file of export (default: %(default)s)",
     )
-    stream.add_argument("--runtime", default="auto", metavar="NAME", help="of a file: onnx, openvino, c, torch")
+    stream.add_argument(
+        "--runtime", default="auto", metavar="NAME", help="of a file: onnx, openvino, executorch, c, ..."
+    )
     stream.add_argument("--mode", default="auto", metavar="MODE", help="spatial, causal, window, chunk (default: auto)")
     stream.add_argument("--window", type=int, metavar="W", help="frames of a window or chunk (default: as in training)")
     stream.add_argument("--membranes", choices=("run_on", "restart"), help="what windows and chunks begin with")

@@ -1,0 +1,61 @@
+"""Exported files in runtimes of side environments: every spike, on weights and on a network of ties."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = "spikevideoformer_ti.motion_spatial"
+# pixels are on no grid, and the first convolution sums them in another order there
+ROUNDED = {"litert": 3, "iree": 3}
+"""Spikes of the network of ties that differ from equal states."""
+
+
+def side_of(monkeypatch, target: str) -> Path:
+    side = Path(os.environ.get("SPIKEREEL_SIDE", ""))
+    if not (side / target / "done").exists():
+        pytest.skip(f"{side} has no {target}; run python benchmarks/export_targets.py {target} --side {side}")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return side
+
+
+@pytest.mark.side
+@pytest.mark.parametrize("target", ["ncnn", "tract", "litert", "iree", "tvm"])
+def test_a_runtime_has_the_spikes_of_the_model(target, monkeypatch):
+    side = side_of(monkeypatch, target)
+    import export_targets
+
+    (row,) = export_targets.rows_of([target], side, ["weights", "grid"])
+    assert row["weights"]["differ"] == row["weights"]["differ_from_states"] == 0, row
+    assert row["weights"]["outputs_off"] < 1e-5
+    assert row["grid"]["differ_from_states"] <= ROUNDED.get(target, 0), row
+
+
+@pytest.mark.side
+def test_executorch_by_the_command(monkeypatch, tmp_path):
+    python = side_of(monkeypatch, "executorch") / "executorch" / "bin" / "python"
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+
+    def spikereel(*arguments):
+        return subprocess.run(
+            [python, "-m", "spikereel", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    done = spikereel("export", WEIGHTS, "--to", "executorch")
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "42 of 42 neuron layers faithful" in words
+    assert "on a grid of ties: 42 of 42 neuron layers faithful" in words
+    file = f"{WEIGHTS}.pte"
+    done = spikereel("export", "--check", file)
+    assert "as its certificate says, by ExecuTorch" in " ".join(done.stdout.split()), done.stderr
+    np.save(tmp_path / "clip.npy", np.zeros((8, 2, 32, 32), np.float32))
+    done = spikereel("predict", "clip.npy", "--model", file, "--out", "a")
+    assert "by ExecuTorch" in done.stdout, done.stderr
+    (tmp_path / "cut.pte").write_bytes((tmp_path / file).read_bytes()[:1_000_000])
+    done = spikereel("predict", "clip.npy", "--model", "cut.pte", "--out", "a")
+    assert done.returncode == 2
+    assert "cut.pte is no whole file of ExecuTorch" in done.stderr
