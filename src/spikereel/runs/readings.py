@@ -46,6 +46,7 @@ def video_reading(
             randaugment=spec.randaugment,
             jitter=spec.jitter,
             erasing=spec.erasing,
+            negative=spec.negative,
             **pixels,
         )
     else:
