@@ -99,7 +99,19 @@ VIDEO = frozenset(
             "mirror",
             "simulate",
         ),
-        *("randaugment", "jitter", "erasing", "negative", "copies", "clips", "crops", "mirrored", "average", "on_error", "cache"),
+        *(
+            "randaugment",
+            "jitter",
+            "erasing",
+            "negative",
+            "copies",
+            "clips",
+            "crops",
+            "mirrored",
+            "average",
+            "on_error",
+            "cache",
+        ),
     }
 )
 

@@ -87,9 +87,8 @@ def _meet(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> floa
     when = _when(rng, t)
     gap = -(a.ahead[0] + b.ahead[0])
     start, stay = rng.uniform(0.0, 0.5) * when, rng.uniform(0.8, 1.6) if rng.random() < 0.6 else 9.0
-    # often one of them comes all the way
-    mine, near_by = rng.random(), rng.uniform(0.7, 1.0) * max(gap - 0.7, 0.0)
-    for who, share in ((a, mine * near_by), (b, (1 - mine) * near_by)):
+    for who in (a, b):
+        share = rng.uniform(0.25, 0.5) * max(gap - 0.75, 0.0)
         near = _pulse(t, start, max(when - start, 0.3), stay, 0.8)
         speed = share * np.diff(near, prepend=0.0) / (t[1] - t[0])
         _stride(rng, t, who, speed)
@@ -97,20 +96,10 @@ def _meet(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> floa
 
 
 def _recoil(rng: np.random.Generator, t: np.ndarray, b: Person, when: float, strength: float) -> None:
-    """Somebody who is hit leans back or doubles up, throws up the arms, and perhaps steps back."""
-    way = 1.0 if rng.random() < 0.4 else -1.0
-    hit = _pulse(t, when, 0.15, rng.uniform(0.0, 0.4), rng.uniform(0.4, 0.8))
-    b.lean(way * strength * rng.uniform(0.3, 0.9) * hit)
-    for side in ("left", "right"):
-        b.arm(side, strength * rng.uniform(0.0, 1.0) * hit, strength * rng.uniform(0.0, 1.2) * hit)
+    """Somebody who is hit leans back and perhaps steps back."""
+    b.lean(-strength * rng.uniform(0.3, 0.8) * _pulse(t, when, 0.15, 0.1, 0.6))
     back = strength * rng.uniform(0.0, 0.6) * _pulse(t, when, 0.6, 9.0, 1.0)
     _stride(rng, t, b, -np.diff(back, prepend=0.0) / (t[1] - t[0]))
-
-
-def _lunge(rng: np.random.Generator, t: np.ndarray, a: Person, when: float) -> None:
-    """Somebody steps into what he does, and back."""
-    step = rng.uniform(0.0, 0.35) * _pulse(t, when - 0.2, 0.35, rng.uniform(0.0, 0.4), 0.6)
-    _stride(rng, t, a, np.diff(step, prepend=0.0) / (t[1] - t[0]))
 
 
 def _handshake(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
@@ -141,8 +130,6 @@ def _kick(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None
         side, rng.uniform(0.9, 1.6) * swing - 0.4 * back, 0.3 * back + rng.uniform(0.0, 0.6) * swing * (1 - swing) * 4
     )
     a.lean(-rng.uniform(0.0, 0.4) * swing)
-    for arm in ("left", "right"):
-        a.arm(arm, rng.uniform(-0.3, 0.8) * swing, rng.uniform(0.0, 0.8) * swing)
     _recoil(rng, t, b, when + 0.25, rng.uniform(0.3, 1.0))
 
 
@@ -152,7 +139,6 @@ def _punch(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> Non
     out = _pulse(t, when, rng.uniform(0.15, 0.25), 0.05, rng.uniform(0.25, 0.4))
     a.arm(side, ready * 0.6 + out * rng.uniform(0.8, 1.2), ready * 1.8 * (1 - out))
     a.lean(rng.uniform(0.1, 0.35) * out)
-    _lunge(rng, t, a, when)
     _recoil(rng, t, b, when + 0.15, rng.uniform(0.4, 1.0))
 
 
@@ -162,7 +148,6 @@ def _push(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None
     for side in ("left", "right"):
         a.arm(side, out * rng.uniform(1.2, 1.5), 1.2 * out * (1 - out) * 2)
     a.lean(rng.uniform(0.1, 0.4) * out)
-    _lunge(rng, t, a, when)
     _recoil(rng, t, b, when + 0.25, rng.uniform(0.6, 1.2))
     away = rng.uniform(0.3, 0.9) * _pulse(t, when + 0.3, 0.7, 9.0, 1.0)
     _stride(rng, t, b, -np.diff(away, prepend=0.0) / (t[1] - t[0]))
@@ -253,7 +238,7 @@ def draw_actions(rng: np.random.Generator, label: int, size: int) -> Tensor:
     """A video of somebody who does what the class says: float32 [N, size, size] grey in [0, 1], 12 frames a second."""
     t = np.arange(round(rng.uniform(*SECONDS) * FPS)) / FPS
     name = CLASSES[label]
-    gap = rng.uniform(0.9, 2.6)
+    gap = rng.uniform(0.9, 2.2)
     people = [Person(np.zeros((len(t), len(JOINTS), 3)), np.full(len(t), -gap / 2), np.zeros(len(t))) for _ in "ab"]
     for who in people:
         _sway(rng, t, who)
@@ -292,21 +277,19 @@ def _filmed(rng: np.random.Generator, bodies: list[np.ndarray], size: int) -> Te
     steps = len(bodies[0])
     everyone = np.concatenate(bodies, axis=1)
     middle = (everyone[..., 0].max() + everyone[..., 0].min()) / 2
-    # what they need and a margin; cameras squeeze, stand farther, or so near that edges cut somebody
-    wide = max(everyone[..., 0].max() - everyone[..., 0].min(), rng.uniform(0.8, 1.4)) * rng.uniform(0.9, 1.4)
-    high = 1.75 * rng.uniform(0.75, 1.4)
-    feet = rng.uniform(0.9, 1.0) if high > 1.75 else rng.uniform(0.95, 1.7 / high)
+    # the larger of what they need, and a picture's margin; cameras squeeze and stand nearer or farther
+    wide = max(everyone[..., 0].max() - everyone[..., 0].min(), 1.2) * rng.uniform(1.02, 1.5)
+    high = 1.75 * rng.uniform(1.02, 1.5)
     shift = rng.normal(0, 0.04, 2) + _tremble(rng, steps)
     across = size * ((everyone[..., 0] - middle) / wide + 0.5 + shift[:, :1])
-    down = size * (everyone[..., 1] / high + feet + shift[:, 1:])
+    down = size * (everyone[..., 1] / high + rng.uniform(0.9, 1.0) + shift[:, 1:])
     canvas = _background(rng, steps, size, shift)
     spots = torch.from_numpy(np.stack([across, down], -1)).float()
     order = sorted(range(len(bodies)), key=lambda i: -bodies[i][..., 2].mean())
     for i in order:
         own = slice(i * len(JOINTS), (i + 1) * len(JOINTS))
         _draw(rng, canvas, spots[:, own], bodies[i][..., 2], size / wide, size / high)
-    # a small picture of a large one has little noise
-    noise = torch.from_numpy(rng.normal(0, max(rng.uniform(-0.01, 0.01), 0.0), canvas.shape)).float()
+    noise = torch.from_numpy(rng.normal(0, rng.uniform(0.0, 0.02), canvas.shape)).float()
     return (canvas + noise).clamp(0, 1)
 
 
@@ -322,13 +305,12 @@ def _background(rng: np.random.Generator, steps: int, size: int, shift: np.ndarr
     grid = (np.arange(size) + 0.5) / size
     x, y = grid[None, None, :] - shift[:, 0, None, None], grid[None, :, None] - shift[:, 1, None, None]
     picture = np.full((steps, size, size), rng.uniform(0.15, 0.85))
-    plain = 0.3 if rng.random() < 0.5 else 1.0
     for i in range(5):
-        centre, width, weight = rng.random(2), rng.uniform(0.05, 0.4), plain * rng.normal(0, 0.15)
+        centre, width, weight = rng.random(2), rng.uniform(0.05, 0.4), rng.normal(0, 0.15)
         moves = 0.03 * waves(rng, np.arange(steps) / FPS * 4)[:, None, None] if i == 0 and rng.random() < 0.4 else 0.0
         picture += weight * np.exp(-((x - centre[0] - moves) ** 2 + (y - centre[1]) ** 2) / width**2)
-    picture += plain * rng.normal(0, 0.15) * (y > rng.uniform(0.5, 0.95))
-    picture += plain * rng.normal(0, 0.08) * np.sin(x * rng.uniform(5, 40) + y * rng.uniform(-20, 20))
+    picture += rng.normal(0, 0.15) * (y > rng.uniform(0.5, 0.95))
+    picture += rng.normal(0, 0.08) * np.sin(x * rng.uniform(5, 40) + y * rng.uniform(-20, 20))
     return torch.from_numpy(picture.clip(0, 1)).float()
 
 
@@ -339,7 +321,7 @@ def _draw(
     size = canvas.shape[-1]
     shirt, trousers, skin = rng.random(3)
     names, grid = tuple(JOINTS), torch.arange(size) + 0.5
-    thick, shade = rng.uniform(0.9, 1.6), rng.normal(0, 0.12)
+    thick = rng.uniform(0.9, 1.3)
     squeeze = scale_y / scale_x
     for a, b in sorted(KINECT20.bones, key=lambda bone: -depth[:, bone].mean()):
         tone = skin if names[b] in _SKIN else trousers if names[b] in _LEGS else shirt
@@ -353,16 +335,13 @@ def _draw(
             thick * RADII[b] * scale_x,
             squeeze,
             tone,
-            shade,
         )
 
 
 def _capsule(
-    canvas: Tensor, grid: Tensor, start: Tensor, end: Tensor, wide: float, narrow: float, squeeze: float, tone: float, shade: float
+    canvas: Tensor, grid: Tensor, start: Tensor, end: Tensor, wide: float, narrow: float, squeeze: float, tone: float
 ) -> None:
-    """One bone, from a joint [N, 2] to the next, whose width is in columns; rows count `squeeze` times as much.
-
-    From one side to the other its brightness goes from `tone` - `shade` to `tone` + `shade`."""
+    """One bone, from a joint [N, 2] to the next, whose width is in columns; rows count `squeeze` times as much."""
     pad = max(wide, narrow) * max(squeeze, 1.0) + 1
     both = torch.stack([start, end])
     (left, top), (right, low) = both.amin((0, 1)).tolist(), both.amax((0, 1)).tolist()
@@ -378,5 +357,4 @@ def _capsule(
     away = torch.hypot(u - share * along_u, v - share * along_v)
     cover = (wide + share * (narrow - wide) - away + 0.5).clamp(0, 1)
     part = canvas[:, y0:y1, x0:x1]
-    lit = tone + shade * ((u - share * along_u) / max(wide, narrow)).clamp(-1, 1)
-    part += cover * (lit - part)
+    part += cover * (tone - part)
