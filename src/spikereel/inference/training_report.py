@@ -135,8 +135,8 @@ class TrainingReport:
         found = []
         if self.beside is not None and self.beside.still:
             found.append(
-                "Nothing moves in these videos: they are stills, and a video network has nothing to go by. Classes that "
-                "one picture tells apart need a network for pictures."
+                "Nothing moves in these videos: they are stills, and a video network has nothing to go by. Classes "
+                "that one picture tells apart need a network for pictures."
             )
         if self.silent:
             found.append(
