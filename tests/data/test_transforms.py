@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from spikereel.data.augment import randaugment, random_erasing, read_policy
-from spikereel.data.trails import with_trails
 from spikereel.data.transforms import (
     EvalTransform,
     TrainTransform,
@@ -315,7 +314,7 @@ def test_mixing_refuses(options):
 def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
     clip = torch.randint(256, (5, *form, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     for transform in (
-        TrainTransform(size=24, flip=True, negative=0.5),
+        TrainTransform(size=24, flip=True),
         TrainTransform(size=24, whole=True),
         EvalTransform(size=24),
         EvalTransform(size=24, crops=3),
@@ -325,23 +324,6 @@ def test_frame_after_frame_gives_the_same_as_the_whole_clip(seed, form):
         whole = transform(clip, torch.Generator().manual_seed(seed))
         each = transform.by_frame(torch.Generator().manual_seed(seed))
         assert torch.equal(transform.finish(torch.cat([each(frame[None]) for frame in clip])), whole)
-
-
-def test_negatives_exchange_what_became_brighter_and_darker():
-    clip = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8, generator=_generator())
-    never, always, half = (TrainTransform(size=24, mean=0.0, std=1.0, negative=p) for p in (0.0, 1.0, 0.5))
-    assert torch.allclose(always(clip, _generator(2)), 1 - never(clip, _generator(2)), atol=1e-6)
-    cut, negated = (
-        torch.cat([each(frame[None]) for frame in clip])
-        for each in (never.by_frame(_generator(2)), always.by_frame(_generator(2)))
-    )
-    trails, seen = (with_trails(x, [1, 4], 2.0) for x in (cut, negated))
-    assert torch.allclose(seen, torch.stack([1 - trails[:, 0], trails[:, 2], trails[:, 1]], 1), atol=1e-5)
-    drawn = [torch.equal(half(clip, _generator(seed)), never(clip, _generator(seed))) for seed in range(40)]
-    assert 8 < sum(drawn) < 32
-    for wrong, options in (("from 0 to 1", {"negative": 1.1}), ("does not go", {"negative": 0.5, "erasing": 0.5})):
-        with pytest.raises(ConfigError, match=wrong):
-            TrainTransform(**options)
 
 
 def test_steps_that_need_the_whole_clip():

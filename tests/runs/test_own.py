@@ -49,15 +49,12 @@ def test_colour_without_trails_gets_a_contrast_front():
         (key,) = (f"{part}.{name}" for name in change)
         recipe, _ = suited(asked, _facts(24), {key})
         assert (recipe.data.trails, recipe.model.contrast) == (0.0, "beside")
-        # colours may tell classes
-        assert (recipe.data.negative, recipe.optim.mixup) == (0.0, 0.3)
 
 
 @pytest.mark.parametrize(("clips", "keep", "refit"), [(24, "last", True), (500, "last", False), (5000, "best", False)])
 def test_few_clips_do_not_choose_weights_and_all_are_trained_on(clips, keep, refit):
     recipe, _ = suited(RECIPE, _facts(clips))
     assert (recipe.run.keep, recipe.run.refit) == (keep, refit)
-    assert (recipe.data.negative, recipe.optim.mixup) == ((0.5, 0.3) if clips <= 800 else (0.0, 0.0))
     assert not suited(RECIPE, dataclasses.replace(_facts(clips), apart=True))[0].run.refit
 
 

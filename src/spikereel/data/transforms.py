@@ -88,11 +88,6 @@ def random_resized_crop(
     return resize(_cut(video, box), size, size, antialias=antialias)
 
 
-def negative(video: Tensor) -> Tensor:
-    """Dark for bright, of uint8 or of [0, 1]."""
-    return 255 - video if video.dtype == torch.uint8 else 1 - video
-
-
 def horizontal_flip(video: Tensor) -> Tensor:
     """Mirror every frame: left and right, clockwise and counter-clockwise change places."""
     return video.flip(-1)
@@ -171,15 +166,9 @@ class TrainTransform:
     """Strength of `augment.color_jitter`."""
     whole: bool = False
     """Whether `ratio` is that of the box to the frame's own, for evaluation that squeezes the whole frame."""
-    negative: float = 0.0
-    """Probability that a clip becomes its negative, dark for bright."""
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
-        if not 0 <= self.negative <= 1:
-            raise ConfigError(f"negative is {self.negative}: a probability goes from 0 to 1")
-        if self.negative and self._normalised_first:
-            raise ConfigError("negative does not go with randaugment, erasing or antialias=False")
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ConfigError(f"scale is {self.scale}: give the smallest and the largest share, above 0 and up to 1")
         if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
@@ -204,8 +193,6 @@ class TrainTransform:
         video = resize(_cut(video, self._box(video, generator)), self.size, self.size, antialias=self.antialias)
         if self._mirrored(generator):
             video = horizontal_flip(video)
-        if self._negated(generator):
-            video = negative(video)
         if self.erasing:
             video = random_erasing(video, probability=self.erasing, generator=generator)
         return video if normalised else normalise(video, self.mean, self.std)
@@ -217,15 +204,14 @@ class TrainTransform:
         """
         if self._normalised_first or self.jitter:
             return None
-        drawn: list[tuple[Box, bool, bool]] = []
+        drawn: list[tuple[tuple[int, int, int, int], bool]] = []
 
         def cut(frame: Tensor) -> Tensor:
             if not drawn:
-                drawn.append((self._box(frame, generator), self._mirrored(generator), self._negated(generator)))
-            box, mirrored, negated = drawn[0]
+                drawn.append((self._box(frame, generator), self._mirrored(generator)))
+            box, mirrored = drawn[0]
             small = resize(_cut(frame, box), self.size, self.size)
-            small = horizontal_flip(small) if mirrored else small
-            return negative(small) if negated else small
+            return horizontal_flip(small) if mirrored else small
 
         return cut
 
@@ -244,9 +230,6 @@ class TrainTransform:
 
     def _mirrored(self, generator: torch.Generator | None) -> bool:
         return self.flip and bool(torch.rand((), generator=generator) < 0.5)
-
-    def _negated(self, generator: torch.Generator | None) -> bool:
-        return self.negative > 0 and bool(torch.rand((), generator=generator) < self.negative)
 
 
 @dataclass(frozen=True, kw_only=True)

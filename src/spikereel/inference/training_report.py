@@ -287,7 +287,6 @@ def _trained(model: VideoModel, recipe: Recipe, classes: tuple[str, ...]) -> flo
         randaugment=None,
         jitter=0.0,
         erasing=0.0,
-        negative=0.0,
     )
     clips = build_dataset(plain, "train", seed=recipe.run.seed, classes=classes)
     chosen = sorted(set(torch.linspace(0, len(clips) - 1, min(MOST_TRAINED, len(clips))).long().tolist()))

@@ -64,7 +64,6 @@ def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None 
         randaugment=None,
         jitter=0.0,
         erasing=0.0,
-        negative=0.0,
         mean=(0.0,),
         std=(1.0,),
     )

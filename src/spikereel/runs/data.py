@@ -195,8 +195,6 @@ class Pixels:
     """Training on files: brightness, contrast and saturation vary by up to this share."""
     gamma: float = 0.0
     """Training on masks: pixel values to a power between 1 / (1 + gamma) and 1 + gamma, as by other light."""
-    negative: float = 0.0
-    """Training on videos: share of the clips that become negatives, dark for bright. Trails of motion change signs."""
     erasing: float = 0.0
     """Training on files: share of the clips that lose a random box to noise."""
     copies: int = 1

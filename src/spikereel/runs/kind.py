@@ -99,19 +99,7 @@ VIDEO = frozenset(
             "mirror",
             "simulate",
         ),
-        *(
-            "randaugment",
-            "jitter",
-            "erasing",
-            "negative",
-            "copies",
-            "clips",
-            "crops",
-            "mirrored",
-            "average",
-            "on_error",
-            "cache",
-        ),
+        *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "mirrored", "average", "on_error", "cache"),
     }
 )
 

@@ -34,7 +34,7 @@ LR = 3e-3
 
 FEW, MANY = 200, 800
 """Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
-to choose weights by, and all of them are soon learnt by heart."""
+to choose weights by."""
 
 TRAILS = 0.33
 """Seconds of the past that a frame is held against, over all frames of a video."""
@@ -196,22 +196,9 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
-    yield from _against_heart(recipe, n)
     yield Choice(key="optim.lr", value=LR, reason="with lower ones a small folder needs more steps than it has")
     yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
     yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
-
-
-def _against_heart(recipe: Recipe, clips: int) -> Iterator[Choice]:
-    """What keeps a network from learning few clips by heart; negatives only of trails, since colours may be classes."""
-    few, enough = clips <= MANY, "there are clips enough"
-    why = "half of the clips as negatives, so that clothes and walls say less" if few else enough
-    if recipe.data.trails:
-        yield Choice(key="data.negative", value=0.5 if few else 0.0, reason=why)
-    else:
-        yield Choice(key="data.negative", value=0.0, reason="colours, or events, may tell classes")
-    why = "mixtures of two clips are not learnt by heart" if few else enough
-    yield Choice(key="optim.mixup", value=0.3 if few else 0.0, reason=why)
 
 
 def _inputs(recipe: Recipe) -> Iterator[Choice]:

@@ -46,7 +46,6 @@ def video_reading(
             randaugment=spec.randaugment,
             jitter=spec.jitter,
             erasing=spec.erasing,
-            negative=spec.negative,
             **pixels,
         )
     else:

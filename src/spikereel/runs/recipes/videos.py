@@ -73,17 +73,9 @@ def video_folder() -> Recipe:
             name="spikevideoformer_ti", start="auto", threshold=0.5, contrast="none", contrast_form="on_off"
         ),
         data=DataSpec(
-            kind="folder",
-            frames=8,
-            size=48,
-            whole=True,
-            trails=0.33,
-            crop_area=(0.6, 1.0),
-            time_warp=0.5,
-            flip=True,
-            negative=0.5,
+            kind="folder", frames=8, size=48, whole=True, trails=0.33, crop_area=(0.6, 1.0), time_warp=0.5, flip=True
         ),
-        optim=OptimSpec(lr=3e-3, epochs=67, batch=8, clip_norm=10.0, mixup=0.3, start_norms=24, precise_norms=24),
+        optim=OptimSpec(lr=3e-3, epochs=67, batch=8, clip_norm=10.0, start_norms=24, precise_norms=24),
         run=RunSpec(validate_every=13, keep="last", refit=True),
     )
 
