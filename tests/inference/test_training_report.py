@@ -62,6 +62,12 @@ def test_shuffled_labels_are_called_chance_and_learnt_by_heart():
     assert any("by heart" in line and "labels" in line for line in report.advice())
     half = dataclasses.replace(report, trained=62.0)
     assert any("not fully learnt" in line and "labels" in line for line in half.advice())
+    # where the learning rate is far from the rule's, it is named and not the labels
+    for lr, word in ((0.3, "too large"), (1e-5, "too small")):
+        (line,) = (x for x in dataclasses.replace(half, rates=(lr, 3e-3)).advice() if "learnt" in x)
+        assert f"optim.lr={lr:g} is {word}, give 0.003" in line
+        assert "labels" not in line
+    assert dataclasses.replace(half, rates=(2e-3, 3e-3)).advice() == half.advice()
 
 
 def test_too_few_clips_are_no_reason_to_call_the_labels_wrong():
@@ -94,15 +100,22 @@ def test_a_second_training_and_a_better_baseline_are_said():
     worse = _report(confusion=[[3, 2], [2, 3]], top1=60.0)
     assert any("Do not trust the network" in line for line in worse.advice())
     assert not any("Do not trust the network" in line for line in _report().advice())
-    tips = [" ".join(dataclasses.replace(worse, trailed=trailed).advice()) for trailed in (False, True)]
-    assert ["data.trails=0.33" in tip for tip in tips] == [True, False]
+    # trails do not go with jitter, so that a network which sees them is not told to try it
+    known = dataclasses.replace(worse, confusion=[[38, 12], [12, 38]], top1=76.0)
+    tips = [
+        " ".join(dataclasses.replace(x, trailed=trailed).advice()) for trailed in (False, True) for x in (worse, known)
+    ]
+    assert ["data.trails=0.33" in tip for tip in tips] == [True, True, False, False]
+    assert ["data.jitter" in tip for tip in tips] == [False, True, False, False]
 
 
 def test_silent_layers_and_stills_are_said_first():
     report = _report(firing={"one": 0.1, "two": 0.0}, beside=dataclasses.replace(SIMPLE, moving=0.0))
     assert report.silent == ["two"]
-    stills, silent, *_ = report.advice()
+    report = dataclasses.replace(report, confusion=[[3, 2], [2, 3]], top1=60.0)
+    stills, silent, *rest = report.advice()
     assert "stills" in stills
+    assert "learnt" not in " ".join(rest)
     assert "two" in silent
     assert "model.threshold" in silent
 

@@ -18,6 +18,7 @@ from spikereel.models.base import VideoModel
 from spikereel.runs.baselines import Baselines, baselines
 from spikereel.runs.clips import build_dataset, options_of
 from spikereel.runs.config import Recipe
+from spikereel.runs.own import LR, RULED
 from spikereel.tasks.classification import view_scores
 
 SHOWN, PICTURES = 4, 6
@@ -74,6 +75,8 @@ class TrainingReport:
     """Clips of a second training, whose weights are kept; the figures are of the first."""
     trailed: bool = False
     """Whether the network saw trails of motion."""
+    rates: tuple[float, float] | None = None
+    """The learning rate, and that of the rule for such clips; None where there is no rule."""
 
     @property
     def clips(self) -> int:
@@ -131,27 +134,16 @@ class TrainingReport:
         """What to try next, the likeliest first."""
         found = []
         if self.beside is not None and self.beside.still:
-            found.append("Nothing moves in these videos: they are stills, and a video network has nothing to go by.")
+            found.append(
+                "Nothing moves in these videos: they are stills, and a video network has nothing to go by. Classes "
+                "that one picture tells apart need a network for pictures."
+            )
         if self.silent:
             found.append(
                 f"{len(self.silent)} layer(s) never fired, first {self.silent[0]}: give a lower model.threshold or "
                 "optim.lr, or optim.precise_norms=64."
             )
-        if self.chance > CHANCE and self.trained >= 90 and self.trained - self.top1 > 20:
-            found.append(
-                f"It has learnt its training clips by heart ({self.trained:.0f} %) and nothing that holds for others: "
-                "look whether the labels are right, and add clips."
-            )
-        elif self.chance > CHANCE and self.trained < 90:
-            found.append(
-                f"It has not fully learnt its training clips either ({self.trained:.0f} %): look whether labels are "
-                "right; then give more optim.epochs, or another optim.lr by a factor of 3."
-            )
-        elif self.trained - self.top1 > 20:
-            found.append(
-                f"It knows its training clips far better ({self.trained:.0f} %) than others: more clips help most; "
-                "then a wider data.crop_area, data.time_warp=0.5, data.jitter=0.3."
-            )
+        found += self._learnt()
         if self.beside is not None and self.beside.ridge > self.top1:
             more = "" if self.trailed else ", data.trails=0.33"
             found.append(
@@ -163,6 +155,35 @@ class TrainingReport:
                 f"{self.clips} held-out clips say little: train with other data.fold=2 ... 5 and take the mean."
             )
         return found or ["More clips, more optim.epochs, or a larger data.size may bring the next points."]
+
+    def _learnt(self) -> list[str]:
+        """What to try after a comparison of training and held-out clips; stills cannot be learnt."""
+        if self.beside is not None and self.beside.still:
+            return []
+        if self.chance > CHANCE and self.trained >= 90 and self.trained - self.top1 > 20:
+            return [
+                f"It has learnt its training clips by heart ({self.trained:.0f} %) and nothing that holds for others: "
+                "look whether the labels are right, and add clips."
+            ]
+        if self.chance > CHANCE and self.trained < 90:
+            used, usual = self.rates or (1.0, 1.0)
+            if not usual / 10 < used < usual * 10:
+                size = "large" if used > usual else "small"
+                return [
+                    f"It has not learnt its training clips either ({self.trained:.0f} %): optim.lr={used:g} is too "
+                    f"{size}, give {usual:g}."
+                ]
+            return [
+                f"It has not fully learnt its training clips either ({self.trained:.0f} %): look whether labels are "
+                "right; then give more optim.epochs, or another optim.lr by a factor of 3."
+            ]
+        if self.trained - self.top1 > 20:
+            more = "" if self.trailed else ", data.jitter=0.3"
+            return [
+                f"It knows its training clips far better ({self.trained:.0f} %) than others: more clips help most; "
+                f"then a wider data.crop_area or data.time_warp=0.5{more}."
+            ]
+        return []
 
     def to_json(self) -> dict[str, Any]:
         """All but the pictures, in plain types."""
@@ -236,6 +257,7 @@ def training_report(
         chosen=recipe.run.keep == "best",
         refitted=refitted,
         trailed=spec.trails > 0,
+        rates=(recipe.optim.lr, LR) if recipe.name in RULED else None,
     )
 
 

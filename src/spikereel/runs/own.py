@@ -29,6 +29,9 @@ PASSES, CLIPS, POWER = 67, 24, 0.4
 """Passes over so many training clips, and the power of their number by which passes become fewer."""
 LEAST_PASSES, MOST_PASSES = 8, 120
 
+LR = 3e-3
+"""The learning rate at its highest."""
+
 FEW, MANY = 200, 800
 """Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
 to choose weights by."""
@@ -193,7 +196,7 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
-    yield Choice(key="optim.lr", value=3e-3, reason="with lower ones a small folder needs more steps than it has")
+    yield Choice(key="optim.lr", value=LR, reason="with lower ones a small folder needs more steps than it has")
     yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
     yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
 

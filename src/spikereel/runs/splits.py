@@ -152,7 +152,10 @@ def part_of(files: LabelledClips, spec: DataSpec, split: Split) -> LabelledClips
     """All files for test, and where none are held out; else the held-out fifth of each class or the others."""
     if split == "test" or not spec.hold_out:
         return files
-    rule = f"every {HELD_OUT}th of a class is held out; add videos, or choose another data.fold"
+    rule = (
+        f"every {HELD_OUT}th of a class is held out, whole sources (of one person, scene or content) together; add "
+        "videos, or choose another data.fold"
+    )
     return _some(files, spec, split, rule, every=HELD_OUT, fold=spec.fold, seed=spec.seed)
 
 

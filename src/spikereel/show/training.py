@@ -146,6 +146,8 @@ def _firing(axes: Any, report: TrainingReport) -> None:
 def _strips(figure: Any, report: TrainingReport) -> None:
     rows = max(len(report.worst), len(report.best))
     columns = figure.subplots(rows, 2, squeeze=False)
+    if report.trailed:
+        figure.suptitle("red: the picture; green: became brighter; blue: became darker", fontsize=8, color=MUTED)
     for column, (clips, word) in enumerate(((report.worst, "worst"), (report.best, "best"))):
         for row in range(rows):
             axes = columns[row][column]
