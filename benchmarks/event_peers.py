@@ -267,7 +267,10 @@ def main() -> None:
         rebuild(content["rows"], found)
     part = "" if options.what != "speed" else f"_{options.events}_{'-'.join(options.formats)}"
     name = f"event_peers_{options.what}{part}_{cpu().replace(' ', '-')[:24]}_{date.today()}.json"
-    (options.out / name).write_text(json.dumps(content, indent=2) + "\n")
+    text = json.dumps(content, indent=2)
+    for folder, said in ((options.zoo, "RECORDINGS"), (options.environments, "ENVIRONMENTS")):
+        text = text.replace(str(folder), said) if folder else text
+    (options.out / name).write_text(text + "\n")
 
 
 def cpu() -> str:
