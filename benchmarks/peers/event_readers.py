@@ -37,7 +37,7 @@ def spikereel(path: Path, size: tuple[int, int] | None = None) -> Columns:
     try:
         events = read_events(path)
     except DataError as error:
-        if size is None or ("size of its sensor" not in str(error) and "names no camera" not in str(error)):
+        if size is None or not any(x in str(error) for x in ("size of its sensor", "names no camera", "give sensor=")):
             raise
         events = read_events(path, sensor=size)
     return events.t, events.x, events.y, events.p

@@ -80,6 +80,36 @@ def test_the_annotated_video_shows_frames_at_their_times(film, tmp_path):
     assert during[-1] == pytest.approx(open_frames(film).during()[-1], abs=0.002)
 
 
+def test_segments_say_when_each_frame_is_shown(film, tmp_path):
+    found = spikereel.predict("spikevideoformer_ti.synthetic_vss", film)
+    assert found.to_json()["seconds"] == pytest.approx(TIMES, abs=0.002)
+    assert timeline(_drawn(found, tmp_path / "o.mp4")).during()[:-1] == pytest.approx(TIMES, abs=0.002)
+
+
+def test_tracks_of_filmed_depth_say_when_each_frame_is_shown(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt, stream.codec_context.time_base = "gray16le", Fraction(1, 25)
+        for number, seconds in enumerate(TIMES):
+            depth = np.full((64, 64), 3000, np.uint16)
+            depth[10:60, 20 + number // 4 : 40 + number // 4] = 1500
+            frame = av.VideoFrame.from_ndarray(depth, "gray16le")
+            frame.pts, frame.time_base = round(25 * seconds), Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    found = spikereel.predict("spikevideoformer_ti.synthetic_pose", tmp_path / "a.mkv", box=(10, 5, 45, 57))
+    said = found.to_json()
+    assert said["seconds"] == pytest.approx(TIMES, abs=0.002)
+    assert said["assumed"]["bits"] == 16
+    assert timeline(_drawn(found, tmp_path / "o.mp4")).during()[:-1] == pytest.approx(TIMES, abs=0.002)
+
+
+def _drawn(found, path):
+    found.draw(path)
+    return path
+
+
 def test_offsets_in_seconds_take_the_frames_of_their_instants(film):
     frames = open_frames(film)
     how = Segmenter(

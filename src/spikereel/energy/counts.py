@@ -105,23 +105,14 @@ def plan(layer: _ConvNd | nn.Linear, shape: tuple[int, ...]) -> Plan:
     """Of a layer and the shape of its operand."""
     sub_steps = layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1
     # not `get_parameter`: weights may be pruned, or parametrised
-    weight = layer.weight
-    axes, channels = (), 1
-    if not isinstance(layer, (ClipConv, nn.Linear)) and is_local(layer):
-        axes, channels = axes_of_reach(layer, shape[-len(layer.kernel_size) :]), layer.in_channels
-    return _plan(axes, channels, fan_out(layer), weight.numel(), len(weight), prod(shape) // sub_steps, sub_steps)
-
-
-@lru_cache(maxsize=1024)
-def _plan(
-    axes: tuple[Axis, ...], channels: int, fan: int, weights: int, outputs: int, values: int, sub_steps: int
-) -> Plan:
-    """axes: of places, where they matter."""
-    inner, grid = float(values * fan), None
-    if axes:
-        grid, total = field(axes)
-        inner = channels * fan * total * (values // (channels * len(grid)))
-    return Plan(values, weights, weights // outputs, fan, inner, sub_steps, grid)
+    sizes = layer.weight.shape
+    fan, weights, values = fan_out(layer), sizes.numel(), prod(shape) // sub_steps
+    taps = weights // sizes[0]
+    if isinstance(layer, (ClipConv, nn.Linear)) or not is_local(layer):
+        return Plan(values, weights, taps, fan, float(values * fan), sub_steps, None)
+    grid, total = field(axes_of_reach(layer, shape[-len(layer.kernel_size) :]))
+    inner = layer.in_channels * fan * total * (values // (layer.in_channels * len(grid)))
+    return Plan(values, weights, taps, fan, inner, sub_steps, grid)
 
 
 def is_local(layer: _ConvNd) -> bool:

@@ -5,7 +5,6 @@ summed over batch and channels once, which gives firing rates and exact counts a
 (`spikereel.energy.counts`). What the calls of a clip add up to is decided at its end (`spikereel.energy.sums`).
 """
 
-import math
 import weakref
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from spikereel.energy.attended import Attended
 from spikereel.energy.chains import chains
 from spikereel.energy.contents import (
     Contents,
-    Figures,
     active,
     axes_of,
     counts_of,
@@ -31,14 +30,12 @@ from spikereel.energy.contents import (
 )
 from spikereel.energy.counts import Plan
 from spikereel.energy.counts import plan as plan_of
-from spikereel.energy.layer import wider
 from spikereel.energy.neurons import Candidate, Frame, eligible, forget, observe
 from spikereel.energy.order import mark
-from spikereel.energy.sums import WHOLE, Sums
 from spikereel.energy.tally import Call, Tally
 from spikereel.energy.unchanged import Kept, first_tensor
 from spikereel.energy.workload import ACTIVATIONS
-from spikereel.layers.attention import TOKENS, ProductAttention
+from spikereel.layers.attention import ProductAttention
 from spikereel.layers.contrast import Contrast
 from spikereel.layers.conv import OnSpikes
 from spikereel.layers.neuron import Neuron
@@ -55,14 +52,15 @@ class Known(NamedTuple):
     contents: Contents
 
 
-class Meter(Sums):
+class Meter(Attended):
     """Forward hooks that count operations and look at operands."""
 
     def __init__(self, model: nn.Module, *, steps: int, axes: Sequence[str]):
         super().__init__(model, steps=steps, axes=axes)
         self.kept = None if self.whole else Kept(model)
         self.folds, self.merged = chains(self.modules.values())
-        self.plans: dict[tuple[nn.Module, tuple[int, ...]], Plan] = {}
+        self.plans: dict[nn.Module, dict[tuple[int, ...], Plan]] = {}
+        """By layer and shape of the operand."""
 
     def run(self, clip: Tensor, batch: int) -> None:
         """Count one clip."""
@@ -80,7 +78,7 @@ class Meter(Sums):
         self.recent = Contents(operand="binary", levels=1), 1.0
         self.neurons = {}
         self.known: dict[int, Known] = {}
-        self.outputs: dict[nn.Module, tuple[Tensor, Contents]] = {}
+        self.outputs = {}
         self.frames = [Frame(self.model)]
         with ExitStack() as stack:
             if self.kept is not None:
@@ -98,7 +96,7 @@ class Meter(Sums):
             if not self.whole:
                 yield module.register_forward_pre_hook(self._enter(name))
             if isinstance(module, WEIGHT_LAYERS):
-                hook = self._weights(name)
+                hook = self._weights(name, module)
             elif isinstance(module, Neuron):
                 hook = self._neuron(name, keep=module in attended)
             elif isinstance(module, ProductAttention):
@@ -130,7 +128,9 @@ class Meter(Sums):
         self.frames[-1].inside += [module, *frame.inside]
         self.frames[-1].fired += frame.fired
 
-    def _weights(self, name: str):
+    def _weights(self, name: str, layer: _ConvNd | nn.Linear):
+        folds, merged, plans = self.folds.get(layer, (1.0, 1.0)), layer in self.merged, self.plans.setdefault(layer, {})
+
         def hook(module: _ConvNd | nn.Linear, inputs: Any, kwargs: Mapping[str, Any], output: Any) -> None:
             x, out = first_tensor(inputs, kwargs), first_tensor(output)
             if x is None or out is None:
@@ -138,19 +138,19 @@ class Meter(Sums):
             if x.requires_grad:
                 x = x.detach()
             contents = self.contents(x, module)
-            if (plan := self.plans.get((module, x.shape))) is None:
-                plan = self.plans[module, x.shape] = plan_of(module, x.shape)
+            if (plan := plans.get(x.shape)) is None:
+                plan = plans[x.shape] = plan_of(module, x.shape)
             call = self._call(name, contents, plan.values)
-            call.plan, call.inner, call.macs = plan, plan.inner, out.numel() * plan.taps
-            call.folds = self.folds.get(module, (1.0, 1.0))
+            call.plan, call.inner, call.macs, call.folds = plan, plan.inner, out.numel() * plan.taps, folds
             x = one_sub_step(x, module)
             if self.exact:
                 call.looked = self.workload.look(module, x, contents, plan)
             call.mean = self.mean_over_time(call, x)
             if not self.order_known and self.axes.doubtful(contents.lead, self.batch):
                 call.marks = mark(x, min(len(contents.lead), 2))
-            tally = self.tally(name, _kind(module))
-            tally.weights, tally.merged = plan.weights, module in self.merged
+            if (tally := self.tallies.get(name)) is None:
+                tally = self.tally(name, _kind(module))
+            tally.weights, tally.merged = plan.weights, merged
             tally.calls.append(call)
             self.last = tally
             if not contents.real:
@@ -261,68 +261,10 @@ class Meter(Sums):
 
         return hook
 
-    def _attention(self, name: str):
-        def hook(module: ProductAttention, inputs: Any, _kwargs: Any, _output: Any) -> None:
-            x = inputs[0]
-            macs = float(x.numel() * module.head_dim)
-            for i, suffix in enumerate(module.suffixes):
-                parts = [self.outputs.pop(getattr(module, f"{part}_lif{suffix}")) for part in "qkv"]
-                groups = getattr(module, "groupings", ("frame",))[i]
-                self._products(f"{name}.{{}}{suffix}", module, parts, macs, _matrices(groups, x))
-
-        return hook
-
-    def _products(
-        self, name: str, module: ProductAttention, parts: list[tuple[Tensor, Contents]], macs: float, matrices: int
-    ) -> None:
-        (q, q_seen), (k, k_seen), (v, v_seen) = parts
-        always = np.ones(self.steps)
-        real = q_seen.real or k_seen.real or v_seen.real
-        if real:
-            rates = counts = (always, always)
-        elif module.product == "hamming":
-            rates = self._rate(v_seen), always
-            counts = self._sums(v_seen) * module.head_dim, always * macs / self.steps
-        else:
-            rates = np.minimum(self._rate(k_seen), self._rate(v_seen)), self._rate(q_seen)
-            counts = self.coincidences(k, v, module.head_dim), self._sums(q_seen) * module.head_dim
-        for i, (part, operands) in enumerate((("k^T v", (k_seen, v_seen)), ("q (k^T v)", (q_seen,)))):
-            tally = self.tally(name.format(part), "attention")
-            tally.add(macs, macs, (1.0, 1.0))
-            tally.inputs += len(operands) * q.numel()
-            for seen in operands:
-                tally.see(seen)
-            if i and not real:
-                tally.operand = wider(tally.operand, "integer")
-            tally.analog, tally.counted = tally.analog or real, tally.counted and not real
-            tally.intermediates += 0 if i else matrices * q.shape[2] * module.head_dim
-            tally.rate.add(WHOLE, rates[i], self.batch)
-            tally.synops += counts[i]
-
-    def _sums(self, seen: Contents) -> Figures:
-        return np.zeros(self.steps) if seen.sums is None else seen.spikes.reshape(self.steps, -1).sum(1)
-
-    def _rate(self, seen: Contents) -> Figures:
-        if seen.rate is not None:
-            return seen.rate
-        return self._sums(seen) * self.steps / (seen.each * seen.spikes.size)
-
-    def coincidences(self, k: Tensor, v: Tensor, head_dim: int) -> Figures:
-        """k^T v of spikes: one operation wherever a spike of k meets one of v in a token and head, float64 [T]."""
-        k, v = (s.unflatten(2, (-1, head_dim)).sum(3, dtype=torch.float32) for s in (k, v))
-        return (k * v).flatten(1).sum(1, dtype=torch.float64).cpu().numpy()
-
 
 def _kind(layer: nn.Module) -> str:
     """What a layer is called, whatever its weights are made of."""
     return type(layer).__name__.removeprefix("Parametrized").lower()
-
-
-def _matrices(grouping: str, x: Tensor) -> int:
-    """Matrices k^T v of a head that x [T, B, D, H, W] makes: one for each group of tokens."""
-    sizes = dict(zip("TBDHW", x.shape, strict=True))
-    groups, _ = TOKENS[grouping].split(" m ")
-    return math.prod(sizes[axis] for axis in groups if axis in sizes)
 
 
 def _storage(x: Tensor) -> int:

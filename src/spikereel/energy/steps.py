@@ -94,7 +94,9 @@ class Axes:
         leads: the first axes of each call; at: when each came; pace: when the steps of the model began, if it shows;
         names: of the module and others whose order it has.
         """
-        first = next((self.orders[name] for name in names if name in self.orders), self.time_first)
+        first = self.time_first
+        if self.orders:
+            first = next((self.orders[name] for name in names if name in self.orders), first)
         if len(leads) == 1 and (form := self._form(leads[0], batch, 1, first)) != "one":
             return [Place(form, None, first)]
         forms = [self._form(lead, batch, len(leads), first) for lead in leads]

@@ -47,17 +47,24 @@ class Mean:
 
     def __init__(self, steps: int):
         self.sums = np.zeros(steps)
-        self.samples = np.zeros(steps)
+        self.samples: Figures | float = 0.0
+        """Of all steps alike, until one is noted by itself."""
 
     def add(self, place: Place, rate: Figures, batch: int) -> None:
         """Note the rate of a call, [T] or [1]."""
-        at = slice(None) if place.step is None else slice(place.step, place.step + 1)
-        self.sums[at] += rate * batch
-        self.samples[at] += batch
+        if place.step is None:
+            self.sums += rate * batch
+            self.samples += batch
+            return
+        if not isinstance(self.samples, np.ndarray):
+            self.samples = np.full(len(self.sums), self.samples)
+        self.sums[place.step] += float(rate[0]) * batch
+        self.samples[place.step] += batch
 
     def value(self) -> Figures:
         """[T]."""
-        return self.sums / np.maximum(self.samples, 1)
+        n = self.samples
+        return self.sums / (np.maximum(n, 1) if isinstance(n, np.ndarray) else max(n, 1))
 
 
 class Tally:

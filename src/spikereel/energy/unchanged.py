@@ -60,7 +60,8 @@ def first_tensor(*values: Any) -> Tensor | None:
     for value in values:
         if isinstance(value, Tensor):
             return value
-        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-        if (found := first_tensor(*inner)) is not None:
+        # tuples first: what is a mapping takes long to find out
+        inner = value if isinstance(value, tuple | list) else value.values() if isinstance(value, Mapping) else ()
+        if inner and (found := first_tensor(*inner)) is not None:
             return found
     return None

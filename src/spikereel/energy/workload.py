@@ -34,7 +34,7 @@ class Workload:
 
     def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, plan: Plan) -> Contents | float | None:
         """What has to be seen of an operand while it is there: operations with weights of zero, or places of zeros."""
-        if self._nonzero(layer) != layer.weight.numel():
+        if self._nonzero(layer) != plan.weights:
             return _products(layer, x)
         if contents.sums is not None and _once(contents):
             return None
@@ -75,7 +75,7 @@ class Workload:
         version = -1 if weight.is_inference() else weight._version
         known = self.weights.get(layer)
         if known is None or known[0] is not weight or known[1] != version:
-            known = self.weights[layer] = weight, version, _count(weight.detach())
+            known = self.weights[layer] = weight, version, _count(weight)
         return known[2]
 
     def _sparsity(self) -> float:

@@ -122,6 +122,11 @@ class Frames:
         even = np.arange(len(times)) / fps
         return None if np.abs(times - even).max() <= 0.75 / fps + 0.001 else times
 
+    def begins(self) -> np.ndarray | None:
+        """float64 [N]: when each frame begins to be shown, as `during`."""
+        during = self.during()
+        return None if during is None else during[:-1]
+
     def at(self, seconds: float) -> int:
         """The number of the frame that is shown at an instant; the first one before it, the last one after it.
 
@@ -171,7 +176,9 @@ def open_frames(source: str | PathLike, *, whole: bool = False, depth: bool = Fa
         return event_frames(name, read_events(path))
     frames = video_frames(name, whole=whole)
     if depth and deep(frames.info):
-        return depth_frames(name, read_deep(path), frames.info.fps or USUAL_FPS)
+        found = depth_frames(name, read_deep(path), frames.info.fps or USUAL_FPS)
+        # as long as the video, at its times and with the shape of its pixels
+        return replace(found, info=frames.info, timeline=frames.timeline) if len(found) == len(frames) else found
     return frames
 
 

@@ -264,7 +264,7 @@ class Segments(Shown):
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `json.dump`; shares in per cent."""
         how, shares = self.segmenter, 100.0 * np.array(self.shares)
-        passport = self.passport.to_json()
+        passport, seconds = self.passport.to_json(), self.source.begins()
         return {
             "path": self.source.name,
             "task": "segmentation",
@@ -273,6 +273,7 @@ class Segments(Shown):
             "weights": weights_hash(how.model),
             "fps": self.fps,
             "frames": len(self.shares),
+            "seconds": None if seconds is None else seconds.round(6).tolist(),
             "assumed": None if self.source.info.assumed is None else asdict(self.source.info.assumed),
             "size": list(self.source.size),
             "seen_short_side": how.spec.size,

@@ -78,8 +78,7 @@ class Track(Shown):
     @property
     def seconds(self) -> np.ndarray | None:
         """When each frame begins to be shown, where that is not at equal steps of 1 / fps."""
-        during = None if self.frames is None else self.frames.during()
-        return None if during is None else during[:-1]
+        return None if self.frames is None else self.frames.begins()
 
     @property
     def assumed(self) -> Assumed | None:

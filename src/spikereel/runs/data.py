@@ -3,8 +3,10 @@
 Which kind of data reads which option is said by its row in `spikereel.runs.kinds`.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf, isfinite
 from typing import Literal, Self, get_args
 
@@ -380,7 +382,13 @@ def data_spec_of(metadata: Metadata) -> DataSpec:
     """How the clips of a trained model are made, see `former_reading`; ConfigError where its file does not say."""
     if not metadata.preprocess:
         raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
-    return build(DataSpec, former_reading(metadata) | metadata.preprocess)
+    return _spec_of(json.dumps(former_reading(metadata) | metadata.preprocess, default=str))
+
+
+@lru_cache(maxsize=64)
+def _spec_of(values: str) -> DataSpec:
+    # reading so many options takes as long as classifying a clip with a small model
+    return build(DataSpec, json.loads(values))
 
 
 def data_of(model: VideoModel, assignments: Sequence[str]) -> DataSpec:

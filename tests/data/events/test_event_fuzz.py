@@ -121,7 +121,8 @@ def survives(name, folder, mutations):
         content = mutated(content, *mutation)
     path = folder / name
     path.write_bytes(content)
-    started = time.monotonic()
+    # of the process: the machine may be busy with something else
+    started = time.process_time()
     try:
         read = read_events(path)
     except DataError as error:
@@ -132,7 +133,7 @@ def survives(name, folder, mutations):
         if all(what == "cut" for what, *_ in mutations):
             rows = zip(read.t.tolist(), read.x.tolist(), read.y.tolist(), read.p.astype(int).tolist(), strict=True)
             assert list(rows) == events[: len(read)]
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def fuzz(name, folder, examples):

@@ -36,6 +36,13 @@ def test_sorted_and_inside(save, tmp_path, name):
     assert path.read_bytes() == before
 
 
+def test_events_of_one_time_keep_their_order(save, tmp_path):
+    # more than are sorted by insertion, which keeps any order
+    rows = [((7 * i) % 5, i % 34, i // 34, i % 2) for i in range(1000)]
+    repair(save("a.npz", write.npz(rows)), tmp_path / "out.npz")
+    assert write.rows_of(read_events(tmp_path / "out.npz")) == sorted(rows, key=lambda row: row[0])
+
+
 def test_a_good_file_stays_as_it_is(save, tmp_path):
     done = repair(save("a.npz", write.npz(write.FIVE)), tmp_path / "out.npz")
     assert (done.events, done.dropped, done.backwards) == (5, 0, 0)
