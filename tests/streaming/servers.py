@@ -51,7 +51,7 @@ def transport_stream(frames: list[np.ndarray]) -> bytes:
 
 
 def recording(path: Path, frames: list[np.ndarray]) -> Path:
-    """`.mp4` that begins with its index; or `.m3u8`, an HLS list with its end mark, its segments of ten frames beside."""
+    """`.mp4` with its index in front; or `.m3u8`, an HLS list with its end mark, and its segments of ten frames."""
     options = {"hls_time": str(10 / FPS), "hls_list_size": "0"} if path.suffix == ".m3u8" else {"movflags": "faststart"}
     with av.open(str(path), "w", options=options) as container:
         _write(container, frames, "10")

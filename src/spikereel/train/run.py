@@ -58,6 +58,8 @@ HINTS = (
     r"You're resuming from a checkpoint that ended before the epoch ended",
     r"The '.*_dataloader' does not have many workers",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # a machine with Slurm may train by itself; a job that forgets srun is told in `processes`
+    r"The `srun` command is available on your system but is not used",
 )
 """Warnings of Lightning about what is meant so here, or about its own insides."""
 
