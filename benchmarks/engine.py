@@ -1,4 +1,4 @@
-"""The engine beside its peers: `python benchmarks/engine.py infer|memory|ops|curves|report`.
+"""The engine beside its peers: `python benchmarks/engine.py infer|memory|ops|curves|peak|report`.
 
 Nothing is timed before it agreed with the reference in the same process: `infer` checks every peer and the engine on
 the clip that is timed, `ops` every operation on the operands that are timed. Rounds are interleaved.
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from engine_curves import CURVES, curve
 from engine_ops import operations
+from engine_peaks import peaks
 from peer_speed import measured, rates, workload
 from peers import PEERS, peer
 from peers.contract import Built
@@ -118,6 +119,11 @@ def ops(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": [row for threads in options.threads for row in operations(threads, options.rounds)]}
 
 
+def peak(options: argparse.Namespace) -> dict[str, Any]:
+    """What a core can do at most, which the roofline of docs/engine.md is drawn from."""
+    return {"threads": 1, "rows": peaks(options.rounds)}
+
+
 def curves(options: argparse.Namespace) -> dict[str, Any]:
     """Speed over firing rate, clip length, size, batch, task and neuron, beside the model in PyTorch."""
     torch.set_num_threads(options.threads[0])
@@ -145,6 +151,7 @@ def main() -> None:
         "ops": ops,
         "report": report,
         "curves": curves,
+        "peak": peak,
         "_infer": _infer,
         "_memory": _memory,
     }

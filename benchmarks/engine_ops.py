@@ -58,7 +58,9 @@ def operations(threads: int, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-class _Into:
+class Into:
+    """Where sums go, and what becomes of them there."""
+
     def __init__(self, channels: int, pixels: int, *, spikes: bool, norm: bool, unit: float = 1.0):
         lanes = packing.whole(channels) * 16
         self.value = None if spikes else np.zeros((FRAMES, pixels, lanes), np.float32)
@@ -120,7 +122,7 @@ def _authors_attention(
 
 def _neuron() -> Operation:
     x = torch.randn(FRAMES, 128, 56, 56)
-    values, into = _last(x), _Into(128, 56 * 56, spikes=True, norm=False)
+    values, into = _last(x), Into(128, 56 * 56, spikes=True, norm=False)
     run = lambda: native().fire(values, target=into.target)  # noqa: E731
     run()
     assert torch.equal(torch.from_numpy(packing.unpack_spikes(into.bits, 128, 56, 56)), lif(x)[0])
@@ -136,7 +138,7 @@ def _attention() -> Operation:
     dim, heads, height = 256, 8, 14
     q, k, v = ((torch.rand(FRAMES, dim, height, height) < 0.18).float() for _ in range(3))
     packed = [packing.pack_spikes(x.numpy()) for x in (q, k, v)]
-    into = _Into(dim, height**2, spikes=True, norm=True)
+    into = Into(dim, height**2, spikes=True, norm=True)
     d = dim // heads
     shared = {"channels": dim, "heads": heads, "grouping": 1}
 
@@ -175,8 +177,8 @@ def _convolution(rate: float) -> Operation:
     bits = packing.pack_spikes(x.numpy())
     shared = {"channels": inputs, "height": size, "width": size, "kernel": 3, "padding": 1}
     fixed = np.round(weight.numpy() * 16).astype(np.int32)
-    check = _Into(outputs, size**2, spikes=False, norm=False, unit=1 / 16)
-    timed = _Into(outputs, size**2, spikes=True, norm=True, unit=1 / 16)
+    check = Into(outputs, size**2, spikes=False, norm=False, unit=1 / 16)
+    timed = Into(outputs, size**2, spikes=True, norm=True, unit=1 / 16)
     packed = {f"events{block}": packing.event_rows(fixed, block) for block in (8, 4, 2)}
     packed |= {"cached": packing.event_rows(fixed, 1), "tables": packing.table_rows(fixed)}
 

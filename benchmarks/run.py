@@ -1,5 +1,5 @@
 """Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`, `train`, or `infer`, `memory`,
-`ops`, `curves`, `report`.
+`ops`, `curves`, `peak`, `report`.
 
 The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
 
@@ -23,7 +23,7 @@ from typing import Any
 from event_speed import events
 
 RESULTS = Path(__file__).parent / "results"
-ENGINE = ("infer", "memory", "ops", "curves", "report")
+ENGINE = ("infer", "memory", "ops", "curves", "peak", "report")
 """Benchmarks of the spike engine, in engine.py."""
 
 
