@@ -206,7 +206,10 @@ def files(root: Path) -> Callable[[socket.socket], None]:
     """A server of what lies in a folder at the time, whole and with its length."""
 
     def serve(line: socket.socket) -> None:
-        path = root / line.recv(65536).split()[1].decode().strip("/")
+        asked = line.recv(65536).split()
+        if not asked:
+            return  # the reader has turned away
+        path = root / asked[1].decode().strip("/")
         body = path.read_bytes() if path.is_file() else None
         head = "200 OK" if body is not None else "404 Not Found"
         line.sendall(f"HTTP/1.1 {head}\r\nContent-Length: {len(body or b'')}\r\nConnection: close\r\n\r\n".encode())

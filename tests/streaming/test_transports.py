@@ -29,13 +29,14 @@ def _reader(address, **options):
     return Reader(place_of(address), ReaderOptions(**{"backoff": (0.05, 0.2), **options}), QUICK).start()
 
 
-def _until(reader, done, seconds=8.0, pause=0.0):
-    """Frames until `done(reader)`, or the reader has no more, or time is up."""
-    frames, stop = [], time.monotonic() + seconds
-    while not done(reader) and not reader.finished and time.monotonic() < stop:
+def _until(reader, done, seconds=8.0, pause=0.0, stop=True):
+    """Frames until `done(reader)`, or the reader has no more, or time is up; stop: end the reader then."""
+    frames, end = [], time.monotonic() + seconds
+    while not done(reader) and not reader.finished and time.monotonic() < end:
         frames += reader.take(4)
         time.sleep(pause or 0.005)
-    reader.stop()
+    if stop:
+        reader.stop()
     frames += reader.take(100)
     return frames
 
@@ -195,9 +196,9 @@ def test_a_live_list_that_gets_its_end_mark_is_not_played_again(tmp_path):
     (tmp_path / "index.m3u8").write_text(live)
     with servers.listening(servers.files(tmp_path)) as port:
         reader = _reader(f"http://127.0.0.1:{port}/index.m3u8", drop="every_frame")
-        end = threading.Timer(0.6, (tmp_path / "index.m3u8").write_text, (whole,))
-        end.start()
-        frames = _until(reader, lambda r: r.finished, seconds=15.0)
+        frames = _until(reader, lambda r: r.counts.frames, seconds=15.0, stop=False)
+        (tmp_path / "index.m3u8").write_text(whole)
+        frames += _until(reader, lambda r: r.finished, seconds=15.0)
     assert reader.finished
     assert 10 <= len(frames) <= 30
     assert (reader.error, reader.counts.troubles) == (None, {"ended": 1})

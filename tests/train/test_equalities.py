@@ -80,6 +80,7 @@ def judged(specs):
         model = create_model("spikevideoformer_ti", in_channels=channels_of(spec), **{"task": task, **SMALL, **facts})
         torch.nn.init.normal_(next(p for name, p in model.named_parameters() if "head" in name and p.ndim > 1))
         model = model.double()
+        model.order_known = True
         calibrate(model, [clips[i][0][:, None] for i in range(4)])
         model.eval()
         with torch.no_grad():

@@ -158,7 +158,7 @@ def test_a_folder_named_like_a_video_is_none(folder):
 
 def test_files_are_looked_at_by_several_threads(folder, monkeypatch):
     together = threading.Barrier(3, timeout=20)
-    monkeypatch.setattr("spikereel.data.sets.folder.os.cpu_count", lambda: 3)
+    monkeypatch.setattr("spikereel.data.sets.folder.cores", lambda: 3)
     monkeypatch.setattr("spikereel.data.sets.folder._frames_or_reason", lambda path: together.wait() or 10)
     assert len(VideoFolder(folder, _reading(on_error="skip"))) == 3
 
