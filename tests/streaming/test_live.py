@@ -554,6 +554,13 @@ def test_the_panel_says_it_all(causal):
         assert "engine native" in text
         for word in ("answer", "energy", "dropped"):
             assert word in text
+    now = time.monotonic()
+    for rate, step in ((channels := live.channels[0]).vital.arrived, 0.05), (channels.vital.answered, 0.1):
+        rate._times.clear()
+        rate._times.extend(now - step * i for i in range(4, -1, -1))
+    channels.vital.declared = 25.0
+    console.print(panel("", live.channels[:1]))
+    assert "10.0 answered, 20.0 arrived, 25.0 declared" in console.export_text()
     channel = dataclasses.replace(live.channels[0], seer=dataclasses.replace(live.channels[0].seer, stride=2))
     console = Console(file=io.StringIO(), width=120, record=True)
     console.print(panel("", [channel]))

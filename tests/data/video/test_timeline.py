@@ -12,7 +12,9 @@ from spikereel.data.sets.folder import VideoFolder
 from spikereel.data.transforms import EvalTransform
 from spikereel.data.video import read as video
 from spikereel.data.video.clip import Reading
+from spikereel.data.video.index import _indexed
 from spikereel.data.video.read import glance, probe, read_frames, timeline
+from spikereel.data.video.streams import opened
 
 
 def _grey(clip: torch.Tensor) -> list[int]:
@@ -144,6 +146,26 @@ def test_the_rate_of_mpeg_in_ts_is_that_of_the_times(make_video):
     info, _ = glance(path := make_video("a.ts", codec="mpeg1video", frames=40))
     assert (info.fps, info.seconds) == (25.0, 1.6)
     assert info == probe(path)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_an_index_of_avi_is_believed_only_without_packets_of_a_byte(tmp_path, empty):
+    # the 300th of 601 is none of the entries that are looked at in an MP4
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, width=32, height=32, options={"bf": "0"})
+        for number in range(601):
+            if empty and number == 300:
+                packet = av.Packet(b"\x7f")
+                packet.stream, packet.pts, packet.dts, packet.time_base = stream, 300, 300, Fraction(1, 25)
+                container.mux(packet)
+                continue
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number % 200, np.uint8), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    with opened(tmp_path / "a.avi") as stream:
+        assert len(stream.index_entries) == stream.frames == 601
+        assert (_indexed(stream) is None) == empty
 
 
 CONSTANT = [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx")]
