@@ -36,8 +36,8 @@ class Train:
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit queues when time is up: the same run, which goes on from its last checkpoint.
 
-        submitit calls this where its signal (USR2, which Slurm gives to the training as well) breaks off the wait above,
-        and ends the job right after: so wait here until the training has saved.
+        submitit calls this where its signal (USR2, which Slurm gives to the training as well) breaks off the wait in
+        `__call__`, and ends the job right after: so wait here until the training has saved.
         """
         if self.training:
             # the wait above may have seen the end already
