@@ -197,8 +197,9 @@ class VideoModel(Pretrained, nn.Module):
         """Warn where a clip from its start looks like [B, T, ...].
 
         Weights that say how many frames they saw: where there are as many clips, and another number of frames.
-        Weights that do not say: once, where there are more clips than frames; fewer clips than frames exchanged look
-        right. Of sizes alone no more can be told: T and B may have any. Models that answer for every frame are not warned of: they see clips of any length.
+        Weights that do not say: once, where there are more clips than frames; exchanged, fewer look right. Of sizes
+        alone no more can be told: T and B may have any. Models that answer for every frame are not warned of: they
+        see clips of any length.
         """
         if self.task != "classification" or torch.compiler.is_compiling():
             return
