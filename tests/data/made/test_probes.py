@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from spikereel.data.made.probes import PROBES, ProbeClips, ProbeName, bag_share, frame_share, layouts, least_frames
+from spikereel.data.made.probes import (
+    PROBES,
+    SHAPES,
+    ProbeClips,
+    ProbeName,
+    bag_share,
+    frame_share,
+    layouts,
+    least_frames,
+)
 from spikereel.errors import ConfigError
 
 NAMES: tuple[ProbeName, ...] = tuple(PROBES)  # ty: ignore
@@ -61,6 +70,21 @@ def test_pictures_show_the_layout(modality: str):
         assert len(runs) == 2
         assert label == (runs[1] > runs[0])
         assert lit[0] == lit[-1] == 0
+
+
+@pytest.mark.parametrize("probe", NAMES)
+def test_what_a_frame_shows_is_what_is_drawn(probe: ProbeName):
+    clips = ProbeClips(40, probe=probe, gap=2, frames=least_frames(probe, 2) + 4)
+    of_class: dict[int, set] = {}
+    for i in range(-1, 40):
+        video, label = clips[i]
+        shown = clips.shown(i)
+        assert torch.equal(shown < len(SHAPES), video.flatten(1).sum(1) > 0)
+        of_class.setdefault(label, set()).add(frozenset(shown[shown < len(SHAPES)].tolist()))
+    if probe == "match":
+        assert [max(map(len, of_class[label])) for label in (0, 1)] == [2, 1]
+    if probe == "control":
+        assert of_class == {0: {frozenset({0})}, 1: {frozenset({1})}}
 
 
 def test_shapes_of_a_match_are_the_same_but_for_place_and_size():

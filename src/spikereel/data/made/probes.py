@@ -229,12 +229,27 @@ class ProbeClips(Dataset[tuple[Tensor, int]]):
         if not -self.length <= index < self.length:
             raise IndexError(f"clip {index} of {self.length}")
         index %= self.length
-        label = index % len(self.classes)
+        rng, layout, start = self._drawn(index)
+        return torch.from_numpy(self._render(rng, layout, start)), index % len(self.classes)
+
+    def shown(self, index: int) -> Tensor:
+        """int64 [T], what each frame of a clip shows: a place in SHAPES, or their number where it is dark.
+
+        A helper in training may name it: it says nothing of what lies far apart, and nothing of the class but in
+        *control*.
+        """
+        _, layout, start = self._drawn(index % self.length)
+        frames = torch.full((self.frames,), len(SHAPES))
+        for showing in layout:
+            frames[start + showing.start : start + showing.start + showing.length] = showing.shape
+        return frames
+
+    def _drawn(self, index: int) -> tuple[np.random.Generator, Layout, int]:
+        """What a clip shows, from which frame on, and the generator for all the rest of it."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, index]))
-        of_class = self._layouts[label]
+        of_class = self._layouts[index % len(self.classes)]
         layout = of_class[rng.integers(len(of_class))]
-        start = int(rng.integers(1, self.frames - _span(layout)))
-        return torch.from_numpy(self._render(rng, layout, start)), label
+        return rng, layout, int(rng.integers(1, self.frames - _span(layout)))
 
     def fingerprint(self) -> str:
         """sha256 (hex) of everything the clips depend on: the data hash of a run."""
