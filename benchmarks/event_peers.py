@@ -197,33 +197,50 @@ def represent(options: argparse.Namespace) -> dict[str, Any]:
     return {"largest_difference": found, "events": options.events, "bins": 10}
 
 
+READERS_OF = {
+    "EVT3": ("evt3.raw", ("faery", "evlib", "evutils", "evt3", "expelliarmus")),
+    "DAT": ("dat2.dat", ("faery", "evutils", "expelliarmus")),
+    "AEDAT4": ("lz4.aedat4", ("faery", "evlib", "evutils", "aedat", "dv-processing")),
+}
+"""Of large files: the end of their name, and the libraries that read them."""
+FAR = 3
+"""Times that a library takes longer than the fastest one and is not asked again."""
+
+
 def speed(options: argparse.Namespace) -> dict[str, Any]:
-    """Events a second of every library on large files, each in a process of its own, one after the other."""
-    readers = {
-        "EVT3": ("evt3.raw", ("faery", "evlib", "evutils", "evt3", "expelliarmus")),
-        "DAT": ("dat2.dat", ("faery", "evutils", "expelliarmus")),
-        "AEDAT4": ("lz4.aedat4", ("faery", "evlib", "evutils", "aedat", "dv-processing")),
-    }
+    """Events a second of every library on large files, each in a process of its own, round after round: what else the
+    machine does differs from minute to minute. Those that are far behind run in the first round only."""
     rows = []
     for name in options.formats:
-        file, libraries = readers[name]
+        file, libraries = READERS_OF[name]
+        found: dict[str, dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as made:
             path = Path(options.scratch or made, f"{options.events}.{file}")
             if not path.exists():
                 large(path, options.events)
-            for library in ("spikereel", "spikereel, in chunks", *libraries):
-                command = ("time", library, path, options.repeats)
-                answer, failed = run(options.environments, "decoders", *command, timeout=options.timeout)
-                row: dict[str, Any] = {"format": name, "library": library, "bytes": path.stat().st_size}
-                row |= {"failed": failed} if failed else json.loads(answer)
-                if not failed:
-                    times = row["wall_seconds"]
-                    row["million_events_per_second"] = round(row["events"] / min(times) / 1e6, 1)
-                    # how long new memory takes to be had differs from minute to minute, and by who keeps the old
-                    row["median"] = round(row["events"] / statistics.median(times) / 1e6, 1)
-                rows.append(row)
-                print(json.dumps(row), flush=True)
-    return {"rows": rows, "events": options.events, "repeats": options.repeats}
+            for _ in range(options.rounds):
+                fastest = min((min(row["wall_seconds"]) for row in found.values() if "failed" not in row), default=0)
+                for library in ("spikereel", "spikereel, in chunks", *libraries):
+                    row = found.setdefault(library, {"format": name, "library": library, "bytes": path.stat().st_size})
+                    if "failed" in row or (fastest and min(row["wall_seconds"]) > FAR * fastest):
+                        continue
+                    command = ("time", library, path, options.repeats)
+                    answer, failed = run(options.environments, "decoders", *command, timeout=options.timeout)
+                    add(row, {"failed": failed} if failed else json.loads(answer))
+                    print(json.dumps(row), flush=True)
+        rows += found.values()
+    return {"rows": rows, "events": options.events, "repeats": options.repeats, "rounds": options.rounds}
+
+
+def add(row: dict[str, Any], answer: dict[str, Any]) -> None:
+    """A round of a library to those before."""
+    for key in ("wall_seconds", "cpu_seconds"):
+        if key in answer:
+            answer[key] = row.get(key, []) + answer[key]
+    row |= answer | {"peak_mib": max(row.get("peak_mib", 0), answer.get("peak_mib", 0))}
+    if times := row.get("wall_seconds"):
+        row["million_events_per_second"] = round(row["events"] / min(times) / 1e6, 1)
+        row["median"] = round(row["events"] / statistics.median(times) / 1e6, 1)
 
 
 def large(path: Path, count: int, part: int = 1_000_000) -> None:
@@ -245,7 +262,8 @@ def main() -> None:
     parser.add_argument("environments", type=Path, help="folder of the side environments")
     parser.add_argument("--zoo", type=Path, help="folder of real recordings, which are read too")
     parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2, help="of a reading in a process")
+    parser.add_argument("--rounds", type=int, default=3, help="of all libraries in turn")
     parser.add_argument("--timeout", type=float, default=600)
     parser.add_argument("--scratch", type=Path, help="folder that keeps the large files")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the result")

@@ -1,15 +1,18 @@
-"""What a tensor holds: NumPy's looks against a count by hand, in all types and layouts."""
+"""What tensors and weights hold: NumPy's looks against a count by hand, and what is known against a new look."""
 
+import copy
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikereel.energy import measure
-from spikereel.energy.contents import has_zeros, operand_of
+from spikereel.energy.contents import operand_of, zeros
 from spikereel.energy.meter import Meter
-from spikereel.hub import create_model
+from spikereel.energy.weights import weights_of
+from spikereel.hub import create_model, weights_hash
 
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, -3.0, 0.5, math.inf, -math.inf, math.nan])
 LAYOUTS = {
@@ -17,6 +20,7 @@ LAYOUTS = {
     "every other": lambda x: x.repeat_interleave(2)[::2],
     "turned": lambda x: x.repeat(2, 1).t(),
     "wide": lambda x: x.repeat(3, 500, 1),
+    "no axis for one": lambda x: x.squeeze(),
 }
 
 
@@ -27,7 +31,7 @@ LAYOUTS = {
 )
 def test_looks_are_a_count_by_hand(values, kind, layout):
     x = LAYOUTS[layout](torch.tensor(values, dtype=getattr(torch, kind)))
-    assert has_zeros(x) == (0.0 in values)
+    assert zeros(x) == sum(v == 0 for v in x.flatten().tolist())
     if any(not math.isfinite(v) or v != round(v) for v in values):
         wanted = "real", 0, 0
     elif set(values) <= {0.0, 1.0}:
@@ -46,3 +50,30 @@ def test_spikes_of_one_clip_are_known_again_in_the_layer_behind(monkeypatch):
     measure(model, torch.randn(8, 1, 3, 64, 64))
     # the first layer, the head, and five behind other layers see what no neuron gave
     assert sum(found is None for found in looked) == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "through data": lambda w: w.data.view(-1)[1].zero_(),
+        "through NumPy": lambda w: w.detach().numpy().fill(0.0),
+        "the sign of a zero": lambda w: w.data.view(-1)[:1].copy_(-w.data.view(-1)[:1] * 0.0),
+        "two values change places": lambda w: w.data.copy_(w.data.flip(0)),
+        "not a number": lambda w: w.data.fill_(float("nan")),
+        "nothing": lambda w: None,
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+def test_known_weights_are_those_of_now(change):
+    torch.manual_seed(0)
+    model, clip = create_model("svformer_ti").eval(), torch.randn(8, 1, 3, 64, 64)
+    weight = model.get_parameter("blocks3.0.mlp.fc1.weight")
+    weight.data.view(-1)[0] = 0.0
+    before, known = measure(model, clip), weights_of(model)
+    assert before.origin.weights == weights_hash(model)
+    change[1](weight)
+    assert (weights_of(model) is known) == (change[0] == "nothing")
+    fresh = copy.deepcopy(model)
+    now, wanted = measure(model, clip), measure(fresh, clip)
+    assert (now.to_json(), now.workload) == (wanted.to_json(), wanted.workload)
+    assert weights_of(model).digest == weights_hash(model)

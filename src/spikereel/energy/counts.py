@@ -54,18 +54,39 @@ def field(axes: tuple[Axis, ...]) -> tuple[Figures, float]:
     return figures, total
 
 
-def axes_of_reach(layer: _ConvNd, sizes: tuple[int, ...]) -> tuple[Axis, ...]:
-    """What `reach` takes, for each axis of places; sizes: of these axes of the input."""
-    pads = layer._reversed_padding_repeated_twice[::-1]
-    kernel, stride, dilation, mode = layer.kernel_size, layer.stride, layer.dilation, layer.padding_mode
-    return tuple(
-        (n, kernel[i], stride[i], (pads[2 * i + 1], pads[2 * i]), dilation[i], mode) for i, n in enumerate(sizes)
-    )
+class Window(NamedTuple):
+    """What of its input each output of a convolution looks at, axis by axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pads: tuple[int, ...]
+    """After and before, of the last axis first."""
+    mode: str
+
+    @property
+    def local(self) -> bool:
+        """Whether the place of a spike matters to its count: not in 1x1 convolutions of stride 1."""
+        return prod(self.kernel) > 1 or prod(self.stride) > 1 or any(self.pads)
+
+    def axes(self, sizes: tuple[int, ...]) -> tuple[Axis, ...]:
+        """What `reach` takes, for each axis of places; sizes: of these axes of the input."""
+        pads = self.pads[::-1]
+        return tuple(
+            (n, self.kernel[i], self.stride[i], (pads[2 * i + 1], pads[2 * i]), self.dilation[i], self.mode)
+            for i, n in enumerate(sizes)
+        )
+
+
+def window(layer: _ConvNd) -> Window:
+    """Of a convolution."""
+    pads = tuple(layer._reversed_padding_repeated_twice)
+    return Window(layer.kernel_size, layer.stride, layer.dilation, pads, layer.padding_mode)
 
 
 def reaches(layer: _ConvNd, sizes: tuple[int, ...]) -> list[Tensor]:
     """`reach` of every axis of the input of a convolution; sizes: of its spatial axes."""
-    return [reach(*axis) for axis in axes_of_reach(layer, sizes)]
+    return [reach(*axis) for axis in window(layer).axes(sizes)]
 
 
 def fan_out(layer: _ConvNd | nn.Linear) -> int:
@@ -105,21 +126,26 @@ def plan(layer: _ConvNd | nn.Linear, shape: tuple[int, ...]) -> Plan:
     """Of a layer and the shape of its operand."""
     sub_steps = layer.neuron.sub_steps if isinstance(layer, OnSpikes) else 1
     # not `get_parameter`: weights may be pruned, or parametrised
-    sizes = layer.weight.shape
-    fan, weights, values = fan_out(layer), sizes.numel(), prod(shape) // sub_steps
+    sizes, fan = layer.weight.shape, fan_out(layer)
+    if isinstance(layer, (ClipConv, nn.Linear)):
+        return _plan(shape, sizes, fan, sub_steps, 0, None)
+    return _plan(shape, sizes, fan, sub_steps, layer.in_channels, window(layer))
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    shape: tuple[int, ...], sizes: tuple[int, ...], fan: int, sub_steps: int, channels: int, seen: Window | None
+) -> Plan:
+    """The same for all layers of these sizes; seen: None where all places are alike."""
+    weights, values = prod(sizes), prod(shape) // sub_steps
     taps = weights // sizes[0]
-    if isinstance(layer, (ClipConv, nn.Linear)) or not is_local(layer):
+    if seen is None or not seen.local:
         return Plan(values, weights, taps, fan, float(values * fan), sub_steps, None)
-    grid, total = field(axes_of_reach(layer, shape[-len(layer.kernel_size) :]))
-    inner = layer.in_channels * fan * total * (values // (layer.in_channels * len(grid)))
+    grid, total = field(seen.axes(shape[-len(seen.kernel) :]))
+    inner = channels * fan * total * (values // (channels * len(grid)))
     return Plan(values, weights, taps, fan, inner, sub_steps, grid)
-
-
-def is_local(layer: _ConvNd) -> bool:
-    """Whether the place of a spike matters to its count: not in 1x1 convolutions of stride 1."""
-    return prod(layer.kernel_size) > 1 or prod(layer.stride) > 1 or any(layer._reversed_padding_repeated_twice)
 
 
 def inner_macs(layer: _ConvNd, sizes: tuple[int, ...]) -> float:
     """Multiply-accumulates of a convolution for one input [channels, *sizes], none on padding zeros."""
-    return layer.in_channels * fan_out(layer) * field(axes_of_reach(layer, sizes))[1]
+    return layer.in_channels * fan_out(layer) * field(window(layer).axes(sizes))[1]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikereel.energy.meter import LAYOUT, Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
+from spikereel.energy.weights import weights_of
 from spikereel.errors import DataError
 from spikereel.layers.modes import mode
 from spikereel.models.base import VideoModel
@@ -55,20 +56,24 @@ def measure(
     if axes.count("T") and shape[0] == 1 and batch > 1:
         notes = (*notes, f"axes {layout}: taken for {batch} clips of one frame; exchange T and B if it is one clip")
     meter, seed = Meter(model, steps=shape[0], axes=axes), torch.initial_seed()
+    if meter.trusted:
+        # nothing that runs changes them
+        meter.workload.known = weights_of(model)
     # a tenth of the time of small models; others may keep tensors, which must not be marked for good
     plain = torch.inference_mode() if meter.trusted else torch.no_grad()
     with mode(model, training=False, parts=meter.modules.values()), plain:
         for clip in clips:
             meter.run(clip, clip.shape[axes.index("B")])
-    return meter.passport(shape, views=views, origin=_origin(model, clips, seed), notes=notes)
+    origin = _origin(model, clips, seed, meter.workload.known.digest or weights_hash(model))
+    return meter.passport(shape, views=views, origin=origin, notes=notes)
 
 
-def _origin(model: nn.Module, clips: Iterable[Tensor], seed: int) -> Origin:
+def _origin(model: nn.Module, clips: Iterable[Tensor], seed: int, weights: str) -> Origin:
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     name = getattr(model, "metadata", Metadata()).name or type(model).__name__
-    return Origin(model=name, weights=weights_hash(model), data=digest.hexdigest(), code=code_hash(), seed=seed)
+    return Origin(model=name, weights=weights, data=digest.hexdigest(), code=code_hash(), seed=seed)
 
 
 @contextmanager
@@ -123,7 +128,7 @@ class Run:
         self.end()
         if self.meter is None:
             raise DataError("energy needs at least one clip to measure firing rates on")
-        origin = _origin(self.model, self.clips, self.seed)
+        origin = _origin(self.model, self.clips, self.seed, weights_hash(self.model))
         return self.meter.passport(self.shape, views=views, origin=origin, notes=notes)
 
 

@@ -85,8 +85,9 @@ class Meter(Attended):
                 stack.callback(self.kept.put_back)
             if self.products is not None:
                 stack.enter_context(self.products)
-            for hook in self._hooks():
-                stack.callback(hook.remove)
+            hooks: list[Any] = []
+            stack.callback(lambda: [hook.remove() for hook in hooks])
+            hooks.extend(self._hooks())
             yield
         self.finish(clip)
 

@@ -79,8 +79,8 @@ class Sums:
     def _places(self, calls: list[Call], pace: list[int]) -> list[Place]:
         leads = [call.contents.lead for call in calls]
         before = calls[0].layer
-        names = [calls[0].name, *([before.name] if before is not None else [])]
-        return self.axes.places(leads, [call.at for call in calls], pace, self.batch, names)
+        named = [calls[0].name, *([before.name] if before is not None else [])] if self.axes.orders else ()
+        return self.axes.places(leads, [call.at for call in calls], pace, self.batch, named)
 
     def _pace(self, groups: list[list[Call]]) -> list[int]:
         """When the time steps of the clip began: the calls of the first module that was called once in each."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from torch import Tensor
@@ -29,7 +30,7 @@ class Call:
     inner: float = 0.0
     plan: Plan | None = None
     """Of a layer."""
-    looked: Contents | float | None = None
+    looked: float | None = None
     """What `spikereel.energy.workload` had to see of the operand."""
     folds: tuple[float, float] = (1.0, 1.0)
     mean: Contents | None = None
@@ -143,7 +144,7 @@ def rate_of(contents: Contents, place: Place, axes: Axes, batch: int) -> Figures
     if contents.rate is not None:
         return contents.rate
     sums = axes.spikes(contents, place, batch if place.form != "time" else 1)
-    return sums * len(sums) / max(contents.each * contents.spikes.size, 1)
+    return sums * len(sums) / max(contents.each * prod(contents.lead), 1)
 
 
 class Placed:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from spikereel.energy.contents import Contents, Figures, axes_of, has_zeros, nonzero, summed
+from spikereel.energy.contents import Contents, Figures, axes_of, nonzero, summed, zeros
 from spikereel.energy.counts import Plan
+from spikereel.energy.weights import Weights
 from spikereel.layers.observe import WEIGHT_LAYERS
 from spikereel.models.svformer import ClipConv
 
@@ -29,24 +30,25 @@ class Workload:
         """All of a model, by name."""
         self.dense = self.macs = self.acs = 0.0
         self.values = self.active = 0.0
-        self.weights: dict[nn.Module, tuple[Tensor, int, int]] = {}
-        """Of layers seen: the weight, its version, and how many of its values are not zero."""
+        self.known = Weights()
 
-    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, plan: Plan) -> Contents | float | None:
-        """What has to be seen of an operand while it is there: operations with weights of zero, or places of zeros."""
+    def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, plan: Plan) -> float | None:
+        """Operations of a call, where spikes do not tell: with weights that are zero, or of values of which some are.
+        The operand has to be there for it."""
         if self._nonzero(layer) != plan.weights:
             return _products(layer, x)
         if contents.sums is not None and _once(contents):
             return None
-        if contents.real and not has_zeros(x):
+        silent = zeros(x)
+        if contents.real and not silent:
             return plan.inner * plan.sub_steps
-        return summed(nonzero(x), "binary", 1, *axes_of(layer, x))
+        if plan.grid is None:
+            return float(x.numel() - silent) * plan.fan
+        return plan.all_meet(summed(nonzero(x), "binary", 1, *axes_of(layer, x)))
 
-    def meet(self, plan: Plan, contents: Contents, meets: Figures | None, looked: Contents | float | None) -> None:
+    def meet(self, plan: Plan, contents: Contents, meets: Figures | None, looked: float | None) -> None:
         """A call of a layer. meets: synaptic operations, where there are spikes; looked: what `look` gave."""
         self.dense += plan.inner * plan.sub_steps
-        if isinstance(looked, Contents):
-            looked = plan.all_meet(looked)
         done = looked if looked is not None else 0.0 if meets is None else float(meets.sum())
         if not contents.real and _once(contents) and contents.unit == 1:
             self.acs += done
@@ -60,9 +62,11 @@ class Workload:
 
     def figures(self, samples: int) -> dict[str, float]:
         """By NeuroBench's names: bytes, shares of zeros, and operations of a clip."""
+        if self.known.sparsity is None:
+            self.known.sparsity = self._sparsity()
         return {
             "Footprint": float(sum(x.nbytes for x in _held(self.modules.values()))),
-            "ConnectionSparsity": self._sparsity(),
+            "ConnectionSparsity": self.known.sparsity,
             "ActivationSparsity": 1 - self.active / self.values if self.values else 0.0,
             "Dense": self.dense / samples,
             "Effective_MACs": self.macs / samples,
@@ -73,9 +77,9 @@ class Workload:
         """How many weights are not zero, counted once while they stay the same."""
         weight = layer.weight
         version = -1 if weight.is_inference() else weight._version
-        known = self.weights.get(layer)
+        known = self.known.nonzero.get(layer)
         if known is None or known[0] is not weight or known[1] != version:
-            known = self.weights[layer] = weight, version, _count(weight)
+            known = self.known.nonzero[layer] = weight, version, weight.numel() - zeros(weight)
         return known[2]
 
     def _sparsity(self) -> float:
@@ -83,11 +87,6 @@ class Workload:
         layers = [m for m in _everywhere(self.modules[""]) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
         total = sum(m.weight.numel() for m in layers)
         return round(1 - sum(map(self._nonzero, layers)) / total, 4) if total else 0.0
-
-
-def _count(weight: Tensor) -> int:
-    """Values that are not zero: mostly all of them."""
-    return int(torch.count_nonzero(weight)) if has_zeros(weight) else weight.numel()
 
 
 def _once(contents: Contents) -> bool:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -127,20 +128,22 @@ def weights_hash(model: nn.Module) -> str:
         # norms have hundreds of small tensors: one call for many, and no copy of the large ones
         if isinstance(x, torch.Tensor) and x.numel() > LARGE:
             digest.update(b"".join(small))
-            digest.update(_plain_bytes(x))
+            digest.update(plain_bytes(x))
             small = []
         else:
-            small.append(_plain_bytes(x))
+            small.append(plain_bytes(x))
     digest.update(b"".join(small))
     return digest.hexdigest()
 
 
-def _plain_bytes(x: Any) -> Any:
+def plain_bytes(x: Any) -> Any:
     """A value of a state_dict; quantised modules keep tuples, types and packed weights there."""
     if not isinstance(x, torch.Tensor):
-        return b"".join(bytes(_plain_bytes(y)) for y in x) if isinstance(x, tuple) else repr(x).encode()
+        return b"".join(bytes(plain_bytes(y)) for y in x) if isinstance(x, tuple) else repr(x).encode()
+    if x.dtype in NUMPY:
+        return np.ascontiguousarray(x.numpy(force=True))
     x = (x.dequantize() if x.is_quantized else x).contiguous()
-    return (x if x.dtype in NUMPY else x.detach().flatten().view(torch.uint8)).numpy(force=True)
+    return x.detach().flatten().view(torch.uint8).numpy(force=True)
 
 
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO, Protocol
 from xml.etree import ElementTree
@@ -29,9 +30,30 @@ _UNPACKS = 255
 """Times that compression makes data smaller, at most: LZ4 can do no more, and equally spaced events reach some 100 with
 Zstandard."""
 # Bytes unpacked at a time, which take no more than some 40 MiB.
-_LZ4_STEP, _ZSTANDARD_STEP = 1 << 15, 1 << 10
+_LZ4_STEP, _ZSTANDARD_STEP = 1 << 17, 1 << 10
 
-Unpack = Callable[[bytes], bytes]
+_AHEAD = 1 << 20
+"""Bytes of a file read at a time."""
+
+Buffer = bytes | memoryview
+Unpack = Callable[[Buffer, "_Desk"], Buffer]
+
+
+class _Desk:
+    """Memory that each packet overwrites: taken anew for every one, it costs as much as unpacking does."""
+
+    def __init__(self) -> None:
+        # one large block that is freed: else malloc gives the memory of every packet back to the system
+        self.memory = bytearray(_AHEAD)
+        self.memory = bytearray(1 << 16)
+
+    def at_least(self, size: int, kept: int = 0) -> memoryview:
+        """All of it, with the first `kept` bytes as they were. What looks at the old memory still may."""
+        if size > len(self.memory):
+            larger = bytearray(max(size, 2 * len(self.memory)))
+            larger[:kept] = memoryview(self.memory)[:kept]
+            self.memory = larger
+        return memoryview(self.memory)
 
 
 class Decompressor(Protocol):
@@ -40,7 +62,7 @@ class Decompressor(Protocol):
     @property
     def eof(self) -> bool | None: ...
 
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: Buffer, /) -> bytes: ...
 
 
 def read_aedat4(path: Path, *, sensor: Sensor | None = None) -> Events:
@@ -65,9 +87,10 @@ def stream_aedat4(path: Path, *, sensor: Sensor | None = None) -> Stream:
 
 
 def _parts(path: Path, head: "_Head", stream: int, seen: np.ndarray, room: Room) -> Iterator[tuple[int, bool]]:
-    with _damage(path), path.open("rb") as file:
+    desk = _Desk()
+    with _damage(path), BufferedReader(path.open("rb", buffering=0), _AHEAD) as file:
         for body in _bodies(path, file, head, stream):
-            events = _events(head.unpack(body))
+            events = _events(head.unpack(body, desk))
             if native():
                 native().aedat4(events.view(np.uint8), seen, *room(len(events)))
                 yield len(events), sound(seen)
@@ -76,7 +99,7 @@ def _parts(path: Path, head: "_Head", stream: int, seen: np.ndarray, room: Room)
         if head.end < head.size:
             # The table of packets comes last, so a cut shows here.
             file.seek(head.end)
-            head.unpack(file.read())
+            head.unpack(file.read(), desk)
 
 
 def _columns(events: np.ndarray) -> Columns:
@@ -142,36 +165,39 @@ def _unpacker(path: Path, code: int) -> Unpack:
         if code in (1, 2):
             from lz4.frame import LZ4FrameDecompressor
 
-            return lambda body: _bounded(LZ4FrameDecompressor(), body, _LZ4_STEP)
+            return lambda body, desk: _bounded(LZ4FrameDecompressor(), body, _LZ4_STEP, desk)
         from zstandard import ZstdDecompressor, ZstdError
     except ImportError:
         raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install spikereel[events]") from None
 
-    def unpack(body: bytes) -> bytes:
+    def unpack(body: Buffer, desk: _Desk) -> Buffer:
         try:
-            return _bounded(ZstdDecompressor().decompressobj(), body, _ZSTANDARD_STEP)
+            return _bounded(ZstdDecompressor().decompressobj(), body, _ZSTANDARD_STEP, desk)
         except ZstdError as error:
             raise ValueError(error) from error
 
     return unpack
 
 
-def _bounded(stream: Decompressor, body: bytes, step: int) -> bytes:
+def _bounded(stream: Decompressor, body: Buffer, step: int, desk: _Desk) -> memoryview:
     """A packet unpacked step by step, so that one which grows past what it says or can hold takes no memory."""
-    limit, parts, size = _UNPACKS * len(body), [], 0
+    limit, size = _UNPACKS * len(body), 0
     for at in range(0, len(body), step):
-        parts.append(stream.decompress(body[at : at + step]))
-        if size < 4 <= size + len(parts[-1]):
-            limit = min(limit, 4 + struct.unpack_from("<I", b"".join(parts))[0])
-        size += len(parts[-1])
+        part = stream.decompress(body[at : at + step])
+        end = size + len(part)
+        room = desk.at_least(end, size)
+        room[size:end] = part
+        if size < 4 <= end:
+            limit = min(limit, 4 + struct.unpack_from("<I", room)[0])
+        size = end
         if size > limit:
             raise ValueError(f"a packet of {len(body)} bytes unpacks to more than {limit}")
         if stream.eof:
-            return b"".join(parts)
+            return room[:size]
     raise ValueError("a packet ends early")
 
 
-def _whole(body: bytes) -> bytes:
+def _whole(body: Buffer, _desk: _Desk) -> Buffer:
     if len(body) < 4 or len(body) != 4 + struct.unpack_from("<I", body)[0]:
         raise ValueError("a packet is not as long as it says")
     return body
@@ -194,12 +220,16 @@ def _event_stream(path: Path, info: str) -> tuple[int, Sensor | None]:
     return number, (int(keys["sizeX"]), int(keys["sizeY"])) if {"sizeX", "sizeY"} <= keys.keys() else None
 
 
-def _bodies(path: Path, file: IO[bytes], head: _Head, stream: int) -> Iterator[bytes]:
-    """Of the packets of a stream."""
-    return (file.read(size) for number, size in _packets(path, file, head) if number == stream)
+def _bodies(path: Path, file: BufferedIOBase, head: _Head, stream: int) -> Iterator[memoryview]:
+    """Of the packets of a stream. Each overwrites the last."""
+    desk = _Desk()
+    for number, size in _packets(path, file, head):
+        if number == stream:
+            body = desk.at_least(size)[:size]
+            yield body[: file.readinto(body)]
 
 
-def _packets(path: Path, file: IO[bytes], head: _Head) -> Iterator[tuple[int, int]]:
+def _packets(path: Path, file: IO[bytes] | BufferedIOBase, head: _Head) -> Iterator[tuple[int, int]]:
     """Number of the stream and size of each packet, 4 bytes each before its body, where the file then is."""
     at = head.start
     while at < head.end:
@@ -211,7 +241,7 @@ def _packets(path: Path, file: IO[bytes], head: _Head) -> Iterator[tuple[int, in
         at += 8 + size
 
 
-def _events(packet: bytes) -> np.ndarray:
+def _events(packet: Buffer) -> np.ndarray:
     start, number = _table(packet, b"EVTS").vector(0)
     return np.frombuffer(packet, _EVENT, count=number, offset=start)
 
@@ -219,7 +249,7 @@ def _events(packet: bytes) -> np.ndarray:
 class _Table:
     """A FlatBuffers table: its fields lie where its vtable says, 0 meaning absent."""
 
-    def __init__(self, data: bytes, at: int):
+    def __init__(self, data: Buffer, at: int):
         self.data, self.at = data, at
         self.vtable = at - struct.unpack_from("<i", data, at)[0]
         if self.vtable < 0:
@@ -247,11 +277,11 @@ class _Table:
 
     def text(self, field: int) -> str:
         start, size = self.vector(field)
-        return self.data[start : start + size].decode("utf-8", errors="replace")
+        return bytes(self.data[start : start + size]).decode("utf-8", errors="replace")
 
 
-def _table(packet: bytes, identifier: bytes) -> _Table:
+def _table(packet: Buffer, identifier: bytes) -> _Table:
     """The root table of a packet that starts with its size and carries the identifier."""
-    if packet[8:12] != identifier:
-        raise ValueError(f"a packet is {packet[8:12]!r} instead of {identifier!r}")
+    if (named := bytes(packet[8:12])) != identifier:
+        raise ValueError(f"a packet is {named!r} instead of {identifier!r}")
     return _Table(packet, 4 + struct.unpack_from("<I", packet, 4)[0])
