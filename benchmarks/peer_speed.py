@@ -20,6 +20,7 @@ from peers import PEERS, peer
 from peers.parity import ParityError, check
 from peers.rounds import interleaved, summary
 from run import save
+from settled import settle
 from torch import Tensor
 
 import spikereel
@@ -32,7 +33,7 @@ BASE = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One clip, and a model and its twin with the same random weights and norms calibrated on that clip."""
+    """One clip, and a model and its twin with the same random weights, each with norms of what it makes of that clip."""
 
     model: VideoModel
     twin: VideoModel
@@ -51,9 +52,9 @@ def workload(frames: int, size: int, name: str = "spikevideoformer_s", *, residu
     twin = spikereel.create_model(f"{name}.ann", **scheme)
     twin.load_state_dict(model.state_dict())
     clip = torch.randn(frames, 1, model.config.in_channels, size, size)
-    for net in (model, twin):
-        calibrate(net, [clip])
-        net.eval()
+    settle(model, clip)
+    calibrate(twin, [clip])
+    twin.eval()
     return Workload(model=model, twin=twin, clip=clip)
 
 

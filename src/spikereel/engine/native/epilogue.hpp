@@ -17,8 +17,9 @@ static inline V charged(const Neuron& n, V v, V x) {
 }
 
 // One frame: v becomes the membrane after it; the spikes go to `bits`, planes of an Integer-LIF `plane` words apart.
+// `over` is the distance to the threshold, which `tally` looks at; charges of an Integer-LIF are counted here.
 template <Way W>
-static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, int64_t plane, Tally& near) {
+static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, int64_t plane, V& over, Tally& near) {
   const V h = charged<W>(n, v, x);
   if (W == kCounts) {
     const V count = nearest(least(most(h, zero()), all(static_cast<float>(n.top))));
@@ -28,11 +29,21 @@ static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, 
       bits[d * plane] = static_cast<uint16_t>(above(count, all(static_cast<float>(d))) & there);
     return;
   }
-  const V threshold = all(n.threshold), over = sub(h, threshold);
+  const V threshold = all(n.threshold);
   const M fired = at_least(h, threshold);
-  near.add(above(all(1e-6f), magnitude(over)));
+  over = sub(h, threshold);
   v = W == kSimple ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
   *bits = static_cast<uint16_t>(fired & there);
+}
+
+// Counts charges within 1e-6 of the threshold: hardly ever is one, so the nearest of all columns is looked at first.
+template <int Columns>
+static inline void tally(const V* over, Tally& near) {
+  V nearest_one = magnitude(over[0]);
+  UNROLLED
+  for (int i = 1; i < Columns; i++) nearest_one = nearer(nearest_one, over[i]);
+  if (__builtin_expect(above(all(1e-6f), nearest_one) != 0, 0))
+    for (int i = 0; i < Columns; i++) near.add(above(all(1e-6f), magnitude(over[i])));
 }
 
 // Sums of a pixel: of sixteen channels and some frames, `frame` numbers apart. `Columns` of them at once, for the latency
@@ -73,13 +84,15 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
   // a copy, which no store of spikes can be thought to change
   Tally own = near;
   for (int t = 0; t < frames; t++, from += sums.frame) {
+    V over[Columns];
     UNROLLED
     for (int i = 0; i < Columns; i++) {
       V y = fma(load_real(from + i * sums.column), scale[i], bias[i]);
       if (Residual) y = add(y, load(residual + i * residual_step));
       if (Value) store(value + i * value_step, y);
-      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, own);
+      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, over[i], own);
     }
+    if (W == kSimple || W == kAnyLif) tally<Columns>(over, own);
     if (Residual) residual += o.residual_frame;
     if (Value) value += o.value_frame;
     if (W) bits += bits_frame;
