@@ -20,7 +20,7 @@ from peers import PEERS, peer
 from peers.parity import ParityError, check
 from peers.rounds import interleaved, summary
 from run import save
-from settled import settle
+from settled import DRAWN, Rates, settle
 from torch import Tensor
 
 import spikereel
@@ -40,8 +40,10 @@ class Workload:
     clip: Tensor
 
 
-def workload(frames: int, size: int, name: str = "spikevideoformer_s", *, residual_gain: float = 1.0) -> Workload:
-    """Joint Hamming attention, batch 1, seed 0.
+def workload(
+    frames: int, size: int, name: str = "spikevideoformer_s", *, residual_gain: float = 1.0, rates: Rates = DRAWN
+) -> Workload:
+    """Joint Hamming attention, batch 1, seed 0; each neuron fires as often as `rates` says.
 
     With random weights and a residual gain of 1 the twin is chaotic, and no quantised one comes near it: 0.3 is for
     those. Dense peers take the same time with any weights; the firing rates of the spiking model change.
@@ -52,7 +54,7 @@ def workload(frames: int, size: int, name: str = "spikevideoformer_s", *, residu
     twin = spikereel.create_model(f"{name}.ann", **scheme)
     twin.load_state_dict(model.state_dict())
     clip = torch.randn(frames, 1, model.config.in_channels, size, size)
-    settle(model, clip)
+    settle(model, clip, rates)
     calibrate(twin, [clip])
     twin.eval()
     return Workload(model=model, twin=twin, clip=clip)

@@ -6,7 +6,10 @@ as hundreds of thousands of thresholds. Here the clip passes in evaluation mode,
 one sees what it emits.
 """
 
+import hashlib
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,10 +41,19 @@ FLAT = 0.01
 """Least variance of a channel, in shares of the median of its norm: a constant channel is no valid workload."""
 CLOSE, DRIFT = 0.03, 0.02
 """A firing rate is right within this share of itself; a norm, within this share of its standard deviations."""
-PASSES = 6
+PASSES, LONG = 6, 32
+"""Passes at most; clips of more frames than the second get one, for it takes minutes, and the rates that it finds are told.
+"""
+CACHE = Path(tempfile.gettempdir()) / "spikereel-settled"
+"""Norms found before, by everything that they depend on: a long clip takes minutes."""
 SAMPLE = 200_000
 """Values on which an offset is sought."""
 STEPS = 24
+
+
+def named(rates: str) -> Rates:
+    """"drawn", "trained", or one firing rate for all neurons."""
+    return {"drawn": DRAWN, "trained": TRAINED}.get(rates) or float(rates)
 
 
 def settle(model: VideoModel, clip: Tensor, rates: Rates | None = None) -> dict[str, float]:
@@ -52,11 +64,33 @@ def settle(model: VideoModel, clip: Tensor, rates: Rates | None = None) -> dict[
     bit, so passes end. Raises AssertionError where a neuron stays silent.
     """
     model.eval()
+    kept = CACHE / f"{_key(model, clip, rates)}.pt"
+    if kept.exists():
+        found = torch.load(kept)
+        model.load_state_dict(found["norms"], strict=False)
+        return found["rates"]
+    means = _settled(model, clip, rates)
+    norms = {name for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
+    own = {name: x for name, x in model.state_dict().items() if name.rpartition(".")[0] in norms}
+    CACHE.mkdir(exist_ok=True)
+    torch.save({"rates": means, "norms": own}, kept)
+    return means
+
+
+def _key(model: VideoModel, clip: Tensor, rates: Rates | None) -> str:
+    digest = hashlib.sha256(f"{LEAST} {WOKEN} {FLAT} {CLOSE} {DRIFT} {PASSES} {LONG} {SAMPLE}".encode())
+    digest.update(f"{model.config} {tuple(clip.shape)} {rates} {torch.__version__}".encode())
+    for x in (clip, *model.state_dict().values()):
+        digest.update(x.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _settled(model: VideoModel, clip: Tensor, rates: Rates | None) -> dict[str, float]:
     if any(isinstance(m, ClipNorm) for m in model.modules()):
         calibrate(model, [clip])
         model.eval()
     else:
-        for _ in range(PASSES):
+        for _ in range(PASSES if len(clip) <= LONG else 1):
             if not _pass(model, clip, rates):
                 break
     with firing_rates(model) as found, torch.inference_mode():
