@@ -123,7 +123,9 @@ def prepared(
 ) -> tuple[VideoModel, Tensor, dict[str, float]]:
     """A model with seed 0, a clip of noise, and the firing rates of its neurons on the first clip of the batch."""
     torch.manual_seed(0)
-    model, clip = spikereel.create_model(name, **options), torch.randn(shape)
+    model = spikereel.create_model(name, **options)
+    # clip by clip: the first one is the same for any batch
+    clip = torch.cat([torch.randn(shape[0], 1, *shape[2:]) for _ in range(shape[1])], dim=1)
     return model, clip, settle(model, clip[:, :1], rates)
 
 

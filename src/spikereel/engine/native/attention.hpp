@@ -201,52 +201,93 @@ static inline void add_word(uint64_t word, int groups, const float* tables, V* t
 // NB vectors of outputs of one head for tokens that share a matrix, into rows [frame][pixel][width]. Inside: the bits of a
 // head lie in one word.
 template <int NB, bool Inside>
-static inline void apply_rows(const Attend& a, const Tokens& tokens, int head, const float* sums, int64_t pitch, float* rows,
+static inline void apply_rows(const Attend& a, const Tokens& tokens, int head, const float* tables, float* rows,
                               int64_t frame, int64_t width) {
   const int d = a.q.channels / a.heads, groups = (d + kRowGroup - 1) / kRowGroup;
-  float* tables = static_cast<float*>(scratch(1, static_cast<size_t>(groups) * kRowTable * NB * kLanes * 4));
-  build_rows<NB>(sums, pitch, d, a.hamming, tables);
   const int shift = head * d & 63, at = head * d / 64 * 4, planes = a.q.planes;
+  const int64_t step = a.q.pixel, plane_step = a.q.plane;
   const uint64_t own = d < 64 ? (uint64_t{1} << (d & 63)) - 1 : ~uint64_t{0};
   uint64_t q[kHeadWords];
-  for (int64_t t = tokens.t0; t < tokens.t1; t++)
-    for (int64_t p = tokens.p0; p < tokens.p1; p++) {
+  for (int64_t t = tokens.t0; t < tokens.t1; t++) {
+    const uint16_t* pixel = pixel_of(a.q, 0, t, tokens.p0);
+    float* to = rows + t * frame;
+    for (int64_t left = tokens.p1 - tokens.p0; left > 0; left--, pixel += step, to += width) {
       V total[NB];
       UNROLLED
       for (int n = 0; n < NB; n++) total[n] = zero();
       for (int plane = 0; plane < planes; plane++) {
-        const uint16_t* pixel = pixel_of(a.q, plane, t, p);
+        const uint16_t* bits = pixel + plane * plane_step;
         if (Inside) {
-          __builtin_memcpy(q, pixel + at, 8);
-          add_word<NB>(q[0] >> shift & own, groups, tables, total);
+          uint64_t word;
+          __builtin_memcpy(&word, bits + at, 8);
+          add_word<NB>(word >> shift & own, groups, tables, total);
         } else {
-          head_bits(pixel, head * d, d, q);
+          head_bits(bits, head * d, d, q);
           for (int g = 0; g < groups; g += 16)
             add_word<NB>(q[g / 16], smaller(16, groups - g), tables + g * kRowTable * NB * kLanes, total);
         }
       }
       UNROLLED
-      for (int n = 0; n < NB; n++) store(rows + t * frame + (p - tokens.p0) * width + n * kLanes, total[n]);
-    }
-}
-
-// All heads of tokens that share a matrix; a head may write into the next one, which comes later.
-static inline void apply_group(const Attend& a, const Tokens& tokens, int64_t group, float* rows, int64_t frame, int64_t width) {
-  const int d = a.q.channels / a.heads, vectors = (d + kLanes - 1) / kLanes;
-  const int64_t pitch = static_cast<int64_t>(vectors) * kLanes, size = (d + 1) * pitch;
-  for (int head = 0; head < a.heads; head++) {
-    const bool inside = (head * d & 63) + d <= 64;
-    for (int n = 0; n < vectors; n += 2) {
-      const float* sums = a.sums + (group * a.heads + head) * size + n * kLanes;
-      float* to = rows + head * d + n * kLanes;
-      const auto apply = n + 1 == vectors ? (inside ? apply_rows<1, true> : apply_rows<1, false>)
-                                          : (inside ? apply_rows<2, true> : apply_rows<2, false>);
-      apply(a, tokens, head, sums, pitch, to, frame, width);
+      for (int n = 0; n < NB; n++) store(to + n * kLanes, total[n]);
     }
   }
 }
 
+// Tables of up to two vectors of outputs, from vector n on, of one head of a group.
+static inline const float* tables_of(const Attend& a, int64_t group, int head, int n) {
+  const int d = a.q.channels / a.heads, vectors = (d + kLanes - 1) / kLanes, groups = (d + kRowGroup - 1) / kRowGroup;
+  const int64_t pitch = static_cast<int64_t>(vectors) * kLanes, size = (d + 1) * pitch;
+  const float* sums = a.sums + (group * a.heads + head) * size + n * kLanes;
+  float* tables = static_cast<float*>(scratch(1, static_cast<size_t>(groups) * kRowTable * 2 * kLanes * 4));
+  if (n + 1 < vectors) build_rows<2>(sums, pitch, d, a.hamming, tables);
+  else build_rows<1>(sums, pitch, d, a.hamming, tables);
+  return tables;
+}
+
+static inline void apply_head(const Attend& a, const Tokens& tokens, int head, int n, const float* tables, float* rows,
+                              int64_t frame, int64_t width) {
+  const int d = a.q.channels / a.heads;
+  const bool inside = (head * d & 63) + d <= 64, two = (n + 1) * kLanes < d;
+  const auto apply = two ? (inside ? apply_rows<2, true> : apply_rows<2, false>)
+                         : (inside ? apply_rows<1, true> : apply_rows<1, false>);
+  apply(a, tokens, head, tables, rows, frame, width);
+}
+
+// All heads of tokens that share a matrix; a head may write into the next one, which comes later.
+static inline void apply_group(const Attend& a, const Tokens& tokens, int64_t group, float* rows, int64_t frame, int64_t width) {
+  const int d = a.q.channels / a.heads;
+  for (int head = 0; head < a.heads; head++)
+    for (int n = 0; n * kLanes < d; n += 2)
+      apply_head(a, tokens, head, n, tables_of(a, group, head, n), rows + head * d + n * kLanes, frame, width);
+}
+
+// Heads of whole vectors that all tokens share: norm and neuron follow while sums are in the first cache.
+static void apply_by_head(const Attend& a) {
+  const int vectors = a.q.channels / a.heads / kLanes;
+  const int64_t some = 64, blocks = (a.pixels + some - 1) / some, few = a.frames < 64 ? 64 / a.frames : 1;
+  parallel(blocks * a.heads, [&](int64_t item) {
+    const int head = static_cast<int>(item / blocks);
+    const int64_t first = item % blocks * some, end = first + some < a.pixels ? first + some : a.pixels;
+    Tally near;
+    for (int n = 0; n < vectors; n += 2) {
+      const int both = n + 1 < vectors ? 2 : 1;
+      const int64_t width = both * kLanes, frame = few * width;
+      const float* tables = tables_of(a, 0, head, n);
+      float* rows = static_cast<float*>(scratch(0, static_cast<size_t>(frame * a.frames) * 4));
+      for (int64_t p0 = first; p0 < end; p0 += few) {
+        const int64_t p1 = p0 + few < end ? p0 + few : end;
+        apply_head(a, {0, a.frames, p0, p1}, head, n, tables, rows, frame, width);
+        for (int i = 0; i < both; i++)
+          emit(a.out, p0, head * vectors + n + i, static_cast<int>(p1 - p0), Sums<float>{rows + i * kLanes, frame, width, 1, 0},
+               0, a.frames, near);
+      }
+    }
+    report_near(a.out, near);
+  });
+}
+
 static void attend_apply(const Attend& a) {
+  if (a.grouping == kClip && a.q.channels / a.heads % kLanes == 0) return apply_by_head(a);
   // the last head may write behind the last channel
   const int64_t width = (a.q.channels + 2 * kLanes) / kLanes * kLanes;
   const int64_t fit = kRowValues / (width * a.frames), most = fit < 1 ? 1 : fit < 64 ? fit : 64;
