@@ -11,7 +11,6 @@ from peers.rounds import interleaved, summary
 from torch.nn import functional as F
 
 from spikereel.engine import packing
-from spikereel.engine.attending import between
 from spikereel.engine.loaded import native
 from spikereel.ops.hamming import attention
 from spikereel.ops.lif import lif
@@ -150,8 +149,9 @@ def _attention() -> Operation:
     def run() -> None:
         counts = np.zeros((1, heads, d + 1, packing.whole(d) * 16), np.int32)
         native().attend_count(packed[1], packed[2], counts=counts.reshape(-1), **shared)
-        sums = between(counts, True).reshape(-1)
-        native().attend_apply(packed[0], hamming=True, sums=sums, target=into.target, **shared)
+        sums = np.empty(counts.shape, np.float32)
+        native().attend_between(counts, hamming=True, sums=sums)
+        native().attend_apply(packed[0], hamming=True, sums=sums.reshape(-1), target=into.target, **shared)
 
     def tokens(x: torch.Tensor) -> torch.Tensor:
         return x.view(FRAMES, heads, d, -1).permute(1, 0, 3, 2).flatten(1, 2)

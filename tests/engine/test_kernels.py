@@ -293,8 +293,8 @@ def test_attention(isa, threads, hamming, grouping, heads, dim, planes, frames, 
     packed = [packing.pack_spikes(x.numpy(), n) for x, n in ((q, 1), (k, 1), (v, planes))]
     shared = {"channels": dim, "heads": heads, "grouping": code}
     native().attend_count(packed[1], packed[2], counts=counts.ravel(), **shared)
-    into = Into(frames, dim, height, width)
-    native().attend_apply(
-        packed[0], hamming=hamming, sums=between(counts, hamming).ravel(), target=into.target(), **shared
-    )
+    into, sums = Into(frames, dim, height, width), np.full(counts.shape, np.nan, np.float32)
+    native().attend_between(counts, hamming=hamming, sums=sums)
+    assert np.array_equal(sums, between(counts, hamming))
+    native().attend_apply(packed[0], hamming=hamming, sums=sums.ravel(), target=into.target(), **shared)
     assert torch.equal(into.read(), wanted)

@@ -1,4 +1,5 @@
-"""From counts of coinciding spikes to the matrix that stands between q and the output of an attention."""
+"""From counts of coinciding spikes to the matrix that stands between q and the output of an attention: the reference of
+the native `attend_between`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,7 @@ def between(counts: NDArray, hamming: bool) -> NDArray[np.float32]:
     counts [..., d + 1, e]: k^T v, and in the last row the column sums of v. Hamming: (2k - 1)^T v = 2 k^T v - colsum v,
     and (2q - 1) S = 2 q S - colsum S. Whole numbers, exact in float32 up to 2^24.
     """
-    sums = counts.astype(np.float32)
-    rows, last = sums[..., :-1, :], sums[..., -1, :]
-    if hamming:
-        rows += rows
-        rows -= last[..., None, :]
-        np.add.reduce(rows, axis=-2, out=last)
-    else:
-        last[:] = 0.0
+    sums = np.empty(counts.shape, np.float32)
+    sums[..., :-1, :] = 2 * counts[..., :-1, :] - counts[..., -1:, :] if hamming else counts[..., :-1, :]
+    sums[..., -1, :] = sums[..., :-1, :].sum(-2) if hamming else 0.0
     return sums

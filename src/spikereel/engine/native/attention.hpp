@@ -160,6 +160,22 @@ static void attend_count(const Attend& a, int32_t* counts) {
   });
 }
 
+// Hamming: f(k)^T v = 2 k^T v - colsum v, and in the last row its column sums; whole numbers, exact below 2^24.
+static void attend_between(const int32_t* counts, int64_t matrices, int64_t rows, int64_t pitch, bool hamming, float* sums) {
+  for (int64_t m = 0; m < matrices; m++, counts += rows * pitch, sums += rows * pitch)
+    for (int64_t at = 0; at < pitch; at += kLanes) {
+      const V fires = real(load_i(counts + (rows - 1) * pitch + at));
+      V total = zero();
+      for (int64_t row = 0; row + 1 < rows; row++) {
+        V one = real(load_i(counts + row * pitch + at));
+        if (hamming) one = sub(add(one, one), fires);
+        if (hamming) total = add(total, one);
+        store(sums + row * pitch + at, one);
+      }
+      store(sums + (rows - 1) * pitch + at, total);
+    }
+}
+
 constexpr int kRowGroup = 4, kRowTable = 16;      // inputs of a table, and its rows
 constexpr int64_t kRowValues = (256 << 10) / 4;   // values of a block of pixels over all frames
 
