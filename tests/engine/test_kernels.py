@@ -147,6 +147,7 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
 
 NEURONS = {
     "lif": ({"kind": 1}, {}),
+    "third": ({"kind": 1, "decay": 1 / 3}, {"tau": 3.0}),
     "soft": ({"kind": 1, "soft_reset": True, "threshold": 0.7}, {"reset": "soft", "threshold": 0.7}),
     "reset": ({"kind": 1, "v_reset": -0.25, "decay": 0.25}, {"v_reset": -0.25, "tau": 4.0}),
     "leak": ({"kind": 1, "decay_input": False}, {"decay_input": False}),

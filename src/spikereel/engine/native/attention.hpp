@@ -280,7 +280,7 @@ static inline void apply_group(const Attend& a, const Tokens& tokens, int64_t gr
 // Heads of whole vectors that all tokens share: norm and neuron follow while sums are in the first cache.
 static void apply_by_head(const Attend& a) {
   const int vectors = a.q.channels / a.heads / kLanes;
-  const int64_t some = 64, blocks = (a.pixels + some - 1) / some, few = a.frames < 64 ? 64 / a.frames : 1;
+  const int64_t some = 256, blocks = (a.pixels + some - 1) / some, few = a.frames < 64 ? 64 / a.frames : 1;
   parallel(blocks * a.heads, [&](int64_t item) {
     const int head = static_cast<int>(item / blocks);
     const int64_t first = item % blocks * some, end = first + some < a.pixels ? first + some : a.pixels;

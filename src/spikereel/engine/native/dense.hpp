@@ -354,7 +354,7 @@ static void fire(const Fire& a) {
   const bool dense = o.channels == lanes && a.value_pixel == lanes && o.membrane_pixel == lanes && o.bits_pixel == o.vectors;
   const int left = o.channels % kLanes;
   const M last = static_cast<M>(left ? (1 << left) - 1 : 0xffff);
-  const auto run = is_simple(o.neuron) ? fire_run<kSimple> : fire_run<kAnyLif>;
+  const auto run = is_shifting(o.neuron) ? fire_run<kShifting> : is_simple(o.neuron) ? fire_run<kSimple> : fire_run<kAnyLif>;
   parallel((a.pixels + some - 1) / some, [&](int64_t item) {
     const int64_t end = (item + 1) * some < a.pixels ? (item + 1) * some : a.pixels;
     Tally near;

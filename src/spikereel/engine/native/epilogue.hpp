@@ -1,8 +1,10 @@
 // The end of every layer: norm, residual, neuron, spikes. Sixteen channels of one pixel at a time, over the frames that
 // are there, with the membrane in a register. The operations and their order are those of the reference in
-// spikereel.ops.lif; a product and a sum are fused only in the norm.
+// spikereel.ops.lif; a product and a sum are fused only in the norm, and where the decay is a power of two: then the
+// product is exact, of all but numbers below 1e-37.
 
-enum Way { kNothing, kSimple, kAnyLif, kCounts };  // kSimple: input decays, hard reset to zero
+// kSimple: input decays, hard reset to zero; kShifting: and the decay is a power of two
+enum Way { kNothing, kSimple, kShifting, kAnyLif, kCounts };
 
 static inline V real(V x) { return x; }
 static inline V load_real(const float* p) { return load(p); }
@@ -12,6 +14,7 @@ template <Way W>
 static inline V charged(const Neuron& n, V v, V x) {
   if (W == kCounts) return add(mul(all(n.decay), v), x);
   if (W == kSimple) return add(v, mul(sub(x, v), all(n.decay)));
+  if (W == kShifting) return fma(sub(x, v), all(n.decay), v);
   const V leak = sub(v, all(n.v_reset));
   return n.decay_input ? add(v, mul(sub(x, leak), all(n.decay))) : add(sub(v, mul(leak, all(n.decay))), x);
 }
@@ -32,7 +35,7 @@ static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, 
   const V threshold = all(n.threshold);
   const M fired = at_least(h, threshold);
   over = sub(h, threshold);
-  v = W == kSimple ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
+  v = W == kSimple || W == kShifting ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
   *bits = static_cast<uint16_t>(fired & there);
 }
 
@@ -92,7 +95,7 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
       if (Value) store(value + i * value_step, y);
       if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, over[i], own);
     }
-    if (W == kSimple || W == kAnyLif) tally<Columns>(over, own);
+    if (W != kNothing && W != kCounts) tally<Columns>(over, own);
     if (Residual) residual += o.residual_frame;
     if (Value) value += o.value_frame;
     if (W) bits += bits_frame;
@@ -121,11 +124,19 @@ static inline bool is_simple(const Neuron& n) {
   return n.kind == kLif && n.decay_input && !n.soft_reset && n.v_reset == 0.0f;
 }
 
+static inline bool is_shifting(const Neuron& n) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &n.decay, 4);
+  // no fraction: 1/2, 1/4 and so on
+  return is_simple(n) && n.decay > 0.0f && !(bits & 0x7fffff);
+}
+
 template <int Columns, class Number>
 static inline void emit_columns(const Output& o, int64_t p, int c, const Sums<Number>& sums, int first, int frames,
                                 Tally& near) {
   const Neuron& n = o.neuron;
   if (n.kind == kNone) return emit_way<kNothing, Columns>(o, p, c, sums, first, frames, near);
+  if (is_shifting(n)) return emit_way<kShifting, Columns>(o, p, c, sums, first, frames, near);
   if (is_simple(n)) return emit_way<kSimple, Columns>(o, p, c, sums, first, frames, near);
   // rarer neurons: one column at a time
   if (n.kind == kInteger) return emit_way<kCounts, 1>(o, p, c, sums, first, frames, near);
