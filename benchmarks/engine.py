@@ -261,6 +261,8 @@ def main() -> None:
     else:
         peers = "-".join(["", *options.peers]) if options.peers else ""
         shape = "-T" + "-".join(str(x) for x in options.frames) if options.frames != [8] else ""
+        shape += "-threads" + "-".join(str(x) for x in options.threads) if options.threads != [1, 2] else ""
+        shape += f"-{options.rates}" if options.rates != "drawn" else ""
         save(f"engine-{options.command}{shape}{peers}", outcome, "engine.py")
 
 

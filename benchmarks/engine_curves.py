@@ -58,7 +58,7 @@ def cases(curve: str, size: int) -> Iterator[Case]:
 def points(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each point; those measured before come from `options.state`, new ones go there.
 
-    Stops after `options.seconds`, saying what is left. Raises SystemExit where a point fails, or was not let near a clock.
+    Begins none after `options.seconds`, saying how many are left; a point that fails, or was not let near a clock, is said.
     """
     state = Path(options.state)
     kept = json.loads(state.read_text()) if state.exists() else {}
@@ -70,7 +70,12 @@ def points(options: argparse.Namespace) -> list[dict[str, Any]]:
                 left += 1
                 continue
             if key not in kept:
-                kept[key] = {"curve": curve, **_alone(curve, i, options)}
+                try:
+                    kept[key] = {"curve": curve, **_alone(curve, i, options)}
+                except subprocess.CalledProcessError:
+                    # the others need not wait for it
+                    print(f"{curve}, {case[0]}: failed, see above; it is tried again by the next run", flush=True)
+                    continue
                 state.write_text(json.dumps(kept, indent=1))
             rows.append(kept[key])
             _say(kept[key])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from spikereel.layers.calibrate import calibrate
+from spikereel.layers.calibrate import wake
 from spikereel.layers.neuron import Neuron, collected
 from spikereel.layers.norm import ClipNorm
 from spikereel.layers.observe import firing_rates
@@ -44,6 +44,8 @@ CLOSE, DRIFT = 0.03, 0.02
 PASSES, LONG = 6, 32
 """Passes at most; clips of more frames than the second get one, for it takes minutes, and the rates that it finds are told.
 """
+HEAD = "head."
+"""Neurons of a segmentation head see several stages at once; they are left as they are."""
 CACHE = Path(tempfile.gettempdir()) / "spikereel-settled"
 """Norms found before, by everything that they depend on: a long clip takes minutes."""
 SAMPLE = 200_000
@@ -87,15 +89,15 @@ def _key(model: VideoModel, clip: Tensor, rates: Rates | None) -> str:
 
 def _settled(model: VideoModel, clip: Tensor, rates: Rates | None) -> dict[str, float]:
     if any(isinstance(m, ClipNorm) for m in model.modules()):
-        calibrate(model, [clip])
-        model.eval()
+        wake(model, clip)
     else:
         for _ in range(PASSES if len(clip) <= LONG else 1):
             if not _pass(model, clip, rates):
                 break
     with firing_rates(model) as found, torch.inference_mode():
         model(clip)
-    assert not found.silent(), found.silent()
+    silent = [name for name in found.silent() if not name.startswith(HEAD)]
+    assert not silent, silent
     return found.means()
 
 
@@ -119,7 +121,7 @@ def _pass(model: VideoModel, clip: Tensor, rates: Rates | None) -> int:
     def neuron_sees(neuron: Any, inputs: tuple[Tensor, ...]) -> None:
         nonlocal changed
         x, name = inputs[0], names[id(neuron)]
-        if not last or name.startswith("head."):
+        if not last or name.startswith(HEAD):
             return
         now, wanted = _fires(neuron, x, 0.0), rates
         if isinstance(rates, Mapping):

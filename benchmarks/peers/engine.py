@@ -14,6 +14,7 @@ from spikereel.engine.engine import compile
 from spikereel.engine.loaded import native
 from spikereel.engine.verify import cost, verify
 from spikereel.models.base import VideoModel
+from spikereel.models.spikevideoformer import SpikeVideoFormer
 
 CHANGED = 0.01
 """Largest share of spikes that `exact=False` may change."""
@@ -31,7 +32,7 @@ def build(model: VideoModel, clip: Tensor) -> Built:
     """ParityError unless every layer agrees with float64 on its own operands of this very clip, and all of them together
     with the model on a small clip on which rounding decides no spike.
     """
-    whole = as_a_whole(model)
+    whole = as_a_whole(model, clip)
     started = time.perf_counter()
     engine = compile(model)
     engine.tune(clip)
@@ -55,15 +56,17 @@ def build(model: VideoModel, clip: Tensor) -> Built:
     return Built(run=lambda video: engine(video)[0], settings=settings)
 
 
-def as_a_whole(model: VideoModel) -> float:
+def as_a_whole(model: VideoModel, clip: Tensor) -> float:
     """Difference of outputs on the first small clip on which engine and model agree, in shares of the largest output.
 
     One spike that rounding decides moves every output of random weights, so agreement is no accident, while layers that
     are joined wrongly agree on no clip. Raises ParityError.
     """
     found = []
+    # an SVFormer has norms for so many frames
+    shape = SMALL if isinstance(model, SpikeVideoFormer) else (len(clip), 1, *clip.shape[2:])
     for seed in range(SEEDS):
-        small = torch.randn(SMALL, generator=torch.Generator().manual_seed(seed))
+        small = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         own = copy.deepcopy(model)
         settle(own, small)
         with torch.inference_mode():
