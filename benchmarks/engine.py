@@ -196,7 +196,11 @@ def _busy(options: argparse.Namespace) -> dict[str, Any]:
         built = peer(name).build(copy.deepcopy(work.model), work.clip)
         check(peer(name), built, work.model, work.clip)
         runs[name] = partial(built, work.clip)
-    return {"frames": options.frames[0], "threads": options.threads[0], "rows": beside_a_busy_core(runs, options.rounds)}
+    return {
+        "frames": options.frames[0],
+        "threads": options.threads[0],
+        "rows": beside_a_busy_core(runs, options.rounds),
+    }
 
 
 def _called(model: VideoModel, clip: torch.Tensor) -> object:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 SETTLING = 0.3
 """Seconds for the other process to be under way."""

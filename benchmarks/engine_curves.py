@@ -1,6 +1,6 @@
 """Speed of the engine over firing rate, clip length, size, batch, task and neuron, beside the model in PyTorch.
 
-Each point runs in a process of its own and is kept in a file as soon as it is measured, so that a run may stop and go on.
+Each point runs in a process of its own and is kept in a file as soon as it is measured: a run may stop and go on.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def cases(curve: str, size: int) -> Iterator[Case]:
     elif curve == "batch":
         yield from ((f"B = {batch}", {}, name, (8, batch, *small[2:]), DRAWN) for batch in (1, 2, 4, 8, 16))
     elif curve == "task":
-        yield "SVFormer, 112 px", {}, "svformer", (8, 1, 3, size // 2, size // 2), None
+        yield f"SVFormer, {size} px", {"image_size": size, "frames": 8}, "svformer", (8, 1, 3, size, size), None
         high, wide = (512, 1024) if size >= 224 else (size, 2 * size)
         yield f"segmentation, {high} x {wide}", {"task": "segmentation"}, name, (2, 1, 3, high, wide), DRAWN
     else:
@@ -58,7 +58,7 @@ def cases(curve: str, size: int) -> Iterator[Case]:
 def points(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each point; those measured before come from `options.state`, new ones go there.
 
-    Begins none after `options.seconds`, saying how many are left; a point that fails, or was not let near a clock, is said.
+    Begins none after `options.seconds`, saying how many are left; a point that fails is said, and left out.
     """
     state = Path(options.state)
     kept = json.loads(state.read_text()) if state.exists() else {}

@@ -36,8 +36,8 @@ def _newest(name: str, *, needed: bool = True) -> dict[str, Any] | None:
 def _curves(outcome: dict[str, Any]) -> Path:
     from matplotlib import pyplot
 
-    named = [name for name in ("rate", "frames", "batch", "model", "task", "neuron")]
-    rows = {name: [row for row in outcome["rows"] if row["curve"] == name] for name in named}
+    curves = ("rate", "frames", "batch", "model", "task", "neuron")
+    rows = {name: [row for row in outcome["rows"] if row["curve"] == name] for name in curves}
     bars = rows["model"] + rows["neuron"] + rows["task"]
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
     for axis, name in zip(axes.flat, AXES, strict=False):
@@ -90,7 +90,9 @@ def _roofline(outcome: dict[str, Any]) -> Path:
     figure, axis = pyplot.subplots(figsize=(9, 4), layout="constrained")
     at = range(len(order))
     axis.barh(at, [1e3 * kinds[k]["seconds"] for k in order], color=GRID, label="measured")
-    axis.barh(at, [1e3 * kinds[k]["bound"] for k in order], color=INK, height=0.45, label="at the peak of its primitives")
+    axis.barh(
+        at, [1e3 * kinds[k]["bound"] for k in order], color=INK, height=0.45, label="at the peak of its primitives"
+    )
     for i, kind in enumerate(order):
         axis.annotate(
             f"{100 * kinds[kind]['share']:.0f} %",

@@ -22,7 +22,7 @@ SOURCE = Path(__file__).with_name("primitives.cpp")
 
 
 def primitives() -> dict[str, Any]:
-    """{primitive: operations a second} of one core; `row_adds` are [vectors a row, bytes of the table, vectors a second]."""
+    """{primitive: operations a second} of one core; `row_adds`: [vectors a row, bytes of the table, vectors a s]."""
     with tempfile.TemporaryDirectory() as folder:
         program = f"{folder}/primitives"
         subprocess.run(["g++", "-std=c++17", "-O3", "-march=native", "-o", program, str(SOURCE)], check=True)

@@ -33,7 +33,7 @@ BASE = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One clip, and a model and its twin with the same random weights, each with norms of what it makes of that clip."""
+    """One clip, and a model and its twin with the same random weights, each with norms of what it makes of it."""
 
     model: VideoModel
     twin: VideoModel

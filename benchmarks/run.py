@@ -1,7 +1,7 @@
 """Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`, `train`, or `infer`, `memory`,
 `ops`, `curves`, `peak`, `roofline`, `busy`, `report`, `plot`.
 
-From `infer` on they are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
+From `infer` on they are those of `engine.py`, which times nothing that has not passed its parity test in the same run.
 
 Results go to benchmarks/results/, with hardware and versions.
 """

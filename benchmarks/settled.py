@@ -1,8 +1,8 @@
-"""Random weights made a fair workload: norms of what the network really emits, neurons that fire as often as they should.
+"""Random weights made a fair workload: norms of what the network really emits, neurons that fire as often as told.
 
 `calibrate` passes a clip in training mode. With random weights the spikes of evaluation are then others: the neuron of
-the joint attention is silent meanwhile, the norms behind it see no variance at all, and in evaluation one spike comes out
-as hundreds of thousands of thresholds. Here the clip passes in evaluation mode, and each layer is set before the next
+the joint attention is silent meanwhile, the norms behind it see no variance, and in evaluation one spike comes out as
+hundreds of thousands of thresholds. Here the clip passes in evaluation mode, and each layer is set before the next
 one sees what it emits.
 """
 
@@ -23,14 +23,32 @@ from spikereel.layers.observe import firing_rates
 from spikereel.models.base import VideoModel
 
 DRAWN = {
-    **{"lif1": 0.08, "lif2": 0.035, "encode_lif": 0.11, "head_lif": 0.41, "q_lif": 0.16, "k_lif": 0.16, "v_lif": 0.16},
-    **{"attn_lif": 0.45, "fc1_lif": 0.41, "fc2_lif": 0.16, "lif": 0.2},
+    "lif1": 0.08,
+    "lif2": 0.035,
+    "encode_lif": 0.11,
+    "head_lif": 0.41,
+    "q_lif": 0.16,
+    "k_lif": 0.16,
+    "v_lif": 0.16,
+    "attn_lif": 0.45,
+    "fc1_lif": 0.41,
+    "fc2_lif": 0.16,
+    "lif": 0.2,
 }
-"""Firing rates of the kinds of neurons with random weights and random norms, middles of what was measured: 24 % over all
-neurons, 14 % over all spikes. Every figure on the engine so far was taken near these."""
+"""Firing rates of the kinds of neurons with random weights and random norms, middles of what was measured: 22 % over
+all neurons. Every figure on the engine so far was taken near these."""
 TRAINED = {
-    **{"lif1": 0.14, "lif2": 0.11, "encode_lif": 0.17, "head_lif": 0.17, "q_lif": 0.16, "k_lif": 0.2, "v_lif": 0.21},
-    **{"attn_lif": 0.15, "fc1_lif": 0.16, "fc2_lif": 0.11, "lif": 0.19},
+    "lif1": 0.14,
+    "lif2": 0.11,
+    "encode_lif": 0.17,
+    "head_lif": 0.17,
+    "q_lif": 0.16,
+    "k_lif": 0.2,
+    "v_lif": 0.21,
+    "attn_lif": 0.15,
+    "fc1_lif": 0.16,
+    "fc2_lif": 0.11,
+    "lif": 0.19,
 }
 """Those of `spikevideoformer_ti.motion`, trained weights, on a clip of its test."""
 Rates = float | Mapping[str, float]
@@ -42,7 +60,7 @@ FLAT = 0.01
 CLOSE, DRIFT = 0.03, 0.02
 """A firing rate is right within this share of itself; a norm, within this share of its standard deviations."""
 PASSES, LONG = 6, 32
-"""Passes at most; clips of more frames than the second get one, for it takes minutes, and the rates that it finds are told.
+"""Passes at most; clips of more frames than the second get one, which takes minutes, and its rates are told.
 """
 HEAD = "head."
 """Neurons of a segmentation head see several stages at once; they are left as they are."""
@@ -54,7 +72,7 @@ STEPS = 24
 
 
 def named(rates: str) -> Rates:
-    """"drawn", "trained", or one firing rate for all neurons."""
+    """ "drawn", "trained", or one firing rate for all neurons."""
     return {"drawn": DRAWN, "trained": TRAINED}.get(rates) or float(rates)
 
 

@@ -29,8 +29,8 @@ SEEDS = 5
 
 
 def build(model: VideoModel, clip: Tensor) -> Built:
-    """ParityError unless every layer agrees with float64 on its own operands of this very clip, and all of them together
-    with the model on a small clip on which rounding decides no spike.
+    """ParityError unless every layer agrees with float64 on its own operands of this very clip, and all of them
+    together with the model on a small clip on which rounding decides no spike.
     """
     whole = as_a_whole(model, clip)
     started = time.perf_counter()

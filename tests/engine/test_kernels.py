@@ -271,7 +271,14 @@ def _bare(into):
 @pytest.mark.parametrize("grouping", ["frame", "clip", "pixel"])
 @pytest.mark.parametrize(
     ("heads", "dim", "planes", "frames", "height", "width"),
-    [(1, 1, 1, 1, 1, 1), (8, 360, 1, 3, 4, 5), (2, 130, 3, 3, 4, 5), (3, 96, 1, 9, 9, 8), (1, 256, 2, 2, 1, 65), (2, 48, 1, 70, 3, 3)],
+    [
+        (1, 1, 1, 1, 1, 1),
+        (8, 360, 1, 3, 4, 5),
+        (2, 130, 3, 3, 4, 5),
+        (3, 96, 1, 9, 9, 8),
+        (1, 256, 2, 2, 1, 65),
+        (2, 48, 1, 70, 3, 3),
+    ],
 )
 def test_attention(isa, threads, hamming, grouping, heads, dim, planes, frames, height, width):
     rng = np.random.default_rng(6)
