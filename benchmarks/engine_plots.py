@@ -50,6 +50,7 @@ def _curves(outcome: dict[str, Any]) -> Path:
     axis.axhline(1.0, color=PALE, linewidth=1)
     axis.set_ylabel("times the speed of the model in PyTorch")
     axis.grid(axis="y", color=GRID)
+    axis.set_axisbelow(True)
     figure.suptitle(f"the engine beside the model in PyTorch, {outcome['hardware']}, {outcome['threads']} thread(s)")
     path = DOCS / "engine-curves.png"
     figure.savefig(path, dpi=110)
@@ -69,7 +70,7 @@ def _line(axis: Any, rows: list[dict[str, Any]], label: str, at: Any, *, log: bo
     axis.plot(x, ratios, marker="o", color=INK)
     axis.set_xlabel(label)
     axis.set_ylabel("times the speed of the model in PyTorch")
-    axis.set_ylim(0, 1.1 * max(high for _, high in spread))
+    axis.set_ylim(0, 1.1 * max(*ratios, *(high for _, high in spread)))
     if log:
         axis.set_xscale("log", base=2)
         axis.set_xticks(x, [str(value) for value in x])
