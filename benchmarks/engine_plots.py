@@ -103,6 +103,7 @@ def _roofline(outcome: dict[str, Any]) -> Path:
         )
     axis.set_yticks(at, order)
     axis.invert_yaxis()
+    axis.set_xlim(0, 1.12e3 * max(x["seconds"] for x in kinds.values()))
     axis.set_xlabel("ms, one thread")
     axis.set_title(f"kernels and their bounds, {outcome['hardware']}")
     axis.legend(loc="lower right")
