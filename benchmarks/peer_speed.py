@@ -20,6 +20,7 @@ from peers import PEERS, peer
 from peers.parity import ParityError, check
 from peers.rounds import interleaved, summary
 from run import save
+from settled import DRAWN, Rates, settle
 from torch import Tensor
 
 import spikereel
@@ -32,15 +33,17 @@ BASE = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One clip, and a model and its twin with the same random weights and norms calibrated on that clip."""
+    """One clip, and a model and its twin with the same random weights, each with norms of what it makes of it."""
 
     model: VideoModel
     twin: VideoModel
     clip: Tensor
 
 
-def workload(frames: int, size: int, name: str = "spikevideoformer_s", *, residual_gain: float = 1.0) -> Workload:
-    """Joint Hamming attention, batch 1, seed 0.
+def workload(
+    frames: int, size: int, name: str = "spikevideoformer_s", *, residual_gain: float = 1.0, rates: Rates = DRAWN
+) -> Workload:
+    """Joint Hamming attention, batch 1, seed 0; each neuron fires as often as `rates` says.
 
     With random weights and a residual gain of 1 the twin is chaotic, and no quantised one comes near it: 0.3 is for
     those. Dense peers take the same time with any weights; the firing rates of the spiking model change.
@@ -51,9 +54,9 @@ def workload(frames: int, size: int, name: str = "spikevideoformer_s", *, residu
     twin = spikereel.create_model(f"{name}.ann", **scheme)
     twin.load_state_dict(model.state_dict())
     clip = torch.randn(frames, 1, model.config.in_channels, size, size)
-    for net in (model, twin):
-        calibrate(net, [clip])
-        net.eval()
+    settle(model, clip, rates)
+    calibrate(twin, [clip])
+    twin.eval()
     return Workload(model=model, twin=twin, clip=clip)
 
 

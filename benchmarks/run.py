@@ -1,7 +1,7 @@
 """Benchmarks: `python benchmarks/run.py scaling`, `events`, `gpu`, `loader FOLDER ...`, `train`, or `infer`, `memory`,
-`ops`, `curves`, `peak`, `report`.
+`ops`, `curves`, `peak`, `roofline`, `busy`, `report`, `plot`.
 
-The last four are those of `engine.py`, which refuses to time what has not passed its parity test in the same run.
+From `infer` on they are those of `engine.py`, which times nothing that has not passed its parity test in the same run.
 
 Results go to benchmarks/results/, with hardware and versions.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from event_speed import events
 
 RESULTS = Path(__file__).parent / "results"
-ENGINE = ("infer", "memory", "ops", "curves", "peak", "report")
+ENGINE = ("infer", "memory", "ops", "curves", "peak", "roofline", "busy", "report", "plot")
 """Benchmarks of the spike engine, in engine.py."""
 
 

@@ -14,16 +14,29 @@ ENOUGH = 3
 """Quiet rounds that suffice."""
 
 
-def interleaved(runs: dict[str, Callable[[], object]], count: int) -> list[dict[str, dict[str, float]]]:
-    """`count` rounds, each {name: {"seconds", "others"}}; the order turns by one from round to round."""
+def interleaved(
+    runs: dict[str, Callable[[], object]], count: int, *, least: float = 0.0
+) -> list[dict[str, dict[str, float]]]:
+    """`count` rounds, each {name: {"seconds", "others"}}; the order turns by one from round to round.
+
+    least: seconds that a sample takes, with as many calls in a row as that needs; the first one is not timed. Without,
+    a sample is one call after a pause, for which caches are cold and the processor sleeps: right for long calls.
+    """
     names, rounds = list(runs), []
-    for run in runs.values():
-        run()
+    calls = {name: _calls(run, least) for name, run in runs.items()}
     for i in range(count):
         first = i % len(names)
         order = names[first:] + names[:first]
-        rounds.append({name: _sample(runs[name]) for name in order})
+        rounds.append({name: _sample(runs[name], calls[name]) for name in order})
     return rounds
+
+
+def _calls(run: Callable[[], object], least: float) -> int:
+    run()
+    started = time.perf_counter()
+    if least:
+        run()
+    return max(1, round(least / max(time.perf_counter() - started, 1e-6)))
 
 
 def summary(rounds: list[dict[str, dict[str, float]]], base: str) -> dict[str, Any]:
@@ -46,13 +59,16 @@ def summary(rounds: list[dict[str, dict[str, float]]], base: str) -> dict[str, A
     return {"rounds": len(rounds), "quiet_rounds": len(quiet), "only_quiet": used is quiet, "rows": rows}
 
 
-def _sample(run: Callable[[], object]) -> dict[str, float]:
+def _sample(run: Callable[[], object], calls: int = 1) -> dict[str, float]:
     time.sleep(PAUSE)
+    if calls > 1:
+        run()
     busy, own, started = _busy(), time.process_time(), time.perf_counter()
-    run()
+    for _ in range(calls):
+        run()
     seconds = time.perf_counter() - started
     others = _busy() - busy - (time.process_time() - own)
-    return {"seconds": seconds, "others": max(others, 0.0) / seconds}
+    return {"seconds": seconds / calls, "others": max(others, 0.0) / seconds}
 
 
 def _busy() -> float:

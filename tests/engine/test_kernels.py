@@ -147,6 +147,7 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
 
 NEURONS = {
     "lif": ({"kind": 1}, {}),
+    "third": ({"kind": 1, "decay": 1 / 3}, {"tau": 3.0}),
     "soft": ({"kind": 1, "soft_reset": True, "threshold": 0.7}, {"reset": "soft", "threshold": 0.7}),
     "reset": ({"kind": 1, "v_reset": -0.25, "decay": 0.25}, {"v_reset": -0.25, "tau": 4.0}),
     "leak": ({"kind": 1, "decay_input": False}, {"decay_input": False}),
@@ -155,9 +156,10 @@ NEURONS = {
 
 
 @pytest.mark.parametrize("name", NEURONS)
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (6, 37, 3, 5), (3, 64, 9, 9)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (6, 37, 3, 5), (3, 64, 9, 9), (2, 200, 2, 3)])
 @pytest.mark.parametrize("given", [False, True])
-def test_neurons_are_those_of_the_reference(isa, threads, name, shape, given):
+@pytest.mark.parametrize("bare", [False, True])
+def test_neurons_are_those_of_the_reference(isa, threads, name, shape, given, bare):
     own, reference = NEURONS[name]
     rng = np.random.default_rng(1)
     # halves and quarters: many charges fall on the threshold itself
@@ -168,7 +170,10 @@ def test_neurons_are_those_of_the_reference(isa, threads, name, shape, given):
     into.membrane[:] = reference.get("v_reset", 0.0)
     if v is not None:
         into.membrane[:, : shape[1]] = v.numpy().reshape(shape[1], -1).T
-    native().fire(values(x), target=into.target())
+    drives = values(x)
+    # nothing that lies beyond the channels may fire
+    drives[..., shape[1] :] = 99.0
+    native().fire(drives, target=_bare(into) if bare else into.target())
     assert torch.equal(into.counts(), wanted)
     assert torch.equal(torch.from_numpy(into.membrane[:, : shape[1]].T.reshape(shape[1:])), after)
 
@@ -242,19 +247,41 @@ def test_norm_of_each_frame_residual_and_neuron(isa, threads):
     assert torch.equal(into.counts(), lif(into.read(), None, backend="reference")[0])
 
 
-def test_charges_near_the_threshold_are_counted(isa):
-    x = torch.tensor([2.0, 2.0 + 1e-6, 2.0 - 1e-6, 2.0 + 1e-5, 1.0]).view(1, 5, 1, 1)
-    into = Into(1, 5, 1, 1, kind=1)
-    native().fire(values(x), target=into.target())
-    assert into.near[0] == 3
+@pytest.mark.parametrize("normed", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 37, 3, 3), (2, 128, 5, 13)])
+def test_charges_near_the_threshold_are_counted(isa, shape, normed):
+    places = int(np.prod(shape[1:]))
+    ones = np.ones((1, packing.whole(shape[1]) * 16), np.float32)
+    for place in {0, places // 3, places - 1}:
+        for drive, near in ((2.0 + 1e-6, 1), (2.0 - 1e-6, 1), (2.0 + 1e-5, 0)):
+            x = torch.zeros(shape)
+            x[0].view(-1)[place] = drive
+            into = Into(*shape, kind=1)
+            native().fire(values(x), target=into.target(scale=ones, bias=0 * ones) if normed else _bare(into))
+            assert into.near[0] == near
+
+
+def _bare(into):
+    """A target without values: what the quickest way of a neuron takes."""
+    into.value = None
+    return into.target()
 
 
 @pytest.mark.parametrize("hamming", [True, False])
 @pytest.mark.parametrize("grouping", ["frame", "clip", "pixel"])
-@pytest.mark.parametrize(("heads", "dim", "planes"), [(1, 1, 1), (8, 360, 1), (2, 130, 3), (3, 96, 1)])
-def test_attention(isa, threads, hamming, grouping, heads, dim, planes):
+@pytest.mark.parametrize(
+    ("heads", "dim", "planes", "frames", "height", "width"),
+    [
+        (1, 1, 1, 1, 1, 1),
+        (8, 360, 1, 3, 4, 5),
+        (2, 130, 3, 3, 4, 5),
+        (3, 96, 1, 9, 9, 8),
+        (1, 256, 2, 2, 1, 65),
+        (2, 48, 1, 70, 3, 3),
+    ],
+)
+def test_attention(isa, threads, hamming, grouping, heads, dim, planes, frames, height, width):
     rng = np.random.default_rng(6)
-    frames, height, width = 3, 4, 5
     q, k = (spikes(rng, frames, dim, height, width, rate=0.4) for _ in range(2))
     v = spikes(rng, frames, dim, height, width, rate=0.4, top=planes)
 
@@ -274,8 +301,8 @@ def test_attention(isa, threads, hamming, grouping, heads, dim, planes):
     packed = [packing.pack_spikes(x.numpy(), n) for x, n in ((q, 1), (k, 1), (v, planes))]
     shared = {"channels": dim, "heads": heads, "grouping": code}
     native().attend_count(packed[1], packed[2], counts=counts.ravel(), **shared)
-    into = Into(frames, dim, height, width)
-    native().attend_apply(
-        packed[0], hamming=hamming, sums=between(counts, hamming).ravel(), target=into.target(), **shared
-    )
+    into, sums = Into(frames, dim, height, width), np.full(counts.shape, np.nan, np.float32)
+    native().attend_between(counts, hamming=hamming, sums=sums)
+    assert np.array_equal(sums, between(counts, hamming))
+    native().attend_apply(packed[0], hamming=hamming, sums=sums.ravel(), target=into.target(), **shared)
     assert torch.equal(into.read(), wanted)

@@ -1,4 +1,5 @@
-"""From counts of coinciding spikes to the matrix that stands between q and the output of an attention."""
+"""From counts of coinciding spikes to the matrix that stands between q and the output of an attention: the reference of
+the native `attend_between`."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spikereel.engine.attending import between
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout
 from spikereel.engine.packing import LANES, affine_rows, coarse_rows, event_rows, table_rows, whole
@@ -215,7 +214,9 @@ def _count(layer: AttendCount, call: Call, t0: int, t1: int) -> None:
 def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> None:
     counted = layer.counted
     if counted.grouping not in ("clip", "pixel") or t0 == 0:
-        sums = between(call.counts.pop(id(counted)), counted.hamming)
+        counts = call.counts.pop(id(counted))
+        sums = np.empty(counts.shape, np.float32)
+        native().attend_between(counts, hamming=counted.hamming, sums=sums)
         call.sums[id(counted)] = _so_far(sums, layer, call, t0) if counted.grouping == "past" else sums
     native().attend_apply(
         call.frames_of(layer.q, t0, t1),

@@ -1,8 +1,10 @@
 // The end of every layer: norm, residual, neuron, spikes. Sixteen channels of one pixel at a time, over the frames that
 // are there, with the membrane in a register. The operations and their order are those of the reference in
-// spikereel.ops.lif; a product and a sum are fused only in the norm.
+// spikereel.ops.lif; a product and a sum are fused only in the norm, and where the decay is a power of two: then the
+// product is exact, of all but numbers below 1e-37.
 
-enum Way { kNothing, kSimple, kAnyLif, kCounts };  // kSimple: input decays, hard reset to zero
+// kSimple: input decays, hard reset to zero; kShifting: and the decay is a power of two
+enum Way { kNothing, kSimple, kShifting, kAnyLif, kCounts };
 
 static inline V real(V x) { return x; }
 static inline V load_real(const float* p) { return load(p); }
@@ -12,13 +14,15 @@ template <Way W>
 static inline V charged(const Neuron& n, V v, V x) {
   if (W == kCounts) return add(mul(all(n.decay), v), x);
   if (W == kSimple) return add(v, mul(sub(x, v), all(n.decay)));
+  if (W == kShifting) return fma(sub(x, v), all(n.decay), v);
   const V leak = sub(v, all(n.v_reset));
   return n.decay_input ? add(v, mul(sub(x, leak), all(n.decay))) : add(sub(v, mul(leak, all(n.decay))), x);
 }
 
 // One frame: v becomes the membrane after it; the spikes go to `bits`, planes of an Integer-LIF `plane` words apart.
+// `over` is the distance to the threshold, which `tally` looks at; charges of an Integer-LIF are counted here.
 template <Way W>
-static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, int64_t plane, Tally& near) {
+static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, int64_t plane, V& over, Tally& near) {
   const V h = charged<W>(n, v, x);
   if (W == kCounts) {
     const V count = nearest(least(most(h, zero()), all(static_cast<float>(n.top))));
@@ -28,11 +32,21 @@ static inline void fire_at(const Neuron& n, V& v, V x, M there, uint16_t* bits, 
       bits[d * plane] = static_cast<uint16_t>(above(count, all(static_cast<float>(d))) & there);
     return;
   }
-  const V threshold = all(n.threshold), over = sub(h, threshold);
+  const V threshold = all(n.threshold);
   const M fired = at_least(h, threshold);
-  near.add(above(all(1e-6f), magnitude(over)));
-  v = W == kSimple ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
+  over = sub(h, threshold);
+  v = W == kSimple || W == kShifting ? choose(fired, zero(), h) : choose(fired, n.soft_reset ? over : all(n.v_reset), h);
   *bits = static_cast<uint16_t>(fired & there);
+}
+
+// Counts charges within 1e-6 of the threshold: hardly ever is one, so the nearest of all columns is looked at first.
+template <int Columns>
+static inline void tally(const V* over, Tally& near) {
+  V nearest_one = magnitude(over[0]);
+  UNROLLED
+  for (int i = 1; i < Columns; i++) nearest_one = nearer(nearest_one, over[i]);
+  if (__builtin_expect(above(all(1e-6f), nearest_one) != 0, 0))
+    for (int i = 0; i < Columns; i++) near.add(above(all(1e-6f), magnitude(over[i])));
 }
 
 // Sums of a pixel: of sixteen channels and some frames, `frame` numbers apart. `Columns` of them at once, for the latency
@@ -73,13 +87,15 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
   // a copy, which no store of spikes can be thought to change
   Tally own = near;
   for (int t = 0; t < frames; t++, from += sums.frame) {
+    V over[Columns];
     UNROLLED
     for (int i = 0; i < Columns; i++) {
       V y = fma(load_real(from + i * sums.column), scale[i], bias[i]);
       if (Residual) y = add(y, load(residual + i * residual_step));
       if (Value) store(value + i * value_step, y);
-      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, own);
+      if (W) fire_at<W>(n, v[i], y, there[i], bits + i * bits_step, o.bits_plane, over[i], own);
     }
+    if (W != kNothing && W != kCounts) tally<Columns>(over, own);
     if (Residual) residual += o.residual_frame;
     if (Value) value += o.value_frame;
     if (W) bits += bits_frame;
@@ -108,11 +124,19 @@ static inline bool is_simple(const Neuron& n) {
   return n.kind == kLif && n.decay_input && !n.soft_reset && n.v_reset == 0.0f;
 }
 
+static inline bool is_shifting(const Neuron& n) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &n.decay, 4);
+  // no fraction: 1/2, 1/4 and so on
+  return is_simple(n) && n.decay > 0.0f && !(bits & 0x7fffff);
+}
+
 template <int Columns, class Number>
 static inline void emit_columns(const Output& o, int64_t p, int c, const Sums<Number>& sums, int first, int frames,
                                 Tally& near) {
   const Neuron& n = o.neuron;
   if (n.kind == kNone) return emit_way<kNothing, Columns>(o, p, c, sums, first, frames, near);
+  if (is_shifting(n)) return emit_way<kShifting, Columns>(o, p, c, sums, first, frames, near);
   if (is_simple(n)) return emit_way<kSimple, Columns>(o, p, c, sums, first, frames, near);
   // rarer neurons: one column at a time
   if (n.kind == kInteger) return emit_way<kCounts, 1>(o, p, c, sums, first, frames, near);

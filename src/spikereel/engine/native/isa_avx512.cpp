@@ -1,8 +1,9 @@
-// AVX-512 as of Ice Lake and Zen 4: byte and word permutes and compression.
+// AVX-512 as of Ice Lake and Zen 4: byte and word permutes and compression, counts of bits, matrices of bits.
 #include "kernels.hpp"
 #include "pool.hpp"
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VBMI2__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VBMI2__) && defined(__AVX512VPOPCNTDQ__) && \
+    defined(__GFNI__)
 #include <immintrin.h>
 #define SPIKEREEL_AVX512 1
 
@@ -21,13 +22,15 @@ alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  
 #include "dense.hpp"
 #include "attention.hpp"
 #include "tables.hpp"
-const Kernels kernels = {"avx512", 1, events, cached, tables, coarse, pointwise, pictures, fire, attend_count, attend_apply};
+const Kernels kernels = {"avx512", 1, events, cached, tables, coarse, pointwise, pictures, fire, attend_count,
+                         attend_between, attend_apply};
 }  // namespace
 
 const Kernels* avx512_kernels() {
   const bool there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                     __builtin_cpu_supports("avx512vbmi2");
+                     __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+                     __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("gfni");
   return there ? &kernels : nullptr;
 }
 }  // namespace spikereel

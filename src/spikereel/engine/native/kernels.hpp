@@ -132,6 +132,8 @@ struct Kernels {
   void (*fire)(const Fire&);
   // adds f(k)^T v of these frames to int32 counts [group][head][depth + 1][depth in whole vectors], last row colsum(v)
   void (*attend_count)(const Attend&, int32_t* counts);
+  // from counts [matrix][rows][pitch] to the sums that attend_apply takes
+  void (*attend_between)(const int32_t* counts, int64_t matrices, int64_t rows, int64_t pitch, bool hamming, float* sums);
   void (*attend_apply)(const Attend&);
 };
 

@@ -271,6 +271,15 @@ void run_attend_count(const Bits& k, const Bits& v, int channels, int heads, int
   kernels->attend_count(a, counts.data());
 }
 
+// From counts of coincidences [group, head][d + 1][pitch] to what attend_apply takes: spikereel.engine.attending.between.
+void run_attend_between(nb::ndarray<const int32_t, nb::ndim<4>, nb::c_contig, nb::device::cpu> counts, bool hamming,
+                        nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> sums) {
+  for (int i = 0; i < 4; i++) require(counts.shape(i) == sums.shape(i), "counts and sums of different sizes");
+  require(counts.shape(2) > 0 && counts.shape(3) % kLanes == 0, "counts in whole vectors");
+  kernels->attend_between(counts.data(), static_cast<int64_t>(counts.shape(0) * counts.shape(1)),
+                          static_cast<int64_t>(counts.shape(2)), static_cast<int64_t>(counts.shape(3)), hamming, sums.data());
+}
+
 void run_attend_apply(const Bits& q, int channels, int heads, int grouping, bool hamming, const Weights& sums,
                       const Target& target) {
   check_heads(channels, heads);
@@ -305,7 +314,7 @@ int64_t count_spikes(const Bits& bits) {
 NB_MODULE(_native, m) {
   kernels = present().front();
   // counts with every change of what Python calls; engine/loaded.py has the same number
-  m.attr("ABI") = 4;
+  m.attr("ABI") = 5;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -342,6 +351,7 @@ NB_MODULE(_native, m) {
         "weights"_a, "target"_a);
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
+  m.def("attend_between", &run_attend_between, "counts"_a, nb::kw_only(), "hamming"_a, "sums"_a);
   m.def("attend_apply", &run_attend_apply, "q"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "hamming"_a,
         "sums"_a, "target"_a);
 }

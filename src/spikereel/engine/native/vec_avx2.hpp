@@ -55,6 +55,8 @@ static inline V magnitude(V x) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return both(_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b));
 }
+// The one of smaller magnitude, as a magnitude.
+static inline V nearer(V x, V y) { return least(magnitude(x), magnitude(y)); }
 static inline void count_where(int32_t* p, M m) {
   __m256i* q = reinterpret_cast<__m256i*>(p);
   _mm256_storeu_si256(q, _mm256_sub_epi32(_mm256_loadu_si256(q), _mm256_castps_si256(spread(m & 255))));

@@ -23,6 +23,8 @@ static inline V least(V x, V y) { return _mm512_min_ps(x, y); }
 static inline V most(V x, V y) { return _mm512_max_ps(x, y); }
 static inline V nearest(V x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline V magnitude(V x) { return _mm512_abs_ps(x); }
+// The one of smaller magnitude, as a magnitude.
+static inline V nearer(V x, V y) { return _mm512_range_ps(x, y, 0xa); }
 static inline void count_where(int32_t* p, M m) {
   const __m512i before = _mm512_loadu_si512(p);
   _mm512_storeu_si512(p, _mm512_mask_add_epi32(before, m, before, _mm512_set1_epi32(1)));

@@ -29,6 +29,8 @@ static inline V least(const V& a, const V& b) { V r; EACH r.x[i] = a.x[i] < b.x[
 static inline V most(const V& a, const V& b) { V r; EACH r.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i]; return r; }
 static inline V nearest(const V& a) { V r; EACH r.x[i] = __builtin_nearbyintf(a.x[i]); return r; }
 static inline V magnitude(const V& a) { V r; EACH r.x[i] = __builtin_fabsf(a.x[i]); return r; }
+// The one of smaller magnitude, as a magnitude.
+static inline V nearer(const V& x, const V& y) { return least(magnitude(x), magnitude(y)); }
 static inline void count_where(int32_t* p, M m) { EACH p[i] += m >> i & 1; }
 #undef EACH
 // How many lanes were set in all masks so far.
