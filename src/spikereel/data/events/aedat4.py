@@ -30,7 +30,7 @@ _UNPACKS = 255
 """Times that compression makes data smaller, at most: LZ4 can do no more, and equally spaced events reach some 100 with
 Zstandard."""
 # Bytes unpacked at a time, which take no more than some 40 MiB.
-_LZ4_STEP, _ZSTANDARD_STEP = 1 << 17, 1 << 10
+_LZ4_STEP, _ZSTANDARD_STEP = 1 << 15, 1 << 10
 
 _AHEAD = 1 << 20
 """Bytes of a file read at a time."""
