@@ -17,7 +17,7 @@ _LEGS = frozenset(name for name in JOINTS if name.endswith(("hip", "knee", "ankl
 def filmed(rng: np.random.Generator, bodies: list[np.ndarray], size: int, shown: int) -> tuple[Tensor, Tensor]:
     """Grey pictures float32 [N, size, size] of bodies, and where joints are in them [N, shown, 20, 2], in shares.
 
-    bodies: each [N, 20, 3] metres, x to the right, y down from the ground, z away; the camera follows the first `shown`.
+    bodies: each [N, 20, 3] metres, x to the right, y down from the ground, z away; cameras follow the first `shown`.
     """
     steps = len(bodies[0])
     # cameras look down a little, so that who is farther stands higher in the picture
