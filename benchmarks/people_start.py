@@ -257,7 +257,7 @@ def main() -> None:
     judged = drawn(options.out / "judged.clips", 990, JUDGED)
     others = [clip(judged, i, None) for i in range(JUDGED)]
     training = Training(options)
-    losses, began = torch.zeros(2), time.process_time()
+    losses, since, began = torch.zeros(2), training.step, time.process_time()
     training.model.train()
     while training.step < options.steps:
         losses += training.learn(files)
@@ -269,9 +269,15 @@ def main() -> None:
         save_model(model, options.out / "people.safetensors", metadata)
         training.keep()
         seconds, began = time.process_time() - began, time.process_time()
-        row = {"step": training.step, "losses": losses.tolist(), "top1": 100 * share, "seconds": seconds}
+        row = {
+            "step": training.step,
+            "losses": (losses / (training.step - since)).tolist(),
+            "top1": 100 * share,
+            "seconds": seconds,
+        }
         print(json.dumps(row), flush=True)
         losses.zero_()
+        since = training.step
         training.model.train()
 
 
