@@ -139,7 +139,7 @@ def wanted(joints: Tensor) -> Tensor:
     return torch.cat(places, -1).clamp(-1.5, 1.5)
 
 
-class Helper(nn.Module):
+class Beside(nn.Module):
     """Joints of each frame, and the side of who acts, from features [T, B, D, h, w]."""
 
     def __init__(self, features: int):
@@ -167,19 +167,19 @@ class Training:
             if isinstance(part, nn.Conv2d):
                 part.weight.data = part.weight.data.to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.model)
-        self.helper = Helper(self.model.head.in_features)
+        self.beside = Beside(self.model.head.in_features)
         with torch.no_grad():
-            self.helper(self.model.features(torch.zeros(FRAMES, 2, 3, SIZE, SIZE))[0])
+            self.beside(self.model.features(torch.zeros(FRAMES, 2, 3, SIZE, SIZE))[0])
         decay = recipe.optim.weight_decay
         groups = [{k: x for k, x in group.items() if k != "names"} for group in module._groups()]
-        groups.append({"params": list(self.helper.parameters()), "weight_decay": decay})
+        groups.append({"params": list(self.beside.parameters()), "weight_decay": decay})
         self.optimiser = torch.optim.AdamW(groups, lr=options.lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: warmup_decay(step, options.steps, 0.04, 0.0, "cosine")
         )
         self.step, self.rng = 0, np.random.default_rng(7)
         self.kept = options.out / "last.pt"
-        self.parts = (self.model, self.mean, self.helper, self.optimiser, self.schedule)
+        self.parts = (self.model, self.mean, self.beside, self.optimiser, self.schedule)
         if self.kept.is_file():
             self._go_on()
 
@@ -211,7 +211,7 @@ class Training:
         videos, labels, sides, joints = self.batch(files, self.options.batch)
         features, _ = self.model.features(videos)
         output, _ = self.model.readout(features)
-        pose, side = self.helper(features)
+        pose, side = self.beside(features)
         there = ~joints.isnan()
         of_classes = F.cross_entropy(output, labels, label_smoothing=0.05)
         of_joints = F.smooth_l1_loss(pose[there], joints[there], beta=0.1)
@@ -219,7 +219,7 @@ class Training:
         of_sides = F.cross_entropy(side, sides, ignore_index=NEVER) if (sides != NEVER).any() else 0.0
         self.optimiser.zero_grad()
         (of_classes + 2 * of_joints + 0.2 * of_sides).backward()
-        nn.utils.clip_grad_norm_([*self.model.parameters(), *self.helper.parameters()], 10.0)
+        nn.utils.clip_grad_norm_([*self.model.parameters(), *self.beside.parameters()], 10.0)
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
@@ -246,10 +246,10 @@ def main() -> None:
     """Draw, train, and write the weights of every 250 steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4800)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--files", type=int, default=24, help=f"of {PER_FILE} clips each")
+    parser.add_argument("--files", type=int, default=42, help=f"of {PER_FILE} clips each")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
