@@ -199,11 +199,11 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
-    if n <= FEW and _knows_people(recipe):
-        yield Choice(key="optim.lr", value=KNOWN_LR, reason="the start weights know what people do, and shall keep it")
-        yield Choice(key="optim.head_lr", value=HEAD_LR, reason="times as high for the last layer, which is new")
-    else:
-        yield Choice(key="optim.lr", value=LR, reason="with lower ones a small folder needs more steps than it has")
+    knows = n <= FEW and _knows_people(recipe)
+    why = "the start weights know what people do" if knows else "with lower ones a folder needs more steps than it has"
+    yield Choice(key="optim.lr", value=KNOWN_LR if knows else LR, reason=why)
+    why = "times as much for the last layer, which is new" if knows else "all layers learn alike"
+    yield Choice(key="optim.head_lr", value=HEAD_LR if knows else 1.0, reason=why)
     yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
     yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
 
