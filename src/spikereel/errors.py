@@ -26,7 +26,7 @@ class TrainingError(SpikereelError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was stopped by a signal; the message says how to go on."""
+    """A run was stopped by a signal; the message says how to go on, and is empty in all processes but the first."""
 
     def __init__(self, message: str, *, code: int):
         super().__init__(message)

@@ -19,6 +19,7 @@ from spikereel.data.video.write import write_video
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "deploy" / "serve" / "Containerfile").read_text()
+FILES = [ROOT / "deploy" / "Containerfile", ROOT / "deploy" / "serve" / "Containerfile"]
 
 
 def test_its_command_is_one_of_ours():
@@ -28,13 +29,21 @@ def test_its_command_is_one_of_ours():
     assert (options.serve, options.model, options.sources) == ("0.0.0.0:8080", "net.onnx", ["clip.mp4"])
 
 
-def test_what_it_copies_and_installs_is_there():
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_what_it_copies_is_all_that_an_installation_reads(file: Path):
+    """A stage of the file that installs the package has the files that the build asks for, and the extras are ours."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', TEXT)
+    text = file.read_text()
+    (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', text)
     assert set(extras.split(",")) <= project["optional-dependencies"].keys()
-    assert {"export", "serve"} <= set(extras.split(","))
-    for sources in re.findall(r"^COPY (.*) \S+$", TEXT, re.MULTILINE):
-        assert all((ROOT / name).exists() for name in sources.split())
+    copied = {name for names in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for name in names.split()}
+    assert all((ROOT / name).exists() for name in copied)
+    licences = {pattern.partition("/")[0] for pattern in project["license-files"]}
+    assert {"pyproject.toml", "CMakeLists.txt", "constraints.txt", "src", project["readme"], *licences} <= copied
+
+
+def test_it_serves_where_it_says():
+    assert re.search(r'"\.\[export,serve\]"', TEXT)
     serve = (ROOT / "src" / "spikereel" / "streaming" / "serve.py").read_text()
     for path in re.findall(r"(?:HOST|127\.0\.0\.1):8080(/\w+)", TEXT):
         assert f'"{path}"' in serve

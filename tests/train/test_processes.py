@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from pytorch_lightning.callbacks import LambdaCallback
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from small import DATA, small_recipe
 from torch import nn
@@ -124,6 +125,17 @@ def test_a_signal_that_comes_twice_through_a_launcher_is_one_request(tmp_path):
         last._stop(signal.SIGINT, None)
 
 
+def test_while_a_run_trains_signals_are_ours(tmp_path):
+    """Lightning puts its own before those of `on_fit_start`; it would speak with other processes in mid-step."""
+    seen = []
+    look = LambdaCallback(on_train_batch_start=lambda *_: seen.extend(map(signal.getsignal, SIGNALS)))
+    before = [signal.getsignal(number) for number in SIGNALS]
+    train(small_recipe(tmp_path, epochs=0.2), callbacks=(look,))
+    assert seen
+    assert all(getattr(handler, "__func__", None) is LastCheckpoint._stop for handler in seen)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
 def test_options_newer_than_a_checkpoint_had_their_default():
     defaults = {"a": 1, "run": {"x": 1, "y": 2}}
     assert _filled({"run": {"x": 5}}, defaults) == {"a": 1, "run": {"x": 5, "y": 2}}
@@ -142,10 +154,17 @@ def test_norms_become_synced_ones_and_back():
     assert list(model.state_dict()) == names
 
 
-def test_fsdp_without_gpus_is_refused(tmp_path):
-    recipe = small_recipe(tmp_path, strategy="fsdp")
-    with pytest.raises(ConfigError, match="fsdp is for GPUs"):
-        train(recipe)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "there is one process: give run.devices, or auto"),
+        ({"devices": 2, "memory": "lean"}, r"run.memory=plain \(here lean"),
+        ({"devices": 2, "precision": "64"}, r"but 16 and 64 \(here 64\)"),
+    ],
+)
+def test_what_fsdp_cannot_do_is_refused(tmp_path, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        train(small_recipe(tmp_path, strategy="fsdp", **changes))
 
 
 def test_the_log_of_a_run_that_was_killed_counts_each_batch_once(tmp_path):
@@ -206,7 +225,9 @@ def run(out: Path, *changes: str, code: int = 0) -> list[float]:
     out.mkdir(exist_ok=True)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == code, done.stderr[-2000:]
-    return json.loads((out / "losses.json").read_text()) if code == 0 else []
+    # of several processes one speaks
+    assert done.stderr.count("interrupted: ") == (code != 0)
+    return json.loads((out / "losses.json").read_text())
 
 
 @pytest.mark.slow
@@ -225,3 +246,21 @@ def test_two_processes_are_as_one(tmp_path):
     one, two = (load_model(tmp_path / str(devices) / "small" / "last.safetensors").state_dict() for devices in (1, 2))
     for name, x in one.items():
         torch.testing.assert_close(two[name], x, atol=1e-6, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+def test_a_network_in_parts_learns_as_a_whole_one_and_goes_on_with_any_number_of_processes(tmp_path):
+    """Stopped in mid-epoch: parts go on as a whole, and a whole as parts."""
+    common = ("run.sync_norms=true", "optim.clip_norm=0.5")
+    both, parts = ((*common, "run.devices=2", f"run.strategy={way}") for way in ("ddp", "fsdp"))
+    whole = run(tmp_path / "whole", *both)
+    own = load_model(tmp_path / "whole" / "small" / "last.safetensors").state_dict()
+    for name, before, after in (("a", parts, common), ("b", both, parts)):
+        begun = run(tmp_path / name, "stop=8", *before, code=143)
+        ended = run(tmp_path / name, *after, "run.resume=true")
+        assert begun + ended == pytest.approx(whole, abs=1e-5), name
+        found = load_model(tmp_path / name / "small" / "last.safetensors").state_dict()
+        for key, x in own.items():
+            # a bias in front of a norm has no gradient but rounding, of which Adam makes steps; the norm takes it away
+            if not key.endswith(("encode_conv.bias", "encode_bn.running_mean")):
+                torch.testing.assert_close(found[key], x, atol=2e-5, rtol=0, msg=lambda text, key=key: f"{key}: {text}")

@@ -28,7 +28,7 @@ from spikereel.apps.commands import (
 )
 from spikereel.apps.commands.common import ready
 from spikereel.apps.output import OutputError, steady
-from spikereel.errors import SpikereelError
+from spikereel.errors import Interrupted, SpikereelError
 from spikereel.extras import extra_of, lacking
 
 EPILOG = """examples:
@@ -107,9 +107,14 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         _say(lacking(error.name, extra))
         return 2
-    except KeyboardInterrupt as interruption:
-        _say(str(interruption) or "interrupted", "")
-        return getattr(interruption, "code", 130)
+    except Interrupted as interruption:
+        # of several processes the first one speaks
+        if said := str(interruption):
+            _say(said, "")
+        return interruption.code
+    except KeyboardInterrupt:
+        _say("interrupted", "")
+        return 130
 
 
 def _say(error: str, label: str = "error: ") -> None:

@@ -11,7 +11,10 @@ except ImportError:
 
 ABI = 4
 """What this version calls; a module that was built for another one is not used."""
-HOW = "install with a C++ compiler at hand (pip install --force-reinstall --no-binary spikereel spikereel)"
+HOW = (
+    "install with a C++ compiler and the headers of Python at hand (Debian: g++ python3-dev): "
+    "pip install --force-reinstall --no-binary spikereel spikereel"
+)
 
 
 def stale() -> str | None:

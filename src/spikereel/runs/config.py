@@ -107,7 +107,7 @@ class RunSpec:
     """Devices of each node; under torchrun and srun, which start the processes, it may be left out."""
     nodes: int = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    """ddp: every device has the whole network; fsdp: each has a part of it, on GPUs alone. auto is ddp for several."""
+    """ddp: every device has the whole network; fsdp: each has a part of it (docs/scale.md). auto is ddp for several."""
     sync_norms: bool = False
     """Batch norms take their statistics of the clips of all devices, so that a run with several is that with one; else
     each device normalises by its own share of a batch, and the first one's running means are kept."""

@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.strategies import FSDPStrategy
 
 from spikereel.data.clips import Clips
 from spikereel.errors import TrainingError
@@ -25,6 +24,7 @@ from spikereel.runs.origins import as_text, identities
 from spikereel.runs.tasks import TASKS, norm_clips
 from spikereel.train.checkpoint import saved_run
 from spikereel.train.module import SETTLING_STEPS
+from spikereel.train.sharded import Sharded, whole_state
 
 EARLY_CLIPS = 32
 """Training clips that norms are taken of in the first steps."""
@@ -207,12 +207,12 @@ class PreciseNorms(Callback):
 
 def _whole(trainer: pl.Trainer, model: VideoModel) -> VideoModel:
     """The network itself, or a copy on the CPU where fsdp keeps its parts apart."""
-    if not isinstance(trainer.strategy, FSDPStrategy):
+    if not isinstance(trainer.strategy, Sharded):
         return model
-    parts = trainer.strategy.lightning_module_state_dict()
+    parts = whole_state(model)
     whole = type(model)(model.config)
     if trainer.is_global_zero:
-        whole.load_state_dict({name.removeprefix("model."): x for name, x in parts.items()})
+        whole.load_state_dict(parts)
     return whole
 
 

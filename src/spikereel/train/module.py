@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError, TrainingError
 from spikereel.layers.neuron import Neuron
+from spikereel.layers.norm import synced
 from spikereel.layers.observe import firing_rates, spike_operations
 from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.runs.finite import firing_notes, tensors_of
 from spikereel.runs.finite import first_non_finite as first_non_finite
 from spikereel.runs.objective import Objective
+from spikereel.train.sharded import Sharded, shard, total_norm
 from spikereel.train.truncated import windowed_loss
 
 SETTLING_STEPS = 100
@@ -52,6 +54,15 @@ class TrainingModule(pl.LightningModule):
         self._held = 0
         """Clips of the batches whose gradients were added since the last step."""
         self._step_ends = False
+
+    def configure_model(self) -> None:
+        """Share the network out where the run asks for it; Lightning asks once every process is known."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, Sharded):
+            strategy.precision_plugin.convert_module(self.model)
+            if self.recipe.run.sync_norms:
+                synced(self.model)
+            shard(self.model, strategy.device_mesh["data_parallel"])
 
     def clip_of(self, batch: Any) -> Tensor:
         """The clip [T, B, C, H, W] of a training batch, unmixed; copies of a video [B, copies, ...] one by one."""
@@ -127,7 +138,7 @@ class TrainingModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a gradient that is not finite: spikes hide such values from the loss until all weights have them."""
         grads = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        if torch.isfinite(torch.nn.utils.get_total_norm(grads.values())):
+        if torch.isfinite(total_norm(grads)):
             return
         nearest = [name for name, x in grads.items() if not torch.isfinite(x).all()][-1:]
         raise TrainingError(

@@ -51,6 +51,7 @@ from spikereel.train.refit import refit_recipe, refitted
 from spikereel.train.result import BEST
 from spikereel.train.result import TrainResult as TrainResult
 from spikereel.train.seen import ClipLog
+from spikereel.train.sharded import SameBuffers, Sharded
 from spikereel.train.truncated import windows_notes
 
 HINTS = (
@@ -142,6 +143,8 @@ def _carried_out(
     norms: tuple[Callback, ...] = (StartNorms(recipe, train_set),) if recipe.optim.start_norms else ()
     # in the first steps also where it is not asked for
     norms += (PreciseNorms(recipe, train_set),)
+    if run.strategy == "fsdp":
+        norms = (SameBuffers(), *norms)
     logs: tuple[Callback, ...] = (ClipLog(folder, batches),) if run.log_clips else ()
     forecast = Forecast(folder, train_set, len(val_set))
     with _quiet():
@@ -184,7 +187,9 @@ def _fit(
             trainer.fit(module, batches, judged, ckpt_path=checkpoint, weights_only=True)
     except (Stopped, SIGTERMException):
         stopped = last.interrupted()
-        said = requeue() if last.signal == signal.SIGUSR1 and trainer.is_global_zero else None
+        if not trainer.is_global_zero:
+            raise Interrupted("", code=stopped.code) from None
+        said = requeue() if last.signal == signal.SIGUSR1 else None
         raise stopped if said is None else Interrupted(f"{stopped}; {said}", code=stopped.code) from None
     except SystemExit:
         # what Lightning makes of KeyboardInterrupt
@@ -259,10 +264,13 @@ def _check(recipe: Recipe, there: Processes) -> None:
         raise ConfigError(f"optim.batch is {recipe.optim.batch} for {there.world} devices: give each at least one clip")
     if run.strategy != "fsdp":
         return
-    if not torch.cuda.is_available():
-        raise ConfigError("run.strategy=fsdp is for GPUs; give ddp")
-    if recipe.optim.clip_norm or run.resume:
-        raise ConfigError("run.strategy=fsdp has no norm of all gradients and does not resume; give optim.clip_norm=0")
+    if there.world == 1:
+        raise ConfigError("run.strategy=fsdp shares a network out, and there is one process: give run.devices, or auto")
+    if run.memory != "plain" or run.precision in ("16", "64"):
+        raise ConfigError(
+            f"run.strategy=fsdp goes with run.memory=plain (here {run.memory}; run.checkpointing=true saves memory) "
+            f"and any run.precision but 16 and 64 (here {run.precision})"
+        )
 
 
 class SyncedNorms(LayerSync):
@@ -288,7 +296,7 @@ def _trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=there.devices,
         num_nodes=there.nodes,
-        strategy=run.strategy,
+        strategy=Sharded(there.world) if run.strategy == "fsdp" else run.strategy,
         # batches are shared out by `Shares`, which any number of processes can go on from
         use_distributed_sampler=False,
         precision=PRECISIONS[precision],
