@@ -15,7 +15,7 @@ CARD = {
     "spikevideoformer_ti.motion": ("3a239aaed7bf", "top1", 95.7),
     "spikevideoformer_ti.motion_spatial": ("978f232863d2", "top1", 95.6),
     "spikevideoformer_ti.motion_causal": ("8231090f39b7", "top1", 95.6),
-    "spikevideoformer_ti.actions": ("bebd61d755c7", "top1", 63.5),
+    "spikevideoformer_ti.actions": ("6e75a0c02da9", "top1", 81.5),
     "spikevideoformer_ti.synthetic_pose": ("b1bd6f4fe371", "root_mpjpe", 85.0),
     "spikevideoformer_ti.synthetic_vss": ("56a8df8582ab", "miou", 71.2),
 }

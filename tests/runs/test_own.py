@@ -37,10 +37,31 @@ def test_steps_grow_with_the_clips_and_passes_fall(clips):
 def test_a_small_folder_gets_the_steps_it_needs():
     recipe, _ = suited(RECIPE, _facts(24))
     assert 160 <= recipe.optim.epochs * 3 <= 240
-    assert (recipe.optim.lr, recipe.optim.clip_norm) == (3e-3, 10.0)
+    assert recipe.optim.clip_norm == 10.0
     assert recipe.optim.start_norms
     assert recipe.optim.precise_norms
     assert (recipe.data.trails, recipe.model.contrast, recipe.model.start) == (0.33, "none", "auto")
+
+
+@pytest.mark.parametrize(
+    ("clips", "changes", "rates"),
+    [
+        (24, {}, (1e-3, 3.0)),
+        (300, {}, (3e-3, 1.0)),
+        (24, {"data.trails": 0.0}, (3e-3, 1.0)),
+        (24, {"model.start": None}, (3e-3, 1.0)),
+        (24, {"model.attention": "causal"}, (3e-3, 1.0)),
+        (24, {"model.neuron": "relu"}, (3e-3, 1.0)),
+        (24, {"model.name": "svformer"}, (3e-3, 1.0)),
+    ],
+)
+def test_weights_that_know_people_are_changed_less(clips, changes, rates):
+    asked = RECIPE
+    for key, value in changes.items():
+        part, name = key.split(".")
+        asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
+    recipe, _ = suited(asked, _facts(clips), changes)
+    assert (recipe.optim.lr, recipe.optim.head_lr) == rates
 
 
 def test_colour_without_trails_gets_a_contrast_front():

@@ -32,6 +32,9 @@ LEAST_PASSES, MOST_PASSES = 8, 120
 LR = 3e-3
 """The learning rate at its highest."""
 
+KNOWN_LR, HEAD_LR = 1e-3, 3.0
+"""That of weights that know people already, in a small folder, and how much higher that of the last layer is."""
+
 FEW, MANY = 200, 800
 """Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
 to choose weights by."""
@@ -196,9 +199,20 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
-    yield Choice(key="optim.lr", value=LR, reason="with lower ones a small folder needs more steps than it has")
+    knows = n <= FEW and _knows_people(recipe)
+    why = "the start weights know what people do" if knows else "with lower ones a folder needs more steps than it has"
+    yield Choice(key="optim.lr", value=KNOWN_LR if knows else LR, reason=why)
+    why = "times as much for the last layer, which is new" if knows else "all layers learn alike"
+    yield Choice(key="optim.head_lr", value=HEAD_LR if knows else 1.0, reason=why)
     yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
     yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
+
+
+def _knows_people(recipe: Recipe) -> bool:
+    """Whether the start will be the weights of people: see `runs.start.chosen_start`, which has the model."""
+    model = recipe.model
+    listed = "actions" in architecture(model.name).weights and recipe.data.trails > 0
+    return listed and model.start == "auto" and model.attention in (None, "joint") and model.neuron in (None, "lif")
 
 
 def _inputs(recipe: Recipe) -> Iterator[Choice]:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from spikereel.body.skeletons import KINECT20
-from spikereel.data.made.actions import CLASSES, DOING, FPS, Person, draw_actions, placed
+from spikereel.data.made.actions import CLASSES, DOING, Person, draw_actions, film_actions, placed
+from spikereel.data.made.filmed import FPS
 from spikereel.data.sets.actions import ActionClips, ActionReading
 from spikereel.data.trails import with_trails
 from spikereel.errors import ConfigError
@@ -69,6 +70,23 @@ def test_a_clip_shows_frames_of_the_whole_video_with_their_trails():
     assert torch.allclose(clips[2][0], with_trails(colour, chosen, 0.5 * FPS), atol=1e-6)
     plain = ActionClips(3, ActionReading(frames=8, size=32, mean=(0.0,), std=(1.0,)), seed=1)
     assert torch.equal(plain[2][0], colour[chosen])
+
+
+def test_joints_are_where_the_picture_moves_and_the_actor_comes_first():
+    label, feet = CLASSES.index("kick"), [KINECT20.joints.index(f"{side}_foot") for side in ("left", "right")]
+    drawn, beside, higher = [], [], 0
+    for seed in range(12):
+        video, spots = film_actions(np.random.default_rng(seed), label, 32)
+        assert spots.shape == (len(video), 2, 20, 2)
+        assert torch.equal(video, draw_actions(np.random.default_rng(seed), label, 32))
+        lifted = spots[:, :, feet, 1].amax(2).amax(0)[:, None, None] - spots[:, :, feet, 1].transpose(0, 1)
+        higher += int(lifted[0].max() > lifted[1].max())
+        change = (video[1:] - video[:-1]).abs()
+        place = (32 * spots[1:, 0, feet]).long().clamp(0, 31)
+        drawn.append(torch.stack([change[torch.arange(len(change)), y, x].mean() for x, y in place.permute(1, 2, 0)]))
+        beside.append(change.mean())
+    assert higher >= 10
+    assert torch.stack(drawn).amax(1).mean() > 2 * torch.stack(beside).mean()
 
 
 @pytest.mark.parametrize("wrong", [{"frames": 0}, {"size": 0}, {"trails": -1.0}, {"time_warp": 1.0}])

@@ -1,7 +1,6 @@
 """Procedural videos of one or two people who do something: what a network may know of people before it sees any.
 
-Bodies are those of `people`, of other sizes, clothes and light in every clip, drawn as capsules of one brightness; the
-camera looks at them from somewhere beside, trembles, and the background may move a little. No recording is in them.
+Bodies are those of `people`, of other sizes in every clip; `filmed` shows them. No recording is in them.
 """
 
 from collections.abc import Callable
@@ -13,16 +12,11 @@ from torch import Tensor
 
 from spikereel.body.rotations import forward_kinematics, matrix_from_axis_angle
 from spikereel.body.skeletons import KINECT20
-from spikereel.data.made.people import JOINTS, RADII, random_rest, waves
+from spikereel.data.made.filmed import FPS, filmed
+from spikereel.data.made.people import JOINTS, random_rest, waves
 
-FPS = 12.0
-"""Frames a second of the videos."""
-
-SECONDS = (2.0, 4.0)
+SECONDS = (2.0, 5.0)
 """How long they last."""
-
-_SKIN = frozenset({"head", "left_hand", "right_hand", "left_wrist", "right_wrist"})
-_LEGS = frozenset(name for name in JOINTS if name.endswith(("hip", "knee", "ankle", "foot")))
 
 
 @dataclass
@@ -51,6 +45,16 @@ class Person:
     def lean(self, forward: np.ndarray) -> None:
         """Bend forward from the spine."""
         self.angles[:, JOINTS["spine"], 0] += forward
+
+    def twist(self, side: str, turn: np.ndarray) -> None:
+        """Turn the trunk so that the shoulder of that side comes to the front."""
+        self.angles[:, JOINTS["spine"], 1] += turn if side == "left" else -turn
+
+    def swing(self, side: str, turn: np.ndarray, spread: np.ndarray) -> None:
+        """Turn the whole body so that the hip of that side comes to the front, its leg away from the other."""
+        out = 1.0 if side == "left" else -1.0
+        self.angles[:, JOINTS["hip_center"], 1] += out * turn
+        self.angles[:, JOINTS[f"{side}_hip"], 2] += out * spread
 
 
 Doing = Callable[[np.random.Generator, np.ndarray, Person, Person], None]
@@ -87,28 +91,47 @@ def _meet(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> floa
     when = _when(rng, t)
     gap = -(a.ahead[0] + b.ahead[0])
     start, stay = rng.uniform(0.0, 0.5) * when, rng.uniform(0.8, 1.6) if rng.random() < 0.6 else 9.0
-    for who in (a, b):
-        share = rng.uniform(0.25, 0.5) * max(gap - 0.75, 0.0)
+    # often one of them comes all the way
+    mine, near_by = rng.random(), rng.uniform(0.7, 1.0) * max(gap - 0.7, 0.0)
+    for who, share in ((a, mine * near_by), (b, (1 - mine) * near_by)):
         near = _pulse(t, start, max(when - start, 0.3), stay, 0.8)
         speed = share * np.diff(near, prepend=0.0) / (t[1] - t[0])
         _stride(rng, t, who, speed)
     return when
 
 
-def _recoil(rng: np.random.Generator, t: np.ndarray, b: Person, when: float, strength: float) -> None:
-    """Somebody who is hit leans back and perhaps steps back."""
-    b.lean(-strength * rng.uniform(0.3, 0.8) * _pulse(t, when, 0.15, 0.1, 0.6))
+def _recoil(rng: np.random.Generator, t: np.ndarray, b: Person, when: float, strength: float, fold: float) -> None:
+    """Somebody who is hit doubles up, by the chance `fold`, or leans back, throws up the arms, perhaps steps back."""
+    way = 1.0 if rng.random() < fold else -1.0
+    hit = _pulse(t, when, 0.15, rng.uniform(0.0, 0.4), rng.uniform(0.4, 0.8))
+    b.lean(way * strength * rng.uniform(0.3, 0.9) * hit)
+    b.twist(_side(rng), strength * rng.uniform(0.0, 0.8) * hit)
+    for side in ("left", "right"):
+        b.arm(side, strength * rng.uniform(0.0, 1.0) * hit, strength * rng.uniform(0.0, 1.2) * hit)
     back = strength * rng.uniform(0.0, 0.6) * _pulse(t, when, 0.6, 9.0, 1.0)
     _stride(rng, t, b, -np.diff(back, prepend=0.0) / (t[1] - t[0]))
 
 
+def _lunge(rng: np.random.Generator, t: np.ndarray, a: Person, when: float) -> None:
+    """Somebody steps into what he does with legs apart, and back."""
+    far = rng.uniform(0.0, 0.7)
+    out = _pulse(t, when - 0.25, rng.uniform(0.3, 0.45), rng.uniform(0.0, 0.6), rng.uniform(0.5, 0.9))
+    a.ahead += far * out
+    front = _side(rng)
+    a.leg(front, 1.1 * far * out, 0.9 * far * out)
+    a.leg("left" if front == "right" else "right", -0.9 * far * out, 0.2 * far * out)
+
+
 def _handshake(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
     when = _meet(rng, t, a, b)
-    hold = rng.uniform(0.5, 1.3)
+    hold = rng.uniform(0.5, 2.0)
     shake = 0.15 * np.sin(2 * np.pi * rng.uniform(1.0, 2.5) * t)
     for who in (a, b):
-        out = _pulse(t, when - 0.3 + rng.uniform(-0.1, 0.1), 0.4, hold, 0.4)
-        who.arm("right", out * (0.85 + shake), out * (0.5 - shake))
+        early = rng.uniform(0.0, 0.5)
+        out = _pulse(t, when - 0.3 - early, 0.4, hold + early, 0.4)
+        reach = rng.uniform(0.7, 1.1)
+        who.arm("right", out * (reach + shake), out * (rng.uniform(0.1, 0.6) - shake))
+        who.lean(rng.uniform(0.0, 0.2) * out)
 
 
 def _hug(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
@@ -124,32 +147,51 @@ def _hug(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
 
 def _kick(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
     when, side = _meet(rng, t, a, b), _side(rng)
-    swing = _pulse(t, when, rng.uniform(0.2, 0.4), 0.05, rng.uniform(0.3, 0.5))
+    rise = rng.uniform(0.15, 0.4)
+    swing = _pulse(t, when, rise, rng.uniform(0.0, 0.15), rng.uniform(0.3, 0.5))
     back = _pulse(t, when - 0.25, 0.25, 0.0, 0.25)
-    a.leg(
-        side, rng.uniform(0.9, 1.6) * swing - 0.4 * back, 0.3 * back + rng.uniform(0.0, 0.6) * swing * (1 - swing) * 4
-    )
-    a.lean(-rng.uniform(0.0, 0.4) * swing)
-    _recoil(rng, t, b, when + 0.25, rng.uniform(0.3, 1.0))
+    # the knee first and then the foot, or the whole leg; from the front, or round from the side
+    bent = rng.uniform(0.0, 1.6) * _pulse(t, when - 0.1, rise * 0.7, 0.0, rise * 0.6)
+    a.leg(side, rng.uniform(0.9, 1.8) * swing - 0.4 * back, 0.4 * back + bent)
+    if rng.random() < 0.4:
+        a.swing(side, rng.uniform(0.3, 1.2) * swing, rng.uniform(0.0, 0.6) * swing)
+    a.lean(-rng.uniform(-0.2, 0.6) * swing)
+    for arm in ("left", "right"):
+        a.arm(arm, rng.uniform(-0.5, 0.8) * swing, rng.uniform(0.0, 0.8) * swing, rng.uniform(0.0, 0.6) * swing)
+    _recoil(rng, t, b, when + 0.8 * rise, rng.uniform(0.2, 1.0), fold=0.6)
 
 
 def _punch(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
     when, side = _meet(rng, t, a, b), _side(rng)
+    _lunge(rng, t, a, when)
+    rise = rng.uniform(0.15, 0.3)
     ready = _pulse(t, when - 0.4, 0.3, 0.3, 0.4)
-    out = _pulse(t, when, rng.uniform(0.15, 0.25), 0.05, rng.uniform(0.25, 0.4))
-    a.arm(side, ready * 0.6 + out * rng.uniform(0.8, 1.2), ready * 1.8 * (1 - out))
-    a.lean(rng.uniform(0.1, 0.35) * out)
-    _recoil(rng, t, b, when + 0.15, rng.uniform(0.4, 1.0))
+    out = _pulse(t, when, rise, rng.uniform(0.0, 0.5), rng.uniform(0.3, 0.7))
+    raised, height = rng.uniform(-0.4, 0.9), rng.uniform(0.9, 1.6)
+    # straight ahead, or round from the side
+    round_ = rng.uniform(0.2, 0.9) if rng.random() < 0.4 else 0.1
+    a.arm(side, ready * raised + out * height, ready * 1.9 * (1 - out), round_ * (ready + out) * (1.5 - out))
+    other = "left" if side == "right" else "right"
+    guard = rng.uniform(0.0, 0.8)
+    a.arm(other, guard * ready, 1.5 * guard * ready)
+    a.twist(side, rng.uniform(0.2, 1.0) * (out - 0.5 * ready))
+    a.lean(rng.uniform(0.0, 0.9) * out)
+    _recoil(rng, t, b, when + 0.8 * rise, rng.uniform(0.3, 1.0), fold=0.25)
 
 
 def _push(rng: np.random.Generator, t: np.ndarray, a: Person, b: Person) -> None:
     when = _meet(rng, t, a, b)
-    out = _pulse(t, when, rng.uniform(0.25, 0.45), rng.uniform(0.05, 0.3), rng.uniform(0.3, 0.6))
+    _lunge(rng, t, a, when)
+    rise, hold = rng.uniform(0.25, 0.5), rng.uniform(0.05, 0.9)
+    ready = rng.uniform(0.2, 1.0) * _pulse(t, when - 0.3, 0.3, rise, 0.3)
+    out = _pulse(t, when, rise, hold, rng.uniform(0.3, 0.6))
+    raised, bent = rng.uniform(1.0, 1.6), rng.uniform(0.0, 0.5)
     for side in ("left", "right"):
-        a.arm(side, out * rng.uniform(1.2, 1.5), 1.2 * out * (1 - out) * 2)
-    a.lean(rng.uniform(0.1, 0.4) * out)
-    _recoil(rng, t, b, when + 0.25, rng.uniform(0.6, 1.2))
-    away = rng.uniform(0.3, 0.9) * _pulse(t, when + 0.3, 0.7, 9.0, 1.0)
+        own = rng.uniform(0.85, 1.15)
+        a.arm(side, own * raised * np.maximum(out, 0.5 * ready), 1.5 * ready * (1 - out) + bent * out)
+    a.lean(rng.uniform(0.1, 0.7) * out)
+    _recoil(rng, t, b, when + 0.6 * rise, rng.uniform(0.4, 1.0), fold=0.1)
+    away = rng.uniform(0.2, 1.4) * _pulse(t, when + 0.6 * rise, 0.7, 9.0, 1.0)
     _stride(rng, t, b, -np.diff(away, prepend=0.0) / (t[1] - t[0]))
 
 
@@ -236,9 +278,15 @@ TOGETHER = frozenset({"approach", "handshake", "hug", "kick", "leave", "pass_by"
 
 def draw_actions(rng: np.random.Generator, label: int, size: int) -> Tensor:
     """A video of somebody who does what the class says: float32 [N, size, size] grey in [0, 1], 12 frames a second."""
+    return film_actions(rng, label, size)[0]
+
+
+def film_actions(rng: np.random.Generator, label: int, size: int) -> tuple[Tensor, Tensor]:
+    """The video of `draw_actions`, and where joints are in it: float32 [N, people, 20, 2], shares of its width and
+    height, first who does it, then the other, if anybody."""
     t = np.arange(round(rng.uniform(*SECONDS) * FPS)) / FPS
     name = CLASSES[label]
-    gap = rng.uniform(0.9, 2.2)
+    gap = rng.uniform(0.9, 2.6)
     people = [Person(np.zeros((len(t), len(JOINTS), 3)), np.full(len(t), -gap / 2), np.zeros(len(t))) for _ in "ab"]
     for who in people:
         _sway(rng, t, who)
@@ -246,7 +294,20 @@ def draw_actions(rng: np.random.Generator, label: int, size: int) -> Tensor:
     alone = name not in TOGETHER and rng.random() < 0.4
     turn, mirror = rng.uniform(-0.6, 0.6), rng.random() < 0.5
     bodies = [placed(rng, who, turn, left=bool(i) == mirror) for i, who in enumerate(people[: 1 if alone else 2])]
-    return _filmed(rng, bodies, size)
+    if rng.random() < 0.1:
+        bodies.append(_passer_by(rng, t, bodies))
+    return filmed(rng, bodies, size, 1 if alone else 2)
+
+
+def _passer_by(rng: np.random.Generator, t: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    """Somebody who goes across behind all others."""
+    gap = rng.uniform(1.0, 4.0)
+    who = Person(np.zeros((len(t), len(JOINTS), 3)), np.full(len(t), -gap / 2), np.zeros(len(t)))
+    _sway(rng, t, who)
+    _stride(rng, t, who, np.full(len(t), rng.uniform(0.6, 1.4)))
+    joints = placed(rng, who, rng.uniform(-0.3, 0.3), left=rng.random() < 0.5)
+    joints[..., 2] += max(body[..., 2].max() for body in others) + 1.0 - joints[..., 2].min()
+    return joints
 
 
 def _sway(rng: np.random.Generator, t: np.ndarray, who: Person) -> None:
@@ -270,91 +331,3 @@ def placed(rng: np.random.Generator, who: Person, turn: float, *, left: bool) ->
     joints[..., 0] -= facing * np.cos(turn) * who.ahead[:, None]
     joints[..., 2] += facing * np.sin(turn) * who.ahead[:, None] + rng.normal(0, 0.08)
     return joints
-
-
-def _filmed(rng: np.random.Generator, bodies: list[np.ndarray], size: int) -> Tensor:
-    """Grey pictures of bodies, those behind first."""
-    steps = len(bodies[0])
-    everyone = np.concatenate(bodies, axis=1)
-    middle = (everyone[..., 0].max() + everyone[..., 0].min()) / 2
-    # the larger of what they need, and a picture's margin; cameras squeeze and stand nearer or farther
-    wide = max(everyone[..., 0].max() - everyone[..., 0].min(), 1.2) * rng.uniform(1.02, 1.5)
-    high = 1.75 * rng.uniform(1.02, 1.5)
-    shift = rng.normal(0, 0.04, 2) + _tremble(rng, steps)
-    across = size * ((everyone[..., 0] - middle) / wide + 0.5 + shift[:, :1])
-    down = size * (everyone[..., 1] / high + rng.uniform(0.9, 1.0) + shift[:, 1:])
-    canvas = _background(rng, steps, size, shift)
-    spots = torch.from_numpy(np.stack([across, down], -1)).float()
-    order = sorted(range(len(bodies)), key=lambda i: -bodies[i][..., 2].mean())
-    for i in order:
-        own = slice(i * len(JOINTS), (i + 1) * len(JOINTS))
-        _draw(rng, canvas, spots[:, own], bodies[i][..., 2], size / wide, size / high)
-    noise = torch.from_numpy(rng.normal(0, rng.uniform(0.0, 0.02), canvas.shape)).float()
-    return (canvas + noise).clamp(0, 1)
-
-
-def _tremble(rng: np.random.Generator, steps: int) -> np.ndarray:
-    """[steps, 2] shares of the picture: most cameras stand still."""
-    if rng.random() < 0.6:
-        return np.zeros((steps, 2))
-    return rng.uniform(0, 0.01) * np.cumsum(rng.normal(0, 1, (steps, 2)), axis=0).clip(-4, 4)
-
-
-def _background(rng: np.random.Generator, steps: int, size: int, shift: np.ndarray) -> Tensor:
-    """[steps, size, size]: soft spots, edges, and now and then something that moves."""
-    grid = (np.arange(size) + 0.5) / size
-    x, y = grid[None, None, :] - shift[:, 0, None, None], grid[None, :, None] - shift[:, 1, None, None]
-    picture = np.full((steps, size, size), rng.uniform(0.15, 0.85))
-    for i in range(5):
-        centre, width, weight = rng.random(2), rng.uniform(0.05, 0.4), rng.normal(0, 0.15)
-        moves = 0.03 * waves(rng, np.arange(steps) / FPS * 4)[:, None, None] if i == 0 and rng.random() < 0.4 else 0.0
-        picture += weight * np.exp(-((x - centre[0] - moves) ** 2 + (y - centre[1]) ** 2) / width**2)
-    picture += rng.normal(0, 0.15) * (y > rng.uniform(0.5, 0.95))
-    picture += rng.normal(0, 0.08) * np.sin(x * rng.uniform(5, 40) + y * rng.uniform(-20, 20))
-    return torch.from_numpy(picture.clip(0, 1)).float()
-
-
-def _draw(
-    rng: np.random.Generator, canvas: Tensor, spots: Tensor, depth: np.ndarray, scale_x: float, scale_y: float
-) -> None:
-    """Draw the bones of a body on the canvas [N, S, S], as capsules of one brightness, the farthest first."""
-    size = canvas.shape[-1]
-    shirt, trousers, skin = rng.random(3)
-    names, grid = tuple(JOINTS), torch.arange(size) + 0.5
-    thick = rng.uniform(0.9, 1.3)
-    squeeze = scale_y / scale_x
-    for a, b in sorted(KINECT20.bones, key=lambda bone: -depth[:, bone].mean()):
-        tone = skin if names[b] in _SKIN else trousers if names[b] in _LEGS else shirt
-        tone = float(np.clip(tone + rng.normal(0, 0.04), 0, 1))
-        _capsule(
-            canvas,
-            grid,
-            spots[:, a],
-            spots[:, b],
-            thick * RADII[a] * scale_x,
-            thick * RADII[b] * scale_x,
-            squeeze,
-            tone,
-        )
-
-
-def _capsule(
-    canvas: Tensor, grid: Tensor, start: Tensor, end: Tensor, wide: float, narrow: float, squeeze: float, tone: float
-) -> None:
-    """One bone, from a joint [N, 2] to the next, whose width is in columns; rows count `squeeze` times as much."""
-    pad = max(wide, narrow) * max(squeeze, 1.0) + 1
-    both = torch.stack([start, end])
-    (left, top), (right, low) = both.amin((0, 1)).tolist(), both.amax((0, 1)).tolist()
-    x0, x1 = max(int(left - pad), 0), min(int(right + pad) + 1, len(grid))
-    y0, y1 = max(int(top - pad), 0), min(int(low + pad) + 1, len(grid))
-    if x0 >= x1 or y0 >= y1:
-        return
-    u = grid[None, None, x0:x1] - start[:, 0, None, None]
-    v = (grid[None, y0:y1, None] - start[:, 1, None, None]) / squeeze
-    along_u = (end - start)[:, 0, None, None]
-    along_v = (end - start)[:, 1, None, None] / squeeze
-    share = ((u * along_u + v * along_v) / (along_u**2 + along_v**2).clamp(min=1e-6)).clamp(0, 1)
-    away = torch.hypot(u - share * along_u, v - share * along_v)
-    cover = (wide + share * (narrow - wide) - away + 0.5).clamp(0, 1)
-    part = canvas[:, y0:y1, x0:x1]
-    part += cover * (tone - part)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from spikereel.data.clips import SeededClips
-from spikereel.data.made.actions import CLASSES, FPS, draw_actions
+from spikereel.data.made.actions import CLASSES, draw_actions
+from spikereel.data.made.filmed import FPS
 from spikereel.data.trails import bent, with_trails
 from spikereel.data.transforms import normalise
 from spikereel.errors import ConfigError
 
 # Part of the fingerprint: raise it whenever the same (seed, index) gives other pixels.
-_CONTENT_VERSION = 1
+_CONTENT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def video_folder() -> Recipe:
         data=DataSpec(
             kind="folder", frames=8, size=48, whole=True, trails=0.33, crop_area=(0.6, 1.0), time_warp=0.5, flip=True
         ),
-        optim=OptimSpec(lr=3e-3, epochs=67, batch=8, clip_norm=10.0, start_norms=24, precise_norms=24),
+        optim=OptimSpec(lr=1e-3, head_lr=3.0, epochs=67, batch=8, clip_norm=10.0, start_norms=24, precise_norms=24),
         run=RunSpec(validate_every=13, keep="last", refit=True),
     )
 
