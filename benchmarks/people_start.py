@@ -67,7 +67,7 @@ def drawn(path: Path, number: int, count: int) -> Clips:
         lengths = torch.tensor([len(x) for x in videos])
         with whole(path) as place:
             torch.save({"videos": torch.cat(videos), "joints": torch.cat(joints), "lengths": lengths}, place)
-    kept = torch.load(path, mmap=True)
+    kept = torch.load(path, mmap=True, weights_only=True)
     ends = kept["lengths"].cumsum(0)
     return Clips(kept["videos"], kept["joints"], kept["lengths"].tolist(), (ends - kept["lengths"]).tolist())
 
@@ -184,16 +184,16 @@ class Training:
             self._go_on()
 
     def _go_on(self) -> None:
-        state = torch.load(self.kept, weights_only=False)
+        state = torch.load(self.kept, weights_only=True)
         for part, own in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(own)
-        self.step, self.rng = state["step"], state["rng"]
+        self.step, self.rng.bit_generator.state = state["step"], state["rng"]
 
     def keep(self) -> None:
         """Write a checkpoint."""
         parts = [part.state_dict() for part in self.parts]
         with whole(self.kept) as place:
-            torch.save({"parts": parts, "step": self.step, "rng": self.rng}, place)
+            torch.save({"parts": parts, "step": self.step, "rng": self.rng.bit_generator.state}, place)
 
     def batch(self, files: list[Clips], clips: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Random clips [T, B, 3, S, S], classes, sides and joints [T, B, 2, NUMBERS]."""
