@@ -59,7 +59,6 @@ class TrainingModule(pl.LightningModule):
         """Share the network out where the run asks for it; Lightning asks once every process is known."""
         strategy = self.trainer.strategy
         if isinstance(strategy, Sharded):
-            strategy.precision_plugin.convert_module(self.model)
             if self.recipe.run.sync_norms:
                 synced(self.model)
             shard(self.model, strategy.device_mesh["data_parallel"])
