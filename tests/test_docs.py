@@ -30,6 +30,12 @@ def test_names_of_the_reference_are_there():
     assert len(named) > 20
     for name in named:
         assert pkgutil.resolve_name(name).__doc__, name
+    members = re.compile(r"^::: (\S+)\n    options: \{members: \[([^\]]+)\]", re.MULTILINE)
+    chosen = [found for page in DOCS.glob("reference/*.md") for found in members.findall(page.read_text())]
+    assert chosen
+    for module, names in chosen:
+        for name in names.split(", "):
+            assert pkgutil.resolve_name(f"{module}:{name}").__doc__, name
 
 
 def _code(notebook: Path) -> str:

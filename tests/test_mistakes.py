@@ -8,6 +8,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import spikereel
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
@@ -17,7 +18,7 @@ from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 def at_hand() -> SimpleNamespace:
     """Models as a notebook has them."""
     return SimpleNamespace(
-        motion=spikereel.load_model("spikevideoformer_ti.motion"),
+        motion=spikereel.load_model(MOTION),
         spatial=spikereel.load_model("spikevideoformer_ti.motion_spatial"),
         rgb=spikereel.create_model("spikevideoformer_ti", num_classes=5).eval(),
         svformer=spikereel.create_model("svformer_ti", num_classes=5).eval(),
@@ -28,6 +29,8 @@ def at_hand() -> SimpleNamespace:
 def _rgb(*shape: int) -> torch.Tensor:
     return torch.rand(*shape)
 
+
+MOTION = "spikevideoformer_ti.motion"
 
 MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "axes as in torch's 3-D convolutions": (
@@ -75,6 +78,43 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
         lambda x: spikereel.export(x.spatial, "a.pt2", to="torch", video=x.clip),
         ConfigError,
         "torch has no option 'video'",
+    ),
+    "whether, not how much": (lambda x: x.motion(x.clip.bool()), DataError, r"give video.float\(\)"),
+    "all that a model gave as the video": (lambda x: x.spatial(x.spatial(x.clip)), DataError, "output, state = model"),
+    "all that a model gave as the state": (
+        lambda x: x.spatial(x.clip, x.spatial(x.clip)),
+        StateError,
+        "output, state =",
+    ),
+    "state and video exchanged": (
+        lambda x: x.spatial(x.spatial(x.clip)[1], x.clip),
+        DataError,
+        r"comes first: model\(video, state\)",
+    ),
+    "weights to create": (lambda x: spikereel.create_model(MOTION), ConfigError, "names weights, which load_model"),
+    "a name to compile": (lambda x: spikereel.compile(MOTION), ConfigError, f"{MOTION}.*give what load_model"),
+    "a name to export": (lambda x: spikereel.export(MOTION, "a.onnx"), ConfigError, "give what load_model"),
+    "a name to stream": (lambda x: spikereel.stream(MOTION), ConfigError, "give what load_model"),
+    "a name to measure": (lambda x: spikereel.energy.measure(MOTION, x.clip), ConfigError, "give what load_model"),
+    "file and model to save exchanged": (lambda x: spikereel.save_model("a", x.motion), ConfigError, "comes first"),
+    "checkpoint and model exchanged": (
+        lambda x: spikereel.load_authors_weights("a.pth", x.rgb),
+        ConfigError,
+        "the model itself comes first",
+    ),
+    "clip and model to trace exchanged": (lambda x: spikereel.trace("a.mp4", x.motion), ConfigError, "comes first"),
+    "files to predict": (lambda x: spikereel.predict(x.motion, ["a.mp4"]), DataError, "list; give the path of one"),
+    "an array to predict": (lambda x: spikereel.predict(x.motion, np.zeros(3)), DataError, "tensor \\[T, C, H, W"),
+    "a model for many": (lambda x: spikereel.predict_many(x.motion, "a"), ConfigError, "by name or path"),
+    "a model that saw no data": (lambda x: spikereel.predict(x.rgb, "a.mp4"), ConfigError, "which training writes"),
+    "bytes to an engine": (lambda x: spikereel.compile(x.motion)(x.clip.byte()), DataError, "divide pixel values"),
+    "another's model to export": (lambda x: spikereel.export(nn.ReLU(), "a.onnx"), ConfigError, "torch.onnx.export"),
+    "one clip for clips": (lambda x: spikereel.export(x.spatial, "a.pt2", clips=x.clip), DataError, r"clips=\[video\]"),
+    "a model to draw": (lambda x: spikereel.plot.raster(x.motion, "a"), ConfigError, "give spikereel.trace"),
+    "a function at another address": (
+        lambda x: spikereel.evaluate,
+        AttributeError,
+        "from spikereel.runs.evaluate import evaluate",
     ),
 }
 

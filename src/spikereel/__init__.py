@@ -30,6 +30,8 @@ _WHERE = {
     "Trace": "spikereel.tracing.traces",
     "trace": "spikereel.tracing.make",
 }
+_ELSEWHERE = {"train": "spikereel.train.run", "evaluate": "spikereel.runs.evaluate"}
+"""Of the reference, at their own addresses: they bring what only training and judging need."""
 _MODULES = {"energy": "spikereel.energy", "plot": "spikereel.plot"}
 
 __all__ = [
@@ -78,7 +80,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_WHERE[name]), name)
     if name in _MODULES:
         return import_module(_MODULES[name])
-    raise AttributeError(f"module 'spikereel' has no attribute {name!r}")
+    hint = f"; from {_ELSEWHERE[name]} import {name}" if name in _ELSEWHERE else ""
+    raise AttributeError(f"module 'spikereel' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -28,6 +28,7 @@ from spikereel.models.files import FAMILIES, read_weights, weights_hash, write_w
 from spikereel.models.metadata import Metadata
 from spikereel.models.pretrained import WEIGHTS, read_folder
 from spikereel.models.svformer import SVFormer, SVFormerConfig
+from spikereel.models.wrappers import require_module
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -167,6 +168,7 @@ def save_model(model: nn.Module, path: str | Path, metadata: Metadata | None = N
     model: one of ours, also inside `torch.compile`, `DataParallel` and other wrappers. Raises WeightsError for what
     could not be read back.
     """
+    require_module(model)
     write_weights(model, Path(path), metadata)
 
 

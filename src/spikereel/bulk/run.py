@@ -121,6 +121,9 @@ def predict_many(
     cannot be written, and weights that do not say how clips are made.
     """
     need("scale")
+    for given in (manifest, model):
+        if isinstance(given, VideoModel):
+            raise ConfigError("a model goes by name or path here: spikereel.predict_many(manifest, folder, model=NAME)")
     out, started = Path(out), time.perf_counter()
     writable(out / "x.parquet")
     number, count = shard_of(shard)

@@ -26,6 +26,7 @@ from spikereel.layers.state import State
 from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.models.svformer import SVFormer
+from spikereel.models.wrappers import require_module
 
 FRAMES_AT_ONCE = 8
 ROOMS = 2
@@ -85,7 +86,8 @@ class Engine:
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.no_grad():
-            return self._front(video.float(), state)
+            wider = isinstance(video, Tensor) and video.is_floating_point()
+            return self._front(video.float() if wider else video, state)
 
     @property
     def front(self) -> VideoModel:
@@ -168,7 +170,8 @@ class Engine:
 
     def _check_video(self, video: Tensor) -> None:
         """In place of the model's, which takes the memory of a second clip: a few frames at a time."""
-        for frames in video.split(FRAMES_AT_ONCE) if video.ndim and len(video) else (video,):
+        whole_or_none = not isinstance(video, Tensor) or not video.ndim or not len(video)
+        for frames in (video,) if whole_or_none else video.split(FRAMES_AT_ONCE):
             self.model.check_video(frames)
 
     def _pyramid(self, video: Tensor, taps: tuple[str, ...], state: State | None = None) -> tuple[list[Tensor], State]:
@@ -310,6 +313,7 @@ def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True,
     neurons.
     """
     native()
+    require_module(model)
     parameter = next(model.parameters())
     if parameter.device.type != "cpu" or parameter.dtype != torch.float32:
         raise ConfigError(

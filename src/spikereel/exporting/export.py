@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.exporting.certificate import Certificate, calls_of, certify
 from spikereel.exporting.contract import contract_of
 from spikereel.exporting.flat import Flat, flat, sees_whole_clips
@@ -22,6 +22,7 @@ from spikereel.exporting.targets import target_of, target_of_file
 from spikereel.files import writable
 from spikereel.models.base import VideoModel
 from spikereel.models.files import weights_hash
+from spikereel.models.wrappers import unwrapped
 
 Precision = Literal["float32", "int8"]
 
@@ -56,6 +57,10 @@ def export(
     Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
     do not fit.
     """
+    model = unwrapped(model, VideoModel)
+    if not isinstance(model, VideoModel):
+        raise ConfigError(f"export writes models of spikereel, this is a {type(model).__name__}; see torch.onnx.export")
+    _require_clips(clips)
     path = Path(path)
     row = target_of_file(path) if to is None else target_of(to)
     if path.suffix != row.suffix:
@@ -96,6 +101,14 @@ def certificate_of(path: str | Path) -> Path:
 def frames_of(model: VideoModel) -> int:
     """Frames of a clip: those that the weights are tied to, or were trained on."""
     return getattr(model.config, "frames", None) or int(model.metadata.preprocess.get("frames", 8))
+
+
+def _require_clips(clips: Sequence[Tensor]) -> None:
+    if isinstance(clips, Tensor):
+        raise DataError("clips is one tensor; give a list of clips [T, B, C, H, W]: clips=[video]")
+    for clip in clips:
+        if not isinstance(clip, Tensor):
+            raise DataError(f"a clip is a {type(clip).__name__}; give tensors: torch.as_tensor(clip).float()")
 
 
 def _require_precision(precision: str, target: str, clips: Sequence[Tensor]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikereel.body.camera import Camera
 from spikereel.engine.choose import Choice, Reference, engine_for
-from spikereel.errors import ConfigError
+from spikereel.errors import ConfigError, DataError
 from spikereel.exporting.run import Exported
 from spikereel.inference.classify import Prediction, classify
 from spikereel.inference.exported import Answer, classify_exported, runnable
@@ -156,6 +156,11 @@ def predict(
     """
     if isinstance(source, VideoModel):
         raise ConfigError("the model comes first: spikereel.predict(model, file)")
+    if not isinstance(source, str | PathLike | Tensor):
+        raise DataError(
+            f"source is a {type(source).__name__}; give the path of one file, or pictures as a tensor [T, C, H, W]; "
+            "many files go through spikereel.predict_many"
+        )
     model = runnable(fspath(model)) if isinstance(model, str | PathLike) else model
     options = {
         "views": views,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from spikereel.config import unknown_key
+from spikereel.errors import ConfigError
 from spikereel.layers.observe import count_macs
 from spikereel.models.base import VideoModel, task_of
 from spikereel.models.empty import empty_twin
@@ -168,8 +169,11 @@ def list_models() -> dict[str, ModelInfo]:
 
 
 def architecture(name: str) -> Architecture:
-    """The named set of constants. Raises ConfigError for an unknown name, with the nearest one."""
+    """The named set of constants. Raises ConfigError for an unknown name, with the nearest one, and for weights."""
     if name not in ARCHITECTURES:
+        base, _, tag = str(name).rpartition(".")
+        if base in ARCHITECTURES and tag in ARCHITECTURES[base].weights:
+            raise ConfigError(f"{name!r} names weights, which load_model({name!r}) reads; the model is {base!r}")
         raise unknown_key(name, ARCHITECTURES, "model")
     return ARCHITECTURES[name]
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from spikereel.errors import WeightsError
 from spikereel.models.pickled import refused_entries
 from spikereel.models.svformer import SVFormerConfig
-from spikereel.models.wrappers import PREFIXES, STEMS, models_among, plain_names
+from spikereel.models.wrappers import PREFIXES, STEMS, models_among, plain_names, require_module
 
 WRAPPERS = ("model", "model_state", "model_state_dict", "state_dict")
 """Keys under which the papers' repositories keep their weights."""
@@ -88,6 +88,7 @@ def load_authors_weights(model: nn.Module, source: str | Path | Mapping[str, Any
     Raises WeightsError, and leaves the model as it was, unless every key of the file finds its place with the right
     shape and every key of the model is given. Pickles run no code; see `authors_weights` for what is read.
     """
+    require_module(model)
     weights = authors_weights(source, key=key)
     found = compare(model, weights)
     if not found.whole:

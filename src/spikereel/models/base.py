@@ -115,7 +115,10 @@ class VideoModel(Pretrained, nn.Module):
         if torch.compiler.is_compiling() or state is None:
             return
         if not isinstance(state, Mapping):
-            raise StateError(f"a state is what the model gave back with its output, got a {type(state).__name__}")
+            raise StateError(
+                f"a state is what the model gave back with its output, got a {type(state).__name__}; write "
+                "output, state = model(video) and pass on the second"
+            )
         if not state:
             return
         given, own = _flat_names(state), self.state_names()
@@ -176,16 +179,15 @@ class VideoModel(Pretrained, nn.Module):
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         if not isinstance(video, Tensor):
-            frames = isinstance(video, list | tuple) and all(isinstance(frame, Tensor) for frame in video)
-            how = "torch.stack(video)[:, None], [T, B, C, H, W]" if frames else "torch.as_tensor(video).float()"
-            raise DataError(f"video is a {type(video).__name__}; give a tensor: {how}")
+            raise DataError(f"video is a {type(video).__name__}; {_tensor_of(video)}")
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
             hint = _axes_hint(video, channels)
             shape = f"[T, B, C={channels}, H, W]"
             raise DataError(f"this model takes video {shape} with at least one frame, got {list(video.shape)}{hint}")
         if not video.is_floating_point():
-            raise DataError(f"video must be floating point, got {video.dtype}; divide pixel values by 255")
+            how = "give video.float()" if video.dtype == torch.bool else "divide pixel values by 255"
+            raise DataError(f"video must be floating point, got {video.dtype}; {how}")
         own = next(self.parameters()).dtype
         if video.dtype != own and not torch.is_autocast_enabled(video.device.type):
             name = str(own).removeprefix("torch.")
@@ -223,6 +225,17 @@ class VideoModel(Pretrained, nn.Module):
         # counts of events may be large, and have two channels
         if high > PIXELS and low >= 0 and self.config.in_channels != 2 and torch.equal(video, video.round()):
             raise DataError(f"video holds whole numbers to {high:g}, as pixels have; divide by 255 and normalise")
+
+
+def _tensor_of(video: Any) -> str:
+    """What to write where no tensor was given."""
+    if isinstance(video, State):
+        return "the video comes first: model(video, state)"
+    if isinstance(video, tuple) and any(isinstance(x, State) for x in video):
+        return "a model gives back two things: output, state = model(video)"
+    frames = isinstance(video, list | tuple) and all(isinstance(frame, Tensor) for frame in video)
+    how = "torch.stack(video)[:, None], [T, B, C, H, W]" if frames else "torch.as_tensor(video).float()"
+    return f"give a tensor: {how}"
 
 
 def _axes_hint(video: Tensor, channels: int) -> str:

@@ -1,9 +1,12 @@
 """Wrappers around models, and what they leave in the names of weights: seen through, in any nesting."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from os import PathLike
+from typing import Any, TypeVar
 
 from torch import nn
+
+from spikereel.errors import ConfigError
 
 INSIDE = ("_orig_mod", "module", "model", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Where wrappers hold the model: torch.compile; DataParallel, DistributedDataParallel, AveragedModel; Lightning; FSDP;
@@ -24,8 +27,21 @@ COUNTER = "n_averaged"
 V = TypeVar("V")
 
 
+def require_module(model: Any) -> None:
+    """Raises ConfigError for a name in place of a model, or arguments in another order."""
+    if not isinstance(model, nn.Module):
+        got = f"the text {str(model)!r}" if isinstance(model, str | PathLike) else f"a {type(model).__name__}"
+        raise ConfigError(
+            f"the model itself comes first, got {got}; give what load_model(NAME) or create_model(NAME) returns"
+        )
+
+
 def unwrapped(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
-    """The model of a kind inside a wrapper that runs it as it is, or what was given where there is none."""
+    """The model of a kind inside a wrapper that runs it as it is, or what was given where there is none.
+
+    Raises ConfigError for what is no module.
+    """
+    require_module(model)
     inner: nn.Module | None = model
     while inner is not None and not isinstance(inner, kind):
         alone = ("0",) if isinstance(inner, nn.Sequential) and len(inner) == 1 else ()

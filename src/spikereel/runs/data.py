@@ -381,7 +381,10 @@ def former_note(metadata: Metadata) -> str | None:
 def data_spec_of(metadata: Metadata) -> DataSpec:
     """How the clips of a trained model are made, see `former_reading`; ConfigError where its file does not say."""
     if not metadata.preprocess:
-        raise ConfigError("these weights do not say how clips are made: no `preprocess` in their metadata")
+        raise ConfigError(
+            "these weights do not say how clips are made: no `preprocess` in their metadata, which training writes; "
+            "from Python model(video) takes tensors"
+        )
     return _spec_of(json.dumps(former_reading(metadata) | metadata.preprocess, default=str))
 
 

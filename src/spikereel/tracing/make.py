@@ -139,6 +139,8 @@ def pieces(
     """The trace of each piece of a clip as soon as it is there, with the state after it; see `trace`. `Trace.joined`
     makes one of them, and keeps the last state alone."""
     options = options or Options()
+    if isinstance(clip, VideoModel):
+        raise ConfigError("the model comes first: spikereel.trace(model, clip)")
     network = load_model(fspath(model)) if isinstance(model, str | PathLike) else unwrapped(model, VideoModel)
     if not isinstance(network, VideoModel):
         raise ConfigError(f"a trace is of a model of ours, this is a {type(model).__name__}; give the model itself")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import FONT, WIDTH, Theme, figure_of, folded, paint, theme_of
+from spikereel.show.plots.figure import FONT, WIDTH, Theme, figure_of, folded, paint, require_traces, theme_of
 from spikereel.tracing import Trace
 from spikereel.tracing.attend import Row, Token
 
@@ -30,6 +30,7 @@ def attention(
     `trace.attentions`, None the last. Of more than so many `frames` an even choice is shown. Gives a figure.
     Raises ConfigError where there is no attention, or q and k were not recorded.
     """
+    require_traces(trace)
     theme = theme_of(dark)
     row = trace.attention(_token(trace, layer) if token is None else token, layer)
     shown = _chosen(row, min(frames, MOST))

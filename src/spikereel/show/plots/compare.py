@@ -4,7 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import WIDTH, along_time, bar_of, figure_of, key_of, paint, spread, theme_of, titled
+from spikereel.show.plots.figure import (
+    WIDTH,
+    along_time,
+    bar_of,
+    figure_of,
+    key_of,
+    paint,
+    require_traces,
+    spread,
+    theme_of,
+    titled,
+)
 from spikereel.tracing import Trace
 from spikereel.tracing.compare import compare as difference_of
 
@@ -14,6 +25,7 @@ def compare(a: Trace, b: Trace, *, names: tuple[str, str] = ("A", "B"), dark: bo
 
     Raises ConfigError for traces of different frames.
     """
+    require_traces(a, b)
     theme, found = theme_of(dark), difference_of(a, b)
     shares = np.stack([layer.shares for layer in found.layers]) if found.layers else np.zeros((1, len(a)))
     answers, counted = a.probabilities is not None, bool(a.about.costs and b.about.costs)

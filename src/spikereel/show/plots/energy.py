@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from spikereel.energy.costs import COSTS
-from spikereel.show.plots.figure import WIDTH, along_time, axes_of, key_of, theme_of, titled
+from spikereel.show.plots.figure import WIDTH, along_time, axes_of, key_of, require_traces, theme_of, titled
 from spikereel.tracing import Trace
 
 NAMES = {
@@ -32,6 +32,7 @@ def energy(
 
     Raises ConfigError for a cost model that does not exist, and where energy was not counted.
     """
+    require_traces(trace)
     theme = theme_of(dark)
     parts = {name: 1e3 * x[start:stop] for name, x in trace.energy_parts(cost).items() if x.any()}
     start, stop, _ = slice(start, stop).indices(len(trace))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spikereel.errors import ConfigError
 from spikereel.extras import need
 from spikereel.files import write_whole
 from spikereel.show.style import GRID, INK, MUTED
@@ -55,6 +56,15 @@ DARK = Theme(
     heat="cividis",
     around="PuOr_r",
 )
+
+
+def require_traces(*traces: Any) -> None:
+    """Raises ConfigError for a model, a clip or a file in place of a trace."""
+    for trace in traces:
+        if not isinstance(trace, Trace):
+            raise ConfigError(
+                f"pictures are of a trace, got a {type(trace).__name__}; give spikereel.trace(model, clip)"
+            )
 
 
 def theme_of(dark: bool) -> Theme:

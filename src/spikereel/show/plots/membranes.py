@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import WIDTH, along_time, axes_of, edges, key_of, theme_of, titled
+from spikereel.show.plots.figure import WIDTH, along_time, axes_of, edges, key_of, require_traces, theme_of, titled
 from spikereel.tracing import Trace
 
 MOST = 12
@@ -25,6 +25,7 @@ def membranes(
 
     Raises ConfigError where no membranes of the layer were recorded.
     """
+    require_traces(trace)
     theme = theme_of(dark)
     held = trace.membranes(layer)
     start, stop, _ = slice(start, stop).indices(len(trace))

@@ -5,7 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from spikereel.show.plots.figure import FONT, WIDTH, along_time, axes_of, bar_of, spread, theme_of, titled
+from spikereel.show.plots.figure import (
+    FONT,
+    WIDTH,
+    along_time,
+    axes_of,
+    bar_of,
+    require_traces,
+    spread,
+    theme_of,
+    titled,
+)
 from spikereel.tracing import Trace
 
 EXACT = 400
@@ -30,6 +40,7 @@ def raster(
 
     neurons: flat numbers, one row for each. Raises ConfigError for a layer whose spikes were not recorded.
     """
+    require_traces(trace)
     theme = theme_of(dark)
     start, stop, _ = slice(start, stop).indices(len(trace))
     own, count = trace.layers.get(layer), stop - start
@@ -67,6 +78,7 @@ def rates(
     trace: Trace, *, start: int = 0, stop: int | None = None, ax: Any = None, dark: bool = False, width: int = WIDTH
 ) -> Any:
     """Firing rate of every layer in each frame: mean spikes of a neuron, in order of execution."""
+    require_traces(trace)
     theme = theme_of(dark)
     start, stop, _ = slice(start, stop).indices(len(trace))
     names = list(trace.layers)
