@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from spikereel.apps.doctor import report
+from spikereel.extras import EXTRAS, FOR, missing
 from spikereel.runs.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +75,14 @@ def test_notebooks_keep_what_they_show():
         assert outputs
         assert not [output for output in outputs if output["output_type"] == "error"]
         assert not re.search(r"/(home|root|work|tmp/tmp)", json.dumps(outputs)), path.name
+
+
+def test_extras_are_for_the_same_in_the_table_and_in_doctor():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", (DOCS / "installing.md").read_text(), re.MULTILINE)
+    assert {name: what.replace("`", "") for name, what in rows if name != "all"} == FOR
+    assert FOR.keys() == EXTRAS.keys()
+    absent = [extra for extra in EXTRAS if missing(extra)]
+    assert all(FOR[extra] in report()[f"extra: {extra}"] for extra in absent)
 
 
 def test_every_recipe_says_what_it_takes():

@@ -21,6 +21,23 @@ EXTRAS = {
     "nir": ("nir",),
 }
 """Extra of the package: its modules, as they are imported."""
+FOR = {
+    "train": "train, plan, demo",
+    "draw": "predict with its video, trace --png, compare --html, stream --overlay, demo, masks",
+    "events": "AEDAT4 and HDF5 recordings",
+    "mat": ".mat recordings",
+    "hub": "from_pretrained, push_to_hub",
+    "energy": "energy --measured on an NVIDIA GPU",
+    "serve": "stream --serve",
+    "scale": "predict --manifest, shards on S3",
+    "ray": "predict --ray",
+    "studio": "studio",
+    "export": "export --to onnx",
+    "openvino": "export --to openvino",
+    "executorch": "export --to executorch",
+    "nir": "export --to nir",
+}
+"""Extra: what lacks it, as docs/installing.md says as well."""
 
 
 def missing(extra: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -156,7 +157,8 @@ for call in (VideoModel.from_pretrained, model.push_to_hub):
 
 def test_offline_each_call_is_one_error_with_the_way_out(tmp_path):
     pytest.importorskip("huggingface_hub")
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_TOKEN": "none"}
+    source = str(Path(pretrained.__file__).parents[2])
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_TOKEN": "none", "PYTHONPATH": source}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", OFFLINE], env=environment, capture_output=True, text=True, check=True
     )

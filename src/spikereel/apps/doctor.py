@@ -11,7 +11,7 @@ import torch
 from spikereel import __version__
 from spikereel.cores import cores
 from spikereel.engine.loaded import describe
-from spikereel.extras import EXTRAS, missing
+from spikereel.extras import EXTRAS, FOR, missing
 from spikereel.hub import ARCHITECTURES, SHIPPED
 from spikereel.ops import training
 from spikereel.versions import hardware
@@ -44,7 +44,8 @@ def report() -> dict[str, str]:
     lines |= {what: "yes" if _codec(*codec) else "missing: reinstall av" for what, codec in codecs.items()}
     for extra in EXTRAS:
         absent = missing(extra)
-        lines[f"extra: {extra}"] = f"missing {', '.join(absent)}: pip install 'spikereel[{extra}]'" if absent else "yes"
+        lacks = f"missing {', '.join(absent)}, for {FOR[extra]}: pip install 'spikereel[{extra}]'"
+        lines[f"extra: {extra}"] = lacks if absent else "yes"
     for name, entry in ARCHITECTURES.items():
         for tag in entry.weights:
             path = SHIPPED / f"{name}.{tag}.safetensors"

@@ -135,8 +135,8 @@ def predict(
 ) -> Prediction | Timeline | Track | Segments | Answer:
     """What a trained model says of one file: classes, the joints of a person, or the class of every pixel.
 
-    result = spikereel.predict("spikevideoformer_ti.motion", "clip.mp4")
-    print(result); result.draw("annotated.mp4"); result.to_json()
+        result = spikereel.predict("spikevideoformer_ti.motion", "clip.mp4")
+        print(result); result.draw("annotated.mp4"); result.to_json()
 
     model: weights by name or path, a model, or an exported file.
     source: a video, an event recording, depth, a `.npy` clip, or a folder
