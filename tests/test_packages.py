@@ -35,7 +35,7 @@ WITH: dict[str, list[list[str]]] = {
     "export": [["export", SHIPPED, "--to", "onnx", "--out", "{out}/x.onnx"]],
     "openvino": [["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml"]],
     "executorch": [["export", SHIPPED, "--to", "executorch", "--out", "{out}/x.pte"]],
-    "nir": [["export", SHIPPED, "--to", "nir", "--part", "stem", "--out", "{out}/x.nir"]],
+    "nir": [["export", SHIPPED, "--to", "nir", "--part", "downsample2", "--out", "{out}/x.nir"]],
     "scale": [["predict", "--manifest", "{videos}/clips.csv", "--model", "{folder}", "--out", "{out}/many"]],
     "events": [],
     "mat": [],
