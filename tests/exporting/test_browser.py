@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import shutil
-import subprocess
 import threading
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chromium import chromium_at
 from small import DATA, small_weights, video_file
 
 import spikereel
@@ -63,16 +63,12 @@ def _answer_of_the_page(folder: Path) -> dict:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        program = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
-        # no other host is reached
-        program += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={folder / 'profile'}"]
-        program.append(f"http://127.0.0.1:{server.server_port}/driver.html")
-        with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
-            try:
+        no_other_host = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        try:
+            with chromium_at(f"http://127.0.0.1:{server.server_port}/driver.html", folder / "profile", no_other_host):
                 return found.get(timeout=240)
-            finally:
-                browser.terminate()
-                server.shutdown()
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.browser

@@ -3,7 +3,6 @@
 import json
 import queue
 import shutil
-import subprocess
 import threading
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from chromium import chromium_at
 
 from spikereel.data.video.read import probe, read_frames
 from spikereel.data.video.write import write_video
@@ -181,14 +181,11 @@ def _shown_by_chromium(film: bytes, profile) -> dict:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        program = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
-        program += [f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]
-        with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
-            try:
+        try:
+            with chromium_at(f"http://127.0.0.1:{server.server_port}/", profile):
                 return found.get(timeout=90)
-            finally:
-                browser.terminate()
-                server.shutdown()
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.browser
