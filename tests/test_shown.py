@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import spikereel
+from spikereel.engine.loaded import available
 
 
 class Balanced(HTMLParser):
@@ -74,3 +75,10 @@ def test_what_must_be_known_comes_before_figures():
     dead = spikereel.create_model("spikevideoformer_ti", num_classes=5, norms="published").eval()
     page = spikereel.energy.measure(dead, torch.rand(2, 1, 3, 32, 32))._repr_html_()
     assert page.index("never fire") < page.index("<table")
+
+
+def test_what_runs_a_model_shows_itself_in_a_line():
+    model = spikereel.load_model("spikevideoformer_ti.motion")
+    things = [model, spikereel.stream(model), *([spikereel.compile(model)] if available() else [])]
+    assert [type(thing).__name__ for thing in things][:2] == ["SpikeVideoFormer", "Session"]
+    assert all("spikevideoformer_ti" in repr(thing) and "\n" not in repr(thing) for thing in things)

@@ -83,6 +83,9 @@ class Engine:
         """That of the model."""
         return self.model.config
 
+    def __repr__(self) -> str:
+        return f"Engine({self.model!r}, {'exact' if self.exact else 'rounded'}, {self.threads or 'all'} threads)"
+
     def __call__(self, video: Tensor, state: State | None = None) -> tuple[Any, State]:
         """The output and the state after the last frame; errors are those of the model."""
         with torch.no_grad():
