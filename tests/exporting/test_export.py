@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,6 +310,15 @@ def test_onnx_has_the_spikes_of_the_model(causal, tmp_path):
     assert check(exported, path, Certificate.load(certificate_of(path))) == []
     with pytest.raises(ConfigError, match="operator set 12 is not written"):
         spikereel.export(causal, path, size=(64, 64), opset=12)
+
+
+def test_openvino_needs_no_onnxruntime(causal, tmp_path, monkeypatch):
+    """The extra `openvino` has none."""
+    pytest.importorskip("openvino")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    certificate = spikereel.export(causal, tmp_path / "net.xml", size=(64, 64), grid=False)
+    assert certificate.runtime.startswith("OpenVINO")
+    assert (tmp_path / "net.bin").is_file()
 
 
 @pytest.mark.slow

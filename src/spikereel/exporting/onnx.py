@@ -48,10 +48,22 @@ def write(
     Raises ConfigError without the extra, or for another operator set.
     """
     need("export")
-    import onnx
-
     if opset not in OPSETS:
         raise ConfigError(f"operator set {opset} is not written; choose one of {OPSETS[0]} to {OPSETS[-1]}")
+    model = graph_of(flat, contract, opset)
+    with TemporaryDirectory() as folder:
+        made = Path(folder, path.name)
+        made.write_bytes(model.SerializeToString())
+        if calibration:
+            quantise(made, contract.inputs, calibration, _units(flat))
+        with whole(path) as part:
+            shutil.copyfile(made, part)
+
+
+def graph_of(flat: Flat, contract: Contract, opset: int = USUAL_OPSET) -> Any:
+    """The ModelProto, with the contract in it. Needs onnx and onnxscript, and nothing that runs it."""
+    import onnx
+
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             flat,
@@ -72,13 +84,7 @@ def write(
     onnx.helper.set_model_props(model, {KEY: json.dumps(contract.to_json())})
     onnx.checker.check_model(model, full_check=True)
     _read_back(model, contract)
-    with TemporaryDirectory() as folder:
-        made = Path(folder, path.name)
-        made.write_bytes(model.SerializeToString())
-        if calibration:
-            quantise(made, contract.inputs, calibration, _units(flat))
-        with whole(path) as part:
-            shutil.copyfile(made, part)
+    return model
 
 
 def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str]:

@@ -30,7 +30,7 @@ def write(flat: Flat, contract: Contract, path: Path) -> None:
 
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "model.onnx"), Path(folder, path.name)
-        onnx.write(flat, contract, source)
+        source.write_bytes(onnx.graph_of(flat, contract).SerializeToString())
         model = ov.convert_model(source)
         model.set_rt_info(json.dumps(contract.to_json()), KEY)
         ov.save_model(model, target, compress_to_fp16=False)
