@@ -187,7 +187,7 @@ class Training:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        recipe = override(get_recipe("actions"), ["model.start=spikevideoformer_ti.motion"])
+        recipe = override(get_recipe("actions"), [f"model.start={options.start}"])
         torch.manual_seed(0)
         *_, module = training_parts(recipe)
         self.model: Any = module.model
@@ -300,6 +300,7 @@ def main() -> None:
     """Draw, train, and write the weights of every 250 steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", default="spikevideoformer_ti.motion", help="weights to begin with")
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--shapes", type=int, default=8, help="clips of shapes beside them")
