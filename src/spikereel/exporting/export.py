@@ -57,9 +57,10 @@ def export(
     Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
     do not fit.
     """
-    model = unwrapped(model, VideoModel)
-    if not isinstance(model, VideoModel):
+    inner = unwrapped(model, VideoModel)
+    if not isinstance(inner, VideoModel):
         raise ConfigError(f"export writes models of spikereel, this is a {type(model).__name__}; see torch.onnx.export")
+    model = inner
     _require_clips(clips)
     path = Path(path)
     row = target_of_file(path) if to is None else target_of(to)
