@@ -144,6 +144,8 @@ def check(
     report.missing, report.broken = _missing(root, files)
     if not data:
         more = f"; {said(left_out)}" if left_out else ""
+        if not told.columns and any(p.suffix.lower() in TEXTS for p in files):
+            more += "; .csv and .txt hold recordings if you name their columns: --columns t,x,y,p"
         raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(known))}{more}")
     report.classes, report.stops = _classes(root, data, files)
     report.doubtful = _doubtful(report.classes)
