@@ -38,7 +38,9 @@ MODELS = {
 """Models that go frame by frame, in float64."""
 CONTRAST = {
     "contrast": lambda: tiny_model(attention="causal", contrast="beside"),
-    "on and off": lambda: tiny_model(attention="spatial", contrast="instead", contrast_form="on_off"),
+    "on and off": lambda: tiny_model(
+        attention="spatial", contrast="instead", contrast_form="on_off", contrast_more=(6.0,), contrast_surround=1
+    ),
 }
 
 
