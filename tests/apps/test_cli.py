@@ -111,21 +111,22 @@ def test_wrong_names_and_values(arguments, words, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "whose"),
     [
-        ["predcit"],
-        ["energy"],
-        ["energy", "x", "--size", "big"],
-        ["list", "--all"],
-        ["train", "x", "--fast"],
-        ["import", "x.pth"],
+        (["predcit"], ""),
+        (["energy"], "energy "),
+        (["energy", "x", "--size", "big"], "energy "),
+        (["list", "--all"], "list "),
+        (["train", "x", "--fast"], "train "),
+        (["import", "x.pth"], "import "),
+        (["data", "check", "x", "--kind", "y"], "data check "),
     ],
 )
-def test_mistakes_that_the_parser_finds(arguments, capsys):
+def test_mistakes_that_the_parser_finds(arguments, whose, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "--help" in one_line(*capsys.readouterr())
+    assert f"see spikereel {whose}--help" in one_line(*capsys.readouterr())
 
 
 class Hostile:

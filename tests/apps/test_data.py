@@ -149,6 +149,27 @@ def test_sensor_is_for_recordings_that_do_not_state_it(tmp_path, capsys):
     assert "its sensor is 0 x 5" in _refused(capsys, "data", "inspect", unnamed.with_name("b.bin"), "--sensor", "0,5")
 
 
+def test_a_folder_of_text_needs_its_columns(tmp_path, capsys):
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "a.txt").write_text("0.0001 3 4 1\n0.0002 5 6 0\n")
+    assert "if you name their columns: --columns t,x,y,p" in _refused(capsys, "data", "check", tmp_path)
+    named = ["--columns", "t,x,y,p", "--time-unit", "s", "--sensor", "40,40"]
+    assert main(["data", "check", str(tmp_path), *named]) == 0
+    assert "1 good recordings" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("files", "lines"), [(3, 3), (5, 1)])
+def test_the_same_trouble_of_many_files_is_said_once(files, lines, tmp_path, capsys):
+    for i in range(files):
+        np.save(tmp_path / f"{i}.npy", np.full((2 + i, 4), 1))
+    assert main(["data", "check", str(tmp_path)]) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"broken: {files} " in text
+    assert text.count("does not state the size of its sensor") == lines
+    assert ("5 files, first 0.npy: does not" in text) is (lines == 1)
+    assert [name for name, _ in check(tmp_path).broken] == [f"{i}.npy" for i in range(files)]
+
+
 def test_one_unforeseen_file_does_not_end_the_check(folder, monkeypatch):
     def fail(path, sensor=None):
         raise AttributeError("no such thing\nas that")

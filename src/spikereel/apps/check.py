@@ -44,6 +44,8 @@ TAGGED = frozenset({"recordings", "tags"})
 """Folders of recordings and of the tables that cut them, as of SL-Animals-DVS."""
 PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 """Names, in small letters, of folders that hold the class folders of a part."""
+ALIKE = 3
+"""Files with the same trouble that are named one by one."""
 SHOWN = 20
 """Lines of each kind that the table has; the JSON report has all."""
 
@@ -142,6 +144,8 @@ def check(
     report.missing, report.broken = _missing(root, files)
     if not data:
         more = f"; {said(left_out)}" if left_out else ""
+        if not told.columns and any(p.suffix.lower() in TEXTS for p in files):
+            more += "; .csv and .txt hold recordings if you name their columns: --columns t,x,y,p"
         raise DataError(f"{root}: no videos or recordings in it; known are {' '.join(sorted(known))}{more}")
     report.classes, report.stops = _classes(root, data, files)
     report.doubtful = _doubtful(report.classes)
@@ -191,7 +195,7 @@ def report_table(report: Report) -> RenderableType:
     )
     lines: list[RenderableType] = [Text(f"{head}, in {report.seconds:.1f} s")]
     troubles = {
-        "broken": [reason for _, reason in report.broken],
+        "broken": _reasons(report.broken),
         "short": [f"{name}: {frames} frames" for name, frames in report.short],
         "duplicate": [" = ".join(group) for group in report.duplicate],
         "missing": report.missing,
@@ -204,12 +208,25 @@ def report_table(report: Report) -> RenderableType:
         style = "bold red" if name in ("broken", "stops training") else "yellow"
         if texts:
             more = [f"... and {len(texts) - SHOWN} more; --json has all"] if len(texts) > SHOWN else []
-            lines += [Text(f"{name}: {len(texts)}", style), *(Text(f"  {x}") for x in [*texts[:SHOWN], *more])]
+            count = len(report.broken) if name == "broken" else len(texts)
+            lines += [Text(f"{name}: {count}", style), *(Text(f"  {x}") for x in [*texts[:SHOWN], *more])]
     if not any(troubles.values()):
         lines.append(Text(f"nothing wrong with any of {good} files", "green"))
     for part, counts in report.classes.items():
         lines.append(_class_table(part, counts))
     return Group(*lines)
+
+
+def _reasons(broken: list[tuple[str, str]]) -> list[str]:
+    """What is wrong with each file; what is wrong with several in the same words is said once."""
+    alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, reason in broken:
+        alike[reason.split(f"{name}: ", 1)[-1]].append((name, reason))
+    texts = []
+    for words, files in alike.items():
+        first = f"{len(files)} files, first {files[0][0]}: {words}"
+        texts += [first] if len(files) > ALIKE else [reason for _, reason in files]
+    return texts
 
 
 def _class_table(part: str, counts: dict[str, int]) -> RenderableType:

@@ -130,7 +130,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if hasattr(options, "assignments") and not any(x.startswith("-") for x in rest):
         options.assignments, rest = [*options.assignments, *rest], []
     if rest:
-        parser.error(f"unrecognised arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognised arguments: {' '.join(rest)}")
     return options
 
 

@@ -26,6 +26,9 @@ OTHERS = (
 )
 """Operations of PyTorch with products in them that have no formula in `flop_registry`."""
 
+COUNTED = (*WEIGHT_LAYERS, ParametrizationList)
+"""Modules whose matrices are seen to."""
+
 
 class Products(TorchDispatchMode):
     """Watches every operation; `inside` is the depth in layers that are counted, `where` the module that runs."""
@@ -54,7 +57,7 @@ def uncounted(found: Mapping[str, nn.Module], products: Collection[str], called:
         name
         for name, m in found.items()
         if m._parameters
-        and not isinstance(m, (*WEIGHT_LAYERS, ParametrizationList))
+        and not isinstance(m, COUNTED)
         and any(p.ndim > 1 for p in own_parameters(m))
         and name not in products
     ]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,16 +123,26 @@ def check_header(text: str, where: str) -> dict:
 
 def weights_hash(model: nn.Module) -> str:
     """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
+    return hash_of(plain_values(model))
+
+
+def plain_values(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Names and bytes of the state_dict in the order of the names; the bytes of the model itself where they can be."""
+    return ((name, plain_bytes(x)) for name, x in sorted(model.state_dict(keep_vars=True).items()))
+
+
+def hash_of(values: Iterable[tuple[str, Any]]) -> str:
+    """`weights_hash` of what `plain_values` gives."""
     digest, small = hashlib.sha256(), []
-    for name, x in sorted(model.state_dict(keep_vars=True).items()):
+    for name, x in values:
         small.append(name.encode())
         # norms have hundreds of small tensors: one call for many, and no copy of the large ones
-        if isinstance(x, torch.Tensor) and x.numel() > LARGE:
+        if isinstance(x, np.ndarray) and x.size > LARGE:
             digest.update(b"".join(small))
-            digest.update(plain_bytes(x))
+            digest.update(x)
             small = []
         else:
-            small.append(plain_bytes(x))
+            small.append(x)
     digest.update(b"".join(small))
     return digest.hexdigest()
 

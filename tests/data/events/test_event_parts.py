@@ -1,5 +1,6 @@
 """Recordings read part by part: the same events, in memory that does not grow with the file."""
 
+import struct
 import subprocess
 import sys
 from functools import partial
@@ -173,3 +174,17 @@ def test_a_recording_larger_than_the_memory_is_read_in_parts(save):
     events, error = said.stdout.splitlines()
     assert int(events) == count
     assert error.endswith("a.dat: does not fit into the memory; read it part by part with stream_events")
+
+
+@pytest.mark.parametrize("fill", ["random", "alike"])
+@pytest.mark.parametrize("size", [0, 1, 1 << 17, (1 << 18) - 4, (1 << 18) - 3, 3_000_000])
+def test_a_packet_of_lz4_comes_out_whole_in_bounded_pieces(size, fill):
+    frame = pytest.importorskip("lz4.frame")
+    flat = struct.pack("<I", size) + (RNG.bytes(size) if fill == "random" else b"a" * size)
+    packet = frame.compress(flat)
+    pieces = list(aedat4._lz4_pieces(frame.LZ4FrameDecompressor(), packet))
+    assert max(len(piece) for piece, _ in pieces) <= 1 << 18
+    assert bytes(aedat4._bounded(iter(pieces), packet, aedat4._Desk())) == flat
+    for cut in (packet[: len(packet) // 2], packet[:-1]):
+        with pytest.raises(ValueError, match="ends early"):
+            aedat4._bounded(aedat4._lz4_pieces(frame.LZ4FrameDecompressor(), cut), cut, aedat4._Desk())

@@ -31,7 +31,8 @@ def command(
     that are written; those of options in `reads` and of each other are refused before any work, see `ready`.
     """
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.set_defaults(command=run, reads=tuple(reads), folders=tuple(folders), writes=dict(writes or {}))
+    paths = {"reads": tuple(reads), "folders": tuple(folders), "writes": dict(writes or {})}
+    parser.set_defaults(command=run, parser=parser, **paths)
     return parser
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,14 +23,19 @@ from spikereel.data.events.source import Sensor, content, require_sensor
 from spikereel.data.events.stream import Columns, Room, Stream, placed
 from spikereel.errors import ConfigError, DataError, SpikereelError
 
+if TYPE_CHECKING:
+    from lz4.frame import LZ4FrameDecompressor
+
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "?"], "itemsize": 16})
 
 _UNPACKS = 255
 """Times that compression makes data smaller, at most: LZ4 can do no more, and equally spaced events reach some 100 with
 Zstandard."""
-# Bytes unpacked at a time, which take no more than some 40 MiB.
-_LZ4_STEP, _ZSTANDARD_STEP = 1 << 15, 1 << 10
+# Bytes unpacked at a time; those of Zstandard take no more than some 40 MiB, those of LZ4 no more than _LZ4_MOST.
+_LZ4_STEP, _ZSTANDARD_STEP = 1 << 17, 1 << 10
+_LZ4_MOST = 1 << 18
+"""Bytes that a step gives: all of a packet as DV writes it, so that nothing is put together."""
 
 _AHEAD = 1 << 20
 """Bytes of a file read at a time."""
@@ -165,34 +170,54 @@ def _unpacker(path: Path, code: int) -> Unpack:
         if code in (1, 2):
             from lz4.frame import LZ4FrameDecompressor
 
-            return lambda body, desk: _bounded(LZ4FrameDecompressor(), body, _LZ4_STEP, desk)
+            return lambda body, desk: _bounded(_lz4_pieces(LZ4FrameDecompressor(), body), body, desk)
         from zstandard import ZstdDecompressor, ZstdError
     except ImportError:
         raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install spikereel[events]") from None
 
     def unpack(body: Buffer, desk: _Desk) -> Buffer:
         try:
-            return _bounded(ZstdDecompressor().decompressobj(), body, _ZSTANDARD_STEP, desk)
+            return _bounded(_pieces(ZstdDecompressor().decompressobj(), body), body, desk)
         except ZstdError as error:
             raise ValueError(error) from error
 
     return unpack
 
 
-def _bounded(stream: Decompressor, body: Buffer, step: int, desk: _Desk) -> memoryview:
-    """A packet unpacked step by step, so that one which grows past what it says or can hold takes no memory."""
+def _pieces(stream: Decompressor, body: Buffer) -> Iterator[tuple[bytes, bool]]:
+    """A packet unpacked step by step, and whether each is the last one."""
+    for at in range(0, len(body), _ZSTANDARD_STEP):
+        yield stream.decompress(body[at : at + _ZSTANDARD_STEP]), bool(stream.eof)
+
+
+def _lz4_pieces(stream: "LZ4FrameDecompressor", body: Buffer) -> Iterator[tuple[bytes, bool]]:
+    """As `_pieces`. However little a bomb is, no piece is larger than _LZ4_MOST."""
+    for at in range(0, len(body), _LZ4_STEP):
+        given = body[at : at + _LZ4_STEP]
+        while True:
+            piece = stream.decompress(given, max_length=_LZ4_MOST)
+            yield piece, bool(stream.eof)
+            if stream.needs_input or not piece:
+                break
+            given = b""
+
+
+def _bounded(pieces: Iterator[tuple[bytes, bool]], body: Buffer, desk: _Desk) -> Buffer:
+    """A packet of its pieces, so that one which grows past what it says or can hold takes no memory."""
     limit, size = _UNPACKS * len(body), 0
-    for at in range(0, len(body), step):
-        part = stream.decompress(body[at : at + step])
-        end = size + len(part)
-        room = desk.at_least(end, size)
-        room[size:end] = part
+    for piece, last in pieces:
+        end = size + len(piece)
+        if last and not size:
+            room: Buffer = piece
+        else:
+            room = desk.at_least(end, size)
+            room[size:end] = piece
         if size < 4 <= end:
             limit = min(limit, 4 + struct.unpack_from("<I", room)[0])
         size = end
         if size > limit:
             raise ValueError(f"a packet of {len(body)} bytes unpacks to more than {limit}")
-        if stream.eof:
+        if last:
             return room[:size]
     raise ValueError("a packet ends early")
 
