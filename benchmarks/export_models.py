@@ -53,6 +53,8 @@ NEURONS = ("lif", "plif", "ilif", "relu")
 OWN, SHARED = "own", "shared norms"
 """Attention of SVFormer, which has one scheme: as published, over whole clips, or with norms that let it stream."""
 SMALL = ("spikevideoformer_ti", "svformer_ti")
+PRODUCTS = tuple(f"{part}_conv{ending}.1" for part in "qkv" for ending in ("", "_t"))
+"""Endings of the names of norms before q, k and v."""
 CHEAP = ("c", "nir")
 """Targets that are written without tracing: every cell, and a network of ties as well."""
 FRAMES, CLASSES = 4, 5
@@ -141,10 +143,14 @@ def built(cell: Cell) -> tuple[Any, Tensor, list[str]]:
     model = create_model(cell.model, **options).eval()
     side, generator = getattr(model.config, "image_size", 32), torch.Generator().manual_seed(0)
     video = torch.rand(FRAMES, 2, model.config.in_channels, side, side, generator=generator)
-    for norm in (m for m in model.modules() if isinstance(m, _BatchNorm)):
-        # some begin at 0, and what is behind them would be at nothing
-        norm.weight.data.uniform_(0.8, 1.6, generator=generator)
-        norm.bias.data.uniform_(0.0, 0.6, generator=generator)
+    for name, norm in model.named_modules():
+        if isinstance(norm, _BatchNorm):
+            # some weights begin at 0, and what is behind them would be at nothing
+            norm.weight.data.uniform_(0.8, 1.6, generator=generator)
+            norm.bias.data.uniform_(0.0, 0.6, generator=generator)
+            if name.endswith(PRODUCTS) and getattr(model.config, "similarity", "hamming") == "dot":
+                # few tokens bring a product without a norm to its threshold where q, k and v are busy
+                norm.bias.data += 0.9
     wake(model, video)
     with torch.no_grad(), firing_rates(model) as rates:
         model(video)

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from spikereel.exporting.contract import Contract
+from spikereel.exporting.flat import Part
+
+ROUNDING = 1e-5
+"""Of a membrane: what sums in another order may move it by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class Layer:
 def compared(contract: Contract, i: int, ours: list[Tensor], mine: list[Tensor], forced: list[Tensor]) -> Layer:
     """The i-th part of a state after one call; with where its spikes differ from equal states, else from its own."""
     part, expected = contract.parts[i], ours[i]
-    free, off = (_differ(part, expected, found[i]) for found in (mine, forced))
+    free, off = (differ(part, expected, found[i]) for found in (mine, forced))
     where, found = (off, forced[i]) if off.any() else (free, mine[i])
     return Layer(
         name=part.name,
@@ -52,9 +56,14 @@ def first_alone(layers: list[Layer]) -> list[Layer]:
     return [x if i in some[:1] else replace(x, first=0, distance=0.0) for i, x in enumerate(layers)]
 
 
-def _differ(part: Any, a: Tensor, b: Tensor) -> Tensor:
+def differ(part: Part, a: Tensor, b: Tensor) -> Tensor:
+    """Which neurons spiked otherwise, of membranes after a call."""
+    assert part.jump is not None
+    a, b = a.double(), b.double()
+    # a membrane of millions is off by more than a spike takes through rounding alone
+    near = torch.maximum(a.abs(), b.abs()).mul(ROUNDING).clamp_min(part.jump / 2)
     # what is no number differs
-    return ~((a.double() - b.double()).abs() <= part.jump / 2)
+    return ~((a - b).abs() <= near)
 
 
 def _distance(part: Any, neuron: dict[str, Any], a: Tensor, b: Tensor) -> float:
