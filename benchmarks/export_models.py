@@ -125,7 +125,8 @@ def cells_of(target: str, *, every: bool) -> Iterator[Cell]:
             chosen = [listed(name)] if target in ("onnx", "torch") else []
         if target == "nir":
             # what is before the first attention has neither attention nor task
-            chosen = list({neuron: (listed(name)[0], neuron, TASKS[0]) for _, neuron, _ in chosen}.values())
+            scheme = SHARED if name.startswith("svformer") else listed(name)[0]
+            chosen = [(scheme, neuron, TASKS[0]) for neuron in NEURONS]
         if target in CHEAP or list_models()[name].parameters <= MOST:
             yield from (Cell(name, *rest, target) for rest in chosen)
 
@@ -161,31 +162,22 @@ def run(cell: Cell) -> dict[str, Any]:
     """A row: what the certificate says, and whether calls of parts of a clip give what the clip gives."""
     began = time.process_time()
     model, clip, silent = built(cell)
-    part = None
-    if cell.target == "nir":
-        part = last_without_attention(model)
+    part = last_without_attention(model) if cell.target == "nir" else None
     with TemporaryDirectory() as folder:
         path = Path(folder, f"net{TARGETS[cell.target].suffix}")
-        whole = sees_whole_clips(model if part is None else Beginning(model, part))
         try:
-            certificate = export(
-                model,
-                path,
-                steps=FRAMES if whole else 1,
-                size=tuple(clip.shape[3:]),
-                batch=1,
-                part=part,
-                clips=[clip],
-                grid=cell.target in CHEAP,
-            )
+            seen = model if part is None else Beginning(model, part)
+            whole, size = sees_whole_clips(seen), tuple(clip.shape[3:])
+            options = {"steps": FRAMES if whole else 1, "batch": 1, "part": part, "grid": cell.target in CHEAP}
+            certificate = export(model, path, size=size, clips=[clip], **options)
         except ConfigError as error:
             return {"verdict": "refused", "why": str(error)}
-        size = sum(file.stat().st_size for file in TARGETS[cell.target].files(path))
-        chunks = None if whole else chunked(model if part is None else Beginning(model, part), path, clip, certificate)
+        written = sum(file.stat().st_size for file in TARGETS[cell.target].files(path))
+        chunks = None if whole else chunked(seen, path, clip, certificate)
     return judged(certificate) | {
         "chunks_are_the_clip": chunks,
         "silent": silent,
-        "bytes": size,
+        "bytes": written,
         "seconds": round(time.process_time() - began, 1),
     }
 
@@ -244,6 +236,7 @@ def main() -> int:
     """Run the cells that are missing; 1 where one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS), metavar="TARGET")
+    parser.add_argument("--models", nargs="+", default=bases(), choices=bases(), metavar="NAME")
     parser.add_argument("--every", action="store_true", help="the whole product for every model: days")
     parser.add_argument("--rows", type=Path, default=ROOT / "build" / "export_models.jsonl")
     parser.add_argument("--share", default="0/1", metavar="K/N", help="of the cells, so that N may run at once")
@@ -254,6 +247,7 @@ def main() -> int:
         return save(options.rows)
     share, of = map(int, options.share.split("/"))
     wanted = [cell for target in options.targets if ready(target) for cell in cells_of(target, every=options.every)]
+    wanted = [cell for cell in wanted if cell.model in options.models]
     options.rows.parent.mkdir(parents=True, exist_ok=True)
     done = known(options.rows)
     for cell in [cell for cell in wanted[share::of] if cell not in done][: options.most]:

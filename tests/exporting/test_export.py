@@ -16,8 +16,9 @@ from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.exporting.certificate import Certificate, certify, check
 from spikereel.exporting.contract import Contract, contract_of
+from spikereel.exporting.decisions import differ
 from spikereel.exporting.export import certificate_of
-from spikereel.exporting.flat import flat
+from spikereel.exporting.flat import Part, flat
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import Exported
@@ -180,6 +181,12 @@ def test_a_certificate_says_where_it_begins_and_how_near_the_threshold(name, tmp
     assert begins.first == begins.from_states
     assert 0 < begins.distance < 0.0501
     assert f"begins at {begins.name} ({begins.first}, within {begins.distance:.1g} of the threshold)" in str(bad)
+
+
+def test_rounding_of_a_large_membrane_is_no_spike():
+    part = Part(name="lif", shape=(1, 4), dtype="float32", start=0.0, meaning="membrane", jump=1.0)
+    a, b = torch.tensor([-8e6, 0.999, -8e6, 0.0]), torch.tensor([-8e6 + 2, 0.0, 0.0, torch.nan])
+    assert differ(part, a, b).tolist() == [False, True, True, True]
 
 
 def test_a_certificate_passes_over_nothing(causal, tmp_path):
