@@ -1,8 +1,9 @@
 """The start weights of own videos: `python benchmarks/people_start.py --out FOLDER`, and again to go on.
 
 Procedural clips of people who do something are drawn once, then a network learns what they do and, as a help that is
-thrown away afterwards, where their joints are in every frame and on which side who does it stands. The weights are a
-running mean over the steps, with norms taken anew, judged on clips of other seeds.
+thrown away afterwards, where their joints are in every frame, on which side who does it stands, and how shapes move in
+other clips of the same batch. The weights are a running mean over the steps, with norms taken anew, judged on clips of
+other seeds.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from spikereel.config import override
 from spikereel.data.made.actions import CLASSES, film_actions
 from spikereel.data.made.filmed import FPS
 from spikereel.data.made.people import JOINTS
+from spikereel.data.made.scenes import CLASSES as MOTIONS
+from spikereel.data.made.scenes import MotionClips
 from spikereel.data.trails import bent, on_off
 from spikereel.files import whole
 from spikereel.hub import save_model
@@ -42,6 +45,12 @@ LIMBS = [(JOINTS[f"left_{name}"], JOINTS[f"right_{name}"]) for name in ("hand", 
 HEAD, HIP = JOINTS["head"], JOINTS["hip_center"]
 NUMBERS = 4 + 4 * len(LIMBS)
 """Numbers that say where a person is in a frame."""
+SHAPES, SHAPES_SEED, SHAPES_JUDGED = 100_000, 40, 500
+"""Clips of shapes, those of training and of judging by seed."""
+TURNING = {MOTIONS.index("clockwise"), MOTIONS.index("counterclockwise")}
+"""Motions that are drawn three times as often: they are learnt last."""
+MIRRORED = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
+LUMA = torch.tensor([0.299, 0.587, 0.114])
 NEVER = -100
 
 
@@ -81,9 +90,7 @@ def clip(clips: Clips, i: int, rng: np.random.Generator | None) -> tuple[Tensor,
     chosen = torch.round(instants * (len(video) - 1)).long()
     if rng:
         video, joints = _other_light(video, joints, rng)
-    grey = video[chosen]
-    pictures = torch.stack([grey, *on_off(grey - _past(video, chosen))], 1)
-    joints = joints[chosen]
+    pictures, joints = _trails(video, chosen, FPS), joints[chosen]
     if rng and rng.random() < 0.6:
         pictures, joints = _nearer(pictures, joints, rng)
     first, second = joints[0, :, HIP, 0].tolist()
@@ -91,9 +98,29 @@ def clip(clips: Clips, i: int, rng: np.random.Generator | None) -> tuple[Tensor,
     return 2 * pictures - 1, label, side, wanted(joints)
 
 
-def _past(video: Tensor, chosen: Tensor) -> Tensor:
+def shape(clips: MotionClips, i: int, rng: np.random.Generator | None) -> tuple[Tensor, int]:
+    """(clip [T, 3, S, S] of a shape that moves, motion), filmed at 10 to 30 frames a second."""
+    colour, label = clips[i]
+    video = torch.einsum("tchw,c->thw", colour, LUMA)
+    if rng and rng.random() < 0.5:
+        video, label = video.flip(-1), MOTIONS.index(MIRRORED.get(MOTIONS[label], MOTIONS[label]))
+    ends, stops, bend = rng.random(3) if rng else (0.0, 0.0, 0.5)
+    instants = bent(FRAMES, 0.12 * ends, 0.12 * stops, 0.6 * (2 * bend - 1))
+    rate = rng.uniform(10, 30) if rng else 25.0
+    pictures = _trails(video, torch.round(instants * (len(video) - 1)).long(), rate)
+    if rng and rng.random() < 0.6:
+        pictures, _ = _nearer(pictures, torch.zeros(0, 2), rng)
+    return 2 * pictures - 1, label
+
+
+def _trails(video: Tensor, chosen: Tensor, rate: float) -> Tensor:
+    """Grey, ON and OFF [T, 3, S, S] of the chosen frames of a video [N, S, S]."""
+    return torch.stack([video[chosen], *on_off(video[chosen] - _past(video, chosen, rate))], 1)
+
+
+def _past(video: Tensor, chosen: Tensor, rate: float) -> Tensor:
     """`data.trails.past` of the chosen frames alone, as one product."""
-    kept = math.exp(-1 / (TRAILS * FPS))
+    kept = math.exp(-1 / (TRAILS * rate))
     age = chosen[:, None] - 1 - torch.arange(len(video))
     weight = torch.where(age >= 0, (1 - kept) * kept ** age.clamp(min=0), 0.0)
     weight[:, 0] += 1 - weight.sum(1)
@@ -140,13 +167,14 @@ def wanted(joints: Tensor) -> Tensor:
 
 
 class Beside(nn.Module):
-    """Joints of each frame, and the side of who acts, from features [T, B, D, h, w]."""
+    """Joints of each frame, and the side of who acts, from features [T, B, D, h, w]; and how a shape moves."""
 
     def __init__(self, features: int):
         super().__init__()
         self.norm = nn.BatchNorm2d(features)
         self.pose = nn.LazyLinear(2 * NUMBERS)
         self.side = nn.LazyLinear(2)
+        self.motion = nn.Linear(features, len(MOTIONS))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """([T, B, 2, NUMBERS], [B, 2])."""
@@ -159,7 +187,7 @@ class Training:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        recipe = override(get_recipe("actions"), ["model.start=spikevideoformer_ti.motion"])
+        recipe = override(get_recipe("actions"), [f"model.start={options.start}"])
         torch.manual_seed(0)
         *_, module = training_parts(recipe)
         self.model: Any = module.model
@@ -178,6 +206,7 @@ class Training:
             self.optimiser, lambda step: warmup_decay(step, options.steps, 0.04, 0.0, "cosine")
         )
         self.step, self.rng = 0, np.random.default_rng(7)
+        self.moving = MotionClips(SHAPES, frames=16, height=SIZE, width=SIZE, seed=SHAPES_SEED)
         self.kept = options.out / "last.pt"
         self.parts = (self.model, self.mean, self.beside, self.optimiser, self.schedule)
         if self.kept.is_file():
@@ -206,19 +235,36 @@ class Training:
         videos, labels, sides, joints = zip(*rows, strict=True)
         return torch.stack(videos, 1), torch.tensor(labels), torch.tensor(sides), torch.stack(joints, 1)
 
+    def shapes(self, clips: int) -> tuple[Tensor, Tensor]:
+        """Random clips [T, B, 3, S, S] of shapes, and how they move."""
+        often = np.array([3.0 if i in TURNING else 1.0 for i in range(len(MOTIONS))])
+        drawn_motions = self.rng.choice(len(MOTIONS), clips, p=often / often.sum())
+        turns = self.rng.integers(SHAPES // len(MOTIONS), size=clips)
+        rows = [
+            shape(self.moving, int(t * len(MOTIONS) + m), self.rng) for t, m in zip(turns, drawn_motions, strict=True)
+        ]
+        videos, labels = zip(*rows, strict=True)
+        return torch.stack(videos, 1), torch.tensor(labels)
+
+    def _shown(self, files: list[Clips]) -> Tensor:
+        """Random clips of both kinds, as a step has them."""
+        return torch.cat([self.batch(files, self.options.batch)[0], self.shapes(self.options.shapes)[0]], 1)
+
     def learn(self, files: list[Clips]) -> Tensor:
-        """One step; returns the loss of classes and that of joints."""
+        """One step; returns the loss of classes, of joints and of motions."""
         videos, labels, sides, joints = self.batch(files, self.options.batch)
-        features, _ = self.model.features(videos)
-        output, _ = self.model.readout(features)
-        pose, side = self.beside(features)
+        shapes, motions = self.shapes(self.options.shapes)
+        features, _ = self.model.features(torch.cat([videos, shapes], 1))
+        spikes = self.model.pooled(features)[0].mean(0)
+        pose, side = self.beside(features[:, : len(labels)])
         there = ~joints.isnan()
-        of_classes = F.cross_entropy(output, labels, label_smoothing=0.05)
+        of_classes = F.cross_entropy(self.model.head(spikes[: len(labels)]), labels, label_smoothing=0.05)
+        of_motions = F.cross_entropy(self.beside.motion(spikes[len(labels) :]), motions, label_smoothing=0.05)
         of_joints = F.smooth_l1_loss(pose[there], joints[there], beta=0.1)
         # a batch in which nobody acts beside another has no sides
         of_sides = F.cross_entropy(side, sides, ignore_index=NEVER) if (sides != NEVER).any() else 0.0
         self.optimiser.zero_grad()
-        (of_classes + 2 * of_joints + 0.2 * of_sides).backward()
+        (of_classes + 2 * of_joints + 0.2 * of_sides + 0.5 * of_motions).backward()
         nn.utils.clip_grad_norm_([*self.model.parameters(), *self.beside.parameters()], 10.0)
         self.optimiser.step()
         self.schedule.step()
@@ -227,27 +273,37 @@ class Training:
             share = 1 - min(0.998, (self.step + 1) / (self.step + 10))
             for mean, now in zip(self.mean.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(now, share)
-        return torch.stack([of_classes.detach(), of_joints.detach()])
+        return torch.stack([of_classes.detach(), of_joints.detach(), of_motions.detach()])
 
-    def judged(self, files: list[Clips], others: list[tuple[Tensor, int, int, Tensor]]) -> tuple[Any, float]:
-        """The mean of the weights with norms of its own, and its share of other clips."""
+    def judged(self, files: list[Clips], people: list[tuple], shapes: list[tuple]) -> tuple[Any, float, float]:
+        """The mean of the weights with norms of its own, and its shares of other people and shapes."""
         model: Any = copy.deepcopy(self.mean)
-        calibrate(model, (self.batch(files, 32)[0] for _ in range(8)))
+        calibrate(model, (self._shown(files) for _ in range(8)))
         model.eval()
-        right = 0
-        with torch.inference_mode():
-            for i in range(0, len(others), 28):
-                videos, labels, *_ = zip(*others[i : i + 28], strict=True)
-                right += int((model(torch.stack(videos, 1))[0].argmax(1) == torch.tensor(labels)).sum())
-        return model, right / len(others)
+        return model, *(
+            _share(model, head, rows) for head, rows in ((model.head, people), (self.beside.motion, shapes))
+        )
+
+
+def _share(model: Any, head: nn.Module, rows: list[tuple]) -> float:
+    """The share of clips whose class a layer behind the spikes says."""
+    right = 0
+    with torch.inference_mode():
+        for i in range(0, len(rows), 28):
+            videos, labels, *_ = zip(*rows[i : i + 28], strict=True)
+            spikes = model.pooled(model.features(torch.stack(videos, 1))[0])[0].mean(0)
+            right += int((head(spikes).argmax(1) == torch.tensor(labels)).sum())
+    return right / len(rows)
 
 
 def main() -> None:
     """Draw, train, and write the weights of every 250 steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", default="spikevideoformer_ti.motion", help="weights to begin with")
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--shapes", type=int, default=8, help="clips of shapes beside them")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--files", type=int, default=42, help=f"of {PER_FILE} clips each")
     options = parser.parse_args()
@@ -255,15 +311,17 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     files = [drawn(options.out / f"{k}.clips", k, PER_FILE) for k in range(options.files)]
     judged = drawn(options.out / "judged.clips", 990, JUDGED)
-    others = [clip(judged, i, None) for i in range(JUDGED)]
+    people = [clip(judged, i, None) for i in range(JUDGED)]
+    moving = MotionClips(SHAPES_JUDGED, frames=16, height=SIZE, width=SIZE, seed=SHAPES_SEED + 1)
+    shapes = [shape(moving, i, None) for i in range(SHAPES_JUDGED)]
     training = Training(options)
-    losses, since, began = torch.zeros(2), training.step, time.process_time()
+    losses, since, began = torch.zeros(3), training.step, time.process_time()
     training.model.train()
     while training.step < options.steps:
         losses += training.learn(files)
         if training.step % 250 and training.step < options.steps:
             continue
-        model, share = training.judged(files, others)
+        model, share, moved = training.judged(files, people, shapes)
         trained = {"command": "benchmarks/people_start.py", "steps": training.step, "val_top1": 100 * share}
         metadata = dataclasses.replace(model.metadata, classes=CLASSES, training=trained)
         save_model(model, options.out / "people.safetensors", metadata)
@@ -273,6 +331,7 @@ def main() -> None:
             "step": training.step,
             "losses": (losses / (training.step - since)).tolist(),
             "top1": 100 * share,
+            "shapes": 100 * moved,
             "seconds": seconds,
         }
         print(json.dumps(row), flush=True)

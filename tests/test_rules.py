@@ -260,6 +260,9 @@ SETTLED = {"task", "num_classes", "in_channels", "joints", "frames", "image_size
 CHANGES: dict[str, Any] = {
     "contrast": "beside",
     "contrast_tau": 3.0,
+    "contrast_more": (8.0,),
+    "contrast_learnt": True,
+    "contrast_surround": 2,
     "contrast_form": "on_off",
     "attention": "spatial",
     "similarity": "dot",
@@ -304,6 +307,9 @@ CHANGES: dict[str, Any] = {
 
 NEEDS: dict[str, dict[str, Any]] = {
     "contrast_tau": {"contrast": "instead"},
+    "contrast_more": {"contrast": "instead"},
+    "contrast_learnt": {"contrast": "instead"},
+    "contrast_surround": {"contrast": "instead"},
     "contrast_form": {"contrast": "instead"},
     "drop_path_over_time": {"drop_path": 0.1},
     "replay": {"neuron": "ilif"},

@@ -37,8 +37,9 @@ class Peer:
     what: str
     build: Callable[[VideoModel, Tensor], Built]
     """From the model in evaluation mode and a clip of the shape to come. Threads are those torch is set to."""
-    tolerance: float
-    """Largest difference of an output from that of our model, in shares of the largest output, on the timed clip."""
+    tolerance: float | None
+    """Largest difference of an output from that of our model, in shares of the largest output, on the timed clip; None
+    where `build` looks at every spike of that clip instead."""
     artificial: bool = False
     """Whether `build` takes the twin of ReLU neurons in place of the spiking model."""
     exact: bool = False

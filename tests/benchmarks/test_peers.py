@@ -62,9 +62,13 @@ def test_peer_passes_its_own_check(name):
         model, clip = work.twin, work.clip
     else:
         model, clip = _calibrated("spikevideoformer_s.ann" if entry.artificial else "spikevideoformer_s", torch.float32)
-    found = check(entry, entry.build(model, clip), model, clip)
-    assert found["output"] <= entry.tolerance
+    built = entry.build(model, clip)
+    found = check(entry, built, model, clip)
+    assert ("tolerance" in found) == (entry.tolerance is not None)
+    assert found["output"] <= found.get("tolerance", float("inf"))
     assert ("float64" in found) == entry.exact
+    # the engine's check of its own
+    assert ("farthest_from_threshold" in built.settings) == (name == "engine")
 
 
 @pytest.mark.parametrize("name", [_available("authors")])
@@ -113,6 +117,25 @@ def test_a_peer_wrong_in_float64_is_refused():
     )
     with pytest.raises(ParityError, match="float64"):
         check(entry, entry.build(model, clip), model, clip)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-6])
+def test_where_float32_flips_a_spike_float64_decides_on_the_timed_clip(off):
+    model, clip = _calibrated("spikevideoformer_s.ann", torch.float32)
+
+    def build(own, _):
+        # off by a tenth in float32, and in float64 by `off` on the timed clip alone, which is of two videos
+        wide = next(own.parameters()).dtype == torch.float64
+        return Built(run=lambda v: own(v)[0].detach() * (1 + (off if wide else 0.1) * (v.shape[1] == clip.shape[1])))
+
+    entry = dataclasses.replace(peer("ann_torch"), exact=True, build=build)
+    if off:
+        with pytest.raises(ParityError, match=r"float64, on the timed clip\), allowed 1e-09: not timed"):
+            check(entry, entry.build(model, clip), model, clip)
+    else:
+        found = check(entry, entry.build(model, clip), model, clip)
+        assert found["output"] > 0.05
+        assert found["float64_timed"] == 0.0
 
 
 def test_a_missing_package_is_named_with_the_way_out(monkeypatch):

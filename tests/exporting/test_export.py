@@ -40,7 +40,9 @@ MODELS = {
 """Models that go frame by frame, in float64."""
 NOT_IN_C = {
     "contrast": lambda: tiny_model(attention="causal", contrast="beside"),
-    "on and off": lambda: tiny_model(attention="spatial", contrast="instead", contrast_form="on_off"),
+    "on and off": lambda: tiny_model(
+        attention="spatial", contrast="instead", contrast_form="on_off", contrast_more=(6.0,), contrast_surround=1
+    ),
     # nothing goes on from frame to frame
     "no state": lambda: tiny_model(
         attention="spatial", task="segmentation", num_classes=3, neuron=NeuronConfig(kind="relu")

@@ -22,6 +22,8 @@ FRONTS = [
     {"contrast": "instead", "contrast_tau": 0.5},
     {"contrast": "beside", "contrast_form": "on_off"},
     {"contrast": "instead", "contrast_form": "on_off", "contrast_tau": 4.0},
+    {"contrast": "beside", "contrast_more": (8.0,), "contrast_learnt": True},
+    {"contrast": "beside", "contrast_form": "on_off", "contrast_more": (1.0, 6.0), "contrast_surround": 2},
 ]
 
 
@@ -42,6 +44,47 @@ def test_on_and_off_by_hand():
     # means 0.5, 0.5, 0.525, 0.3625
     assert y[:, 0, 2].flatten().tolist() == pytest.approx([0.0, 0.5, 0.0, 0.0])
     assert y[:, 0, 3].flatten().tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0])
+
+
+def test_each_time_constant_has_channels_of_its_own():
+    x = clip(6)
+    both = ContrastConfig(contrast="beside", contrast_form="on_off", contrast_tau=1.0, contrast_more=(4.0,))
+    y, means = Contrast(both)(x)
+    for i, tau in enumerate((1.0, 4.0)):
+        alone, mean = Contrast(ContrastConfig(contrast="instead", contrast_form="on_off", contrast_tau=tau))(x)
+        assert torch.equal(y[:, :, 3 + 2 * i : 5 + 2 * i], alone)
+        assert torch.equal(means[:, i : i + 1], mean)
+    assert both.channels(3) == y.shape[2] == 7
+
+
+def test_a_surround_by_hand():
+    front = Contrast(ContrastConfig(contrast="instead", contrast_surround=1))
+    x = torch.zeros(2, 1, 1, 3, 4)
+    x[1, 0, 0, 0, 0] = 0.6
+    change = FULL * front(x)[0][1, 0, 0]
+    # the corner has four pixels around it, its neighbours on the border six, the one across nine
+    assert change[:2, :2].flatten().tolist() == pytest.approx([0.6 - 0.15, -0.1, -0.1, -0.6 / 9])
+    assert not change[2].any()
+    assert not change[:, 2:].any()
+
+
+def test_light_that_changes_everywhere_has_no_contrast_with_a_surround():
+    x = torch.linspace(0, 1, 6).view(6, 1, 1, 1, 1).expand(6, 1, 3, 8, 8)
+    assert Contrast(ContrastConfig(contrast="instead"))(x)[0].abs().max() > 1
+    assert Contrast(ContrastConfig(contrast="instead", contrast_surround=3))(x)[0].abs().max() < 1e-5
+
+
+def test_time_constants_are_learnt():
+    front = Contrast(ContrastConfig(contrast="instead", contrast_tau=2.0, contrast_more=(5.0,), contrast_learnt=True))
+    fixed = Contrast(ContrastConfig(contrast="instead", contrast_tau=2.0, contrast_more=(5.0,)))
+    x = clip(6).double()
+    front.double()
+    assert torch.allclose(front(x)[0], fixed(x)[0], atol=1e-5)
+    assert torch.autograd.gradcheck(lambda log_tau: _with(front, log_tau, x), front.log_tau.detach().requires_grad_())
+
+
+def _with(front: Contrast, log_tau: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return torch.func.functional_call(front, {"log_tau": log_tau}, (x,))[0].square().mean()
 
 
 def test_a_still_clip_has_no_contrast():
@@ -123,7 +166,15 @@ def test_a_state_of_other_clips_is_refused():
 
 
 @pytest.mark.parametrize(
-    "fields", [{"contrast": "over"}, {"contrast_form": "both"}, {"contrast_tau": 0.0}, {"contrast_tau": math.inf}]
+    "fields",
+    [
+        {"contrast": "over"},
+        {"contrast_form": "both"},
+        {"contrast_tau": 0.0},
+        {"contrast_tau": math.inf},
+        {"contrast_more": (3.0, -1.0)},
+        {"contrast_surround": -1},
+    ],
 )
 def test_values_that_make_no_sense_are_refused(fields):
     with pytest.raises(ConfigError, match=next(iter(fields))):

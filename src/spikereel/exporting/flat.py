@@ -83,7 +83,7 @@ class Flat(nn.Module):
         begun = named.pop(BEGUN, None)
         if begun is not None:
             assert isinstance(self.model.contrast, Contrast)
-            named["contrast"] = torch.where(begun == 0, self.model.contrast.seen(video)[0], named["contrast"])
+            named["contrast"] = torch.where(begun == 0, self.model.contrast.begin(video), named["contrast"])
         return State.from_flat({**named, **{name: video.new_empty(0) for name in self.empty}})
 
     def example(self) -> tuple[Tensor, ...]:

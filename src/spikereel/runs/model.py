@@ -32,6 +32,12 @@ class ModelSpec:
     """A front that shows the network what changed: beside the channels of the clip, or instead of them."""
     contrast_tau: float | None = None
     """Time constant of the past that a frame is held against, in frames of the clip."""
+    contrast_more: tuple[float, ...] | None = None
+    """Further time constants, each with channels of its own."""
+    contrast_learnt: bool | None = None
+    """Whether time constants are learnt."""
+    contrast_surround: int | None = None
+    """Radius in pixels of the surround that is taken off every change."""
     contrast_form: Form | None = None
     """signed: changes of every channel; on_off: two channels, how much brighter and darker."""
     attention: Attention | None = None

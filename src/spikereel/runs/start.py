@@ -47,7 +47,7 @@ def start_from(model: VideoModel, source: str) -> list[str]:
             have[stem] = _first_layer(have[stem], start, model, chosen)
     fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
     fresh = sorted((own.keys() | have.keys()) - fits.keys())
-    if wrong := [name for name in fresh if not name.startswith(("head.", "lif."))]:
+    if wrong := [name for name in fresh if not name.startswith(("head.", "lif.", "contrast."))]:
         raise WeightsError(
             f"{chosen} cannot start this model: {len(wrong)} entries differ, first {wrong[0]}; {_way_out(start, model)}"
         )
@@ -103,8 +103,9 @@ def channel_names(model: VideoModel) -> tuple[str, ...] | None:
             plain = {"on_off": plain, "off_on": ("off", "on")}.get(order, ("on minus off",))
     if plain is None:
         return None
-    signed = tuple(f"change of {name}" for name in plain)
-    changes = signed if config.contrast_form == "signed" else ("on", "off")
+    first = tuple(f"change of {name}" for name in plain) if config.contrast_form == "signed" else ("on", "off")
+    others = config.contrast_taus[1:]
+    changes = (*first, *(f"{name} over {tau:g} frames" for tau in others for name in first))
     return {"none": plain, "beside": (*plain, *changes), "instead": changes}[config.contrast]
 
 
