@@ -20,6 +20,7 @@ from side.environments import ROOT, python_of
 
 from spikereel.data.made.scenes import MotionClips
 from spikereel.exporting.certificate import calls_of
+from spikereel.exporting.decisions import differ
 from spikereel.exporting.export import export
 from spikereel.exporting.flat import flat
 from spikereel.exporting.grid import grid_model
@@ -72,9 +73,9 @@ def judged(folder: Path, target: str, model: Any, contract: Any, clip: torch.Ten
             if not part.jump:
                 continue
             decisions += expected[i].numel()
-            a, b = (np.abs(found[f"{kind}.{k}.{i}"] - expected[i].numpy()) for kind in ("call", "from"))
-            # what is no number differs
-            free, forced = free + int((~(a <= part.jump / 2)).sum()), forced + int((~(b <= part.jump / 2)).sum())
+            a, b = (torch.from_numpy(found[f"{kind}.{k}.{i}"]) for kind in ("call", "from"))
+            free += int(differ(part, expected[i], a).sum())
+            forced += int(differ(part, expected[i], b).sum())
     return {"decisions": decisions, "differ": free, "differ_from_states": forced, "outputs_off": off} | {
         "version": str(found["version"]),
         "prepare_s": round(float(found["prepared"]), 2),

@@ -8,7 +8,7 @@ model's, so that one flipped spike does not count for all that it causes.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spikereel import __version__
 from spikereel.errors import DataError, WeightsError
+from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, first_alone, summary
 from spikereel.exporting.flat import Flat, flat
 from spikereel.exporting.run import Exported
 from spikereel.files import write_json
@@ -27,23 +28,6 @@ SCHEMA = "spikereel.certificate/1"
 FRAMES, SEED = 8, 0
 TOLERANCE = 1e-3
 """Of outputs, in shares of the largest one or of 1: what rounding may do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """Decisions of one neuron layer: neurons times calls."""
-
-    name: str
-    decisions: int
-    from_zero: int
-    """Spikes that differ where the file runs on from its own states, from zero."""
-    from_states: int
-    """Spikes that differ where every call begins with the state of the model."""
-
-    @property
-    def verdict(self) -> str:
-        """faithful: not one spike differs; approximate: some do."""
-        return "approximate" if self.from_zero or self.from_states else "faithful"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -88,7 +72,7 @@ class Certificate:
         said.append(f"outputs differ by {self.largest:.2g} at most, of {self.size:.3g}")
         for title, layers in (("", self.layers), ("on a grid of ties: ", self.grid)):
             if layers:
-                said.append(title + _sum(layers))
+                said.append(title + summary(layers))
         return said
 
     def save(self, path: str | Path) -> None:
@@ -124,7 +108,7 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         for layers, difference, top in _compared(plain, exported, whole):
             largest, size = max(largest, difference), max(size, top)
             for x in layers:
-                found[x.name] = _added(found.get(x.name), x)
+                found[x.name] = added(found.get(x.name), x)
     return Certificate(
         file=_digest(path),
         weights=c.weights,
@@ -156,8 +140,11 @@ def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]
         if not difference <= TOLERANCE * max(1.0, certificate.size):
             wrong.append(f"call {number}: an output differs by {difference:.3g}")
         for part, x in zip(exported.contract.parts, values, strict=True):
+            if not part.jump:
+                continue
+            near = max(part.jump / 2, 0.1 * ROUNDING * float(x.double().abs().sum()))
             # written so that what is no number differs
-            if part.jump and not abs(float(x.double().sum()) - row["membranes"][part.name]) <= part.jump / 2:
+            if not abs(float(x.double().sum()) - row["membranes"][part.name]) <= near:
                 wrong.append(f"call {number}: spikes of {part.name} differ")
     return wrong
 
@@ -165,16 +152,19 @@ def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]
 def _compared(plain: Flat, exported: Exported, clip: Tensor):
     """For each call: its layers, the largest difference of an output, and the largest output."""
     mine = ours = None
+    parted = False
     for frames in clip.split(exported.contract.steps):
         outputs, ours_after = _reference(plain, frames, ours)
         free, mine = exported.step(frames, mine)
         forced = exported.step(frames, ours)[1] if ours is not None else mine
         difference = max(float((a - b).abs().nan_to_num(torch.inf).max()) for a, b in zip(free, outputs, strict=True))
-        layers = [
-            Layer(name=p.name, decisions=a.numel(), from_zero=_differ(p, a, b), from_states=_differ(p, a, c))
-            for p, a, b, c in zip(exported.contract.parts, ours_after, mine, forced, strict=True)
-            if p.jump
-        ]
+        layers = [compared(exported.contract, i, ours_after, mine, forced) for i, p in enumerate(plain.parts) if p.jump]
+        # a spike that differs changes what is behind it, and calls after it where the file runs on
+        if any(x.from_states for x in layers) or not parted:
+            layers = first_alone(layers)
+        else:
+            layers = [replace(x, first=0, distance=0.0) for x in layers]
+        parted = parted or any(x.from_zero for x in layers)
         ours = ours_after
         yield layers, difference, max(float(x.abs().max()) for x in outputs)
 
@@ -196,22 +186,6 @@ def _reference(plain: Flat, frames: Tensor, before: list[Tensor] | None) -> tupl
     with torch.no_grad():
         found = plain(frames, *states)
     return list(found[: len(plain.fields)]), list(found[len(plain.fields) :])
-
-
-def _differ(part: Any, a: Tensor, b: Tensor) -> int:
-    # what is no number differs
-    return int((~((a.double() - b.double()).abs() <= part.jump / 2)).sum())
-
-
-def _added(known: Layer | None, x: Layer) -> Layer:
-    if known is None:
-        return x
-    return Layer(
-        name=x.name,
-        decisions=known.decisions + x.decisions,
-        from_zero=known.from_zero + x.from_zero,
-        from_states=known.from_states + x.from_states,
-    )
 
 
 def _whole_calls(clip: Tensor, steps: int, whole: bool) -> Tensor:
@@ -248,12 +222,3 @@ def _joined(outputs: Sequence[Tensor]) -> Tensor:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sum(layers: Sequence[Layer]) -> str:
-    total = sum(x.decisions for x in layers)
-    zero, states = sum(x.from_zero for x in layers), sum(x.from_states for x in layers)
-    off = [x.name for x in layers if x.verdict != "faithful"]
-    said = f"{len(layers) - len(off)} of {len(layers)} neuron layers faithful; of {total:,} decisions {zero} differ"
-    said += f", {states} from equal states"
-    return f"{said}; approximate: {', '.join(off[:3])}{', ...' if len(off) > 3 else ''}" if off else said

@@ -72,7 +72,7 @@ class Flat(nn.Module):
         state = None if self.whole else self.state(video, before)
         output, after = self.model(video, state)
         known = after.flat()
-        if state is not None and self.parts[-1].name == BEGUN:
+        if state is not None and any(part.name == BEGUN for part in self.parts):
             known[BEGUN] = before[-1] + video.shape[0]
         states = (known[part.name].to(getattr(torch, part.dtype)) for part in self.parts)
         return (*(output if isinstance(output, tuple) else (output,)), *states)

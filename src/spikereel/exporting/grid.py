@@ -41,7 +41,8 @@ def _on_grid(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     if layer.bias is not None:
         layer.bias.data.zero_()
     y = layer.forward(*inputs)
-    power = 2.0 ** -round(math.log2(float(y.std()) + 1e-12))
+    # where nothing came in, nothing says how large it would be
+    power = 2.0 ** -round(math.log2(float(y.std()))) if float(y.std()) > 1e-6 else 1.0
     layer.weight.data *= power
     if layer.bias is not None:
         layer.bias.data.fill_(round(16 * (0.5 - power * float(y.mean()))) / 16)

@@ -24,7 +24,7 @@ FIELDS = (
     *("a", "b", "c", "d", "f0", "f1", "f2", "f3", "flags"),
 )
 """Words of an operation."""
-SOFT, SCALED, HAMMING, CAUSAL, AFFINE = 1, 2, 4, 8, 16
+SOFT, SCALED, HAMMING, CAUSAL, AFFINE, REAL = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ def _refusal(model: Any) -> str | None:
     if model.contrast is not None:
         return "the C library has no contrast front"
     for name, module in model.named_modules():
+        if isinstance(module, SpikeAttention) and module.groupings == ("past",) and not module.v_lif.spiking:
+            return f"{name}: the C library keeps sums of spikes, and those of artificial neurons (relu) are no counts"
         if isinstance(module, Neuron) and (module.config.replay or module.config.unit != 1.0):
             return f"{name}: the C library takes counts as they are, not replayed or divided"
         if isinstance(module, Neuron) and module.config.ported:
@@ -203,10 +205,13 @@ class _Builder:
             sums["stride"] = self.build.remember(f"{name}.frames", 1)
         norm = layer.attn_bn if layer.similarity == "hamming" else None
         hamming = layer.product == "hamming"
-        y = self.attend(qkv, heads=layer.heads, scale=layer.scale, hamming=hamming, norm=norm, sums=sums)
+        real = not layer.v_lif.spiking
+        y = self.attend(qkv, heads=layer.heads, scale=layer.scale, hamming=hamming, real=real, norm=norm, sums=sums)
         return self.folded(layer.proj_conv, self.neuron(f"{name}.attn_lif", layer.attn_lif, y))
 
-    def attend(self, qkv: list[Map], *, heads: int, scale: float, hamming: bool, norm: Any, sums: dict) -> Map:
+    def attend(
+        self, qkv: list[Map], *, heads: int, scale: float, hamming: bool, real: bool, norm: Any, sums: dict
+    ) -> Map:
         x = qkv[0]
         d = x.channels // heads
         out, mean = self.build.take(x.channels, x.height, x.width), self.build.take(heads * d * d, 1, 1)
@@ -214,7 +219,7 @@ class _Builder:
         if norm is not None:
             scale_of, shift = affine(norm)
             fields |= {"weight": self.build.keep(scale_of), "bias": self.build.keep(shift)}
-        flags = HAMMING * hamming + CAUSAL * bool(sums) + AFFINE * (norm is not None)
+        flags = HAMMING * hamming + CAUSAL * bool(sums) + AFFINE * (norm is not None) + REAL * real
         q, k, v = (part.at for part in qkv)
         size = {"c_in": x.channels, "h": x.height, "w": x.width, "k": heads}
         self.build.op("attend", out=out.at, a=q, b=k, c=v, d=mean.at, f0=scale, flags=flags, **size, **fields)
@@ -268,7 +273,8 @@ class _Builder:
             qkv.append(self.neuron(f"{name}.{part}_lif", layer.get_submodule(f"{part}_lif"), y))
         self.build.give(spikes)
         heads = x.channels // layer.head_dim
-        y = self.attend(qkv, heads=heads, scale=layer.head_dim**0.5, hamming=False, norm=None, sums={})
+        real = not layer.v_lif.spiking
+        y = self.attend(qkv, heads=heads, scale=layer.head_dim**0.5, hamming=False, real=real, norm=None, sums={})
         return self.conv(layer.proj, self.neuron(f"{name}.proj_lif", layer.proj_lif, y), layer.norm2)
 
     def conv(self, layer: Any, x: Map, norm: nn.Module | None = None, *, keep: bool = False) -> Map:

@@ -10,94 +10,53 @@ from spikereel.exporting import executorch, nir, onnx, openvino, plain_c, progra
 from spikereel.exporting.contract import Contract
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Target:
     """One row."""
 
     name: str
-    title: str
     suffix: str
-    write: Callable[..., None]
-    """(flat, contract, path, **options)."""
-    read: Callable[..., tuple[Contract, onnx.Call, str]]
-    """(path, threads=) -> contract, call, what runs it."""
+    owner: Any
+    """Its module, which has `write` and `read`."""
     extra: str | None
     """What has to be installed."""
     free_batch: bool
     """Whether one file takes any number of clips a batch."""
+    title: str
     changes: str
     """What it may change, in words."""
     beside: tuple[str, ...] = ()
     """Suffixes of further files of the same stem."""
+
+    @property
+    def write(self) -> Callable[..., None]:
+        """(flat, contract, path, **options)."""
+        return self.owner.write
+
+    @property
+    def read(self) -> Callable[..., tuple[Contract, onnx.Call, str]]:
+        """(path, threads=) -> contract, call, what runs it."""
+        return self.owner.read
 
     def files(self, path: Path) -> list[Path]:
         """All that is written, but for the certificate."""
         return [path, *(path.with_suffix(end) for end in self.beside)]
 
 
-TARGETS: dict[str, Target] = {
-    "onnx": Target(
-        name="onnx",
-        title="ONNX, run by ONNX Runtime",
-        suffix=".onnx",
-        write=onnx.write,
-        read=onnx.read,
-        extra="export",
-        free_batch=True,
-        changes="rounding of float32 sums, in the order of the runtime",
-    ),
-    "torch": Target(
-        name="torch",
-        title="torch.export",
-        suffix=".pt2",
-        write=program.write,
-        read=program.read,
-        extra=None,
-        free_batch=True,
-        changes="nothing but rounding of folded norms",
-    ),
-    "openvino": Target(
-        name="openvino",
-        title="OpenVINO",
-        suffix=".xml",
-        write=openvino.write,
-        read=openvino.read,
-        extra="openvino",
-        free_batch=True,
-        changes="rounding; division becomes a product with the reciprocal; without the float32 hint everything",
-        beside=(".bin",),
-    ),
-    "executorch": Target(
-        name="executorch",
-        title="ExecuTorch",
-        suffix=".pte",
-        write=executorch.write,
-        read=executorch.read,
-        extra="executorch",
-        free_batch=False,
-        changes="rounding of float32 sums",
-    ),
-    "c": Target(
-        name="c",
-        title="C99, without dependencies",
-        suffix=".spkc",
-        write=plain_c.write,
-        read=plain_c.read,
-        extra=None,
-        free_batch=False,
-        changes="rounding of float32 sums",
-    ),
-    "nir": Target(
-        name="nir",
-        title="NIR",
-        suffix=".nir",
-        write=nir.write,
-        read=nir.read,
-        extra="nir",
-        free_batch=True,
-        changes="rounding; a reader that fires at the threshold, not above it, has one number in 2^24 otherwise",
-    ),
-}
+SUMS = "rounding of float32 sums"
+RECIPROCAL = "rounding; division becomes a product with the reciprocal; without the float32 hint everything"
+ABOVE = "rounding; a reader that fires at the threshold, not above it, has one number in 2^24 otherwise"
+
+_ROWS = (
+    Target("onnx", ".onnx", onnx, "export", True, "ONNX, run by ONNX Runtime", f"{SUMS}, in the order of the runtime"),
+    Target("torch", ".pt2", program, None, True, "torch.export", "nothing but rounding of folded norms"),
+    Target("openvino", ".xml", openvino, "openvino", True, "OpenVINO", RECIPROCAL, (".bin",)),
+    Target("executorch", ".pte", executorch, "executorch", False, "ExecuTorch", SUMS),
+    Target("c", ".spkc", plain_c, None, False, "C99, without dependencies", SUMS),
+    Target("nir", ".nir", nir, "nir", True, "NIR", ABOVE),
+)
+
+TARGETS: dict[str, Target] = {row.name: row for row in _ROWS}
 
 
 def target_of(name: str) -> Target:
@@ -112,5 +71,5 @@ def target_of_file(path: str | Path) -> Target:
     for row in TARGETS.values():
         if Path(path).suffix == row.suffix:
             return row
-    known: Any = ", ".join(f"{row.suffix} ({name})" for name, row in TARGETS.items())
+    known = ", ".join(f"{row.suffix} ({name})" for name, row in TARGETS.items())
     raise ConfigError(f"{path} is no exported model; they end in {known}")

@@ -36,18 +36,19 @@ int main(int count, char **words) {
     const size_t pixels = (size_t)model.channels * model.height * model.width;
     float *frame = malloc(pixels * sizeof *frame), *logits = malloc((size_t)model.classes * sizeof *logits);
     void *state = malloc(sr_state_bytes(&model)), *work = malloc(sr_work_bytes(&model));
-    if (!frame || !logits || !state || !work) {
+    const int ready = frame && logits && state && work;
+    if (ready) {
+        fprintf(stderr, "%d x %d x %d, %d classes; state %zu bytes, work %zu bytes, weights %zu bytes\n", model.channels,
+                model.height, model.width, model.classes, sr_state_bytes(&model), sr_work_bytes(&model), size);
+        sr_reset(&model, state);
+    } else {
         fprintf(stderr, "no memory\n");
-        return 1;
     }
-    fprintf(stderr, "%d x %d x %d, %d classes; state %zu bytes, work %zu bytes, weights %zu bytes\n", model.channels,
-            model.height, model.width, model.classes, sr_state_bytes(&model), sr_work_bytes(&model), size);
-    sr_reset(&model, state);
-    while (fread(frame, sizeof *frame, pixels, stdin) == pixels) {
+    while (ready && fread(frame, sizeof *frame, pixels, stdin) == pixels) {
         sr_step(&model, frame, state, work, logits);
         for (int i = 0; i < model.classes; i++) printf(i ? " %.6f" : "%.6f", (double)logits[i]);
         printf("\n");
     }
     free(frame), free(logits), free(state), free(work), free(bytes);
-    return 0;
+    return !ready;
 }

@@ -14,7 +14,7 @@ enum { GOOD, SHORT_FILE, NOT_OURS, OTHER_VERSION, BROKEN, UNALIGNED };
 
 /* the fields of an operation; floats lie in the same words */
 enum { KIND, IN, OUT, WEIGHT, BIAS, STATE, C_IN, H, W, C_OUT, OH, OW, K, STRIDE, PAD, A, B, C, D, F0, F1, F2, F3, FLAGS };
-enum { SOFT = 1, SCALED = 2, HAMMING = 4, CAUSAL = 8, AFFINE = 16 };
+enum { SOFT = 1, SCALED = 2, HAMMING = 4, CAUSAL = 8, AFFINE = 16, REAL = 32 };
 
 static float number(const int32_t *op, int field) {
     float x;
@@ -91,7 +91,13 @@ static void ilif(const int32_t *op, const float *in, float *out, float *v) {
 
 static float sign_of(float spike, int hamming) { return hamming ? 2.0f * spike - 1.0f : spike; }
 
-/* q, k, v at A, B, C: [tokens][heads d]; sums are whole numbers */
+static float product(const float *a, const float *b, int count, int stride) {
+    float sum = 0.0f;
+    for (int n = 0; n < count; n++) sum += a[n * stride] * b[n * stride];
+    return sum;
+}
+
+/* q, k, v at A, B, C: [tokens][heads d]; sums are whole numbers, but those of artificial neurons */
 static void attend(const int32_t *op, const float *w, float *work, int32_t *state) {
     const int tokens = op[H] * op[W], dim = op[C_IN], heads = op[K], d = dim / heads, hamming = op[FLAGS] & HAMMING;
     const float *q = work + op[A], *k = work + op[B], *v = work + op[C];
@@ -102,6 +108,10 @@ static void attend(const int32_t *op, const float *w, float *work, int32_t *stat
     for (int m = 0; m < heads; m++)
         for (int i = 0; i < d; i++)
             for (int e = 0; e < d; e++) {
+                if (op[FLAGS] & REAL) {
+                    mean[(m * d + i) * d + e] = product(k + m * d + i, v + m * d + e, tokens, dim);
+                    continue;
+                }
                 int32_t sum = 0;
                 for (int n = 0; n < tokens; n++) {
                     const float value = v[n * dim + m * d + e];
