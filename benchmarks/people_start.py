@@ -1,9 +1,9 @@
 """The start weights of own videos: `python benchmarks/people_start.py --out FOLDER`, and again to go on.
 
 Procedural clips of people who do something are drawn once, then a network learns what they do and, as a help that is
-thrown away afterwards, where their joints are in every frame, on which side who does it stands, and how shapes move in
-other clips of the same batch. The weights are a running mean over the steps, with norms taken anew, judged on clips of
-other seeds.
+thrown away afterwards, where their joints are in every frame and on which side who does it stands; with `--shapes`,
+how shapes move in other clips of the same batch, too. The weights are a running mean over the steps, with norms taken
+anew, judged on clips of other seeds.
 """
 
 import argparse
@@ -243,8 +243,8 @@ class Training:
         rows = [
             shape(self.moving, int(t * len(MOTIONS) + m), self.rng) for t, m in zip(turns, drawn_motions, strict=True)
         ]
-        videos, labels = zip(*rows, strict=True)
-        return torch.stack(videos, 1), torch.tensor(labels)
+        videos = [torch.zeros(FRAMES, 0, 3, SIZE, SIZE), *(video[:, None] for video, _ in rows)]
+        return torch.cat(videos, 1), torch.tensor([label for _, label in rows], dtype=torch.long)
 
     def _shown(self, files: list[Clips]) -> Tensor:
         """Random clips of both kinds, as a step has them."""
@@ -259,7 +259,9 @@ class Training:
         pose, side = self.beside(features[:, : len(labels)])
         there = ~joints.isnan()
         of_classes = F.cross_entropy(self.model.head(spikes[: len(labels)]), labels, label_smoothing=0.05)
-        of_motions = F.cross_entropy(self.beside.motion(spikes[len(labels) :]), motions, label_smoothing=0.05)
+        # the sum, as there may be none
+        told = self.beside.motion(spikes[len(labels) :])
+        of_motions = F.cross_entropy(told, motions, label_smoothing=0.05, reduction="sum") / max(len(motions), 1)
         of_joints = F.smooth_l1_loss(pose[there], joints[there], beta=0.1)
         # a batch in which nobody acts beside another has no sides
         of_sides = F.cross_entropy(side, sides, ignore_index=NEVER) if (sides != NEVER).any() else 0.0
@@ -303,7 +305,7 @@ def main() -> None:
     parser.add_argument("--start", default="spikevideoformer_ti.motion", help="weights to begin with")
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--shapes", type=int, default=8, help="clips of shapes beside them")
+    parser.add_argument("--shapes", type=int, default=0, help="clips of shapes beside them")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--files", type=int, default=42, help=f"of {PER_FILE} clips each")
     options = parser.parse_args()
