@@ -114,6 +114,9 @@ FIELDS = {
     "residual_gain": 0.5,
     "contrast": "beside",
     "contrast_tau": 3.0,
+    "contrast_more": (6.0, 9.0),
+    "contrast_learnt": True,
+    "contrast_surround": 2,
     "contrast_form": "on_off",
 }
 NEURON_FIELDS = {
@@ -165,6 +168,9 @@ SVFORMER_FIELDS = {
     "drop_path_over_time": True,
     "contrast": "instead",
     "contrast_tau": 3.0,
+    "contrast_more": (6.0, 9.0),
+    "contrast_learnt": True,
+    "contrast_surround": 2,
     "contrast_form": "on_off",
 }
 
