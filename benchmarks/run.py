@@ -115,9 +115,8 @@ def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
     """Time of an energy measurement against that of a plain forward pass on the same clips, alternating.
 
     One clip pays alone for what is done once: hooks, hashes, the passport. `first` is the first measurement of a model,
-    of a fresh copy each round, whose weights are hashed; `first_of_first` is that in first forward passes of other
-    fresh copies, whose weights are not in a cache either; `repeated` is of a model that was measured before, whose
-    weights are compared with copies.
+    of a fresh copy each round, whose weights are hashed; `repeated` is of one that was measured before, whose weights
+    are compared with copies.
     """
     import torch
 
@@ -136,10 +135,7 @@ def energy_overhead(options: argparse.Namespace) -> dict[str, Any]:
         for clips in (1, 8) if frames == 8 else (1,):
             row = {"model": name, "clip": [frames, 3, size, size], "clips": clips}
             rows.append(row | _overhead(model, [video] * clips, options.repeats))
-            shown = (
-                "{}: first {first:.2f} ({first_of_first:.2f} of a first forward pass), repeated {repeated:.2f} times a "
-            )
-            shown += "forward pass of {forward:.4f} s"
+            shown = "{}: first {first:.2f}, repeated {repeated:.2f} times a forward pass of {forward:.4f} s"
             print(f"{name}, {clips} clip(s)")
             for clock in CLOCKS:
                 print(f"  {shown.format(clock, **rows[-1][clock])}")
@@ -155,19 +151,16 @@ def _overhead(model: Any, clips: list[Any], repeats: int) -> dict[str, dict[str,
 
     from spikereel.energy import measure
 
-    def forward(given: Any) -> None:
+    def forward(_model: Any) -> None:
         with torch.no_grad():
             for clip in clips:
-                given(clip)
+                model(clip)
 
-    def measured(given: Any) -> None:
-        measure(given, clips)
-
-    runs = {"forward": forward, "repeated": measured, "first_forward": forward, "first": measured}
+    runs = {"forward": forward, "repeated": lambda _model: measure(model, clips), "first": lambda x: measure(x, clips)}
     times: dict[str, dict[str, list[float]]] = {clock: {what: [] for what in runs} for clock in CLOCKS}
     for i in range(repeats + 1):
         for what, run in runs.items():
-            given = copy.deepcopy(model) if what.startswith("first") else model
+            given = copy.deepcopy(model) if what == "first" else model
             started = {clock: now() for clock, now in CLOCKS.items()}
             run(given)
             for clock, now in CLOCKS.items():
@@ -179,7 +172,6 @@ def _overhead(model: Any, clips: list[Any], repeats: int) -> dict[str, dict[str,
         medians = {what: statistics.median(x) for what, x in each.items()}
         forward_s = medians.pop("forward")
         found[clock] = {"forward": forward_s} | {what: x / forward_s for what, x in medians.items()}
-        found[clock]["first_of_first"] = medians["first"] / medians["first_forward"]
     return found
 
 
