@@ -64,6 +64,26 @@ def test_weights_that_know_people_are_changed_less(clips, changes, rates):
     assert (recipe.optim.lr, recipe.optim.head_lr) == rates
 
 
+@pytest.mark.parametrize(
+    ("clips", "changes", "start"),
+    [
+        (800, {}, "auto"),
+        (801, {}, "spikevideoformer_ti.motion"),
+        (1600, {"model.attention": "causal"}, "auto"),
+        (1600, {"model.name": "svformer_ti"}, "auto"),
+        (1600, {"data.trails": 0.0}, "auto"),
+        (1600, {"model.start": None}, None),
+    ],
+)
+def test_of_many_clips_the_start_knows_motion_alone(clips, changes, start):
+    asked = RECIPE
+    for key, value in changes.items():
+        part, name = key.split(".")
+        asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
+    recipe, _ = suited(asked, _facts(clips), changes)
+    assert recipe.model.start == start
+
+
 def test_colour_without_trails_gets_a_contrast_front():
     for part, change in (("data", {"trails": 0.0}), ("model", {"contrast": "beside"})):
         asked = dataclasses.replace(RECIPE, **{part: dataclasses.replace(getattr(RECIPE, part), **change)})

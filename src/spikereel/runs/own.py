@@ -37,7 +37,7 @@ KNOWN_LR, HEAD_LR = 1e-3, 3.0
 
 FEW, MANY = 200, 800
 """Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
-to choose weights by."""
+to choose weights by and start weights have to know people."""
 
 TRAILS = 0.33
 """Seconds of the past that a frame is held against, over all frames of a video."""
@@ -170,7 +170,7 @@ def passes_of(clips: int) -> int:
 
 def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     """Values that do not follow from others."""
-    yield from _model(recipe)
+    yield from _model(recipe, facts)
     n, seconds = facts.clips, facts.seconds
     long = seconds is not None and seconds > LONG
     yield Choice(
@@ -229,7 +229,7 @@ def _inputs(recipe: Recipe) -> Iterator[Choice]:
     yield Choice(key="data.trails", value=value, reason=reason)
 
 
-def _model(recipe: Recipe) -> Iterator[Choice]:
+def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     data = recipe.data
     moving = data.trails > 0 or data.simulate is not None or data.modality != "rgb"
     yield Choice(
@@ -239,7 +239,12 @@ def _model(recipe: Recipe) -> Iterator[Choice]:
     )
     yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
     yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
-    yield Choice(key="model.start", value="auto", reason="weights that know motion or people, where they fit")
+    if facts.clips > MANY and _knows_people(recipe):
+        # what people do is learnt from so many clips, while those weights are slow to learn which way a thing turns
+        value, reason = f"{recipe.model.name}.motion", "of so many clips what people do is learnt, too"
+    else:
+        value, reason = "auto", "weights that know motion or people, where they fit"
+    yield Choice(key="model.start", value=value, reason=reason)
 
 
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
