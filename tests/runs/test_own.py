@@ -43,6 +43,15 @@ def test_a_small_folder_gets_the_steps_it_needs():
     assert (recipe.data.trails, recipe.model.contrast, recipe.model.start) == (0.33, "none", "auto")
 
 
+def _suited(clips, changes):
+    """What the rule makes of the recipe with values that a user gave."""
+    asked = RECIPE
+    for key, value in changes.items():
+        part, name = key.split(".")
+        asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
+    return suited(asked, _facts(clips), changes)[0]
+
+
 @pytest.mark.parametrize(
     ("clips", "changes", "rates"),
     [
@@ -56,11 +65,7 @@ def test_a_small_folder_gets_the_steps_it_needs():
     ],
 )
 def test_weights_that_know_people_are_changed_less(clips, changes, rates):
-    asked = RECIPE
-    for key, value in changes.items():
-        part, name = key.split(".")
-        asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
-    recipe, _ = suited(asked, _facts(clips), changes)
+    recipe = _suited(clips, changes)
     assert (recipe.optim.lr, recipe.optim.head_lr) == rates
 
 
@@ -76,11 +81,7 @@ def test_weights_that_know_people_are_changed_less(clips, changes, rates):
     ],
 )
 def test_of_many_clips_the_start_knows_motion_alone(clips, changes, start):
-    asked = RECIPE
-    for key, value in changes.items():
-        part, name = key.split(".")
-        asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
-    recipe, _ = suited(asked, _facts(clips), changes)
+    recipe = _suited(clips, changes)
     assert recipe.model.start == start
 
 
