@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import jaxtyping
@@ -14,10 +15,16 @@ jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from processor_time import at_most  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("spikereel", deadline=None, derandomize=True)
 settings.load_profile("spikereel")
+
+SECONDS = {"slow": 600, "packages": 1800}
+"""Of processor time: what a long test may take, and each process that it starts."""
+HUNG = 6 * 3600
+"""Seconds by the clock after which a long test waits for what does not come. Others have the timeout in pyproject."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +45,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+        if any(item.get_closest_marker(marker) for marker in SECONDS):
+            item.add_marker(pytest.mark.timeout(HUNG))
+
+
+@pytest.fixture(autouse=True)
+def share(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A long test ends after its share of processor time."""
+    seconds = [limit for marker, limit in SECONDS.items() if request.node.get_closest_marker(marker)]
+    with at_most(max(seconds)) if seconds else nullcontext():
+        yield
 
 
 def _without_triton() -> str | None:

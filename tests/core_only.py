@@ -1,6 +1,7 @@
 """Runs commands where the optional packages are not installed: `python core_only.py HIDDEN CALLS RESULTS`.
 
-HIDDEN: JSON list of modules. CALLS: JSON of name: arguments. RESULTS gets name: exit code, output and error text.
+HIDDEN: JSON list of modules. CALLS: JSON of name: arguments. RESULTS gets name: exit code, output and error text,
+seconds of processor time.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import importlib.util
 import io
 import json
 import sys
+import time
 import traceback
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -28,6 +30,7 @@ def call(arguments):
     from spikereel.apps.cli import main
 
     out, err = io.StringIO(), io.StringIO()
+    started = time.process_time()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(arguments)
@@ -36,7 +39,8 @@ def call(arguments):
         except Exception:  # noqa: BLE001 - whatever a user would see as a traceback
             code = 1
             traceback.print_exc(file=err)
-    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+    seconds = round(time.process_time() - started, 2)
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue(), "seconds": seconds}
 
 
 def from_pretrained():

@@ -49,7 +49,7 @@ WITH: dict[str, list[list[str]]] = {
 """Calls that work with an extra alone."""
 WITH["all"] = [call for extra in ("train", "draw", "scale", "serve") for call in WITH[extra]]
 
-pytestmark = [pytest.mark.packages, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.packages
 
 
 def _pip(python: Path, *arguments: str | Path, **environment: str) -> None:
