@@ -13,6 +13,15 @@ def test_the_version_to_cite_is_that_of_the_package():
     assert f"\nversion: {spikereel.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+def test_each_paper_of_a_model_can_be_cited():
+    """Those of docs/papers.md, with all their authors: a first author alone is no citation."""
+    papers = set(re.findall(r"arxiv.org/abs/([\d.]+)", (ROOT / "docs" / "papers.md").read_text()))
+    references = (ROOT / "CITATION.cff").read_text().partition("references:")[2].split("  - type: ")[1:]
+    assert len(papers) == 3
+    assert {paper for text in references for paper in re.findall(r"arxiv.org/abs/([\d.]+)", text)} == papers
+    assert all(text.count("given-names: ") == text.count("family-names: ") > 1 for text in references)
+
+
 def test_the_release_check_names_what_is_missing(tmp_path):
     """On a copy without git and sources: every line is said, none stops the rest."""
     (tmp_path / ".github").mkdir()
