@@ -23,11 +23,17 @@ def at_hand() -> SimpleNamespace:
         rgb=spikereel.create_model("spikevideoformer_ti", num_classes=5).eval(),
         svformer=spikereel.create_model("svformer_ti", num_classes=5).eval(),
         clip=torch.rand(8, 1, 2, 32, 32).round(),
+        trains=spikereel.create_model("spikevideoformer_ti", num_classes=5, in_channels=2),
     )
 
 
 def _rgb(*shape: int) -> torch.Tensor:
     return torch.rand(*shape)
+
+
+def _without_gradients(model: nn.Module, clip: torch.Tensor) -> None:
+    with torch.no_grad():
+        model(clip)
 
 
 MOTION = "spikevideoformer_ti.motion"
@@ -48,8 +54,14 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "an array": (lambda x: x.rgb(np.zeros((8, 1, 3, 32, 32), np.float32)), DataError, "torch.as_tensor"),
     "half precision": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).half()), DataError, r"give video.to\(torch.float32\)"),
     "double precision": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32).double()), DataError, r"video.to\(torch.float32\)"),
+    "training mode left on": (lambda x: _without_gradients(x.trains, x.clip), UserWarning, "call model.eval.. first"),
     "not a number": (lambda x: x.rgb(_rgb(8, 1, 3, 32, 32) * float("nan")), DataError, "NaN"),
     "another number of frames": (lambda x: x.svformer(_rgb(5, 1, 3, 64, 64)), DataError, "frames, got 5"),
+    "a state forgotten": (
+        lambda x: [x.spatial(frame[None]) for frame in x.clip],
+        UserWarning,
+        "8 frames a clip.*write output, state = model.frame, state.",
+    ),
     "a state where there is none": (lambda x: x.motion(x.clip, x.spatial(x.clip)[1]), StateError, "state=None"),
     "a state of another model": (lambda x: x.spatial(x.clip, {"a": torch.zeros(1)}), StateError, "none of this model"),
     "a state of another batch": (
@@ -128,6 +140,13 @@ def test_a_mistake_is_a_sentence(name: str, at_hand: SimpleNamespace, tmp_path, 
     with pytest.raises(kind, match=said):
         make(at_hand)
     assert not list(tmp_path.iterdir())
+
+
+def test_clips_begin_anew_without_a_word(at_hand: SimpleNamespace):
+    """Frame by frame with their state: the first of each clip has none."""
+    for _ in range(9):
+        _, state = at_hand.spatial(at_hand.clip[:1])
+        at_hand.spatial(at_hand.clip[1:2], state)
 
 
 def test_a_state_shows_itself_in_a_line(at_hand: SimpleNamespace):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.errors import DataError, StateError
 from spikereel.layers.checkpoint import checkpointed
@@ -51,6 +52,8 @@ class VideoModel(Pretrained, nn.Module):
     order_known: bool = False
     """Whether clips surely come as [T, B, ...], as those of our own training do: then nobody is warned of their order.
     One warning sets it too."""
+    alone: int = 0
+    """Calls in a row of one frame each and without a state."""
 
     def __repr__(self) -> str:
         """One line; `model.summary()` is a table, and `torch.nn.Module.__repr__(model)` has every layer."""
@@ -119,6 +122,7 @@ class VideoModel(Pretrained, nn.Module):
                 f"a state is what the model gave back with its output, got a {type(state).__name__}; write "
                 "output, state = model(video) and pass on the second"
             )
+        self.alone = 0
         if not state:
             return
         given, own = _flat_names(state), self.state_names()
@@ -194,6 +198,7 @@ class VideoModel(Pretrained, nn.Module):
             raise DataError(f"video is {video.dtype}, the model {own}; give video.to(torch.{name})")
         if not torch.compiler.is_compiling() and not video.is_meta:
             self._check_values(video)
+            self._warn_of_training()
 
     def warn_of_order(self, video: Tensor) -> None:
         """Warn where a clip from its start looks like [B, T, ...].
@@ -208,7 +213,15 @@ class VideoModel(Pretrained, nn.Module):
         frames, (t, b) = self.metadata.preprocess.get("frames"), video.shape[:2]
         counts = f"{b} clip{'s' * (b > 1)} of {t} frame{'s' * (t > 1)}"
         if t == 1 and self.can_stream:
-            return  # frames may come one by one
+            # frames may come one by one
+            self.alone += 1
+            if self.alone == frames and frames > 1 and not self.training:
+                warnings.warn(
+                    f"{frames} calls in a row with one frame each and no state: these weights saw {frames} frames a "
+                    "clip, and each call began a clip of its own; write output, state = model(frame, state)",
+                    stacklevel=4,
+                )
+            return
         if frames is None and b > t and not self.order_known:
             self.order_known = True
             seen = f"this is read as {counts}: video is [T, B, C, H, W]"
@@ -217,6 +230,20 @@ class VideoModel(Pretrained, nn.Module):
         else:
             return
         warnings.warn(f"{seen}; if this one is [B, T, C, H, W], give video.transpose(0, 1)", stacklevel=4)
+
+    def _warn_of_training(self) -> None:
+        """Warn where a model is called in training mode for an answer alone, as far as missing gradients tell.
+
+        Calibration does so on purpose: then norms have no momentum.
+        """
+        if not self.training or torch.is_grad_enabled():
+            return
+        if any(isinstance(norm, _BatchNorm) and norm.momentum is not None for norm in self.modules()):
+            warnings.warn(
+                "this model is in training mode, where each call changes its norms and clips of a batch change each "
+                "other's answers; call model.eval() first",
+                stacklevel=5,
+            )
 
     def _check_values(self, video: Tensor) -> None:
         low, high = (float(x) for x in video.detach().aminmax())
