@@ -57,6 +57,8 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path):
     code = _code(notebook)
     if "to=" in code or "export(" in code:
         pytest.importorskip("onnxruntime")
+    if "import snntorch" in code:
+        pytest.importorskip("snntorch")
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
