@@ -122,9 +122,12 @@ LACKS: dict[str, tuple[list[str], str]] = {
         ["evaluate", "{actions}", "data.kind=utd_mhad", "data.modality=depth", "data.root={matlab}"],
         "scipy",
     ),
-    "export to ONNX": (["export", SHIPPED, "--out", "{out}/x.onnx"], "onnx"),
-    "export to OpenVINO": (["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml"], "openvino"),
-    "export to ExecuTorch": (["export", SHIPPED, "--to", "executorch", "--out", "{out}/x.pte"], "executorch"),
+    "export to ONNX": (["export", SHIPPED, "--out", "{out}/x.onnx", "--no-grid"], "onnx"),
+    "export to OpenVINO": (["export", SHIPPED, "--to", "openvino", "--out", "{out}/x.xml", "--no-grid"], "openvino"),
+    "export to ExecuTorch": (
+        ["export", SHIPPED, "--to", "executorch", "--out", "{out}/x.pte", "--no-grid"],
+        "executorch",
+    ),
     "export to NIR": (["export", SHIPPED, "--to", "nir", "--out", "{out}/x.nir"], "nir"),
 }
 HUB = ("from_pretrained", "huggingface_hub")
