@@ -1,5 +1,6 @@
 """The pages: the menu has them all, nothing comes from another host; the notebooks run, and keep what they show."""
 
+import hashlib
 import json
 import os
 import pkgutil
@@ -12,6 +13,7 @@ import pytest
 
 from spikereel.apps.doctor import report
 from spikereel.extras import EXTRAS, FOR, missing
+from spikereel.hub import SHIPPED
 from spikereel.runs.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +93,13 @@ def test_every_recipe_says_what_it_takes():
     """docs/recipes.md, written by benchmarks/recipes.py, has a row for each."""
     rows = re.findall(r"^\| (\w+) \| [\d,]+ x ", (DOCS / "recipes.md").read_text(), re.MULTILINE)
     assert rows == list(RECIPES)
+
+
+def test_weights_that_ship_have_their_hashes():
+    rows = re.findall(r"^\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (DOCS / "papers.md").read_text(), re.MULTILINE)
+    assert dict(rows) == {
+        path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in SHIPPED.glob("*.safetensors")
+    }
 
 
 def test_pictures_of_the_gallery_have_commands():
