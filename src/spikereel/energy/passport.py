@@ -101,7 +101,10 @@ class Passport:
         count, said = len(self.firing), []
         if not self.firing:
             said.append("no spiking neuron was seen: firing rates, neuron updates and membranes are not counted")
-        for names, what in ((self.silent, "never fire, so no ratio is given"), (self.saturated, "always fire")):
+        for names, what in (
+            (self.silent, "never fire, so no ratio is given (train, or calibrate the norms)"),
+            (self.saturated, "always fire"),
+        ):
             if names:
                 said.append(f"{len(names)} of {count} neurons {what}: {_few(names)}")
         return (*said, *self.notes)
