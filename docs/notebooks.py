@@ -5,8 +5,8 @@ Needs `pip install 'spikereel[docs,draw,train,export]'`. What a machine puts in,
 
 import re
 import sys
-import time
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import nbformat
 from nbclient import NotebookClient
@@ -19,14 +19,16 @@ PLACES = re.compile(r"/tmp/tmp\w+")
 def run(path: Path) -> None:
     """Execute one from clean and write it back."""
     notebook = nbformat.read(path, as_version=4)
-    started = time.monotonic()
+    before = getrusage(RUSAGE_CHILDREN)
     NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False).execute(cwd=str(FOLDER))
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     path.write_text(PLACES.sub("/tmp/folder", nbformat.writes(notebook)) + "\n")
-    print(f"{path.name}: {time.monotonic() - started:.0f} s, {path.stat().st_size / 1e3:.0f} kB", flush=True)
+    after = getrusage(RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{path.name}: {seconds:.0f} s of processor time, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":
