@@ -23,7 +23,7 @@ def at_hand() -> SimpleNamespace:
         rgb=spikereel.create_model("spikevideoformer_ti", num_classes=5).eval(),
         svformer=spikereel.create_model("svformer_ti", num_classes=5).eval(),
         clip=torch.rand(8, 1, 2, 32, 32).round(),
-        trains=spikereel.create_model("spikevideoformer_ti", num_classes=5, in_channels=2),
+        trains=spikereel.load_model("spikevideoformer_ti.motion_causal").train(),
     )
 
 

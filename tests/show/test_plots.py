@@ -84,3 +84,9 @@ def test_on_axes_of_others(found):
     axes = figure.add_subplot()
     assert plot.raster(found, "lif", ax=axes) is axes
     assert len(figure.axes) == 1
+
+
+def test_a_notebook_shows_what_is_given_back(found):
+    """Axes as well as figures; of plain axes it would print the type."""
+    for drawn in (plot.rates(found), plot.attention(found)):
+        assert drawn._repr_png_()[:4] == b"\x89PNG"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PIXELS = 16.0
 """Whole numbers above this are taken for pixels that nobody has normalised."""
+TRAINED = 16
+"""Batches after which the norms of a model are taken for trained."""
 
 Task = Literal["classification", "pose", "segmentation"]
 """What a model is for: what its output is."""
@@ -234,11 +236,12 @@ class VideoModel(Pretrained, nn.Module):
     def _warn_of_training(self) -> None:
         """Warn where a model is called in training mode for an answer alone, as far as missing gradients tell.
 
-        Calibration does so on purpose: then norms have no momentum.
+        Who takes statistics does so on purpose: then norms have no momentum, or 1. A fresh model has nothing to lose.
         """
         if not self.training or torch.is_grad_enabled():
             return
-        if any(isinstance(norm, _BatchNorm) and norm.momentum is not None for norm in self.modules()):
+        norm = next((module for module in self.modules() if isinstance(module, _BatchNorm)), None)
+        if norm is not None and norm.momentum not in (None, 1.0) and int(norm.num_batches_tracked or 0) > TRAINED:
             warnings.warn(
                 "this model is in training mode, where each call changes its norms and clips of a batch change each "
                 "other's answers; call model.eval() first",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -80,14 +81,21 @@ def figure_of(theme: Theme, width: int, height: int) -> Any:
     figure = pyplot.figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained", facecolor=theme.page)
     # a figure that is given back is shown by whoever has it, and by nobody else
     pyplot.close(figure)
-    return figure
+    return _shows(figure)
 
 
 def axes_of(ax: Any, theme: Theme, width: int, height: int) -> Any:
     """Those that were given, or new ones, in the colours of the theme."""
-    axes = figure_of(theme, width, height).add_subplot() if ax is None else ax
-    paint(axes, theme)
-    return axes
+    if ax is None:
+        ax = _shows(figure_of(theme, width, height).add_subplot())
+    paint(ax, theme)
+    return ax
+
+
+def _shows(drawn: Any) -> Any:
+    """A notebook draws it where it is the last line of a cell; of axes it would print the type alone."""
+    drawn._repr_png_ = partial(png, drawn)
+    return drawn
 
 
 def paint(axes: Any, theme: Theme) -> None:
