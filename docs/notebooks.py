@@ -7,12 +7,13 @@ import re
 import sys
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from tempfile import gettempdir
 
 import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent / "notebooks"
-PLACES = re.compile(r"/tmp/tmp\w+")
+PLACES = re.compile(re.escape(gettempdir()) + r"/tmp\w+")
 """Temporary folders, which no two runs share."""
 
 
