@@ -18,6 +18,7 @@ from spikereel.hub import architecture
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import Recipe
+from spikereel.runs.handed import InMirror, in_mirror
 from spikereel.runs.mirrors import mirror_plan
 from spikereel.runs.origins import origins_of
 from spikereel.runs.splits import parts_of
@@ -74,6 +75,8 @@ class Facts:
     """Whether validation has a folder of its own."""
     symmetric: bool = False
     """Whether a mirror leaves every class what it is, by their names."""
+    in_mirror: InMirror | None = None
+    """What is known of held-out clips in a mirror; None where that was not looked at."""
 
     @property
     def warning(self) -> str | None:
@@ -106,8 +109,8 @@ class Choice:
         return f"{self.key}={value}: {'as given' if self.given else self.reason}"
 
 
-def facts_of(recipe: Recipe) -> Facts:
-    """The facts of the training clips of a recipe. Raises DataError for a single class."""
+def facts_of(recipe: Recipe, given: Collection[str] = ()) -> Facts:
+    """The facts of the training clips of a recipe, with these keys given. Raises DataError for a single class."""
     # broken files are found, and left out, when the run begins
     spec = dataclasses.replace(recipe.data, on_error="raise", cache=None)
     clips = build_dataset(spec, "train", task=recipe.task, seed=recipe.run.seed)
@@ -128,6 +131,7 @@ def facts_of(recipe: Recipe) -> Facts:
         sources=named or apart,
         apart=apart,
         symmetric=_symmetric(recipe, clips.classes),
+        in_mirror=in_mirror(recipe) if "data.flip" not in given and recipe.data.hold_out else None,
     )
 
 
@@ -142,8 +146,9 @@ def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[R
     # their size; and any of these may be given
     recipe, seen = _applied(recipe, _inputs(recipe), given)
     recipe, first = _applied(recipe, _rule(recipe, facts), given)
-    recipe, then = _applied(recipe, (*_steps(recipe, facts, given), *_kept(facts), *_cache(recipe, facts)), given)
-    return recipe, (*seen, *first, *then)
+    then = (*_judged(recipe, facts), *_steps(recipe, facts, given), *_kept(facts), *_cache(recipe, facts))
+    recipe, last = _applied(recipe, then, given)
+    return recipe, (*seen, *first, *last)
 
 
 def _applied(recipe: Recipe, choices: Iterable[Choice], given: Collection[str]) -> tuple[Recipe, list[Choice]]:
@@ -189,14 +194,8 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
         yield Choice(key="data.clips", value=4, reason="views that are averaged when a long video is judged")
     yield Choice(key="data.whole", value=True, reason="nothing at the edge of the picture is lost")
-    if recipe.data.simulate is None:
-        yield Choice(
-            key="data.mirrored",
-            value=facts.symmetric and recipe.data.flip,
-            reason="judged is the mean of a video and its mirror image"
-            if facts.symmetric
-            else "a mirror would change classes",
-        )
+    if facts.in_mirror is not None:
+        yield Choice(key="data.flip", value=not facts.in_mirror.handed, reason=str(facts.in_mirror))
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
     knows = n <= FEW and _knows_people(recipe)
@@ -245,6 +244,15 @@ def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     else:
         value, reason = "auto", "weights that know motion or people, where they fit"
     yield Choice(key="model.start", value=value, reason=reason)
+
+
+def _judged(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
+    """Whether a video is judged with its mirror image."""
+    if recipe.data.simulate is not None:
+        return
+    why = "judged is the mean of a video and its mirror image" if facts.symmetric else "a mirror would change classes"
+    reason = why if recipe.data.flip or not facts.symmetric else "nothing is mirrored in training"
+    yield Choice(key="data.mirrored", value=facts.symmetric and recipe.data.flip, reason=reason)
 
 
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
@@ -305,8 +313,9 @@ def ruled(recipe: Recipe, assignments: Sequence[str]) -> tuple[Recipe, Facts, tu
     Raises ConfigError and DataError as the run would.
     """
     asked = override(recipe, assignments)
-    facts = facts_of(asked)
-    recipe, choices = suited(asked, facts, keys_given(assignments))
+    given = keys_given(assignments)
+    facts = facts_of(asked, given)
+    recipe, choices = suited(asked, facts, given)
     return recipe, facts, choices
 
 
