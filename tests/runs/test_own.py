@@ -102,6 +102,16 @@ def test_few_clips_do_not_choose_weights_and_all_are_trained_on(clips, keep, ref
     assert not suited(RECIPE, dataclasses.replace(_facts(clips), apart=True))[0].run.refit
 
 
+@pytest.mark.parametrize(
+    ("clips", "groups", "refit"), [(24, 0, True), (216, 0, False), (216, 2, True), (216, 11, False), (1600, 2, False)]
+)
+def test_of_few_persons_all_are_trained_on(clips, groups, refit):
+    _, choices = suited(RECIPE, dataclasses.replace(_facts(clips), groups=groups))
+    (choice,) = (x for x in choices if x.key == "run.refit")
+    assert choice.value is refit
+    assert (f"{groups} persons" in choice.reason) == (refit and groups > 0)
+
+
 def test_the_recipe_is_what_the_rule_says_of_24_clips():
     recipe, _ = suited(RECIPE, _facts(24))
     assert dataclasses.replace(recipe, optim=dataclasses.replace(recipe.optim, warmup=RECIPE.optim.warmup)) == RECIPE
@@ -144,7 +154,10 @@ def _blobs(root, columns, each=10):
     """Four classes, in each something that moves at a height of its own, in one of the columns."""
     for kind in range(4):
         for i in range(each):
-            video, (row, column) = torch.zeros(6, 1, 32, 32, dtype=torch.uint8), (8 * kind, columns[i // 2 % len(columns)])
+            video, (row, column) = (
+                torch.zeros(6, 1, 32, 32, dtype=torch.uint8),
+                (8 * kind, columns[i // 2 % len(columns)]),
+            )
             video[i % 2 :: 2, :, row : row + 8, column : column + 4] = 255
             (root / f"kind{kind}").mkdir(parents=True, exist_ok=True)
             write_video(root / f"kind{kind}" / f"{i}.mp4", video.expand(-1, 3, -1, -1), 25)
@@ -223,7 +236,7 @@ def test_names_keep_clips_of_one_person_together_and_are_missed_where_they_do_no
         (named / kind).mkdir(parents=True, exist_ok=True)
         path.rename(named / kind / f"person{number % 4}_{kind}_{number}.mp4")
     recipe, facts, _ = ruled(RECIPE, [f"data.root={named}"])
-    assert facts.warning is None
+    assert (facts.warning, facts.groups) == (None, 3)
     held, kept = (
         {origin.source for origin in origins_of(build_dataset(recipe.data, split)) or ()} for split in ("val", "train")
     )

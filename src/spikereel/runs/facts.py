@@ -35,6 +35,8 @@ class Facts:
     """Long side of a frame over its short side; None where that is not known."""
     sources: bool = True
     """Whether names say which clips belong together, or validation has a folder of its own."""
+    groups: int = 0
+    """Persons, scenes or recordings that the training clips are known to be of; 0 where that is not known."""
     apart: bool = False
     """Whether validation has a folder of its own."""
     symmetric: bool = False
@@ -69,7 +71,7 @@ def facts_of(recipe: Recipe, given: Collection[str] = ()) -> Facts:
             "add a sub-folder with videos of something else"
         )
     seconds, rate, shape = _looked_at(_paths(clips))
-    named = any(origin.source for origin in origins_of(clips) or ())
+    groups = {origin.source for origin in origins_of(clips) or () if origin.source}
     apart = "val" in parts_of(Path(spec.root or ""))
     return Facts(
         clips=len(clips),
@@ -77,7 +79,8 @@ def facts_of(recipe: Recipe, given: Collection[str] = ()) -> Facts:
         seconds=seconds,
         rate=rate,
         shape=shape,
-        sources=named or apart,
+        sources=bool(groups) or apart,
+        groups=len(groups),
         apart=apart,
         symmetric=_symmetric(recipe, clips.classes),
         in_mirror=in_mirror(recipe) if "data.flip" not in given and recipe.data.hold_out else None,

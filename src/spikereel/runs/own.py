@@ -22,6 +22,9 @@ PASSES, CLIPS, POWER = 67, 24, 0.4
 """Passes over so many training clips, and the power of their number by which passes become fewer."""
 LEAST_PASSES, MOST_PASSES = 8, 120
 
+FEW_GROUPS = 10
+"""Persons, scenes or recordings up to which each counts so much that clips of all of them are trained on in the end."""
+
 LR = 3e-3
 """The learning rate at its highest."""
 
@@ -198,9 +201,12 @@ def _kept(facts: Facts) -> Iterator[Choice]:
     if facts.apart:
         yield Choice(key="run.refit", value=False, reason="validation has a folder of its own")
     else:
-        few = facts.clips <= FEW
-        why = "each clip counts, so a second training has the held-out ones too" if few else "a fifth is well spared"
-        yield Choice(key="run.refit", value=few, reason=why)
+        few, rare = facts.clips <= FEW, 0 < facts.groups <= FEW_GROUPS and facts.clips <= MANY
+        why = f"{facts.groups} persons, scenes or recordings: each" if rare else "each clip"
+        why = (
+            f"{why} counts, so a second training has the held-out ones too" if few or rare else "a fifth is well spared"
+        )
+        yield Choice(key="run.refit", value=few or rare, reason=why)
 
 
 def _cache(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
