@@ -71,7 +71,7 @@ def test_no_ratio_for_a_network_with_silent_neurons(dead):
 )
 def test_every_form_begins_with_what_has_to_be_known(dead, form):
     text = form({"m": dead}, dict(COSTS))
-    assert "42 of 42 neurons never fire, so no ratio (train or calibrate)" in text
+    assert "42 of 42 neurons never fire, so no ratio is given (train it)" in text
     if not text.startswith("Passport("):
         assert "a note of mine" in text
     assert "times as much" not in text.replace("costs 0 times as much", "")

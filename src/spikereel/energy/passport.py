@@ -122,7 +122,7 @@ class Passport:
         if not self.firing:
             said.append("no spiking neuron was seen: firing rates, neuron updates and membranes are not counted")
         for names, what in (
-            (self.silent, "never fire, so no ratio (train or calibrate)"),
+            (self.silent, "never fire, so no ratio is given (train it)"),
             (self.saturated, "always fire"),
         ):
             if names:
