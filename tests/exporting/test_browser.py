@@ -28,6 +28,9 @@ DIST = Path(os.environ.get("SPIKEREEL_ORT_WEB", "nowhere"))
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 DRIVER = """<!doctype html><iframe id="page" src="index.html"></iframe><script type="module">
 import {contractOf, clipIndices, prepared, videoFrames} from "./spikereel.js";
+const post = found => fetch("found", {method: "POST", body: JSON.stringify(found)});
+for (const kind of ["error", "unhandledrejection"]) addEventListener(kind, event =>
+  post({said: `${event.reason ?? event.message}, after: ${at("said").textContent}`}));
 const frame = document.getElementById("page"), at = id => frame.contentDocument.getElementById(id);
 const pause = () => new Promise(resolve => setTimeout(resolve, 50));
 while (!at("go")?.onclick) await pause();
@@ -41,12 +44,13 @@ await choose("film", "clip.mp4");
 at("fps").value = "FPS";
 at("go").click();
 while (!/^(done|error)/.test(at("said").textContent)) await pause();
+if (/^error/.test(at("said").textContent)) throw new Error("the page gave none");
 const rows = [...at("answer").rows].map(row => [...row.cells].map(cell => cell.textContent));
 // the frames that the network saw, once more
 const {preprocess} = contractOf(new Uint8Array(await at("model").files[0].arrayBuffer())), frames = [];
-for await (const image of videoFrames(at("screen"), clipIndices(TOTAL, preprocess), FPS))
+for await (const image of videoFrames(at("screen"), clipIndices(TOTAL, preprocess), FPS, preprocess))
   frames.push([...prepared(image, preprocess)]);
-await fetch("found", {method: "POST", body: JSON.stringify({said: at("said").textContent, rows, frames})});
+await post({said: at("said").textContent, rows, frames});
 </script>"""
 
 
