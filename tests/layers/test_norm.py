@@ -136,4 +136,5 @@ def test_a_channel_that_is_the_same_everywhere_has_no_spread_to_divide_by():
         torch.testing.assert_close(model(silent), model.train()(silent), rtol=1e-4, atol=1e-5)
     calibrate(model.eval(), [seen])
     with torch.no_grad():
-        assert model(seen).std(unbiased=False) == pytest.approx(1, abs=1e-3)
+        # one that is not keeps its own, unbiased
+        torch.testing.assert_close(model(seen), model.train()(seen), rtol=0.02, atol=0.02)
