@@ -1,7 +1,10 @@
 """What tensors and weights hold: NumPy's looks against a count by hand, and what is known against a new look."""
 
 import copy
+import dataclasses
+import hashlib
 import math
+import pickle
 
 import pytest
 import torch
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from spikereel.energy import measure
 from spikereel.energy.contents import operand_of, zeros
 from spikereel.energy.meter import Meter
-from spikereel.energy.weights import KNOWN, weights_of
+from spikereel.energy.passport import Origin, code_hash
+from spikereel.energy.weights import weights_of
 from spikereel.hub import create_model, weights_hash
 
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, -3.0, 0.5, math.inf, -math.inf, math.nan])
@@ -69,14 +73,31 @@ def test_known_weights_are_those_of_now(change):
     model, clip = create_model("svformer_ti").eval(), torch.randn(8, 1, 3, 64, 64)
     weight = model.get_parameter("blocks3.0.mlp.fc1.weight")
     weight.data.view(-1)[0] = 0.0
-    before = measure(model, clip)
-    # most models are measured once: no copies yet
-    assert not KNOWN[model].copies
+    before, digest = measure(model, clip), weights_hash(model)
     known = weights_of(model)
-    assert before.origin.weights == weights_hash(model)
     change[1](weight)
     assert (weights_of(model) is known) == (change[0] == "nothing")
+    # hashed only now, and yet of what was measured
+    assert before.origin.weights == digest
     fresh = copy.deepcopy(model)
     now, wanted = measure(model, clip), measure(fresh, clip)
     assert (now.to_json(), now.workload) == (wanted.to_json(), wanted.workload)
-    assert weights_of(model).digest == weights_hash(model)
+    assert now.origin.weights == weights_hash(model)
+
+
+def test_an_origin_that_was_not_hashed_yet_is_like_any_other():
+    model, clip = create_model("spikevideoformer_ti").eval(), torch.randn(2, 1, 3, 32, 32)
+    wanted = Origin(
+        model=model.metadata.name,
+        weights=weights_hash(model),
+        data=hashlib.sha256(clip.numpy().tobytes()).hexdigest(),
+        code=code_hash(),
+        seed=torch.initial_seed(),
+    )
+    ways = copy.deepcopy, dataclasses.replace, lambda x: pickle.loads(pickle.dumps(x)), lambda x: x
+    origins = [way(measure(model, clip).origin) for way in ways]
+    clip.zero_()
+    assert origins == [wanted] * len(ways)
+    assert repr(measure(model, clip).origin)[:40] == repr(wanted)[:40]
+    with pytest.raises(AttributeError, match="wieghts"):
+        _ = origins[0].wieghts

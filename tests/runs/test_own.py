@@ -8,9 +8,11 @@ import pytest
 import torch
 from small import KINDS, video_folder
 
+from spikereel.data.video.write import write_video
 from spikereel.errors import DataError
 from spikereel.hub import load_model
 from spikereel.runs.clips import build_dataset
+from spikereel.runs.handed import InMirror
 from spikereel.runs.model import build_model
 from spikereel.runs.origins import Origin, origins_of
 from spikereel.runs.own import Facts, batch_of, facts_of, keys_given, passes_of, ruled, suited
@@ -100,6 +102,16 @@ def test_few_clips_do_not_choose_weights_and_all_are_trained_on(clips, keep, ref
     assert not suited(RECIPE, dataclasses.replace(_facts(clips), apart=True))[0].run.refit
 
 
+@pytest.mark.parametrize(
+    ("clips", "groups", "refit"), [(24, 0, True), (216, 0, False), (216, 2, True), (216, 11, False), (1600, 2, False)]
+)
+def test_of_few_persons_all_are_trained_on(clips, groups, refit):
+    _, choices = suited(RECIPE, dataclasses.replace(_facts(clips), groups=groups))
+    (choice,) = (x for x in choices if x.key == "run.refit")
+    assert choice.value is refit
+    assert (f"{groups} persons" in choice.reason) == (refit and groups > 0)
+
+
 def test_the_recipe_is_what_the_rule_says_of_24_clips():
     recipe, _ = suited(RECIPE, _facts(24))
     assert dataclasses.replace(recipe, optim=dataclasses.replace(recipe.optim, warmup=RECIPE.optim.warmup)) == RECIPE
@@ -136,6 +148,42 @@ def test_videos_are_judged_with_their_mirror_image_where_that_has_the_same_class
     recipe, _, choices = ruled(RECIPE, [f"data.root={tmp_path / 'videos'}", "data.hold_out=false", *given])
     assert recipe.data.mirrored is mirrored
     assert "data.mirrored" in {x.key for x in choices}
+
+
+def _blobs(root, columns, each=10):
+    """Four classes, in each something that moves at a height of its own, in one of the columns."""
+    for kind in range(4):
+        for i in range(each):
+            video, (row, column) = (
+                torch.zeros(6, 1, 32, 32, dtype=torch.uint8),
+                (8 * kind, columns[i // 2 % len(columns)]),
+            )
+            video[i % 2 :: 2, :, row : row + 8, column : column + 4] = 255
+            (root / f"kind{kind}").mkdir(parents=True, exist_ok=True)
+            write_video(root / f"kind{kind}" / f"{i}.mp4", video.expand(-1, 3, -1, -1), 25)
+    return root
+
+
+@pytest.mark.parametrize(("columns", "flip"), [((4,), False), ((4, 24), True)])
+def test_nothing_is_mirrored_where_a_mirror_shows_what_no_clip_does(tmp_path, columns, flip):
+    given = [f"data.root={_blobs(tmp_path, columns)}"]
+    recipe, facts, choices = ruled(RECIPE, given)
+    assert facts.in_mirror is not None
+    assert facts.in_mirror.plain == facts.in_mirror.clips
+    assert facts.in_mirror.handed is not flip
+    assert (recipe.data.flip, recipe.data.mirrored) == (flip, flip)
+    assert "held-out clips, and" in next(str(x) for x in choices if x.key == "data.flip")
+    for value in (True, False):
+        recipe, facts, choices = ruled(RECIPE, [*given, f"data.flip={str(value).lower()}"])
+        assert (recipe.data.flip, facts.in_mirror) == (value, None)
+
+
+@pytest.mark.parametrize(
+    ("plain", "mirrored", "either", "handed"),
+    [(61, 29, 40, True), (5, 3, 2, False), (9, 7, 2, False), (60, 50, 30, False), (9, 0, 9, True), (0, 0, 0, False)],
+)
+def test_an_accident_is_no_reason_to_mirror_nothing(plain, mirrored, either, handed):
+    assert InMirror(plain=plain, mirrored=mirrored, either=either, clips=108).handed is handed
 
 
 def test_a_key_that_is_given_wins_and_what_follows_from_it_follows(tmp_path):
@@ -188,7 +236,7 @@ def test_names_keep_clips_of_one_person_together_and_are_missed_where_they_do_no
         (named / kind).mkdir(parents=True, exist_ok=True)
         path.rename(named / kind / f"person{number % 4}_{kind}_{number}.mp4")
     recipe, facts, _ = ruled(RECIPE, [f"data.root={named}"])
-    assert facts.warning is None
+    assert (facts.warning, facts.groups) == (None, 3)
     held, kept = (
         {origin.source for origin in origins_of(build_dataset(recipe.data, split)) or ()} for split in ("val", "train")
     )

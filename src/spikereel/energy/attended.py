@@ -57,7 +57,7 @@ class Attended(Sums):
             tally.synops += counts[i]
 
     def _sums(self, seen: Contents) -> Figures:
-        return np.zeros(self.steps) if seen.sums is None else seen.spikes.reshape(self.steps, -1).sum(1)
+        return np.zeros(self.steps) if seen.sums is None else seen.first_axis(self.steps)
 
     def _rate(self, seen: Contents) -> Figures:
         if seen.rate is not None:

@@ -61,7 +61,7 @@ class Contents:
         """float64 [*lead, places]: spikes of all channels at each place."""
         if self.seen is not None:
             return self.seen.planes.reshape(*self.lead, -1)
-        sums = self.sums.numpy(force=True) if isinstance(self.sums, Tensor) else self.sums
+        sums = self.sums.cpu().numpy() if isinstance(self.sums, Tensor) else self.sums
         assert sums is not None
         return sums.astype(np.float64).reshape(*self.lead, -1)
 

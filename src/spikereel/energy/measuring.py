@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spikereel.energy.meter import LAYOUT, Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
-from spikereel.energy.weights import weights_of
+from spikereel.energy.weights import MOST, weights_of
 from spikereel.errors import DataError
 from spikereel.layers.modes import mode
 from spikereel.models.base import VideoModel
@@ -64,16 +65,24 @@ def measure(
     with mode(model, training=False, parts=meter.modules.values()), plain:
         for clip in clips:
             meter.run(clip, clip.shape[axes.index("B")])
-    origin = _origin(model, clips, seed, meter.workload.known.digest or weights_hash(model))
+    origin = _origin(model, clips, seed, meter.workload.known.parts)
     return meter.passport(shape, views=views, origin=origin, notes=notes)
 
 
-def _origin(model: nn.Module, clips: Iterable[Tensor], seed: int, weights: str) -> Origin:
+def _origin(model: nn.Module, clips: Sequence[Tensor], seed: int, parts: list[bytearray] | None = None) -> Origin:
+    """parts: what `weights_hash` is of, where it is at hand."""
+    name = getattr(model, "metadata", Metadata()).name or type(model).__name__
+    known: dict[str, Any] = {"model": name, "code": code_hash(), "seed": seed}
+    if parts is not None and sum(x.nbytes for x in clips) <= MOST:
+        return Origin.unhashed({"weights": parts, "data": [bytearray(_bytes(x)) for x in clips]}, **known)
     digest = hashlib.sha256()
     for clip in clips:
-        digest.update(clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    name = getattr(model, "metadata", Metadata()).name or type(model).__name__
-    return Origin(model=name, weights=weights, data=digest.hexdigest(), code=code_hash(), seed=seed)
+        digest.update(_bytes(clip))
+    return Origin(weights=weights_hash(model), data=digest.hexdigest(), **known)
+
+
+def _bytes(clip: Tensor) -> Any:
+    return clip.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
 
 
 @contextmanager
@@ -128,7 +137,7 @@ class Run:
         self.end()
         if self.meter is None:
             raise DataError("energy needs at least one clip to measure firing rates on")
-        origin = _origin(self.model, self.clips, self.seed, weights_hash(self.model))
+        origin = _origin(self.model, self.clips, self.seed)
         return self.meter.passport(self.shape, views=views, origin=origin, notes=notes)
 
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from torch import Tensor, nn
 
-from spikereel.models.files import hash_of, plain_values
+from spikereel.models.files import plain_parts
 
-MOST = 1 << 24
+MOST = 1 << 23
 """Bytes of weights that a copy is kept of: a hash of more is little beside a run of such a model."""
 
 
@@ -15,10 +16,8 @@ MOST = 1 << 24
 class Weights:
     """Of one model."""
 
-    digest: str = ""
-    """`weights_hash`."""
-    copies: dict[str, bytearray] = field(default_factory=dict)
-    """The bytes of all values."""
+    parts: list[bytearray] | None = None
+    """What `weights_hash` is of, as it was; None where that is too much to keep."""
     nonzero: dict[nn.Module, tuple[Tensor, int, int]] = field(default_factory=dict)
     """Of layers seen: the weight, its version, and how many of its values are not zero."""
     sparsity: float | None = None
@@ -29,17 +28,15 @@ KNOWN: WeakKeyDictionary[nn.Module, Weights] = WeakKeyDictionary()
 
 
 def weights_of(model: nn.Module) -> Weights:
-    """Worked out once: a small model whose weights are the same to the last bit is known again, in half of the time.
+    """Looked at once: a small model whose weights are the same to the last bit is known again.
 
-    Versions of tensors would not do: whoever writes through `weight.data` or NumPy leaves them as they are. Copies take
-    as long as hashing and are made when a model comes for the second time: most are measured once.
+    Versions of tensors would not do: whoever writes through `weight.data` or NumPy leaves them as they are.
     """
-    values, before = dict(plain_values(model)), KNOWN.get(model)
+    parts, before = list(plain_parts(model)), KNOWN.get(model)
     # a bytearray is compared with any buffer, without a copy
-    if before is not None and before.copies == values:
+    if before is not None and before.parts == parts:
         return before
-    known = Weights(digest=hash_of(values.items()))
-    if sum(memoryview(x).nbytes for x in values.values()) <= MOST:
-        known.copies = {name: bytearray(x) for name, x in values.items()} if before is not None else {}
-        KNOWN[model] = known
+    if sum(x.nbytes if isinstance(x, np.ndarray) else len(x) for x in parts) > MOST:
+        return Weights()
+    known = KNOWN[model] = Weights(parts=[bytearray(x) for x in parts])
     return known

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +123,8 @@ def check_header(text: str, where: str) -> dict:
 
 def weights_hash(model: nn.Module) -> str:
     """sha256 over all names and values of the state_dict: the same for the same numbers, wherever they are stored."""
-    return hash_of(plain_values(model))
-
-
-def plain_values(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Names and bytes of the state_dict in the order of the names; the bytes of the model itself where they can be."""
-    return ((name, plain_bytes(x)) for name, x in sorted(model.state_dict(keep_vars=True).items()))
-
-
-def hash_of(values: Iterable[tuple[str, Any]]) -> str:
-    """`weights_hash` of what `plain_values` gives."""
     digest, small = hashlib.sha256(), []
-    for name, x in values:
-        small.append(name.encode())
+    for x in plain_parts(model):
         # norms have hundreds of small tensors: one call for many, and no copy of the large ones
         if isinstance(x, np.ndarray) and x.size > LARGE:
             digest.update(b"".join(small))
@@ -145,6 +134,14 @@ def hash_of(values: Iterable[tuple[str, Any]]) -> str:
             small.append(x)
     digest.update(b"".join(small))
     return digest.hexdigest()
+
+
+def plain_parts(model: nn.Module) -> Iterator[Any]:
+    """What `weights_hash` is of: names and bytes of the state_dict in the order of the names; the bytes of the model
+    itself where they can be."""
+    for name, x in sorted(model.state_dict(keep_vars=True).items()):
+        yield name.encode()
+        yield plain_bytes(x)
 
 
 def plain_bytes(x: Any) -> Any:

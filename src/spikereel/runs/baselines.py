@@ -45,9 +45,9 @@ class Baselines:
         return self.moving < STILL
 
 
-def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None = None) -> Baselines:
-    """Simple models on training and held-out clips of a spec, without random changes, in grey steps of 0 to 1."""
-    plain = dataclasses.replace(
+def plain_clips(spec: DataSpec) -> DataSpec:
+    """What simple models see of the clips of a spec: all frames, without random changes."""
+    return dataclasses.replace(
         spec,
         frames=ENERGY_FRAMES,
         stride=None,
@@ -67,7 +67,11 @@ def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None 
         mean=(0.0,),
         std=(1.0,),
     )
-    parts = [build_dataset(plain, part, seed=seed, classes=classes) for part in ("train", "val")]
+
+
+def baselines(spec: DataSpec, *, seed: int = 0, classes: tuple[str, ...] | None = None) -> Baselines:
+    """Simple models on training and held-out clips of a spec, without random changes, in grey steps of 0 to 1."""
+    parts = [build_dataset(plain_clips(spec), part, seed=seed, classes=classes) for part in ("train", "val")]
     (x, y), (seen, truth) = (features(part, motion_energy, MOST_CLIPS) for part in parts)
     counts = torch.bincount(y)
     common = int(counts.argmax())

@@ -7,20 +7,13 @@ import dataclasses
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from spikereel.config import override
-from spikereel.data.clips import Part, WrappedClips
-from spikereel.data.video.read import glance
-from spikereel.errors import DataError
 from spikereel.hub import architecture
 from spikereel.models.svformer import SVFormerConfig
-from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import Recipe
-from spikereel.runs.mirrors import mirror_plan
-from spikereel.runs.origins import origins_of
-from spikereel.runs.splits import parts_of
+from spikereel.runs.facts import Facts, facts_of
 
 RULED = frozenset({"video_folder"})
 """Recipes whose values follow from the clips when they are trained from the command line."""
@@ -28,6 +21,9 @@ RULED = frozenset({"video_folder"})
 PASSES, CLIPS, POWER = 67, 24, 0.4
 """Passes over so many training clips, and the power of their number by which passes become fewer."""
 LEAST_PASSES, MOST_PASSES = 8, 120
+
+FEW_GROUPS = 10
+"""Persons, scenes or recordings up to which each counts so much that clips of all of them are trained on in the end."""
 
 LR = 3e-3
 """The learning rate at its highest."""
@@ -45,50 +41,11 @@ TRAILS = 0.33
 VALIDATIONS = 5
 """Times a run."""
 
-LOOKED_AT = 9
-"""Files whose length is read."""
-
 LONG, MINUTES = 8.0, 30.0
 """Seconds of a video from which a clip has more frames, and from which it is cut into several."""
 
 DISK = 4e9
 """Bytes of decoded frames that a run may keep."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the rule goes by."""
-
-    clips: int
-    """For training."""
-    classes: int
-    seconds: float | None
-    """Median length of a video; None where that is not known."""
-    rate: float | None = None
-    """Frames a second of the videos; None where that is not known."""
-    shape: float | None = None
-    """Long side of a frame over its short side; None where that is not known."""
-    sources: bool = True
-    """Whether names say which clips belong together, or validation has a folder of its own."""
-    apart: bool = False
-    """Whether validation has a folder of its own."""
-    symmetric: bool = False
-    """Whether a mirror leaves every class what it is, by their names."""
-
-    @property
-    def warning(self) -> str | None:
-        """What to know of the split, where names do not say which clips belong together."""
-        if self.sources:
-            return None
-        return (
-            "names do not say which clips are of one person, scene or recording, so such clips may stand on both sides "
-            "of the split and flatter the figures: put such a word and a number into the names (person03_wave_2.mp4), "
-            "or give train/ and val/ folders"
-        )
-
-    def __str__(self) -> str:
-        length = "" if self.seconds is None else f" of about {self.seconds:.3g} s"
-        return f"{self.clips} training clips{length} in {self.classes} classes"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,44 +63,15 @@ class Choice:
         return f"{self.key}={value}: {'as given' if self.given else self.reason}"
 
 
-def facts_of(recipe: Recipe) -> Facts:
-    """The facts of the training clips of a recipe. Raises DataError for a single class."""
-    # broken files are found, and left out, when the run begins
-    spec = dataclasses.replace(recipe.data, on_error="raise", cache=None)
-    clips = build_dataset(spec, "train", task=recipe.task, seed=recipe.run.seed)
-    if len(clips.classes) < 2:
-        raise DataError(
-            f"{spec.root}: has the one class {', '.join(clips.classes)}, so there is nothing to tell apart; "
-            "add a sub-folder with videos of something else"
-        )
-    seconds, rate, shape = _looked_at(_paths(clips))
-    named = any(origin.source for origin in origins_of(clips) or ())
-    apart = "val" in parts_of(Path(spec.root or ""))
-    return Facts(
-        clips=len(clips),
-        classes=len(clips.classes),
-        seconds=seconds,
-        rate=rate,
-        shape=shape,
-        sources=named or apart,
-        apart=apart,
-        symmetric=_symmetric(recipe, clips.classes),
-    )
-
-
-def _symmetric(recipe: Recipe, classes: Sequence[str]) -> bool:
-    carried, changes, _ = mirror_plan(recipe.data, classes, recipe.task)
-    return carried.flip and not changes
-
-
 def suited(recipe: Recipe, facts: Facts, given: Collection[str] = ()) -> tuple[Recipe, tuple[Choice, ...]]:
     """The recipe with every value of the rule that no key of `given` names, and all these values with their reasons."""
     # what the network sees decides whether it needs a front; steps follow from the batch, and the frames kept from
     # their size; and any of these may be given
     recipe, seen = _applied(recipe, _inputs(recipe), given)
     recipe, first = _applied(recipe, _rule(recipe, facts), given)
-    recipe, then = _applied(recipe, (*_steps(recipe, facts, given), *_kept(facts), *_cache(recipe, facts)), given)
-    return recipe, (*seen, *first, *then)
+    then = (*_judged(recipe, facts), *_steps(recipe, facts, given), *_kept(facts), *_cache(recipe, facts))
+    recipe, last = _applied(recipe, then, given)
+    return recipe, (*seen, *first, *last)
 
 
 def _applied(recipe: Recipe, choices: Iterable[Choice], given: Collection[str]) -> tuple[Recipe, list[Choice]]:
@@ -189,14 +117,8 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         )
         yield Choice(key="data.clips", value=4, reason="views that are averaged when a long video is judged")
     yield Choice(key="data.whole", value=True, reason="nothing at the edge of the picture is lost")
-    if recipe.data.simulate is None:
-        yield Choice(
-            key="data.mirrored",
-            value=facts.symmetric and recipe.data.flip,
-            reason="judged is the mean of a video and its mirror image"
-            if facts.symmetric
-            else "a mirror would change classes",
-        )
+    if facts.in_mirror is not None:
+        yield Choice(key="data.flip", value=not facts.in_mirror.handed, reason=str(facts.in_mirror))
     yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
     yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
     knows = n <= FEW and _knows_people(recipe)
@@ -247,6 +169,15 @@ def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     yield Choice(key="model.start", value=value, reason=reason)
 
 
+def _judged(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
+    """Whether a video is judged with its mirror image."""
+    if recipe.data.simulate is not None:
+        return
+    why = "judged is the mean of a video and its mirror image" if facts.symmetric else "a mirror would change classes"
+    reason = why if recipe.data.flip or not facts.symmetric else "nothing is mirrored in training"
+    yield Choice(key="data.mirrored", value=facts.symmetric and recipe.data.flip, reason=reason)
+
+
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
     """Passes, warm-up and norms."""
     each = max(facts.clips // recipe.optim.batch, 1)
@@ -270,9 +201,12 @@ def _kept(facts: Facts) -> Iterator[Choice]:
     if facts.apart:
         yield Choice(key="run.refit", value=False, reason="validation has a folder of its own")
     else:
-        few = facts.clips <= FEW
-        why = "each clip counts, so a second training has the held-out ones too" if few else "a fifth is well spared"
-        yield Choice(key="run.refit", value=few, reason=why)
+        few, rare = facts.clips <= FEW, 0 < facts.groups <= FEW_GROUPS and facts.clips <= MANY
+        why = f"{facts.groups} persons, scenes or recordings: each" if rare else "each clip"
+        why = (
+            f"{why} counts, so a second training has the held-out ones too" if few or rare else "a fifth is well spared"
+        )
+        yield Choice(key="run.refit", value=few or rare, reason=why)
 
 
 def _cache(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
@@ -305,32 +239,7 @@ def ruled(recipe: Recipe, assignments: Sequence[str]) -> tuple[Recipe, Facts, tu
     Raises ConfigError and DataError as the run would.
     """
     asked = override(recipe, assignments)
-    facts = facts_of(asked)
-    recipe, choices = suited(asked, facts, keys_given(assignments))
+    given = keys_given(assignments)
+    facts = facts_of(asked, given)
+    recipe, choices = suited(asked, facts, given)
     return recipe, facts, choices
-
-
-def _paths(clips: Any) -> list[Path]:
-    if isinstance(clips, Part):
-        whole = _paths(clips.clips)
-        return [whole[i] for i in clips.kept] if whole else []
-    if isinstance(clips, WrappedClips):
-        return _paths(clips.clips)
-    return [path for path, _ in getattr(clips, "samples", [])]
-
-
-def _looked_at(paths: Sequence[Path]) -> tuple[float | None, float | None, float | None]:
-    """Median seconds, frames a second and shape of some files, evenly spread; broken ones and those of no known rate
-    out."""
-    seconds, rates, shapes = [], [], []
-    for path in paths[:: max(len(paths) // LOOKED_AT, 1)][:LOOKED_AT]:
-        try:
-            info, _ = glance(path)
-        except DataError:
-            continue
-        # where the times of an AVI only count its frames, its rate is what the file says
-        if info.seconds > 0 and info.frames > 1:
-            seconds.append(info.seconds)
-            rates.append(info.frames / info.seconds)
-            shapes.append(max(info.width, info.height) / min(info.width, info.height))
-    return (median(seconds), median(rates), median(shapes)) if seconds else (None, None, None)

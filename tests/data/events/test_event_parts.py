@@ -10,7 +10,7 @@ import event_writers as write
 import numpy as np
 import pytest
 
-from spikereel.data.events import aedat4, decoders, evt3, prophesee, stream
+from spikereel.data.events import aedat4, dat, decoders, evt3, stream
 from spikereel.data.events.decoders import look, native, sound
 from spikereel.data.events.readers import read_events, stream_events
 from spikereel.errors import DataError
@@ -37,6 +37,51 @@ def test_parts_of_any_size_are_the_whole(save, monkeypatch, name, size):
     monkeypatch.setattr(stream, "PART", size)
     monkeypatch.setattr(evt3, "_CHUNK", size)
     assert rows(stream_events(path)) == write.rows_of(whole) == write.rows_of(read_events(path)) == events
+
+
+def outcome(path):
+    """Events, or what is said in their place."""
+    try:
+        return write.rows_of(read_events(path))
+    except DataError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("fault", ["none", "turns", "earlier", "to the right", "below", "cut", "few"])
+@pytest.mark.parametrize("lines", ["% Height 40\n% Width 40\n", "% Height 40\n% Width 40\n% t0 77\n", ""])
+def test_cores_read_a_file_as_one_does(save, monkeypatch, lines, fault):
+    if native() is None:
+        pytest.skip("this installation has no native decoders")
+    monkeypatch.setattr(dat, "SPLIT", 1)
+    for shares, at in ((2, 151), (3, 100), (4, 74), (3, 299), (2, 1)):
+        events = list(WRAPS[: 4 if fault == "few" else 300])
+        if fault == "turns":
+            # nearly every event is in a turn of its own
+            events = [(2_000_000_000 * i, x, y, p) for i, (_, x, y, p) in enumerate(events)]
+        t, x, y, p = events[at % len(events)]
+        wrong = {
+            "earlier": (events[at % len(events) - 1][0] - 1000, x, y, p),
+            "to the right": (t, 310, y, p),
+            "below": (t, x, 250, p),
+        }
+        events[at % len(events)] = wrong.get(fault, (t, x, y, p))
+        content = write.dat(events, header=f"% Data file containing CD events.\n% Version 2\n{lines}")
+        path = save("a.dat", content[:-3] if fault == "cut" else content)
+        monkeypatch.setattr(dat, "cores", lambda: 1)
+        wanted = outcome(path)
+        monkeypatch.setattr(dat, "cores", lambda n=shares: n)
+        assert outcome(path) == wanted
+        assert isinstance(wanted, list) == (fault in ("none", "turns", "few"))
+
+
+def test_a_file_that_becomes_shorter_is_said(save, monkeypatch):
+    if native() is None:
+        pytest.skip("this installation has no native decoders")
+    path = save("a.dat", write.dat(WRAPS))
+    file = dat._opened(path, None)
+    path.write_bytes(path.read_bytes()[:-800])
+    with pytest.raises(DataError, match="became shorter while it was read"):
+        dat.together(file, len(WRAPS), 2)
 
 
 def test_faults_are_found_where_they_are(save, monkeypatch):
@@ -84,8 +129,8 @@ def test_the_native_decoders_are_the_plain_ones(seed, size):
     cut = lambda all_words: (all_words[i : i + size] for i in range(0, len(all_words), size))  # noqa: E731
     makers = [(lambda room: evt3._natively(cut(words), room, 7, look(1, 1)), evt3._plainly(cut(words)))]
     for bits in ((14, 14, False), (9, 8, True)):
-        fast = partial(prophesee._dat_natively, cut(pairs), *bits, moved=7, seen=look(1, 1))
-        makers.append((lambda room, fast=fast: fast(room=room), prophesee._dat_plainly(cut(pairs), *bits)))
+        fast = partial(dat.natively, cut(pairs), *bits, moved=7, seen=look(1, 1))
+        makers.append((lambda room, fast=fast: fast(room=room), dat.plainly(cut(pairs), *bits)))
     for fast, parts in makers:
         columns, _ = gathered(fast)
         plain = [np.concatenate(column) for column in zip(*(map(np.copy, part) for part in parts), strict=True)]
@@ -106,7 +151,7 @@ def test_the_native_packets_are_the_plain_ones(seed):
 
 def _dat(t, x, y):
     pairs = np.stack([t, y << 14 | x], 1).astype("<u4")
-    return lambda room, seen: prophesee._dat_natively(np.split(pairs, [1, 3000]), 14, 14, False, room, 0, seen)
+    return lambda room, seen: dat.natively(np.split(pairs, [1, 3000]), 14, 14, False, room, 0, seen)
 
 
 def _evt3(t, x, y):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from spikereel.data.events import es, prophesee, text
+from spikereel.data.events import dat, es, prophesee, text
 from spikereel.data.events.aedat import read_aedat2, read_aedat3
 from spikereel.data.events.aedat4 import read_aedat4, stream_aedat4
 from spikereel.data.events.arrays import read_npz, require_untold
@@ -38,7 +38,7 @@ _ENCODINGS = {
 }
 _OF_COLUMNS = (read_npz, read_hdf5, read_mat, text.read_text)
 """Readers of files that may not say what their columns and times are."""
-_STREAMS = {read_evt3: stream_evt3, prophesee.read_dat: prophesee.stream_dat, read_aedat4: stream_aedat4}
+_STREAMS = {read_evt3: stream_evt3, dat.read_dat: dat.stream_dat, read_aedat4: stream_aedat4}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def _reader(path: Path) -> Callable[..., Events]:
         if name:
             raise DataError(f"{path}: its encoding is {name}; EVT 2.0, 2.1 and 3.0 are read, so convert it")
         if path.suffix.lower() == ".dat" or head.startswith(b"% Data file containing"):
-            return prophesee.read_dat
+            return dat.read_dat
     if path.suffix.lower() in (".bin", ".bs2"):
         return read_nmnist
     if path.suffix.lower() in text.SUFFIXES:

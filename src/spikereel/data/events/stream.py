@@ -46,9 +46,7 @@ class Stream:
                 columns.add(count)
                 seen = sound
         except MemoryError:
-            raise DataError(
-                f"{self.path}: does not fit into the memory; read it part by part with stream_events"
-            ) from None
+            raise too_large(self.path) from None
         require_events(self.path, columns.count)
         return self._events(columns.first(columns.count), str(self.path), seen)
 
@@ -120,31 +118,42 @@ def empty(size: int) -> Columns:
     return np.empty(size, np.int64), np.empty(size, np.uint16), np.empty(size, np.uint16), np.empty(size, np.bool_)
 
 
+def too_large(path: Path) -> DataError:
+    """For a file whose events have no room."""
+    return DataError(f"{path}: does not fit into the memory; read it part by part with stream_events")
+
+
 def number_of(path: Path, start: int, size: int) -> int:
     """Of the parts that `parts_of` gives of words or rows of `size` bytes."""
     return -(-(path.stat().st_size - start) // (size * PART))
 
 
-def parts_of(path: Path, start: int, kind: str, columns: int = 1, part: int | None = None) -> Iterator[np.ndarray]:
-    """Everything after `start` as numbers of a type, [n] or [n, columns], PART (or `part`) of them at a time.
+def parts_of(
+    path: Path, start: int, kind: str, columns: int = 1, part: int | None = None, most: int | None = None
+) -> Iterator[np.ndarray]:
+    """Everything after `start`, or the first `most`, as numbers of a type, [n] or [n, columns], PART (or `part`) of
+    them at a time.
 
     Each overwrites the last. Raises DataError, before the first part, if the last number or row is cut, and where the
     file cannot be read.
     """
     size = np.dtype(kind).itemsize * columns
-    if rest := (path.stat().st_size - start) % size:
+    found = path.stat().st_size - start
+    if rest := found % size:
         raise DataError(f"{path}: ends inside an event, after {rest} of {size} bytes; copy or download it again")
-    return _parts(path, start, kind, columns, part or PART)
+    return _parts(path, start, kind, columns, part or PART, None if most is None else most * size)
 
 
-def _parts(path: Path, start: int, kind: str, columns: int, most: int) -> Iterator[np.ndarray]:
-    words = np.empty(most * columns, kind)
+def _parts(path: Path, start: int, kind: str, columns: int, part: int, left: int | None) -> Iterator[np.ndarray]:
+    words = np.empty(part * columns, kind)
+    room = words.view(np.uint8).data
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
-            while size := _filled(file, words.view(np.uint8).data):
-                part = words[: size // words.itemsize]
-                yield part.reshape(-1, columns) if columns > 1 else part
+            while size := _filled(file, room if left is None else room[:left]):
+                left = None if left is None else left - size
+                found = words[: size // words.itemsize]
+                yield found.reshape(-1, columns) if columns > 1 else found
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 

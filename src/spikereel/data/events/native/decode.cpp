@@ -1,7 +1,7 @@
-// Decoders of event files that are twins of the numpy ones beside them: EVT 3.0 in `evt3.py`, DAT in `prophesee.py`,
+// Decoders of event files that are twins of the numpy ones beside them: EVT 3.0 in `evt3.py`, DAT in `dat.py`,
 // AEDAT 4.0 in `aedat4.py`. They keep no state of their own: what a part of a file leaves for the next one is in arrays
 // of the caller. Every event is looked at while it is in the cache: whether it is inside the sensor, and no earlier than
-// the one before it.
+// the one before it. Other threads of Python run meanwhile.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -89,6 +89,7 @@ size_t evt3(Words16 words, Column<int64_t> state, int64_t start, Column<int64_t>
   if (state.shape(0) != STATES) throw nb::value_error("a state of another size");
   if (out.size < 12 * count + 1) throw nb::value_error("columns too short");
   int64_t *s = state.data(), *seen = looks(look);
+  const nb::gil_scoped_release others;
   int64_t high = s[HIGH], low = s[LOW], turns = s[TURNS], row = s[ROW], base = s[BASE];
   int64_t coarse = start + (turns << 24) + (high << 12), time = coarse + low;
   bool known = high >= 0 && row >= 0;
@@ -171,6 +172,7 @@ void dat(Words32 rows, int bits_x, int bits_y, bool one_bit, Column<int64_t> clo
   const size_t count = rows.shape(0);
   if (rows.shape(1) != 2 || out.size < count || clock.shape(0) != 2) throw nb::value_error("other sizes");
   int64_t* seen = looks(look);
+  const nb::gil_scoped_release others;
   int64_t last = clock.data()[0], added = clock.data()[1];
   for (size_t i = 0; i < count; i += BLOCK) {
     const size_t size = std::min(BLOCK, count - i);
@@ -202,6 +204,7 @@ void aedat4(Bytes rows, Column<int64_t> look, Column<int64_t> t, Column<uint16_t
   const size_t count = rows.shape(0) / 16;
   if (out.size < count) throw nb::value_error("columns too short");
   int64_t* seen = looks(look);
+  const nb::gil_scoped_release others;
   const Events e = out.events;
   for (size_t i = 0; i < count;) {
     const size_t from = i, end = std::min(i + BLOCK, count);
