@@ -36,6 +36,10 @@ TARGETS = {
     "iree": ("`.onnx`", "`iree-import-onnx`, `iree-compile --iree-input-demote-f64-to-f32=false`, else it fails"),
     "tvm": ("`.onnx`", "`from_onnx(..., shape_dict=...)`, `tvm.compile(..., 'llvm')`, `relax.VirtualMachine`"),
     "litert": ("`.pt2`", "`litert_torch.convert(torch.export.load(FILE).module(), inputs, enable_x64=True)`"),
+    "aotinductor": (
+        "`.pt2`",
+        "`aoti_load_package(aoti_compile_and_package(torch.export.load(FILE)))`; never `freezing`",
+    ),
     "ncnn": ("`.onnx`", "`Network(graph)` of `benchmarks/side/ncnn_graph.py`; fp16, bf16 and Winograd off"),
 }
 """Target: which file it takes, and how it is run."""
@@ -48,11 +52,12 @@ def network(grid: bool, clip: torch.Tensor) -> Any:
     return grid_model(model, clip) if grid else model
 
 
-def prepare(folder: Path, model: Any, clip: torch.Tensor, *, fold: bool) -> Any:
-    """Files, and inputs of the calls; the contract."""
-    for suffix in ("onnx", "pt2"):
-        export(model, folder / f"net.{suffix}", size=(SIDE, SIDE), batch=1, fold=fold, grid=False, clips=[clip])
-    contract = open_export(folder / "net.onnx").contract
+def prepare(folder: Path, model: Any, clip: torch.Tensor, targets: list[str], *, fold: bool) -> Any:
+    """Files that the targets take, and inputs of the calls; the contract."""
+    path = folder / "net"
+    for path in sorted({folder / f"net{TARGETS[target][0].strip('`')}" for target in targets}):
+        export(model, path, size=(SIDE, SIDE), batch=1, fold=fold, grid=False, clips=[clip])
+    contract = open_export(path).contract
     write_json(folder / "contract.json", contract.to_json())
     calls = calls_of(flat(model, steps=1, size=(SIDE, SIDE)), clip)
     inputs = {f"{k}.{n}": x.numpy() for k, call in enumerate(calls) for n, x in zip(contract.inputs, call, strict=True)}
@@ -93,7 +98,7 @@ def rows_of(targets: list[str], side: Path, kinds: list[str], videos: list[str] 
         model = network(kind == "grid", clip)
         with TemporaryDirectory() as name:
             folder = Path(name)
-            contract = prepare(folder, model, clip, fold=kind == "weights")
+            contract = prepare(folder, model, clip, targets, fold=kind == "weights")
             for row in rows:
                 target = row["target"]
                 command = [python_of(side, target), ROOT / "benchmarks" / "side" / "export_run.py", target, folder]

@@ -36,6 +36,7 @@ EXPORTED: dict[str, tuple[str, ...]] = {
     "iree": ("iree-base-compiler[onnx]==3.13.0", "iree-base-runtime==3.13.0"),
     "tvm": ("apache-tvm==0.27.0.post1", "onnx"),
     "litert": ("litert-torch==0.10.0", "ai-edge-litert==2.3.0"),
+    "aotinductor": ("numpy",),
     "ncnn": ("ncnn==1.0.20261020", "onnx"),
     # runs the command of this library
     "executorch": ("executorch==1.5.1", "einops", "jaxtyping", "safetensors", "av", "jsonargparse", "rich"),

@@ -89,6 +89,17 @@ def litert(folder: Path) -> Made:
     return run, names, version("ai-edge-litert")
 
 
+def aotinductor(folder: Path) -> Made:
+    """Compiled ahead of time by PyTorch's Inductor, which needs a C++ compiler; never with its freezing."""
+    import torch
+    from torch._inductor import aoti_compile_and_package, aoti_load_package
+
+    program, names = _program(folder)
+    torch.set_num_threads(1)
+    model = aoti_load_package(aoti_compile_and_package(program, package_path=str(folder / "net.aot.pt2")))
+    return (lambda inputs: [x.numpy() for x in model(*map(torch.from_numpy, inputs))]), names, torch.__version__
+
+
 def ncnn(folder: Path) -> Made:
     """Layer for layer from the ONNX file; float32 and no Winograd, which is not exact."""
     import ncnn

@@ -123,16 +123,27 @@ function resizing(from, to, kept, antialias) {
   });
 }
 
-// Frames of a video element, by number, each ImageData. fps: of the file, which a browser does not tell.
-export async function* videoFrames(video, indices, fps) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  const pen = canvas.getContext("2d", {willReadFrequently: true});
+// Width and height of a video in its stored pixels, which the browser stretches where they are not square.
+function storedSize(video) {
+  const frame = new VideoFrame(video), {width, height} = frame.visibleRect, turned = (frame.rotation ?? 0) % 180 !== 0;
+  frame.close();
+  return turned ? [height, width] : [width, height];
+}
+
+// Frames of a video element, by number, each ImageData. fps: of the file, which a browser does not tell. aspect: whether
+// the network sees pixels as they are stored or as they are shown.
+export async function* videoFrames(video, indices, fps, {aspect}) {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d", {willReadFrequently: true});
+  let size;
   for (const index of indices) {
     const seeked = new Promise(resolve => video.addEventListener("seeked", resolve, {once: true}));
     video.currentTime = (index + 0.5) / fps;
     await seeked;
-    pen.drawImage(video, 0, 0);
-    yield pen.getImageData(0, 0, canvas.width, canvas.height);
+    if (!size) {
+      size = aspect === "shown" ? [video.videoWidth, video.videoHeight] : storedSize(video);
+      [canvas.width, canvas.height] = size;
+    }
+    pen.drawImage(video, 0, 0, ...size);
+    yield pen.getImageData(0, 0, ...size);
   }
 }

@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from chromium import chromium_at
@@ -27,6 +28,9 @@ DIST = Path(os.environ.get("SPIKEREEL_ORT_WEB", "nowhere"))
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 DRIVER = """<!doctype html><iframe id="page" src="index.html"></iframe><script type="module">
 import {contractOf, clipIndices, prepared, videoFrames} from "./spikereel.js";
+const post = found => fetch("found", {method: "POST", body: JSON.stringify(found)});
+for (const kind of ["error", "unhandledrejection"]) addEventListener(kind, event =>
+  post({said: `${event.reason ?? event.message}, after: ${at("said").textContent}`}));
 const frame = document.getElementById("page"), at = id => frame.contentDocument.getElementById(id);
 const pause = () => new Promise(resolve => setTimeout(resolve, 50));
 while (!at("go")?.onclick) await pause();
@@ -37,15 +41,16 @@ async function choose(id, name) {
 }
 await choose("model", "net.onnx");
 await choose("film", "clip.mp4");
-at("fps").value = "10";
+at("fps").value = "FPS";
 at("go").click();
 while (!/^(done|error)/.test(at("said").textContent)) await pause();
+if (/^error/.test(at("said").textContent)) throw new Error("the page gave none");
 const rows = [...at("answer").rows].map(row => [...row.cells].map(cell => cell.textContent));
 // the frames that the network saw, once more
 const {preprocess} = contractOf(new Uint8Array(await at("model").files[0].arrayBuffer())), frames = [];
-for await (const image of videoFrames(at("screen"), clipIndices(13, preprocess), 10))
+for await (const image of videoFrames(at("screen"), clipIndices(TOTAL, preprocess), FPS, preprocess))
   frames.push([...prepared(image, preprocess)]);
-await fetch("found", {method: "POST", body: JSON.stringify({said: at("said").textContent, rows, frames})});
+await post({said: at("said").textContent, rows, frames});
 </script>"""
 
 
@@ -74,18 +79,30 @@ def _answer_of_the_page(folder: Path) -> dict:
 @pytest.mark.browser
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
 @pytest.mark.skipif(not (DIST / RUNTIME[0]).is_file(), reason="SPIKEREEL_ORT_WEB names no dist/ of onnxruntime-web")
-@pytest.mark.parametrize("attention", ["spatial", "joint"])
-def test_a_browser_says_what_the_library_says(attention, tmp_path):
+@pytest.mark.parametrize(
+    ("attention", "real"),
+    [
+        ("spatial", None),
+        ("joint", None),
+        pytest.param("spatial", "video_zoo/mmaction2_demo_demo.mp4", marks=pytest.mark.realdata),
+    ],
+)
+def test_a_browser_says_what_the_library_says(attention, real, tmp_path):
     pytest.importorskip("onnxruntime")
     for file in (*PAGE.iterdir(), *(DIST / name for name in RUNTIME)):
         shutil.copy(file, tmp_path)
-    (tmp_path / "driver.html").write_text(DRIVER)
     small_weights(tmp_path / "net.safetensors", replace(DATA, stride=2))
     trained = spikereel.load_model(tmp_path / "net.safetensors")
     model = type(trained)(replace(trained.config, attention=attention)).eval()
     model.load_state_dict(trained.state_dict())
     model.metadata = trained.metadata
-    video_file(tmp_path / "clip.mp4", frames=13)
+    if real is None:
+        video_file(tmp_path / "clip.mp4", frames=13)
+    else:
+        shutil.copy(Path(os.environ["SPIKEREEL_DATA"], real), tmp_path / "clip.mp4")
+    with av.open(str(tmp_path / "clip.mp4")) as film:
+        total, fps = film.streams.video[0].frames, float(film.streams.video[0].average_rate)
+    (tmp_path / "driver.html").write_text(DRIVER.replace("TOTAL", str(total)).replace("FPS", str(fps)))
     spikereel.export(model, tmp_path / "net.onnx", grid=False)
     exported = spikereel.open_export(tmp_path / "net.onnx")
     assert exported.contract.whole == (attention == "joint")

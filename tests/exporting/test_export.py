@@ -345,6 +345,55 @@ def test_onnx_has_the_spikes_of_the_model(causal, tmp_path):
         spikereel.export(causal, path, size=(64, 64), opset=12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("causal", "onnx"), ("svformer", "onnx"), ("joint", "onnx"), ("contrast", "torch"), ("causal", "openvino")],
+)
+def test_one_file_takes_frames_of_any_size(name, target, tmp_path):
+    """And any number of clips, with states of its own."""
+    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}.get(target, "torch"))
+    model = {**MODELS, **NOT_IN_C, "joint": lambda: tiny_model(attention="joint")}[name]().float()
+    model.metadata = replace(model.metadata, preprocess={"size": 64, "frames": 2})
+    path = tmp_path / f"net{TARGETS[target].suffix}"
+    certificate = spikereel.export(model, path, size="any", clips=[clip(4).float()], grid=False)
+    # charges of noise lie as near the threshold as rounding goes
+    assert all(x.distance < 1e-5 for x in certificate.layers if x.first), certificate.lines()
+    assert certificate.largest <= 1e-2
+    assert certificate.on == "given clips and one of another size"
+    assert certificate.clips == 2
+    exported = spikereel.open_export(path)
+    for height, width, clips in ((96, 224, 1), (160, 64, 3)):
+        video = torch.rand(2, clips, 3, height, width, generator=torch.Generator().manual_seed(height))
+        with torch.no_grad():
+            expected = model(video)[0]
+        torch.testing.assert_close(exported(video)[0], expected, rtol=1e-4, atol=1e-5)
+        if not exported.contract.whole:
+            _, state = exported(video[:1])
+            torch.testing.assert_close(exported(video[1:], state)[0], expected, rtol=1e-4, atol=1e-5)
+            with pytest.raises(StateError, match="give state=None"):
+                exported(torch.rand(1, clips, 3, 128, 128), state)
+    with pytest.raises(DataError, match=r"sides that 32 divides"):
+        exported(torch.rand(2, 1, 3, 96, 100))
+    assert check(exported, path, Certificate.load(certificate_of(path))) == []
+
+
+@pytest.mark.parametrize("name", [*MODELS, *NOT_IN_C, "joint"])
+def test_shapes_of_states_follow_from_the_size(name):
+    model = {**MODELS, **NOT_IN_C, "joint": lambda: tiny_model(attention="joint")}[name]()
+    free = flat(model, steps=4, batch=2, size=(64, 96), any_size=True)
+    for size in ((64, 96), (96, 64), (32, 160)):
+        wanted = [part.shape for part in flat(model, steps=4, batch=3, size=size).parts]
+        assert [tuple(part.first(3, size).shape) for part in free.parts] == wanted
+
+
+def test_sizes_that_are_fixed_are_refused_by_name(causal, tmp_path):
+    with pytest.raises(ConfigError, match="c is written for one size of frames; give it, such as --size"):
+        spikereel.export(causal, tmp_path / "net.spkc", size="any")
+    with pytest.raises(ConfigError, match="any size are none for these weights: these weights take frames of"):
+        spikereel.export(tiny_svformer().float(), tmp_path / "net.pt2", size="any")
+
+
 def test_openvino_needs_no_onnxruntime(causal, tmp_path, monkeypatch):
     """The extra `openvino` has none."""
     pytest.importorskip("openvino")
@@ -396,8 +445,15 @@ def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
     a, b = (json.loads(Path(name).read_text()) for name in ("a.json", "b.json"))
     assert a["runtime"].startswith("the C library")
     assert [x["class"] for x in a["top5"]] == [x["class"] for x in b["top5"]]
+    # the file among the clips is the network
+    assert main(["predict", "--runtime", "c", str(file), "clip.npy", "--out", "c", "--json", "c.json"]) == 0
+    assert json.loads(Path("c.json").read_text())["top5"] == a["top5"]
     capsys.readouterr()
     for arguments, line in (
+        (["predict", "--runtime", "c", str(file)], "name files to predict beside"),
+        (["predict", "clip.npy", str(file), "--model", weights], "holds a network and no clip"),
+        (["export", str(file)], "is exported already; give the weights"),
+        (["export", weights, "--out", "net.spkc", "--part", "none"], "there is no such stage"),
         (["export", weights, "--to", "tflite"], "nothing is exported to 'tflite'"),
         (["export", weights, "--to", "c", "--size", "big"], "--size big: give height and width"),
         (["export", weights, "--to", "c", "--steps", "0"], "--steps must be at least 1"),

@@ -77,7 +77,7 @@ def test_its_command_answers_with_an_exported_file(tmp_path):
         raise AssertionError(running.stderr.read())
 
     try:
-        answer, metrics = asyncio.run(asyncio.wait_for(view(), 60))
+        answer, metrics = asyncio.run(asyncio.wait_for(view(), 300))
     finally:
         running.kill()
         running.communicate()

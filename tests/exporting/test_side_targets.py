@@ -23,7 +23,7 @@ def side_of(monkeypatch, target: str) -> Path:
 
 
 @pytest.mark.side
-@pytest.mark.parametrize("target", ["ncnn", "tract", "litert", "iree", "tvm"])
+@pytest.mark.parametrize("target", ["aotinductor", "ncnn", "tract", "litert", "iree", "tvm"])
 def test_a_runtime_has_the_spikes_of_the_model(target, monkeypatch):
     side = side_of(monkeypatch, target)
     import export_targets

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spikereel.errors import StateError
+from spikereel.layers.calibrate import calibrate
 from spikereel.layers.norm import ClipNorm
 
 T, C = 5, 3
@@ -120,3 +121,20 @@ def test_cumulative_statistics_are_means_over_batches(steps):
     norm.eval()(seen[0])
     assert torch.equal(norm.running_mean, mean)
     assert count == norm.num_batches_tracked == 3
+
+
+def test_a_channel_that_is_the_same_everywhere_has_no_spread_to_divide_by():
+    """Norms in a row behind neurons that were silent took a single spike to millions."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+    ).eval()
+    silent, seen = torch.zeros(6, 3, 5, 5), torch.randn(6, 3, 5, 5)
+    calibrate(model, [silent])
+    with torch.no_grad():
+        assert model(silent + 1).abs().max() < 100
+        torch.testing.assert_close(model(silent), model.train()(silent), rtol=1e-4, atol=1e-5)
+    calibrate(model.eval(), [seen])
+    with torch.no_grad():
+        # one that is not keeps its own, unbiased
+        torch.testing.assert_close(model(seen), model.train()(seen), rtol=0.02, atol=0.02)

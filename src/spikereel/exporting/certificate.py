@@ -19,7 +19,7 @@ from spikereel import __version__
 from spikereel.errors import DataError, WeightsError
 from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, first_alone, summary
 from spikereel.exporting.flat import Flat, flat
-from spikereel.exporting.run import Exported
+from spikereel.exporting.run import Exported, extent
 from spikereel.files import write_json
 from spikereel.models.base import VideoModel
 from spikereel.versions import hardware
@@ -100,7 +100,9 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
     """
     c = exported.contract
     own = clips or [_noise(exported)]
-    plain = flat(model, steps=c.steps, batch=c.batch or 1, size=c.size)
+    if c.any_size:
+        own = [*own, _noise(exported, more=(32, 64))]
+    plain = flat(model, steps=c.steps, batch=c.batch or 1, size=c.size, any_size=c.any_size)
     found: dict[str, Layer] = {}
     largest, size = 0.0, 0.0
     for clip in own:
@@ -116,7 +118,7 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         runtime=exported.runtime,
         clips=len(own),
         frames=min(len(clip) for clip in own),
-        on="given clips" if clips else "noise",
+        on=f"{'given clips' if clips else 'noise'}{' and one of another size' if c.any_size else ''}",
         largest=largest,
         size=size,
         layers=tuple(found.values()),
@@ -174,15 +176,14 @@ def calls_of(plain: Flat, clip: Tensor) -> list[list[Tensor]]:
     found, before = [], None
     for frames in _whole_calls(clip, plain.shape[0], plain.whole).split(plain.shape[0]):
         if before is None:
-            before = [] if plain.whole else [part.first(clip.shape[1]) for part in plain.parts]
+            before = [] if plain.whole else [part.first(*extent(clip)) for part in plain.parts]
         found.append([frames, *before])
         before = _reference(plain, frames, before)[1]
     return found
 
 
 def _reference(plain: Flat, frames: Tensor, before: list[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
-    batch = frames.shape[1]
-    states = [] if plain.whole else before or [part.first(batch) for part in plain.parts]
+    states = [] if plain.whole else before or [part.first(*extent(frames)) for part in plain.parts]
     with torch.no_grad():
         found = plain(frames, *states)
     return list(found[: len(plain.fields)]), list(found[len(plain.fields) :])
@@ -195,11 +196,11 @@ def _whole_calls(clip: Tensor, steps: int, whole: bool) -> Tensor:
     return clip[:usable]
 
 
-def _noise(exported: Exported) -> Tensor:
-    """A clip from a seed, the same on every machine."""
+def _noise(exported: Exported, *, more: tuple[int, int] = (0, 0)) -> Tensor:
+    """A clip from a seed, the same on every machine. more: pixels of height and width beyond those of the contract."""
     c = exported.contract
     frames = c.steps if c.whole else c.steps * max(FRAMES // c.steps, 2)
-    shape = (frames, c.batch or 1, c.channels, *c.size)
+    shape = (frames, c.batch or 1, c.channels, c.size[0] + more[0], c.size[1] + more[1])
     return 2.0 * torch.rand(shape, generator=torch.Generator().manual_seed(SEED)) - 1.0
 
 

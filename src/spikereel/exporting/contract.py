@@ -33,7 +33,7 @@ class Contract:
     """None: any."""
     channels: int
     size: tuple[int, int]
-    """Height and width in pixels."""
+    """Height and width in pixels; with `any_size` those of training, and of `shape` of the states."""
     whole: bool
     """One call is one clip, and no state goes in."""
     fields: tuple[str, ...]
@@ -48,6 +48,8 @@ class Contract:
     """How frames become `video`: options `data.*` of training."""
     weights: str
     """sha256 of the weights."""
+    any_size: bool = False
+    """Whether frames may be of any size that 32 divides."""
     precision: str = "float32"
     """int8: of the weights of convolutions that take spikes; all else is float32."""
     part: str | None = None
@@ -91,6 +93,7 @@ class Contract:
 
 def _part(values: dict[str, Any]) -> Part:
     values["shape"] = tuple(values["shape"])
+    values["over"] = tuple(tuple(rule) for rule in values.get("over", ()))
     return Part(**values)
 
 
@@ -107,6 +110,7 @@ def contract_of(model: VideoModel, flat: Flat, *, target: str, batch: int | None
         batch=batch,
         channels=config.in_channels,
         size=(flat.shape[3], flat.shape[4]),
+        any_size=flat.any_size,
         whole=flat.whole,
         fields=flat.fields,
         parts=flat.parts,

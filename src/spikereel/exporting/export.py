@@ -13,7 +13,7 @@ from torch import Tensor
 from spikereel.errors import ConfigError, DataError
 from spikereel.exporting.certificate import Certificate, calls_of, certify
 from spikereel.exporting.contract import contract_of
-from spikereel.exporting.flat import Flat, flat, sees_whole_clips
+from spikereel.exporting.flat import DIVIDES, TRACED, Flat, flat, sees_whole_clips
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.part import Beginning
@@ -33,7 +33,7 @@ def export(
     *,
     to: str | None = None,
     steps: int | None = None,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | Literal["any"] | None = None,
     batch: int | None = None,
     fold: bool = True,
     precision: Precision = "float32",
@@ -46,7 +46,8 @@ def export(
 
     to: a row of `spikereel.exporting.targets.TARGETS`; by the suffix of the path where it is not said.
     steps: time steps of one call; 1 where the model streams, else the frames of a clip.
-    size: height and width of the frames; by default those that the weights were trained on.
+    size: height and width of the frames; by default those that the weights were trained on; "any" for one file that
+    takes all sizes that 32 divides, where target and weights do.
     batch: clips of a call, None for any. fold: norms into weights.
     precision: int8, of onnx, rounds the weights of convolutions that take spikes to 8 bits, and needs clips.
     part: the last stage that is written, such as downsample3, for its features in place of the model's output.
@@ -78,6 +79,11 @@ def export(
         batch = 1
     # an example of one clip would pin the batch
     shapes: dict[str, Any] = {"steps": steps, "batch": 2 if batch is None else batch, "size": size or (side, side)}
+    if size == "any":
+        if not row.any_size:
+            raise ConfigError(f"{row.name} is written for one size of frames; give it, such as --size {side},{side}")
+        side += -side % DIVIDES
+        shapes |= {"size": (side, side), "any_size": True}
     plain = flat(model, **shapes)
     contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
     contract = replace(contract, precision=precision, part=part, weights=weights)
@@ -129,6 +135,9 @@ def _write(row: Any, own: Flat, contract: Any, path: Path, options: dict[str, An
 
 
 def _for_export(model: VideoModel, plain: Flat, shapes: dict[str, Any], fold: bool) -> Flat:
+    if shapes.get("any_size"):
+        shapes = {**shapes, "size": TRACED}
+        return flat(folded(model) if fold else model, **shapes)
     return flat(folded(model), **shapes) if fold else plain
 
 
@@ -143,5 +152,5 @@ def _on_a_grid(model: VideoModel, path: Path, contract: Any, row: Any, shapes: d
     twin = grid_model(model, (clip * 16).round() / 16)
     with TemporaryDirectory() as folder:
         file = Path(folder, path.name)
-        row.write(flat(twin, **shapes), contract, file, **options)
+        row.write(_for_export(twin, flat(twin, **shapes), shapes, fold=False), contract, file, **options)
         return certify(twin, open_export(file), file, clips=()).layers

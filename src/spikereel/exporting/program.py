@@ -21,9 +21,8 @@ KEY = "spikereel.json"
 
 def write(flat: Flat, contract: Contract, path: Path) -> None:
     """Write the file, whole or not at all."""
-    free = flat.free_batch() if contract.batch is None else None
     with torch.no_grad():
-        program = torch.export.export(flat, flat.example(), dynamic_shapes=free)
+        program = torch.export.export(flat, flat.example(), dynamic_shapes=flat.free(batch=contract.batch is None))
     with whole(path) as part:
         # the saver looks at the suffix
         named = part.with_name(f"{part.name}.pt2")

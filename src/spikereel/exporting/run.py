@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spikereel.errors import DataError, StateError
 from spikereel.exporting.contract import Contract
-from spikereel.exporting.flat import BEGUN
+from spikereel.exporting.flat import BEGUN, DIVIDES
 from spikereel.exporting.onnx import Call
 from spikereel.exporting.part import Features
 from spikereel.exporting.targets import target_of_file
@@ -48,8 +48,8 @@ class Exported:
         is that of the clip. Raises DataError for another shape, StateError for a state that does not fit.
         """
         self._check(video, state)
-        batch, video = video.shape[1], video.detach().float()
-        values = None if state is None else self._values(state, batch)
+        video = video.detach().float()
+        values = None if state is None else self._values(state, video)
         found = []
         for frames in video.split(self.contract.steps):
             outputs, values = self.step(frames, values)
@@ -60,7 +60,7 @@ class Exported:
     def step(self, video: Tensor, values: list[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
         """One call: fields of the output, and the tensors of the state in the order of the contract."""
         c = self.contract
-        before = [part.first(video.shape[1]) for part in c.parts] if values is None else values
+        before = [part.first(*extent(video)) for part in c.parts] if values is None else values
         outputs = self._call([video.contiguous(), *([] if c.whole else before)])
         after = [x.to(getattr(torch, part.dtype)) for x, part in zip(outputs[len(c.fields) :], c.parts, strict=True)]
         return outputs[: len(c.fields)], after
@@ -68,8 +68,13 @@ class Exported:
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of another shape or type; any number of frames is as good."""
         c = self.contract
-        wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {c.size[0]}, {c.size[1]}]"
-        good = video.ndim == 5 and tuple(video.shape[2:]) == (c.channels, *c.size) and c.batch in (None, video.shape[1])
+        sides = "H, W (sides that 32 divides)" if c.any_size else f"{c.size[0]}, {c.size[1]}"
+        wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {sides}]"
+        good = video.ndim == 5 and video.shape[2] == c.channels and c.batch in (None, video.shape[1])
+        if c.any_size:
+            good = good and not any(side == 0 or side % DIVIDES for side in video.shape[3:])
+        else:
+            good = good and tuple(video.shape[3:]) == c.size
         if not good or not video.is_floating_point():
             raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
 
@@ -82,13 +87,13 @@ class Exported:
         if c.whole and state:
             raise StateError("this file takes whole clips, and goes on from no state; give state=None")
 
-    def _values(self, state: State, batch: int) -> list[Tensor]:
+    def _values(self, state: State, video: Tensor) -> list[Tensor]:
         flat = state.flat()
         # whoever hands a state over has seen a frame
         flat.setdefault(BEGUN, torch.ones((), dtype=torch.int64))
         values = []
         for part in self.contract.parts:
-            shape = part.first(batch).shape
+            shape = part.first(*extent(video)).shape
             if part.name not in flat or flat[part.name].shape != shape:
                 got = "is missing" if part.name not in flat else f"is {list(flat[part.name].shape)}"
                 raise StateError(f"{part.name} of the state {got}, this file takes {list(shape)}; give state=None")
@@ -109,6 +114,11 @@ class Exported:
         joined = [torch.cat(field) for field in zip(*found, strict=True)]
         kind = next(kind for kind in (JointPose, BodyPose, Features) if kind._fields == self.contract.fields)
         return kind(*joined)
+
+
+def extent(video: Tensor) -> tuple[int, tuple[int, int]]:
+    """Clips, and height and width."""
+    return video.shape[1], (video.shape[3], video.shape[4])
 
 
 def open_export(path: str | Path, *, threads: int | None = None) -> Exported:

@@ -29,6 +29,11 @@ class Target:
     """Suffixes of further files of the same stem."""
 
     @property
+    def any_size(self) -> bool:
+        """Whether one file can take frames of any size; runtimes that plan their memory beforehand cannot."""
+        return self.name in ("onnx", "torch", "openvino")
+
+    @property
     def write(self) -> Callable[..., None]:
         """(flat, contract, path, **options)."""
         return self.owner.write
@@ -66,10 +71,14 @@ def target_of(name: str) -> Target:
     return TARGETS[name]
 
 
+def target_by_suffix(path: str | Path) -> Target | None:
+    """The row of a file; None for one of no target."""
+    return next((row for row in TARGETS.values() if Path(path).suffix == row.suffix), None)
+
+
 def target_of_file(path: str | Path) -> Target:
     """The row of a file, by its suffix. Raises ConfigError for one of no target."""
-    for row in TARGETS.values():
-        if Path(path).suffix == row.suffix:
-            return row
+    if row := target_by_suffix(path):
+        return row
     known = ", ".join(f"{row.suffix} ({name})" for name, row in TARGETS.items())
     raise ConfigError(f"{path} is no exported model; they end in {known}")

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikereel.config import build
 from spikereel.errors import ConfigError
 from spikereel.exporting.run import Exported, open_export
-from spikereel.exporting.targets import TARGETS
+from spikereel.exporting.targets import target_by_suffix
 from spikereel.files import write_json
 from spikereel.hub import load_model
 from spikereel.inference.look import look
@@ -111,7 +111,8 @@ def runnable(name: str, runtime: str = "auto", *, classes: bool = True) -> Video
     runtime: auto; reference, for weights; or the target of an exported file. classes: of a file, whether its answers
     have to be classes. Raises ConfigError where either is another.
     """
-    target = next((row.name for row in TARGETS.values() if Path(name).suffix == row.suffix), "reference")
+    row = target_by_suffix(name)
+    target = row.name if row else "reference"
     if runtime not in ("auto", target):
         raise ConfigError(f"{name} is run by {target}, not by {runtime}: leave --runtime out, or export it first")
     if target == "reference":

@@ -11,6 +11,7 @@ from spikereel.data.pictures import PICTURES
 from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.walk import find, said, visible
 from spikereel.errors import DataError
+from spikereel.exporting.targets import target_by_suffix
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
 
@@ -38,6 +39,8 @@ def sources_of(given: Sequence[str], model: Any) -> tuple[list[Source], list[str
         folder = Path(text)
         if folder.suffix == WEIGHTS and folder.is_file():
             raise DataError(f"{folder}: holds weights and no clip; give it as --model {folder}, and a clip beside it")
+        if target_by_suffix(folder) and folder.is_file():
+            raise DataError(f"{folder}: holds a network and no clip; give one as --model, and clips beside it")
         if not folder.is_dir() or _is_pictures(folder):
             found.append((text, folder.stem))
             continue

@@ -122,7 +122,10 @@ class Live:
                     sink.close()
 
     def _over(self, channel: Channel) -> bool:
-        return channel.dead or channel.reader.finished or (self.most or math.inf) <= channel.vital.answers
+        return channel.dead or channel.reader.finished or self._enough(channel)
+
+    def _enough(self, channel: Channel) -> bool:
+        return (self.most or math.inf) <= channel.vital.answers
 
     def _round(self) -> bool:
         """Frames that wait, of all sources; whether there were any."""
@@ -204,7 +207,8 @@ class Live:
         chances = result.probabilities if self.classes and len(result) else None
         for i, number in enumerate(result.frames):
             frame = channel.waiting.pop(number, None)
-            if frame is None:
+            # several frames are answered at once, and the last of them may be one too many
+            if frame is None or self._enough(channel):
                 continue
             top: tuple[tuple[str, float], ...] = ()
             if chances is not None:

@@ -3,7 +3,7 @@ what its certificate says."""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spikereel.apps.commands.common import command, new_console, progress, ready
 from spikereel.errors import ConfigError
@@ -22,11 +22,15 @@ def add(commands: Any) -> None:
     export.set_defaults(mistake=export.error, certificate=None)
     export.add_argument("model", metavar="WEIGHTS", nargs="?", help="a .safetensors file, a folder or a listed name")
     export.add_argument(
-        "--to", default="onnx", metavar="TARGET", help="onnx (default), torch, openvino, executorch, c, nir"
+        "--to",
+        metavar="TARGET",
+        help="onnx, torch, openvino, executorch, c, nir (default: by the suffix of --out, else onnx)",
     )
     export.add_argument("--out", metavar="PATH", help="file to write (default: WEIGHTS with the target's suffix, here)")
     export.add_argument("--steps", type=int, help="time steps of one call (default: 1, or the frames of a clip)")
-    export.add_argument("--size", metavar="H,W", help="pixels of the frames (default: those of training)")
+    export.add_argument(
+        "--size", metavar="H,W", help="pixels of the frames, or any: all sizes that 32 divides (default: training's)"
+    )
     export.add_argument("--batch", type=int, help="clips of one call (default: any)")
     export.add_argument("--part", metavar="STAGE", help="write the stages up to this one alone, such as downsample3")
     export.add_argument("--dt", type=float, metavar="SECONDS", help="nir: length of a time step (default: 1e-4)")
@@ -50,11 +54,15 @@ def _export(options: argparse.Namespace) -> int:
     if not options.model:
         options.mistake("export needs WEIGHTS, or --check FILE")
     from spikereel.exporting.export import certificate_of, export
-    from spikereel.exporting.targets import target_of
+    from spikereel.exporting.targets import target_by_suffix, target_of
     from spikereel.hub import load_model
     from spikereel.inference.exported import clips_to_compare
 
-    row, name = target_of(options.to), Path(options.model).name.removesuffix(".safetensors")
+    if target_by_suffix(options.model):
+        raise ConfigError(f"{options.model} is exported already; give the weights it was made of")
+    named = target_by_suffix(options.out or "")
+    row = target_of(options.to) if options.to else named or target_of("onnx")
+    name = Path(options.model).name.removesuffix(".safetensors")
     out = options.out = options.out or f"{name}{row.suffix}"
     options.certificate = str(certificate_of(out))
     ready(options)
@@ -69,7 +77,7 @@ def _export(options: argparse.Namespace) -> int:
         certificate = export(
             model,
             out,
-            to=options.to,
+            to=row.name,
             steps=options.steps,
             size=_size(options.size),
             batch=options.batch,
@@ -104,13 +112,15 @@ def _check(path: Path) -> int:
     return 1 if wrong else 0
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+def _size(text: str | None) -> tuple[int, int] | Literal["any"] | None:
+    if text is None or text == "any":
+        return text
     try:
         height, width = (int(x) for x in text.split(","))
     except ValueError:
-        raise ConfigError(f"--size {text}: give height and width with a comma between, such as 224,224") from None
+        raise ConfigError(
+            f"--size {text}: give height and width with a comma between, such as 224,224, or any"
+        ) from None
     if height < 16 or width < 16:
         raise ConfigError(f"--size must be at least 16,16, got {text}")
     return height, width

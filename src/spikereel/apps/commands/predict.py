@@ -17,6 +17,8 @@ from spikereel.files import keep_inputs, writable, write_json, write_text
 FULL = 3
 """Files up to which each has its tables; of more each has a line."""
 
+DEFAULT = "spikevideoformer_ti.motion"
+
 TABLE = "predictions.csv"
 """The one table of several files, in the folder of the results."""
 
@@ -37,7 +39,7 @@ def add(commands: Any) -> None:
         metavar="VIDEO",
         help="video files, event recordings, depth (.npz), .npy clips, folders of any of these, or of frames",
     )
-    predict.add_argument("--model", default="spikevideoformer_ti.motion", help="weights (default: %(default)s)")
+    predict.add_argument("--model", default=DEFAULT, help="weights, or a file of export (default: %(default)s)")
     predict.add_argument(
         "--runtime",
         default="auto",
@@ -131,6 +133,7 @@ def _predict_files(options: argparse.Namespace) -> int:
     from spikereel.inference.predict import TASKS, running
     from spikereel.inference.sources import sources_of
 
+    _take_network(options)
     out = Path(options.out)
     writable(out / "x.json")
     model = runnable(options.model, options.runtime)
@@ -158,6 +161,19 @@ def _predict_files(options: argparse.Namespace) -> int:
     finally:
         batch.finish()
     return batch.code()
+
+
+def _take_network(options: argparse.Namespace) -> None:
+    """Of files without --model the exported one is the network: `predict --runtime onnx net.onnx clip.mp4`."""
+    from spikereel.exporting.targets import target_by_suffix
+
+    networks = [x for x in options.videos if target_by_suffix(x)]
+    if options.model != DEFAULT or len(networks) != 1:
+        return
+    options.model = networks[0]
+    options.videos = [x for x in options.videos if x != options.model]
+    if not options.videos:
+        raise ConfigError(f"name files to predict beside {options.model}")
 
 
 @dataclass(kw_only=True)
