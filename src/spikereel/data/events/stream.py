@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from spikereel.data.events.pages import ahead
 from spikereel.data.events.recording import Events
 from spikereel.data.events.source import require_events
 from spikereel.errors import DataError
 
 PART = 1 << 16
 """Words decoded at a time, so that the columns in between stay in the cache."""
+
+SPARE = 1.1
+"""Room for so many times the events that are expected."""
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of t, x, y and p."""
@@ -83,11 +87,12 @@ class _Gathered:
     def room(self, size: int) -> Columns:
         """The columns after all events that were added."""
         if self.count + size > len(self.columns[0]):
-            expected = int(1.1 * self.count / self.done * self.number) if self.done else 0
+            expected = int(SPARE * self.count / self.done * self.number) if self.done else 0
             grown = empty(max(expected, self.count + self.count // 4) + size)
             for column, new in zip(self.columns, grown, strict=True):
                 new[: self.count] = column[: self.count]
             self.columns = grown
+            ahead(grown, 1 / SPARE)
         t, x, y, p = (column[self.count :] for column in self.columns)
         return t, x, y, p
 
