@@ -31,6 +31,7 @@ def test_one_step(tmp_path, name, kind, capsys):
     assert "training data:" in out
     assert "do nothing" not in out
     assert "does nothing" not in out
+    assert "data.flip is off" not in out
 
 
 def test_evaluating_older_weights_says_what_they_saw(tmp_path, capsys):

@@ -145,13 +145,21 @@ def dailydvs200() -> Recipe:
     """DailyDVS-200 as its authors (Wang et al., ECCV 2024) trained Spike-driven Transformer: T = 10, 210 epochs.
 
     Values of their published configuration: 128 x 128, batch 4, rate 1e-3, weight decay 0.01, smoothing 0.1, half of
-    the clips mirrored. Its optimiser is LAMB, which is not here: AdamW.
+    the clips mirrored, whatever their class (`data.mirror=null` asks their names first). Its optimiser is LAMB,
+    which is not here: AdamW.
     """
     return Recipe(
         name="dailydvs200",
         model=ModelSpec(name="spikevideoformer_ti"),
         data=DataSpec(
-            kind="dailydvs200", frames=10, size=128, by="count", convention="spikingjelly", flip=True, workers=8
+            kind="dailydvs200",
+            frames=10,
+            size=128,
+            by="count",
+            convention="spikingjelly",
+            flip=True,
+            mirror=(),
+            workers=8,
         ),
         optim=OptimSpec(lr=1e-3, min_lr=2e-5, epochs=210, warmup=10 / 210, batch=4, weight_decay=0.01, smoothing=0.1),
     )
