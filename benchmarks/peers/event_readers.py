@@ -186,8 +186,14 @@ def _time(library: str, path: str, repeats: str) -> None:
             count = len(LIBRARIES[library](Path(path))[0])
         wall.append(time.perf_counter() - walls)
         cpu.append(time.process_time() - cpus)
+    decoder = {}
+    if library.startswith("spikereel"):
+        from spikereel.data.events.decoders import native
+
+        # a tree that was not built has the plain ones, which are several times as slow
+        decoder = {"decoder": "plain" if native() is None else "native"}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"events": count, "wall_seconds": wall, "cpu_seconds": cpu, "peak_mib": round(peak)}))
+    print(json.dumps({"events": count, "wall_seconds": wall, "cpu_seconds": cpu, "peak_mib": round(peak), **decoder}))
 
 
 def _write(folder: str, events: str) -> None:

@@ -96,8 +96,9 @@ def test_an_origin_that_was_not_hashed_yet_is_like_any_other():
     )
     ways = copy.deepcopy, dataclasses.replace, lambda x: pickle.loads(pickle.dumps(x)), lambda x: x
     origins = [way(measure(model, clip).origin) for way in ways]
+    told = repr(measure(model, clip).origin)
     clip.zero_()
     assert origins == [wanted] * len(ways)
-    assert repr(measure(model, clip).origin)[:40] == repr(wanted)[:40]
+    assert told == repr(wanted)
     with pytest.raises(AttributeError, match="wieghts"):
         _ = origins[0].wieghts

@@ -7,6 +7,8 @@ from threading import Thread
 
 import numpy as np
 
+from spikereel.cores import cores
+
 LARGE = 1 << 26
 """Bytes of columns from which on it pays."""
 
@@ -22,7 +24,7 @@ def ahead(columns: Iterable[np.ndarray], share: float = 1.0) -> None:
     are taken as they are written, as ever.
     """
     spans = [(x.ctypes.data, int(share * x.nbytes)) for x in columns]
-    if sys.platform != "linux" or sum(size for _, size in spans) < LARGE:
+    if sys.platform != "linux" or sum(size for _, size in spans) < LARGE or cores() < 2:
         return
     # the thread holds the columns, so that their memory is theirs while it runs
     Thread(target=_take, args=(spans, list(columns)), daemon=True).start()
