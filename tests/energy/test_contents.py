@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import prune
 
 from spikereel.energy import measure
 from spikereel.energy.contents import operand_of, zeros
@@ -83,6 +85,44 @@ def test_known_weights_are_those_of_now(change):
     now, wanted = measure(model, clip), measure(fresh, clip)
     assert (now.to_json(), now.workload) == (wanted.to_json(), wanted.workload)
     assert now.origin.weights == weights_hash(model)
+
+
+def _pruned(model):
+    prune.l1_unstructured(model.get_submodule("head"), "weight", amount=0.5)
+
+
+def _with_a_word(model):
+    """A module that writes its state in a way of its own."""
+
+    class Said(nn.Module):
+        def get_extra_state(self):
+            return "said"
+
+    model.said = Said()
+
+
+def _in_two_places(model):
+    model.again = model.head
+
+
+def _not_kept(model):
+    model.register_buffer("passing", torch.ones(3), persistent=False)
+
+
+def _halves(model):
+    model.register_buffer("halves", torch.ones(3, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("change", [lambda _model: None, _pruned, _with_a_word, _in_two_places, _not_kept, _halves])
+def test_copies_are_what_the_hash_is_of(change):
+    model = create_model("spikevideoformer_ti").eval()
+    change(model)
+    known = weights_of(model)
+    assert hashlib.sha256(b"".join(known.copies)).hexdigest() == weights_hash(model)
+    layer = model.get_submodule("head")
+    counts = [n for m, (_, _, n) in known.nonzero.items() if m is layer]
+    # the weights of a pruned layer are made when it runs
+    assert counts == ([] if change is _pruned else [int(torch.count_nonzero(layer.weight))])
 
 
 def test_an_origin_that_was_not_hashed_yet_is_like_any_other():

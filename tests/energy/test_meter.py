@@ -222,7 +222,7 @@ def test_measuring_leaves_the_model_as_it_was(tiny):
     model.train()
     assert measure(model, video) == passport
     assert model.training
-    assert not any(m._forward_hooks for m in model.modules())
+    assert not any(m._forward_hooks or "forward" in vars(m) for m in model.modules())
     assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
     assert torch.equal(model.eval()(video)[0], logits)
 
@@ -245,6 +245,23 @@ def test_spikes_that_a_hook_of_a_user_changes_are_counted_as_they_enter():
     assert sum(after.synops) == 0
 
 
+def test_a_layer_with_a_forward_of_its_own_keeps_it():
+    torch.manual_seed(0)
+    model, video = tiny_model().eval(), clip(batch=1)
+    calibrate(model, [video])
+    fed = next(x for x in measure(model, video).layers if x.kind == "conv2d" and x.operand == "binary")
+    layer, calls = model.get_submodule(fed.name), []
+
+    def own(x):
+        calls.append(x)
+        return type(layer).forward(layer, x)
+
+    layer.forward = own
+    assert next(x for x in measure(model, video).layers if x.name == fed.name) == fed
+    assert calls
+    assert layer.forward is own
+
+
 @pytest.mark.parametrize("name", ["spikevideoformer_ti", "svformer_ti", "meta_spikeformer_s"])
 def test_our_models_change_no_spikes_in_place(name):
     """What the meter takes for granted where it runs them on inference tensors."""
@@ -263,7 +280,7 @@ def test_hooks_go_when_a_clip_is_refused():
     model = tiny_model()
     with pytest.raises(DataError, match="NaN"):
         measure(model, clip() * torch.nan)
-    assert not any(m._forward_hooks for m in model.modules())
+    assert not any(m._forward_hooks or "forward" in vars(m) for m in model.modules())
 
 
 def test_no_clips_and_unequal_clips():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spikereel.energy.meter import LAYOUT, Meter
 from spikereel.energy.passport import Origin, Passport, code_hash
-from spikereel.energy.weights import MOST, weights_of
+from spikereel.energy.weights import MOST, Copies, weights_of
 from spikereel.errors import DataError
 from spikereel.layers.modes import mode
 from spikereel.models.base import VideoModel
@@ -59,22 +59,22 @@ def measure(
     meter, seed = Meter(model, steps=shape[0], axes=axes), torch.initial_seed()
     if meter.trusted:
         # nothing that runs changes them
-        meter.workload.known = weights_of(model)
+        meter.workload.known = weights_of(model, meter.modules)
     # a tenth of the time of small models; others may keep tensors, which must not be marked for good
     plain = torch.inference_mode() if meter.trusted else torch.no_grad()
     with mode(model, training=False, parts=meter.modules.values()), plain:
         for clip in clips:
             meter.run(clip, clip.shape[axes.index("B")])
-    origin = _origin(model, clips, seed, meter.workload.known.parts)
+    origin = _origin(model, clips, seed, meter.workload.known.copies)
     return meter.passport(shape, views=views, origin=origin, notes=notes)
 
 
-def _origin(model: nn.Module, clips: Sequence[Tensor], seed: int, parts: list[bytearray] | None = None) -> Origin:
-    """parts: what `weights_hash` is of, where it is at hand."""
+def _origin(model: nn.Module, clips: Sequence[Tensor], seed: int, weights: Copies | None = None) -> Origin:
+    """weights: as they were, where copies are at hand."""
     name = getattr(model, "metadata", Metadata()).name or type(model).__name__
     known: dict[str, Any] = {"model": name, "code": code_hash(), "seed": seed}
-    if parts is not None and sum(x.nbytes for x in clips) <= MOST:
-        return Origin.unhashed({"weights": parts, "data": [bytearray(_bytes(x)) for x in clips]}, **known)
+    if weights is not None and sum(x.nbytes for x in clips) <= MOST:
+        return Origin.unhashed({"weights": weights, "data": [bytearray(_bytes(x)) for x in clips]}, **known)
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(_bytes(clip))

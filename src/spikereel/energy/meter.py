@@ -6,7 +6,7 @@ summed over batch and channels once, which gives firing rates and exact counts a
 """
 
 import weakref
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -50,6 +50,25 @@ class Known(NamedTuple):
     output: weakref.ref
     version: int
     contents: Contents
+
+
+class Watch:
+    """A forward hook of a module that has no others, at a tenth of the price of one of PyTorch's."""
+
+    def __init__(self, module: nn.Module, hook: Callable[[Any, Any, Mapping[str, Any], Any], None]):
+        self.module, forward = module, module.forward
+
+        def watched(*inputs: Any, **kwargs: Any) -> Any:
+            output = forward(*inputs, **kwargs)
+            hook(module, inputs, kwargs, output)
+            return output
+
+        # in the module's own dictionary it hides that of its class
+        module.__dict__["forward"] = watched
+
+    def remove(self) -> None:
+        """Leave the module as it was."""
+        del self.module.__dict__["forward"]
 
 
 class Meter(Attended):
@@ -108,7 +127,7 @@ class Meter(Attended):
                 hook = self._other(name)
             else:
                 continue
-            yield module.register_forward_hook(hook, with_kwargs=True)
+            yield Watch(module, hook) if self.trusted else module.register_forward_hook(hook, with_kwargs=True)
             if not self.whole:
                 yield module.register_forward_hook(self._leave)
 

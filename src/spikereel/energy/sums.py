@@ -172,8 +172,9 @@ class Sums:
 
 
 def _keeps(module: nn.Module) -> bool:
-    """Whether a module is ours or PyTorch's, without hooks of others."""
-    return not (module._forward_hooks or module._forward_pre_hooks) and _package(type(module)) in PACKAGES
+    """Whether a module is ours or PyTorch's, without hooks of others or a `forward` of its own."""
+    free = not (module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
+    return free and _package(type(module)) in PACKAGES
 
 
 @cache

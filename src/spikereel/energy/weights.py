@@ -1,23 +1,68 @@
 """What is known of the weights of a model, while not one byte of them changes."""
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from spikereel.models.files import plain_parts
+from spikereel.layers.modes import submodules
+from spikereel.layers.observe import WEIGHT_LAYERS
+from spikereel.models.files import NUMPY, plain_bytes
 
 MOST = 1 << 23
 """Bytes of weights that a copy is kept of: a hash of more is little beside a run of such a model."""
+
+
+class Copies:
+    """The values of a state_dict as they were: one array for each type of number, as many small copies take longer.
+
+    Iterated over, they are the parts that `spikereel.models.files.weights_hash` is of.
+    """
+
+    def __init__(self, values: Mapping[str, Any]):
+        kinds, self.others = defaultdict(list), {}
+        self.places: dict[str, tuple[torch.dtype, int, int]] = {}
+        """Where each value begins and ends in the array of its type."""
+        ends: dict[torch.dtype, int] = defaultdict(int)
+        for name, x in values.items():
+            if isinstance(x, Tensor) and x.is_cpu and (dtype := x.dtype) in NUMPY:
+                kinds[dtype].append(x if x.ndim == 1 else x.reshape(-1))
+                start = ends[dtype]
+                ends[dtype] = stop = start + x.numel()
+                self.places[name] = dtype, start, stop
+            else:
+                self.others[name] = bytes(plain_bytes(x))
+        with torch.inference_mode():
+            self.arrays = {dtype: torch.cat(some).numpy() for dtype, some in kinds.items()}
+
+    def __iter__(self) -> Iterator[Any]:
+        for name in sorted([*self.places, *self.others]):
+            yield name.encode()
+            yield self.others[name] if name in self.others else self._bytes(name)
+
+    def _bytes(self, name: str) -> np.ndarray:
+        dtype, start, stop = self.places[name]
+        return self.arrays[dtype][start:stop].view(np.uint8)
+
+    def same(self, other: "Copies") -> bool:
+        """Whether all values are the same to the last bit."""
+        return (self.places, self.others) == (other.places, other.others) and all(
+            np.array_equal(x.view(np.uint8), other.arrays[dtype].view(np.uint8)) for dtype, x in self.arrays.items()
+        )
 
 
 @dataclass(kw_only=True, eq=False)
 class Weights:
     """Of one model."""
 
-    parts: list[bytearray] | None = None
-    """What `weights_hash` is of, as it was; None where that is too much to keep."""
+    copies: Copies | None = None
+    """As they were; None where that is too much to keep."""
     nonzero: dict[nn.Module, tuple[Tensor, int, int]] = field(default_factory=dict)
     """Of layers seen: the weight, its version, and how many of its values are not zero."""
     sparsity: float | None = None
@@ -27,16 +72,60 @@ class Weights:
 KNOWN: WeakKeyDictionary[nn.Module, Weights] = WeakKeyDictionary()
 
 
-def weights_of(model: nn.Module) -> Weights:
+def weights_of(model: nn.Module, modules: Mapping[str, nn.Module] | None = None) -> Weights:
     """Looked at once: a small model whose weights are the same to the last bit is known again.
 
     Versions of tensors would not do: whoever writes through `weight.data` or NumPy leaves them as they are.
+    modules: all of the model by name, where they are at hand.
     """
-    parts, before = list(plain_parts(model)), KNOWN.get(model)
-    # a bytearray is compared with any buffer, without a copy
-    if before is not None and before.parts == parts:
-        return before
-    if sum(x.nbytes if isinstance(x, np.ndarray) else len(x) for x in parts) > MOST:
+    values, before = _state(model), KNOWN.get(model)
+    if sum([x.nbytes for x in values.values() if isinstance(x, Tensor)]) > MOST:
         return Weights()
-    known = KNOWN[model] = Weights(parts=[bytearray(x) for x in parts])
+    copies = Copies(values)
+    if before is not None and before.copies is not None and before.copies.same(copies):
+        return before
+    nonzero = dict(_nonzero(copies, submodules(model) if modules is None else modules))
+    known = KNOWN[model] = Weights(copies=copies, nonzero=nonzero)
     return known
+
+
+def version(x: Tensor) -> int:
+    """A number that changes with the values of a tensor, unless they are written past PyTorch."""
+    return -1 if x.is_inference() else x._version
+
+
+def _state(model: nn.Module) -> dict[str, Any]:
+    """The state_dict in any order, at a third of its time where no module writes it in a way of its own."""
+    found: dict[str, Any] = {}
+    waiting = [("", model)]
+    while waiting:
+        start, module = waiting.pop()
+        if module._state_dict_hooks or module._state_dict_pre_hooks or not _usual(type(module)):
+            return model.state_dict(keep_vars=True)
+        for key, x in module._parameters.items():
+            if x is not None:
+                found[start + key] = x
+        for key, x in module._buffers.items():
+            if x is not None and key not in module._non_persistent_buffers_set:
+                found[start + key] = x
+        waiting += [(f"{start}{key}.", part) for key, part in module._modules.items() if part is not None]
+    return found
+
+
+@cache
+def _usual(kind: type[nn.Module]) -> bool:
+    return all(
+        getattr(kind, name) is getattr(nn.Module, name)
+        for name in ("state_dict", "_save_to_state_dict", "get_extra_state")
+    )
+
+
+def _nonzero(copies: Copies, modules: Mapping[str, nn.Module]) -> Iterator[tuple[nn.Module, tuple[Tensor, int, int]]]:
+    """For `Weights.nonzero`: layers whose weights are parameters of their own."""
+    zero = {dtype: x == 0 for dtype, x in copies.arrays.items()}
+    for name, module in modules.items():
+        weight = module._parameters.get("weight") if isinstance(module, WEIGHT_LAYERS) else None
+        place = copies.places.get(f"{name}.weight") if weight is not None else None
+        if weight is not None and place is not None:
+            dtype, start, stop = place
+            yield module, (weight, version(weight), stop - start - int(np.count_nonzero(zero[dtype][start:stop])))

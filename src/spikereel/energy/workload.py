@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from spikereel.energy.contents import Contents, Figures, axes_of, nonzero, summed, zeros
 from spikereel.energy.counts import Plan
-from spikereel.energy.weights import Weights
+from spikereel.energy.weights import Weights, version
 from spikereel.layers.observe import WEIGHT_LAYERS
 from spikereel.models.svformer import ClipConv
 
@@ -75,11 +75,9 @@ class Workload:
 
     def _nonzero(self, layer: _ConvNd | nn.Linear) -> int:
         """How many weights are not zero, counted once while they stay the same."""
-        weight = layer.weight
-        version = -1 if weight.is_inference() else weight._version
-        known = self.known.nonzero.get(layer)
-        if known is None or known[0] is not weight or known[1] != version:
-            known = self.known.nonzero[layer] = weight, version, weight.numel() - zeros(weight)
+        weight, known = layer.weight, self.known.nonzero.get(layer)
+        if known is None or known[0] is not weight or known[1] != version(weight):
+            known = self.known.nonzero[layer] = weight, version(weight), weight.numel() - zeros(weight)
         return known[2]
 
     def _sparsity(self) -> float:
