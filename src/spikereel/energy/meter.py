@@ -152,7 +152,9 @@ class Meter(Attended):
         folds, merged, plans = self.folds.get(layer, (1.0, 1.0)), layer in self.merged, self.plans.setdefault(layer, {})
 
         def hook(module: _ConvNd | nn.Linear, inputs: Any, kwargs: Mapping[str, Any], output: Any) -> None:
-            x, out = first_tensor(inputs, kwargs), first_tensor(output)
+            # most layers take one tensor and give one, which is quickly seen
+            x = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Tensor) else first_tensor(inputs, kwargs)
+            out = output if isinstance(output, Tensor) else first_tensor(output)
             if x is None or out is None:
                 return
             if x.requires_grad:

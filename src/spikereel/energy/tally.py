@@ -13,7 +13,7 @@ from spikereel.energy.layer import LayerCost, Operand, wider
 from spikereel.energy.steps import Axes, Place
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, slots=True)
 class Call:
     """One call of a module within a clip, until it is known which time steps it saw."""
 

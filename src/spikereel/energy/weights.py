@@ -13,48 +13,60 @@ from torch import Tensor, nn
 
 from spikereel.layers.modes import submodules
 from spikereel.layers.observe import WEIGHT_LAYERS
-from spikereel.models.files import NUMPY, plain_bytes
+from spikereel.models.files import LARGE, NUMPY, plain_bytes
 
 MOST = 1 << 23
 """Bytes of weights that a copy is kept of: a hash of more is little beside a run of such a model."""
 
 
-class Copies:
-    """The values of a state_dict as they were: one array for each type of number, as many small copies take longer.
-
-    Iterated over, they are the parts that `spikereel.models.files.weights_hash` is of.
-    """
+class Values:
+    """The values of a state_dict: large ones as they lie in the model, small ones copied, in one piece for each type of
+    number, and those of unusual types as bytes."""
 
     def __init__(self, values: Mapping[str, Any]):
-        kinds, self.others = defaultdict(list), {}
+        small: dict[torch.dtype, list[Tensor]] = defaultdict(list)
+        self.large: dict[str, np.ndarray] = {}
+        self.others: dict[str, bytes] = {}
         self.places: dict[str, tuple[torch.dtype, int, int]] = {}
-        """Where each value begins and ends in the array of its type."""
+        """Where each small value begins and ends in the piece of its type."""
         ends: dict[torch.dtype, int] = defaultdict(int)
         for name, x in values.items():
-            if isinstance(x, Tensor) and x.is_cpu and (dtype := x.dtype) in NUMPY:
-                kinds[dtype].append(x if x.ndim == 1 else x.reshape(-1))
-                start = ends[dtype]
-                ends[dtype] = stop = start + x.numel()
-                self.places[name] = dtype, start, stop
-            else:
+            if not isinstance(x, Tensor) or (dtype := x.dtype) not in NUMPY:
                 self.others[name] = bytes(plain_bytes(x))
+            elif (size := x.numel()) > LARGE:
+                self.large[name] = plain_bytes(x)
+            else:
+                small[dtype].append(x if x.ndim == 1 else x.reshape(-1))
+                start = ends[dtype]
+                ends[dtype] = stop = start + size
+                self.places[name] = dtype, start, stop
         with torch.inference_mode():
-            self.arrays = {dtype: torch.cat(some).numpy() for dtype, some in kinds.items()}
+            self.small = {dtype: torch.cat(some).numpy(force=True) for dtype, some in small.items()}
+
+
+class Copies:
+    """Values as they were. Iterated over, they are the parts that `spikereel.models.files.weights_hash` is of."""
+
+    def __init__(self, values: Values):
+        # a bytearray is compared with any buffer, without a copy
+        self.large = {name: bytearray(x) for name, x in values.large.items()}
+        self.small = {dtype: bytearray(x) for dtype, x in values.small.items()}
+        self.places, self.others = values.places, values.others
 
     def __iter__(self) -> Iterator[Any]:
-        for name in sorted([*self.places, *self.others]):
+        for name in sorted([*self.large, *self.places, *self.others]):
             yield name.encode()
-            yield self.others[name] if name in self.others else self._bytes(name)
+            yield self.large[name] if name in self.large else self._small(name)
 
-    def _bytes(self, name: str) -> np.ndarray:
+    def _small(self, name: str) -> bytes | bytearray:
+        if name in self.others:
+            return self.others[name]
         dtype, start, stop = self.places[name]
-        return self.arrays[dtype][start:stop].view(np.uint8)
+        return self.small[dtype][start * dtype.itemsize : stop * dtype.itemsize]
 
-    def same(self, other: "Copies") -> bool:
+    def same(self, values: Values) -> bool:
         """Whether all values are the same to the last bit."""
-        return (self.places, self.others) == (other.places, other.others) and all(
-            np.array_equal(x.view(np.uint8), other.arrays[dtype].view(np.uint8)) for dtype, x in self.arrays.items()
-        )
+        return all(vars(self)[name] == x for name, x in vars(values).items())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,14 +90,14 @@ def weights_of(model: nn.Module, modules: Mapping[str, nn.Module] | None = None)
     Versions of tensors would not do: whoever writes through `weight.data` or NumPy leaves them as they are.
     modules: all of the model by name, where they are at hand.
     """
-    values, before = _state(model), KNOWN.get(model)
-    if sum([x.nbytes for x in values.values() if isinstance(x, Tensor)]) > MOST:
+    state, before = _state(model), KNOWN.get(model)
+    if sum([x.nbytes for x in state.values() if isinstance(x, Tensor)]) > MOST:
         return Weights()
-    copies = Copies(values)
-    if before is not None and before.copies is not None and before.copies.same(copies):
+    values = Values(state)
+    if before is not None and before.copies is not None and before.copies.same(values):
         return before
-    nonzero = dict(_nonzero(copies, submodules(model) if modules is None else modules))
-    known = KNOWN[model] = Weights(copies=copies, nonzero=nonzero)
+    nonzero = dict(_nonzero(values, submodules(model) if modules is None else modules))
+    known = KNOWN[model] = Weights(copies=Copies(values), nonzero=nonzero)
     return known
 
 
@@ -120,12 +132,10 @@ def _usual(kind: type[nn.Module]) -> bool:
     )
 
 
-def _nonzero(copies: Copies, modules: Mapping[str, nn.Module]) -> Iterator[tuple[nn.Module, tuple[Tensor, int, int]]]:
-    """For `Weights.nonzero`: layers whose weights are parameters of their own."""
-    zero = {dtype: x == 0 for dtype, x in copies.arrays.items()}
+def _nonzero(values: Values, modules: Mapping[str, nn.Module]) -> Iterator[tuple[nn.Module, tuple[Tensor, int, int]]]:
+    """For `Weights.nonzero`: layers whose weights are large parameters of their own."""
     for name, module in modules.items():
         weight = module._parameters.get("weight") if isinstance(module, WEIGHT_LAYERS) else None
-        place = copies.places.get(f"{name}.weight") if weight is not None else None
-        if weight is not None and place is not None:
-            dtype, start, stop = place
-            yield module, (weight, version(weight), stop - start - int(np.count_nonzero(zero[dtype][start:stop])))
+        found = values.large.get(f"{name}.weight") if weight is not None else None
+        if weight is not None and found is not None:
+            yield module, (weight, version(weight), found.size - int(np.count_nonzero(found == 0)))

@@ -35,7 +35,7 @@ class Workload:
     def look(self, layer: _ConvNd | nn.Linear, x: Tensor, contents: Contents, plan: Plan) -> float | None:
         """Operations of a call, where spikes do not tell: with weights that are zero, or of values of which some are.
         The operand has to be there for it."""
-        if self._nonzero(layer) != plan.weights:
+        if self._nonzero(layer, layer.weight) != plan.weights:
             return _products(layer, x)
         if contents.sums is not None and _once(contents):
             return None
@@ -73,9 +73,9 @@ class Workload:
             "Effective_ACs": self.acs / samples,
         }
 
-    def _nonzero(self, layer: _ConvNd | nn.Linear) -> int:
+    def _nonzero(self, layer: _ConvNd | nn.Linear, weight: Tensor) -> int:
         """How many weights are not zero, counted once while they stay the same."""
-        weight, known = layer.weight, self.known.nonzero.get(layer)
+        known = self.known.nonzero.get(layer)
         if known is None or known[0] is not weight or known[1] != version(weight):
             known = self.known.nonzero[layer] = weight, version(weight), weight.numel() - zeros(weight)
         return known[2]
@@ -83,8 +83,9 @@ class Workload:
     def _sparsity(self) -> float:
         """Share of weights that are zero, to four digits; a layer in two places counts twice, as there."""
         layers = [m for m in _everywhere(self.modules[""]) if isinstance(m, WEIGHT_LAYERS) and not m._modules]
-        total = sum(m.weight.numel() for m in layers)
-        return round(1 - sum(map(self._nonzero, layers)) / total, 4) if total else 0.0
+        weights = [m.weight for m in layers]
+        total = sum([x.numel() for x in weights])
+        return round(1 - sum(map(self._nonzero, layers, weights)) / total, 4) if total else 0.0
 
 
 def _once(contents: Contents) -> bool:
