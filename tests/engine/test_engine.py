@@ -169,6 +169,16 @@ def test_a_saved_engine_answers_alike(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(got[1].flat().values(), wanted[1].flat().values(), strict=True))
 
 
+def test_a_saved_engine_keeps_what_its_contrast_front_learnt(tmp_path):
+    single = tiny_model(contrast="beside", contrast_more=(8.0,), contrast_learnt=True).float().eval()
+    with torch.no_grad():
+        single.contrast.log_tau += 0.7
+    engine = settle(compile(single))
+    wanted = engine(clip().float())
+    engine.save(tmp_path / "a.engine")
+    assert_same(Engine.load(tmp_path / "a.engine")(clip().float()), wanted)
+
+
 def test_files_that_are_no_engines(tmp_path):
     with pytest.raises(WeightsError, match="cannot read"):
         Engine.load(tmp_path / "none.engine")
