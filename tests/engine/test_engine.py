@@ -24,6 +24,7 @@ from spikereel.engine.verify import cost, verify
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.layers.observe import firing_rates
+from spikereel.layers.state import State
 from spikereel.models.authors import load_authors_weights
 from spikereel.models.binary import to_binary
 from spikereel.models.spikevideoformer import SpikeVideoFormer, SpikeVideoFormerConfig
@@ -167,6 +168,24 @@ def test_a_saved_engine_answers_alike(tmp_path):
         got = loaded(clip().float())
         assert_same(got, wanted)
         assert all(torch.equal(a, b) for a, b in zip(got[1].flat().values(), wanted[1].flat().values(), strict=True))
+
+
+@pytest.mark.parametrize("case", ["spatial", "causal", "svformer", "ilif"])
+def test_an_engine_of_a_file_takes_the_state_that_it_gave(case, tmp_path):
+    _, single = model_of(case)
+    video = clip().float()
+    first, rest = video[:2], video[2:]
+    engine = settle(compile(single))
+    engine(video)
+    engine.save(tmp_path / "a.engine")
+    loaded = Engine.load(tmp_path / "a.engine")
+    assert loaded.front.state_names() == single.state_names()
+    if single.can_stream:
+        assert_same(loaded(rest, loaded(first)[1]), engine(rest, engine(first)[1]))
+        state = loaded(first)[1].flat()
+        state.pop(next(iter(state)))
+        with pytest.raises(StateError, match="lacks 1|has none for"):
+            loaded(rest, State.from_flat(state))
 
 
 def test_a_saved_engine_keeps_what_its_contrast_front_learnt(tmp_path):

@@ -79,7 +79,8 @@ def _answers(model, names, **options):
     open_ = options.pop("open_")
     broken = options.pop("broken", None)
     places = [Place(text=name, name=name, what="network" if name == broken else "file") for name in names]
-    reading = ReaderOptions(retries=1, backoff=(0.01, 0.02), queue=100)
+    # a broken source comes back a hundred times a second, however long a busy machine takes for an answer
+    reading = ReaderOptions(retries=1, backoff=(0.01, 0.02), queue=10_000)
     live = Live(
         session=spikereel.stream(model),
         places=places,

@@ -14,11 +14,11 @@ from torch import Tensor
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
 from spikereel.engine.execute import Before, Call, Watch, run
 from spikereel.engine.loaded import native
-from spikereel.engine.memory import Layout, lay_out, unheld
-from spikereel.engine.packing import LANES, whole
-from spikereel.engine.plan import AttendApply, Program
+from spikereel.engine.memory import Layout, lay_out
+from spikereel.engine.plan import AttendApply, Layer, Program
 from spikereel.engine.report import REFERENCE, Profile, Rates, Report, Row
-from spikereel.engine.tune import Tuner
+from spikereel.engine.rooms import Room, Rooms
+from spikereel.engine.tune import Retuner, Tuner
 from spikereel.errors import ConfigError, StateError, WeightsError
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.observe import FiringRates, firing_rates
@@ -29,8 +29,6 @@ from spikereel.models.svformer import SVFormer
 from spikereel.models.wrappers import require_module
 
 FRAMES_AT_ONCE = 8
-ROOMS = 2
-"""Memories of a membrane that are kept: the one that comes in and the one that goes out while a state is carried."""
 
 
 class Engine:
@@ -61,10 +59,9 @@ class Engine:
         """None: as many as PyTorch uses."""
         self.near_threshold = 0
         """Charges of the last call within 1e-6 of the threshold: spikes that rounding may decide either way."""
-        self._rooms: dict[str, Tensor] = {}
-        """Membranes of the call that is under way, [B, H, W, lanes]."""
-        self._spare: dict[str, list[Tensor]] = {}
-        """Those of earlier calls."""
+        self._rooms = Rooms()
+        self._near = np.zeros(1, np.int64)
+        self._retuner = Retuner()
         self._layouts: dict[tuple[int, int, int], Layout] = {}
         self._front = copy.copy(model)
         """The same model and weights with another backbone."""
@@ -72,7 +69,13 @@ class Engine:
         parts = files.lowered_parts(model)
         self._replaced = [m for name, part in model.named_children() if name in parts for m in part.modules()]
         """Modules that do not run."""
+        self._hooks = [hooks for m in self._replaced for hooks in (m._forward_hooks, m._forward_pre_hooks)]
+        self._fields = [vars(m) for m in self._replaced]
+        self._sums = [(x.name, x.name.rpartition(".")[0]) for x in program.layers if _sums_up(x)]
+        """Layers that attend to the past, and the names of their modules."""
         object.__setattr__(self._front, "engine", self)
+        names = self._state_names()
+        object.__setattr__(self._front, "state_names", lambda: names)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
         else:
@@ -124,8 +127,7 @@ class Engine:
             padded = _whole_strides(self.model, video.float())
             if self.model.contrast is not None:
                 padded, _ = self.model.contrast(padded)
-            self._clip(padded[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
-        self.tuned = True
+            self._tune(padded)
 
     def report(self, video: Tensor, state: State | None = None) -> Report:
         """A call on this clip [T, B, C, H, W], layer by layer: kernel, firing rate, time, operations saved."""
@@ -199,46 +201,73 @@ class Engine:
 
     def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
         """The values behind some stages, and the state after; clip by clip."""
-        after, past = State(), None
+        past = None
         self.near_threshold, video = 0, video.float()
         if self.model.contrast is not None:
             video, past = self.model.contrast(video, (state or State()).get("contrast"))
         if not self.tuned:
-            self._clip(video[:, 0], None, State(), 0, before=Tuner(exact=self.exact))
-            self.tuned = True
-        parts = [self._clip(clip, state, after, b, batch=video.shape[1]) for b, clip in enumerate(video.unbind(1))]
+            self._tune(video)
+        known, batch = State(state or {}).flat(), video.shape[1]
+        layout = self._layout(len(video), *video.shape[3:])
+        before, room = self._rooms.of(known, layout, batch), self._rooms.take(self.program, layout, batch)
+        after = room.give()
+        parts = [self._clip(clip, known, after, (layout, room, before), b) for b, clip in enumerate(video.unbind(1))]
         joined = (
             {name: torch.cat([part[name] for part in parts], dim=1) for name in taps} if len(parts) > 1 else parts[0]
         )
-        found = State.from_flat(dict(after))
+        found = State.from_flat(after)
         if past is not None:
             found["contrast"] = past
         return [joined[name] for name in taps], found
 
+    def _tune(self, video: Tensor) -> None:
+        """Choose kernels on the first clip of [T, B, C, H, W]."""
+        layout = self._layout(len(video), *video.shape[3:])
+        room = self._rooms.take(self.program, layout, 1)
+        tuner = Tuner(exact=self.exact)
+        self._clip(video[:, 0], {}, {}, (layout, room, None), 0, choose=tuner)
+        self._retuner.start(tuner.rates, len(video))
+        self.tuned, self._layouts = True, {}
+
     def _clip(
-        self, clip: Tensor, state: State | None, after: dict, index: int, *, batch: int = 1, before: Any = None
+        self,
+        clip: Tensor,
+        known: dict[str, Tensor],
+        after: dict[str, Tensor],
+        memory: tuple[Layout, Room, Room | None],
+        index: int,
+        *,
+        choose: Before | None = None,
     ) -> dict[str, Tensor]:
-        """One clip [T, C, H, W] of a batch; fills its share of the flat state `after`."""
+        """One clip [T, C, H, W] of a batch, from the flat state `known`; fills its share of the flat state `after`.
+
+        memory: sizes, and the membranes that are written, and those that `known` lies in where that is a block of ours.
+        """
         native().set_threads(self.threads or torch.get_num_threads())
-        frames, _, height, width = clip.shape
-        layout = self._layout(frames, height, width)
-        known = State(state or {}).flat()
-        membranes = self._membranes(layout, after, index, batch)
-        for name, own in membranes.items():
-            if known:
-                _fill(own, known, name, index, after[name].shape)
+        layout, room, before = memory
+        batch = len(room.arrays)
+        if known and before is None:
+            for name, own in room.arrays[index].items():
+                _fill(own, known, name, index, room.views[name].shape)
+        self._near[0] = 0
+        key = (room.number, before.number if before else 0, index, not known)
         call = Call(
             layout,
             np.ascontiguousarray(clip.detach().cpu().numpy()),
-            membranes,
+            room.arrays[index],
             fresh=not known,
+            before=before.arrays[index] if before else None,
             first=_frames_seen(known),
+            near=self._near,
+            targets=layout.targets.setdefault(key, {}),
         )
         self._past_in(call, known, index)
+        if choose is None and self.exact and self._before is None and self._watch is None:
+            choose = self._retuner.due()
         # nobody watches while kernels are chosen
-        run(self.program, call, before=before or self._before, watch=None if before else self._watch)
-        self._past_out(call, after, index, batch, frames)
-        self.near_threshold += int(call.near[0])
+        run(call, before=choose or self._before, watch=None if choose else self._watch)
+        self._past_out(call, after, index, batch)
+        self.near_threshold += int(self._near[0])
         maps = {
             name: _as_maps(layout.arrays[id(b)], b.channels, layout.sizes[id(b.writer)])
             for name, b in self.program.taps.items()
@@ -246,9 +275,15 @@ class Engine:
         # the next clip of the batch comes into the same memory
         return {name: x.clone() for name, x in maps.items()} if batch > 1 else maps
 
+    def _state_names(self) -> frozenset[str]:
+        """Those of the whole model; that of a file has its head alone."""
+        neurons = {layer.neuron.name for layer in self.program.neurons() if layer.neuron is not None}
+        sums = {f"{module}.{part}" for _, module in self._sums for part in ("summed", "frames")}
+        return self.model.state_names() | neurons | sums
+
     def _watched(self) -> bool:
         """Whether somebody looks at modules that the native engine does not call."""
-        return any(m._forward_hooks or m._forward_pre_hooks for m in self._replaced)
+        return any(self._hooks) or any("forward" in fields for fields in self._fields)
 
     def _layout(self, frames: int, height: int, width: int) -> Layout:
         key = (frames, height, width)
@@ -257,51 +292,18 @@ class Engine:
             self._layouts = {key: lay_out(self.program, frames, height, width)}
         return self._layouts[key]
 
-    def _membranes(self, layout: Layout, after: dict, index: int, batch: int) -> dict[str, np.ndarray]:
-        """Room for the membranes of one clip inside tensors [B, C, H, W] of the state after."""
-        out = {}
-        for layer in self.program.neurons():
-            assert layer.neuron is not None
-            height, width = layout.sizes[id(layer)]
-            lanes = whole(layer.channels) * LANES
-            name = layer.neuron.name
-            if index == 0:
-                room = self._room(name, (batch, height, width, lanes))
-                membrane = room[..., : layer.channels].permute(0, 3, 1, 2)
-                after[name] = membrane.flatten(2) if layer.neuron.flat else membrane
-                self._rooms[name] = room
-            out[name] = self._rooms[name][index].view(height * width, lanes).numpy()
-        return out
-
-    def _room(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Memory for membranes: that of an earlier call whose state nobody holds any more, as fresh pages are dear."""
-        # memory of inference mode stays there
-        inference = torch.is_inference_mode_enabled()
-        kept = [x for x in self._spare.get(name, []) if tuple(x.shape) == shape and x.is_inference() == inference]
-        room = next((x for x in kept if unheld(x)), None)
-        if room is None:
-            room = torch.empty(shape)
-            kept.append(room)
-        self._spare[name] = kept[-ROOMS:]
-        return room
-
     def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
-        for layer in self._causal():
-            module = layer.name.rpartition(".")[0]
+        for layer, module in self._sums:
             if f"{module}.summed" in known:
-                call.past[layer.name] = known[f"{module}.summed"][index].double().numpy()
+                call.past[layer] = known[f"{module}.summed"][index].double().numpy()
 
-    def _past_out(self, call: Call, after: dict, index: int, batch: int, frames: int) -> None:
-        for layer in self._causal():
-            module = layer.name.rpartition(".")[0]
-            past = call.past[layer.name]
+    def _past_out(self, call: Call, after: dict[str, Tensor], index: int, batch: int) -> None:
+        for layer, module in self._sums:
+            past = call.past[layer]
             if index == 0:
                 after[f"{module}.summed"] = torch.empty(batch, *past.shape, dtype=torch.float64)
-                after[f"{module}.frames"] = torch.tensor(call.first + frames)
+                after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
             after[f"{module}.summed"][index] = torch.from_numpy(past)
-
-    def _causal(self) -> list[AttendApply]:
-        return [x for x in self.program.layers if isinstance(x, AttendApply) and x.counted.grouping == "past"]
 
 
 def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:
@@ -325,6 +327,11 @@ def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True,
         )
     del reproducible  # holds always
     return Engine(model, _lowered(model), threads=threads, exact=exact)
+
+
+def _sums_up(layer: Layer) -> bool:
+    """Whether it attends to all frames up to each one."""
+    return isinstance(layer, AttendApply) and layer.counted.grouping == "past"
 
 
 def _lowered(model: VideoModel) -> Program:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,6 @@ from spikereel.engine.plan import (
     Norm,
     PictureConv,
     Pointwise,
-    Program,
     SpikeConv,
 )
 
@@ -37,6 +37,8 @@ class Call:
     membranes: Mapping[str, NDArray[np.float32]]
     """[P, lanes] by neuron; written, and read too unless `fresh`."""
     fresh: bool
+    before: Mapping[str, NDArray[np.float32]] | None = None
+    """Where the membranes are found at the first frame; None: where they are written."""
     first: int = 0
     """Frames of the clip before these."""
     near: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
@@ -44,10 +46,14 @@ class Call:
     sums: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     past: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Running sums of causal attention by layer, [heads, d, d]."""
+    targets: dict[tuple[int, ...], Any] = field(default_factory=dict)
+    """Those made by calls before this one with the same memory."""
 
     def frames_of(self, buffer: Buffer, t0: int, t1: int) -> NDArray:
         """Frames t0 to t1 of a buffer."""
         array = self.layout.arrays[id(buffer)]
+        if not t0 and array.shape[buffer.kind == "bits"] == t1:
+            return array
         frames = slice(t0, t1) if buffer.whole_clip else slice(0, t1 - t0)
         return array[:, frames] if buffer.kind == "bits" else array[frames]
 
@@ -56,10 +62,10 @@ Before = Callable[[Layer, Call, int, int], None]
 Watch = Callable[[Layer, Call, int, int, float], None]
 
 
-def run(program: Program, call: Call, *, before: Before | None = None, watch: Watch | None = None) -> None:
+def run(call: Call, *, before: Before | None = None, watch: Watch | None = None) -> None:
     """All layers over all frames; `before` comes before each call of a kernel, `watch` is told its seconds."""
     frames = call.layout.frames
-    for part, chunk in zip(program.parts(), call.layout.chunks, strict=True):
+    for part, chunk in zip(call.layout.parts, call.layout.chunks, strict=True):
         for t0 in range(0, frames, chunk):
             t1 = min(t0 + chunk, frames)
             for layer in part:
@@ -79,15 +85,18 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
     if isinstance(layer, SpikeConv) and layer.packed is None:
         layer.choice = layer.choice or default_choice(layer)
         layer.packed = pack(layer, layer.choice)
-    RUN[type(layer)](layer, call, t0, t1, target(layer, call, t0, t1))
+    into = call.targets.get((id(layer), t0, t1)) or target(layer, call, t0, t1)
+    RUN[type(layer)](layer, call, t0, t1, into)
 
 
 def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     """Where the results of these frames go."""
     norm = layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
+    moves = norm is not None and len(norm.scale) > 1
     norm = None if norm is None else norm.at(call.first + t0, t1 - t0)
     neuron = layer.neuron or SILENT
-    return native().Target(
+    begins = call.before is not None and not t0 and layer.neuron is not None
+    made = native().Target(
         layer.channels,
         scale=None if norm is None else norm.scale,
         bias=None if norm is None else norm.bias,
@@ -97,8 +106,12 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
         membrane=None if layer.neuron is None else call.membranes[neuron.name],
         fresh=call.fresh and t0 == 0,
         near=call.near,
+        before=call.before[neuron.name] if begins else None,
         **neuron.constants(),
     )
+    if not moves:
+        call.targets[id(layer), t0, t1] = made
+    return made
 
 
 def pack(layer: SpikeConv, choice: str) -> NDArray:
@@ -232,9 +245,10 @@ def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> No
 def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) -> NDArray[np.float32]:
     """Means over the frames up to each one; the running sum goes on in float64, as in the reference."""
     d = layer.channels // layer.counted.heads
-    running = np.cumsum(sums[:, :, :d, :d], axis=0, dtype=np.float64)
-    if layer.name in call.past:
-        running += call.past[layer.name]
+    own, past = sums[:, :, :d, :d], call.past.get(layer.name, 0.0)
+    # one frame at a time, as a camera gives them, needs no sum over frames
+    frames = own if len(own) == 1 else np.cumsum(own, axis=0, dtype=np.float64)
+    running = np.add(frames, past, dtype=np.float64)
     call.past[layer.name] = running[-1].copy()
     seen = np.arange(1, len(sums) + 1) + call.first + t0
     out = np.zeros_like(sums)

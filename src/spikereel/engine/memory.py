@@ -1,11 +1,11 @@
 """One block of memory for all buffers of a program, those that never live at the same time in the same place."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spikereel.engine.packing import LANES, spike_words, whole
 from spikereel.engine.plan import AttendApply, Buffer, Fire, Layer, Program
@@ -22,6 +22,10 @@ class Layout:
     """Sizes of everything for clips of one length and resolution."""
 
     frames: int
+    height: int
+    width: int
+    parts: list[list[Layer]] = field(default_factory=list)
+    """Those of the program."""
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Height and width of the output of each layer, by id."""
     input_sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -30,11 +34,20 @@ class Layout:
     arrays: dict[int, NDArray] = field(default_factory=dict)
     """Bits [planes, T, P, words] or values [T, P, lanes] of each buffer, by id."""
     bytes: int = 0
+    targets: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = field(default_factory=dict)
+    """Where results of calls go, by the numbers of the blocks of membranes that they read and write, then by layer and
+    frames: made once, as a call of one frame takes no longer than making them."""
+
+    def forget(self, alive: Collection[int]) -> None:
+        """Let go of all but these blocks of membranes (see `spikereel.engine.rooms`)."""
+        gone = [key for key in self.targets if not {key[0], key[1] or key[0]} <= set(alive)]
+        for key in gone:
+            del self.targets[key]
 
 
 def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
     """Sizes, chunks and places for clips of this shape."""
-    layout = Layout(frames)
+    layout = Layout(frames, height, width, program.parts())
     places: dict[int, tuple[int, int]] = {}
     for layer in program.layers:
         before = places[id(layer.inputs()[0])] if layer.inputs() else (height, width)
@@ -44,7 +57,7 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
             if buffer is not None:
                 places[id(buffer)] = size
     pixels = {name: h * w for name, (h, w) in places.items()}
-    layout.chunks = [_chunk(part, pixels, frames) for part in program.parts()]
+    layout.chunks = [_chunk(part, pixels, frames) for part in layout.parts]
     lengths = {id(b): frames if b.whole_clip else layout.chunks[program.layers[b.first].part] for b in program.buffers}
     offsets, layout.bytes = _place(
         program, {id(b): lengths[id(b)] * b.frame_bytes(pixels[id(b)]) for b in program.buffers}
@@ -54,13 +67,6 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
     for b in program.buffers:
         layout.arrays[id(b)] = _view(arena[start:], offsets[id(b)], b, lengths[id(b)], pixels[id(b)])
     return layout
-
-
-def unheld(x: Tensor) -> bool:
-    """Whether nobody but the one who asks holds the memory of a tensor."""
-    count = getattr(torch._C, "_storage_Use_Count", None)
-    # the tensor itself, and the storage object made for the question
-    return count is not None and count(x.untyped_storage()._cdata) <= 2
 
 
 def _view(arena: NDArray, offset: int, buffer: Buffer, frames: int, pixels: int) -> NDArray:

@@ -310,15 +310,15 @@ static void pictures(const PictureConv& a) {
   });
 }
 
-// `Columns` vectors of a neuron without a norm, over all frames. Values are not asked for ahead: that doubled the time where
+// `Columns` vectors of a neuron without a norm, over all frames; `at`: where its membranes lie. Values are not asked for ahead: that doubled the time where
 // they come from memory.
 template <Way W, int Columns>
-static inline void fire_columns(const Fire& a, const float* x, float* membrane, uint16_t* bits, M last, Tally& near) {
+static inline void fire_columns(const Fire& a, const float* x, int64_t at, uint16_t* bits, M last, Tally& near) {
   const Output& o = a.out;
   const Neuron n = o.neuron;
   V v[Columns];
   UNROLLED
-  for (int i = 0; i < Columns; i++) v[i] = o.fresh ? all(o.start) : load(membrane + i * kLanes);
+  for (int i = 0; i < Columns; i++) v[i] = o.fresh ? all(o.start) : load(o.before + at + i * kLanes);
   // a copy, which no store of spikes can be thought to change
   Tally own = near;
   for (int t = 0; t < a.frames; t++, x += a.value_frame, bits += o.bits_frame) {
@@ -332,18 +332,18 @@ static inline void fire_columns(const Fire& a, const float* x, float* membrane, 
   }
   near = own;
   UNROLLED
-  for (int i = 0; i < Columns; i++) store(membrane + i * kLanes, v[i]);
+  for (int i = 0; i < Columns; i++) store(o.membrane + at + i * kLanes, v[i]);
 }
 
 // `count` vectors next to each other; `last` has the channels of the last one.
 template <Way W>
-static inline void fire_run(const Fire& a, const float* x, float* membrane, uint16_t* bits, int64_t count, M last, Tally& near) {
+static inline void fire_run(const Fire& a, const float* x, int64_t at, uint16_t* bits, int64_t count, M last, Tally& near) {
   const M every = static_cast<M>(0xffff);
   int64_t c = 0;
   const auto ends = [&](int some) { return c + some == count ? last : every; };
-  for (; c + 8 <= count; c += 8) fire_columns<W, 8>(a, x + c * kLanes, membrane + c * kLanes, bits + c, ends(8), near);
-  for (; c + 4 <= count; c += 4) fire_columns<W, 4>(a, x + c * kLanes, membrane + c * kLanes, bits + c, ends(4), near);
-  for (; c < count; c++) fire_columns<W, 1>(a, x + c * kLanes, membrane + c * kLanes, bits + c, ends(1), near);
+  for (; c + 8 <= count; c += 8) fire_columns<W, 8>(a, x + c * kLanes, at + c * kLanes, bits + c, ends(8), near);
+  for (; c + 4 <= count; c += 4) fire_columns<W, 4>(a, x + c * kLanes, at + c * kLanes, bits + c, ends(4), near);
+  for (; c < count; c++) fire_columns<W, 1>(a, x + c * kLanes, at + c * kLanes, bits + c, ends(1), near);
 }
 
 static void fire(const Fire& a) {
@@ -361,7 +361,7 @@ static void fire(const Fire& a) {
     for (int64_t p = item * some, step = bare && dense ? end - p : 1; p < end; p += step) {
       const float* x = a.value + p * a.value_pixel;
       if (bare) {
-        run(a, x, o.membrane + p * o.membrane_pixel, o.bits + p * o.bits_pixel, step * o.vectors, last, near);
+        run(a, x, p * o.membrane_pixel, o.bits + p * o.bits_pixel, step * o.vectors, last, near);
         clear_beyond(o, p, 0, a.frames);
       } else {
         emit(o, p, 0, o.vectors, Sums<float>{x, a.value_frame, kLanes, 0, 1}, 0, a.frames, near);

@@ -72,6 +72,7 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
   const float* scale_at = o.scale ? o.scale + first * scale_frame + at : nullptr;
   const float* bias_at = o.scale ? o.bias + first * scale_frame + at : nullptr;
   float* membrane = W ? o.membrane + p * o.membrane_pixel + at : nullptr;
+  const float* before = W ? (first == 0 ? o.before : o.membrane) + p * o.membrane_pixel + at : nullptr;
   uint16_t* bits = W ? o.bits + first * bits_frame + p * o.bits_pixel + c : nullptr;
   V scale[Columns], bias[Columns], v[Columns];
   M there[Columns];
@@ -81,7 +82,7 @@ static void emit_as(const Output& o, int64_t p, int c, const Sums<Number>& sums,
     bias[i] = o.scale ? load(bias_at + i * lane_step) : zero();
     const int left = o.channels - (c + i * sums.vector_step) * kLanes;
     there[i] = static_cast<M>(left >= kLanes ? 0xffff : (1 << left) - 1);
-    v[i] = W ? (o.fresh && first == 0 ? all(o.start) : load(membrane + i * membrane_step)) : zero();
+    v[i] = W ? (o.fresh && first == 0 ? all(o.start) : load(before + i * membrane_step)) : zero();
   }
   const Number* from = sums.first;
   // a copy, which no store of spikes can be thought to change

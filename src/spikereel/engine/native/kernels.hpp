@@ -34,7 +34,8 @@ struct Output {
   int64_t value_frame, value_pixel;
   Neuron neuron;
   float* membrane;
-  int64_t membrane_pixel;
+  const float* before;  // where the first frame finds it; may be the same
+  int64_t membrane_pixel;  // of both
   int32_t fresh;  // the membranes hold nothing yet: the first frame begins at `start`
   float start;
   uint16_t* bits;

@@ -55,7 +55,7 @@ struct Target {
   std::optional<Table> scale, bias;
   std::optional<Values> residual, value;
   std::optional<Bits> bits;
-  std::optional<Membrane> membrane;
+  std::optional<Membrane> membrane, before;
   std::optional<Counter> near;
   int64_t frames = 0, pixels = 0;
 
@@ -68,7 +68,7 @@ struct Target {
 Target make_target(int channels, std::optional<Table> scale, std::optional<Table> bias, std::optional<Values> residual,
                    std::optional<Values> value, std::optional<Bits> bits, std::optional<Membrane> membrane, int kind,
                    bool soft_reset, bool decay_input, int top, float decay, float threshold, float v_reset,
-                   bool fresh, float start, std::optional<Counter> near) {
+                   bool fresh, float start, std::optional<Counter> near, std::optional<Membrane> before) {
   Target target;
   Output& o = target.out;
   o.channels = channels, o.vectors = whole(channels);
@@ -99,6 +99,11 @@ Target make_target(int channels, std::optional<Table> scale, std::optional<Table
     require(membrane->shape(1) >= lanes && membrane->stride(1) == 1, "membrane too narrow");
     require(membrane->shape(0) == bits->shape(2), "membrane of other pixels");
     o.membrane = membrane->data(), o.membrane_pixel = membrane->stride(0);
+    if (before) {
+      require(before->shape(0) == membrane->shape(0) && before->shape(1) >= lanes, "a membrane before of other size");
+      require(before->stride(0) == membrane->stride(0) && before->stride(1) == 1, "a membrane before in another order");
+    }
+    o.before = before ? before->data() : o.membrane;
     o.fresh = fresh, o.start = start;
     o.bits = bits->data();
     o.bits_plane = bits->stride(0), o.bits_frame = bits->stride(1), o.bits_pixel = bits->stride(2);
@@ -107,7 +112,7 @@ Target make_target(int channels, std::optional<Table> scale, std::optional<Table
   if (scale && scale->shape(0) > 1) require(static_cast<int64_t>(scale->shape(0)) >= target.frames, "norm of fewer frames");
   if (near) o.near = near->data();
   target.scale = scale, target.bias = bias, target.residual = residual, target.value = value;
-  target.bits = bits, target.membrane = membrane, target.near = near;
+  target.bits = bits, target.membrane = membrane, target.before = before, target.near = near;
   return target;
 }
 
@@ -314,7 +319,7 @@ int64_t count_spikes(const Bits& bits) {
 NB_MODULE(_native, m) {
   kernels = present().front();
   // counts with every change of what Python calls; engine/loaded.py has the same number
-  m.attr("ABI") = 5;
+  m.attr("ABI") = 6;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -336,7 +341,8 @@ NB_MODULE(_native, m) {
   nb::class_<Target>(m, "Target")
       .def(nb::new_(&make_target), "channels"_a, nb::kw_only(), "scale"_a.none(), "bias"_a.none(), "residual"_a.none(),
            "value"_a.none(), "bits"_a.none(), "membrane"_a.none(), "kind"_a, "soft_reset"_a, "decay_input"_a, "top"_a,
-           "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none());
+           "decay"_a, "threshold"_a, "v_reset"_a, "fresh"_a, "start"_a, "near"_a.none(),
+           "before"_a.none() = nb::none());
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "block"_a, "by_row"_a = false, "target"_a);
   m.def("cached", &run_cached, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
