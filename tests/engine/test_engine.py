@@ -184,7 +184,7 @@ def test_an_engine_of_a_file_takes_the_state_that_it_gave(case, tmp_path):
         assert_same(loaded(rest, loaded(first)[1]), engine(rest, engine(first)[1]))
         state = loaded(first)[1].flat()
         state.pop(next(iter(state)))
-        with pytest.raises(StateError, match="lacks 1|has none for"):
+        with pytest.raises(StateError, match=r"lacks 1|has none for"):
             loaded(rest, State.from_flat(state))
 
 
