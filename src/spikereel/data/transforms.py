@@ -21,6 +21,7 @@ from spikereel.data.augment import (
     require_pillow,
     sample_operations,
 )
+from spikereel.data.turn import Turn, Turned
 from spikereel.errors import ConfigError
 
 MEAN, STD = 0.45, 0.225
@@ -166,6 +167,8 @@ class TrainTransform:
     """Strength of `augment.color_jitter`."""
     whole: bool = False
     """Whether `ratio` is that of the box to the frame's own, for evaluation that squeezes the whole frame."""
+    turn: Turn | None = None
+    """How much the box is turned, scaled and moved besides."""
 
     def __post_init__(self):
         _require_sizes(self.size, self.std)
@@ -191,6 +194,8 @@ class TrainTransform:
         if normalised:
             video = normalise(video, self.mean, self.std)
         video = resize(_cut(video, self._box(video, generator)), self.size, self.size, antialias=self.antialias)
+        if self.turn:
+            video = self.turn.draw(self.size, generator)(video)
         if self._mirrored(generator):
             video = horizontal_flip(video)
         if self.erasing:
@@ -204,13 +209,16 @@ class TrainTransform:
         """
         if self._normalised_first or self.jitter:
             return None
-        drawn: list[tuple[tuple[int, int, int, int], bool]] = []
+        drawn: list[tuple[Box, Turned | None, bool]] = []
 
         def cut(frame: Tensor) -> Tensor:
             if not drawn:
-                drawn.append((self._box(frame, generator), self._mirrored(generator)))
-            box, mirrored = drawn[0]
+                # in the order of a clip at once
+                box, turned = self._box(frame, generator), self.turn.draw(self.size, generator) if self.turn else None
+                drawn.append((box, turned, self._mirrored(generator)))
+            box, turned, mirrored = drawn[0]
             small = resize(_cut(frame, box), self.size, self.size)
+            small = turned(small) if turned else small
             return horizontal_flip(small) if mirrored else small
 
         return cut

@@ -202,10 +202,11 @@ class Pixels:
     copies: int = 1
     """Training on files: clips made of each decoded one, with draws of their own."""
     shift: int = 0
-    """Training on event files and depth: move clips by up to so many pixels of the sensor."""
+    """Training on videos, event files and depth: move clips by up to so many pixels, of event files those of the
+    sensor."""
     rotate: float = 0.0
     zoom: float = 0.0
-    """Training on event files and depth: turn by up to so many degrees, scale by up to 1 + zoom either way."""
+    """Training on videos, event files and depth: turn by up to so many degrees, scale by up to 1 + zoom either way."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,6 +100,7 @@ VIDEO = frozenset(
             "simulate",
         ),
         *("randaugment", "jitter", "erasing", "copies", "clips", "crops", "mirrored", "average", "on_error", "cache"),
+        *("shift", "rotate", "zoom"),
     }
 )
 

@@ -16,6 +16,7 @@ from spikereel.data.sets.mmhpsd import StreamReading
 from spikereel.data.sets.utd_mhad import DepthReading
 from spikereel.data.sets.utd_mhad_pose import WindowReading
 from spikereel.data.transforms import EvalTransform, TrainTransform
+from spikereel.data.turn import Turn
 from spikereel.data.video.cache import FrameCache
 from spikereel.data.video.clip import Reading
 from spikereel.data.video.rendering import Rendering
@@ -46,6 +47,7 @@ def video_reading(
             randaugment=spec.randaugment,
             jitter=spec.jitter,
             erasing=spec.erasing,
+            turn=Turn(rotate=spec.rotate, zoom=spec.zoom, shift=spec.shift),
             **pixels,
         )
     else:
