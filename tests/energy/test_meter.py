@@ -245,6 +245,18 @@ def test_spikes_that_a_hook_of_a_user_changes_are_counted_as_they_enter():
     assert sum(after.synops) == 0
 
 
+def test_parts_that_are_compiled_count_as_they_are():
+    torch.manual_seed(0)
+    model, video = tiny_model().eval(), clip(batch=1)
+    calibrate(model, [video])
+    wanted = measure(model, video)
+    part = model.get_submodule("downsample1_1")
+    part.compile(backend="eager")
+    compiled = part._compiled_call_impl
+    assert measure(model, video) == wanted
+    assert part._compiled_call_impl is compiled
+
+
 def test_a_layer_with_a_forward_of_its_own_keeps_it():
     torch.manual_seed(0)
     model, video = tiny_model().eval(), clip(batch=1)

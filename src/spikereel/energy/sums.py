@@ -172,9 +172,10 @@ class Sums:
 
 
 def _keeps(module: nn.Module) -> bool:
-    """Whether a module is ours or PyTorch's, without hooks of others or a `forward` of its own."""
-    free = not (module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
-    return free and _package(type(module)) in PACKAGES
+    """Whether a module is ours or PyTorch's, without hooks of others, a `forward` of its own, or compiled code."""
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    own = "forward" in module.__dict__ or module._compiled_call_impl is not None
+    return not (hooks or own) and _package(type(module)) in PACKAGES
 
 
 @cache
