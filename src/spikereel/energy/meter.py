@@ -104,7 +104,7 @@ class Meter(Attended):
                 stack.callback(self.kept.put_back)
             if self.products is not None:
                 stack.enter_context(self.products)
-            if any([m._compiled_call_impl is not None for m in self.modules.values()]):
+            if any(m._compiled_call_impl is not None for m in self.modules.values()):
                 # compiled parts would be compiled anew with the hooks in them
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             hooks: list[Any] = []
