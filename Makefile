@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev
 # the site, into site/; SITE_ENV has what builds it and nothing else, as it only reads the sources
 SITE_ENV := .venv-docs
 docs: $(SITE_ENV)/.installed
-	$(SITE_ENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(SITE_ENV)/bin/mkdocs build --strict --quiet
 
 $(SITE_ENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(SITE_ENV)

@@ -55,3 +55,4 @@ def test_one_line_names_the_extra(answers, name, package):
     named = set(re.findall(r"spikereel\[(\w+)\]", answer["err"]))
     assert named
     assert named <= extras_with(package)
+    assert (named == {"draw"} and name.startswith("predict")) == answer["err"].endswith(", or give --no-video\n")

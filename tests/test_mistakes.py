@@ -116,6 +116,12 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
         "the model itself comes first",
     ),
     "clip and model to trace exchanged": (lambda x: spikereel.trace("a.mp4", x.motion), ConfigError, "comes first"),
+    "channels last to predict": (
+        lambda x: spikereel.predict(x.motion, _rgb(8, 32, 24, 3)),
+        DataError,
+        r"has 32 channels.*last axis has 3: give it with .permute\(0, 3, 1, 2\)",
+    ),
+    "a function with a slip": (lambda x: spikereel.load_models, AttributeError, "did you mean spikereel.load_model"),
     "files to predict": (lambda x: spikereel.predict(x.motion, ["a.mp4"]), DataError, "list; give the path of one"),
     "an array to predict": (lambda x: spikereel.predict(x.motion, np.zeros(3)), DataError, "tensor \\[T, C, H, W"),
     "a model for many": (lambda x: spikereel.predict_many(x.motion, "a"), ConfigError, "by name or path"),

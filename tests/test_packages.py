@@ -145,7 +145,7 @@ def _expect(calls: dict[str, dict], visible: set[str]) -> None:
         for lacking in re.findall(r"^error: (.*) not installed", said, re.MULTILINE):
             assert said.count("\n") == 1
             assert not set(lacking.split(", ")) & visible, (name, said)
-            assert re.search(r"pip install '?spikereel\[\w+\]", said), (name, said)
+            assert re.search(r"pip install 'spikereel\[\w+\]'", said), (name, said)
 
 
 def _calls(places: dict[str, Path], visible: set[str], more: list[list[str] | str]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ model = spikereel.create_model("spikevideoformer_s", num_classes=400)
 logits, state = model(video)          # video [T, B, C, H, W]
 """
 
+import difflib
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_WHERE[name]), name)
     if name in _MODULES:
         return import_module(_MODULES[name])
-    hint = f"; from {_ELSEWHERE[name]} import {name}" if name in _ELSEWHERE else ""
+    near = difflib.get_close_matches(name, __all__, n=1)
+    hint = f"; did you mean spikereel.{near[0]}?" if near else ""
+    if name in _ELSEWHERE:
+        hint = f"; from {_ELSEWHERE[name]} import {name}"
     raise AttributeError(f"module 'spikereel' has no attribute {name!r}{hint}")
 
 

@@ -59,4 +59,4 @@ def extra_of(module: str | None) -> str | None:
 
 def lacking(modules: str, extra: str) -> str:
     """What to say, in one line, where modules of an extra are missing."""
-    return f"{modules} not installed; run pip install spikereel[{extra}]"
+    return f"{modules} not installed; run pip install 'spikereel[{extra}]'"

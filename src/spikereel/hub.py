@@ -1,6 +1,7 @@
 """The models by name: create them, list them, save and load them with their configuration inside the file."""
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -197,8 +198,11 @@ def find_weights(name_or_path: str | Path) -> Path:
     if name in ARCHITECTURES:
         own = ", ".join(f"{name}.{t}" for t in ARCHITECTURES[name].weights) or "none"
         raise WeightsError(f"no weights at {name_or_path}: of {name} there are {own}; listed are {', '.join(listed)}")
+    near = difflib.get_close_matches(str(name_or_path), ARCHITECTURES, n=1)
+    network = f"did you mean the network {near[0]}? " if near else ""
     raise WeightsError(
-        f"no weights at {name_or_path}: no file, no saved folder and no listed name; listed are {', '.join(listed)}"
+        f"no weights at {name_or_path}: no file, no saved folder and no listed name; {network}listed are "
+        f"{', '.join(listed)}"
     )
 
 

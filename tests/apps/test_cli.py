@@ -100,14 +100,25 @@ def test_broken_files_are_one_line_and_nothing_is_written(name, tmp_path, out, w
         (["train", "video_folder"], "data.root"),
         (["evaluate", "spikevideoformer_ti.nothing"], "no weights"),
         (["energy", "spikevideoformer_tiny"], "no weights"),
+        (["energy", "spikevideoforme_ti"], "did you mean the network spikevideoformer_ti?"),
+        (["energy", "CLIP"], "is a video, where weights are asked for"),
+        (["trace", "CLIP", "spikevideoformer_ti.motion"], "is a video, where weights are asked for"),
+        (["evaluate", "STILL"], "is a picture, where weights are asked for"),
+        (["predict", "spikevideoformer_ti.motion_spatial", "CLIP"], "--model spikevideoformer_ti.motion_spatial"),
+        (["stream", "0"], "such as /dev/video0"),
+        (["data", "check", "CLIP"], "data inspect"),
         (["energy", "spikevideoformer_ti", "--size", "8"], "--size"),
         (["energy", "spikevideoformer_ti", "--video", "x.mp4"], "no trained weights"),
     ],
 )
 def test_wrong_names_and_values(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert words in refused(capsys, *arguments)
-    assert files(tmp_path) == []
+    there = {"CLIP": "clip.mp4", "STILL": "still.jpg"}
+    given = [there[x] for x in arguments if x in there]
+    for name in given:
+        video_file(tmp_path / name) if name.endswith("mp4") else (tmp_path / name).write_bytes(b"\xff\xd8")
+    assert words in refused(capsys, *(there.get(x, x) for x in arguments))
+    assert [path.name for path in files(tmp_path)] == given
 
 
 @pytest.mark.parametrize(
@@ -127,6 +138,23 @@ def test_mistakes_that_the_parser_finds(arguments, whose, capsys):
         main(arguments)
     assert stop.value.code == 2
     assert f"see spikereel {whose}--help" in one_line(*capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["predict", "a.mp4", "--modle", "b"], "; did you mean --model?"),
+        (["predict", "a.mp4", "--modle=b"], "; did you mean --model?"),
+        (["train", "x", "--data.root=videos"], "; write data.root=videos, without dashes"),
+        (["train", "x", "--data.root", "videos"], "; write data.root=..., without dashes"),
+        (["train", "x", "--what"], ""),
+        (["list", "models"], ""),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(arguments, meant, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"{arguments[-1]}{meant}; see spikereel {arguments[0]} --help" in one_line(*capsys.readouterr())
 
 
 class Hostile:

@@ -221,7 +221,7 @@ def test_randaugment_refuses(video):
 
 def test_without_pillow(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ConfigError, match=r"pip install spikereel\[train\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'spikereel\[train\]'"):
         randaugment(_picture(), PUBLISHED)
 
 

@@ -167,5 +167,5 @@ def test_several_clips_wrong_shapes_and_missing_files_are_refused(tmp_path: Path
 
 def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ConfigError, match=r"pip install spikereel\[draw\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'spikereel\[draw\]'"):
         annotate(tmp_path / "out.mp4", prediction(), clip(4, 3, 8, 8))

@@ -122,5 +122,5 @@ def test_wrong_names_and_missing_parts_are_refused(tmp_path: Path):
 
 def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigError, match=r"pip install spikereel\[draw\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'spikereel\[draw\]'"):
         draw(tmp_path / "demo.png")

@@ -131,6 +131,8 @@ def check(
     that is missing or without such files.
     """
     started, root = time.monotonic(), Path(root)
+    if root.is_file():
+        raise DataError(f"{root}: is a file; give its folder, or write `spikereel data inspect {root}`")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with videos or recordings")
     known = VIDEOS | RECORDINGS | {MAT} | (TEXTS if told.columns else frozenset())

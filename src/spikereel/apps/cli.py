@@ -1,6 +1,8 @@
 """The command line. Every error that a user can cause is one line on stderr and exit code 2."""
 
 import argparse
+import difflib
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -130,8 +132,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if hasattr(options, "assignments") and not any(x.startswith("-") for x in rest):
         options.assignments, rest = [*options.assignments, *rest], []
     if rest:
-        options.parser.error(f"unrecognised arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognised arguments: {' '.join(rest)}{_meant(options, rest[0])}")
     return options
+
+
+def _meant(options: argparse.Namespace, given: str) -> str:
+    """What an unknown word on the command line may have been meant for."""
+    name, _, value = given.partition("=")
+    if hasattr(options, "assignments") and re.fullmatch(r"--[a-z]+\.\w+", name):
+        return f"; write {name[2:]}={value or '...'}, without dashes"
+    known = set(re.findall(r"--[a-z][\w-]*", options.parser.format_help()))
+    near = difflib.get_close_matches(name, sorted(known), n=1) if name.startswith("-") else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -78,7 +78,7 @@ def require_pillow(what: str = "RandAugment") -> None:
     try:
         import PIL  # noqa: F401
     except ImportError:
-        raise ConfigError(f"{what} needs Pillow; run pip install spikereel[train]") from None
+        raise ConfigError(f"{what} needs Pillow; run pip install 'spikereel[train]'") from None
 
 
 def draw_operations(policy: Policy, rng: np.random.Generator) -> list[tuple[str, float]]:

@@ -44,7 +44,7 @@ def _opened(place: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(place)
     except ImportError as error:
-        raise ConfigError(f"{place}: {str(error).splitlines()[0]}; run pip install spikereel[scale]") from None
+        raise ConfigError(f"{place}: {str(error).splitlines()[0]}; run pip install 'spikereel[scale]'") from None
     except ValueError as error:
         raise ConfigError(f"{place}: {error}; give a folder, http(s)://, s3:// or another protocol of fsspec") from None
 

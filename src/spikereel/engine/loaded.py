@@ -12,8 +12,8 @@ except ImportError:
 ABI = 6
 """What this version calls; a module that was built for another one is not used."""
 HOW = (
-    "install with a C++ compiler and the headers of Python at hand (Debian: g++ python3-dev): "
-    "pip install --force-reinstall --no-binary spikereel spikereel"
+    "with a C++ compiler and the headers of Python at hand (Debian: g++ python3-dev) install anew from the clone or "
+    "the sdist: pip install --no-deps --no-cache-dir --force-reinstall ."
 )
 
 

@@ -88,7 +88,9 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
     chosen = [sample_indices(video.info.frames, count, stride=stride, clip=clip, clips=clips) for clip in range(clips)]
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
-        raise DataError(f"{video.name}: has {video.channels} channels, this model takes {channels}")
+        raise DataError(
+            f"{video.name}: has {video.channels} channels, this model takes {channels}{channels_last(source)}"
+        )
     see = seeing(spec, simulated=simulated)
     note = SIMULATED["events" if spec.simulate is not None else spec.modality] if simulated else None
     return Look(
@@ -100,6 +102,13 @@ def look(source: str | PathLike | Tensor, spec: DataSpec, channels: int, *, view
         indices=tuple(i for indices in chosen for i in video.sampled(indices[-spec.frames :])),
         views=[view[:, None] for indices in chosen for view in see(video, indices, spec)],
     )
+
+
+def channels_last(source: object) -> str:
+    """What to say of a tensor whose channels seem to be its last axis; nothing of others."""
+    if not isinstance(source, Tensor) or source.ndim != 4 or source.shape[-1] not in (1, 2, 3):
+        return ""
+    return f"; pictures are [T, C, H, W] and its last axis has {source.shape[-1]}: give it with .permute(0, 3, 1, 2)"
 
 
 def views_of(video: Frames, spec: DataSpec, first: int, last: int) -> tuple[list[int], list[Tensor]]:

@@ -12,7 +12,7 @@ from spikereel.data.sets.utd_mhad import depth_clip
 from spikereel.data.video.read import sample_indices
 from spikereel.errors import ConfigError, DataError
 from spikereel.inference.frames import Frames, depth_frames, event_frames, tensor_frames
-from spikereel.inference.look import reading_of, seeing
+from spikereel.inference.look import channels_last, reading_of, seeing
 from spikereel.inference.segment import shrunk
 from spikereel.inference.track import pose_clip
 from spikereel.models.base import VideoModel
@@ -61,7 +61,7 @@ def _classes(model: VideoModel, clip: Any, spec: DataSpec, sample: bool, fps: fl
     video = _pictures(clip, fps)
     simulated = video.channels == 3 and (spec.modality != "rgb" or spec.simulate is not None)
     if not simulated and video.channels != channels:
-        raise DataError(f"{NAME}: have {video.channels} channels, this model takes {channels}")
+        raise DataError(f"{NAME}: have {video.channels} channels, this model takes {channels}{channels_last(clip)}")
     # simulated events lie between frames
     count = spec.frames if spec.simulate is None else spec.frames + 1
     indices = sample_indices(len(video), count, stride=spec.stride) if sample else list(range(len(video)))

@@ -12,6 +12,7 @@ from spikereel.data.video.clip import SUFFIXES as VIDEOS
 from spikereel.data.walk import find, said, visible
 from spikereel.errors import DataError
 from spikereel.exporting.targets import target_by_suffix
+from spikereel.hub import ARCHITECTURES
 from spikereel.runs.config import data_spec_of
 from spikereel.runs.kinds import KINDS, sees_recordings
 
@@ -39,6 +40,8 @@ def sources_of(given: Sequence[str], model: Any) -> tuple[list[Source], list[str
         folder = Path(text)
         if folder.suffix == WEIGHTS and folder.is_file():
             raise DataError(f"{folder}: holds weights and no clip; give it as --model {folder}, and a clip beside it")
+        if text in _listed() and not folder.exists():
+            raise DataError(f"{text}: names weights and no clip; give it as --model {text}, and a clip beside it")
         if target_by_suffix(folder) and folder.is_file():
             raise DataError(f"{folder}: holds a network and no clip; give one as --model, and clips beside it")
         if not folder.is_dir() or _is_pictures(folder):
@@ -60,6 +63,10 @@ def sources_of(given: Sequence[str], model: Any) -> tuple[list[Source], list[str
         ]
     names = distinct([stem for _, stem in found])
     return [Source(path=path, name=name) for (path, _), name in zip(found, names, strict=True)], notes
+
+
+def _listed() -> set[str]:
+    return {f"{name}.{tag}" for name, entry in ARCHITECTURES.items() for tag in entry.weights}
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,12 @@ def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
             header = (file.metadata() or {}).get("spikereel")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        what = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
+        if what in ("video", "image"):
+            raise WeightsError(
+                f"{path} is {'a video' if what == 'video' else 'a picture'}, where weights are asked for; give a file "
+                "of weights or a name of `spikereel list` in its place"
+            ) from None
         raise WeightsError(
             f"{path} is not a whole safetensors file ({error}); authors' files go through `spikereel import`"
         ) from None

@@ -64,6 +64,8 @@ def place_of(text: str) -> Place:
     path = Path(text)
     if re.fullmatch(r"/dev/video\d+", text):
         return Place(text=text, name=text, what="camera")
+    if text.isdecimal() and not path.exists():
+        raise ConfigError(f"{text}: no such file; a camera is named by its device, such as /dev/video{text}")
     if path.is_dir():
         return Place(text=text, name=text, what="folder")
     return Place(text=text, name=text, what="events" if path.suffix.lower() in RECORDINGS - {".npy"} else "file")

@@ -336,5 +336,5 @@ def test_damage_never_escapes_as_another_error(small):
 @pytest.mark.parametrize(("name", "code", "module"), [("a.aedat4", 1, "lz4.frame"), ("a.aedat4", 3, "zstandard")])
 def test_the_extra_is_named(save, monkeypatch, name, code, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(ConfigError, match=r"pip install spikereel\[events\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'spikereel\[events\]'"):
         read_events(save(name, write.aedat4(FIVE, code)))

@@ -12,6 +12,7 @@ from typing import Any
 from spikereel.apps.commands.common import command, engine_option, json_option, new_console, one_or_all, progress
 from spikereel.apps.commands.many import manifest_options, only_with_manifest, run_manifest
 from spikereel.errors import ConfigError, SpikereelError
+from spikereel.extras import lacking, missing
 from spikereel.files import keep_inputs, writable, write_json, write_text
 
 FULL = 3
@@ -220,12 +221,19 @@ class _Batch:
             if not isinstance(self.model, Exported) and is_long(self.model, source.path):
                 del chosen["views"]
                 chosen["every"] = usual_window(self.model, glance_fps(source.path))
+        if not isinstance(self.model, Exported) and chosen.get("views", 1) == 1 and not source.path.endswith(".npy"):
+            self._drawable()
         with progress() as bar:
             result = begin(self.model, source.path, chosen, _progress(bar, f"{TASKS[self.model.task].doing} {name}"))
         self.out.mkdir(parents=True, exist_ok=True)
         with progress() as bar:
             told = _progress(bar, f"writing {source.name}")
             return result, result.write(self.out, source.name, video=not self.options.no_video, progress=told)
+
+    def _drawable(self) -> None:
+        """Before a network runs for a video that cannot be written."""
+        if not self.options.no_video and (absent := missing("draw")):
+            raise ConfigError(f"{lacking(', '.join(absent), 'draw')}, or give --no-video")
 
     def _show(self, result: Any, said: list[str]) -> None:
         if self.count > FULL:

@@ -173,7 +173,7 @@ def _unpacker(path: Path, code: int) -> Unpack:
             return lambda body, desk: _bounded(_lz4_pieces(LZ4FrameDecompressor(), body), body, desk)
         from zstandard import ZstdDecompressor, ZstdError
     except ImportError:
-        raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install spikereel[events]") from None
+        raise ConfigError(f"{path}: is compressed with {names[code]}; run pip install 'spikereel[events]'") from None
 
     def unpack(body: Buffer, desk: _Desk) -> Buffer:
         try:

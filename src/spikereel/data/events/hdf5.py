@@ -40,7 +40,7 @@ def read_hdf5(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) 
     try:
         import h5py
     except ImportError:
-        raise ConfigError(f"{path}: is HDF5, which needs h5py; run pip install spikereel[events]") from None
+        raise ConfigError(f"{path}: is HDF5, which needs h5py; run pip install 'spikereel[events]'") from None
     with suppress(ImportError):
         # Importing it gives h5py more filters, Blosc among them.
         import_module("hdf5plugin")

@@ -40,7 +40,7 @@ def read_mat(path: Path, *, sensor: Sensor | None = None, told: Told = UNTOLD) -
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise ConfigError(f"{path}: is a MATLAB file, which needs scipy; run pip install spikereel[mat]") from None
+        raise ConfigError(f"{path}: is a MATLAB file, which needs scipy; run pip install 'spikereel[mat]'") from None
     wanted = [*(alias for aliases in COLUMNS.values() for alias in aliases), "width", "height"]
     try:
         found = loadmat(path, variable_names=None if told.columns else wanted)

@@ -328,7 +328,7 @@ def _mat(path: Path, name: str) -> np.ndarray:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise ConfigError(f"{path}: is a MATLAB file, which needs scipy; run pip install spikereel[mat]") from None
+        raise ConfigError(f"{path}: is a MATLAB file, which needs scipy; run pip install 'spikereel[mat]'") from None
     if not path.is_file():
         raise DataError(f"{path}: no such file; copy it from the dataset")
     try:

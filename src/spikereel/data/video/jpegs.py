@@ -13,11 +13,13 @@ def require_pictures(folder: Path) -> tuple[int, int]:
     """The first number and the digits of the pictures 00001.jpg, ... (or from 00000.jpg on) of a folder.
 
     Raises DataError, which names the picture, for a number that is missing at the start or between others, and for a
-    picture that is empty, no JPEG or cut short; also for a folder without pictures.
+    picture that is empty, no JPEG or cut short; also for a folder without pictures, and for a device.
     """
     numbered = sorted((x.stem for x in folder.glob("*.jpg") if x.stem.isascii() and x.stem.isdecimal()), key=int)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a device; give a video file or a folder of pictures 00001.jpg, ...")
     if not numbered:
-        raise DataError(f"{folder}: is a folder without pictures 00001.jpg, or a device; name a video file in it")
+        raise DataError(f"{folder}: is a folder without pictures 00001.jpg, ...; name a video file in it")
     digits, first = len(numbered[0]), min(int(numbered[0]), 1)
     for number, stem in enumerate(numbered, start=first):
         # ffmpeg would end at a gap without a word.
