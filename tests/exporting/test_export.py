@@ -1,5 +1,6 @@
 """Exported files give the model's spikes: states in the signature, norms folded, and a certificate that can fail."""
 
+import copy
 import json
 import shutil
 import struct
@@ -15,7 +16,7 @@ from tiny import clip, tiny_model, tiny_svformer
 import spikereel
 from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
-from spikereel.exporting.certificate import Certificate, certify, check
+from spikereel.exporting.certificate import Certificate, certify, check, made_with
 from spikereel.exporting.contract import Contract, contract_of
 from spikereel.exporting.decisions import differ
 from spikereel.exporting.export import certificate_of
@@ -213,6 +214,23 @@ def test_a_certificate_passes_over_nothing(causal, tmp_path):
     assert not certify(twin, plain_file(shifted), file, clips=[clip(2, 1).float()]).faithful
 
 
+def test_a_certificate_is_of_all_files_and_says_what_made_it(causal, tmp_path):
+    """OpenVINO keeps the weights beside the file that is named."""
+    path, exported = tmp_path / "net.xml", plain_file(causal)
+    path.write_bytes(b"graph")
+    path.with_suffix(".bin").write_bytes(b"weights")
+    good = certify(causal, exported, path, clips=[clip(2, 1).float()])
+    assert check(exported, path, good) == []
+    assert made_with(exported, good) == ""
+    path.with_suffix(".bin").write_bytes(b"weight5")
+    (said,) = check(exported, path, good)
+    assert said.startswith(f"{path} and {path.with_suffix('.bin')} are not the files of the certificate")
+    other = replace(good, runtime="PyTorch 0.1", versions={**good.versions, "torch": "0.1"}, hardware="an abacus")
+    said = made_with(exported, other)
+    assert said.startswith("the certificate is of PyTorch 0.1, torch 0.1, hardware an abacus; here is PyTorch, torch ")
+    assert "spikereel" not in said
+
+
 def test_a_grid_network_fires_and_meets_its_threshold(causal):
     video = (clip(3, 1).float() * 16).round() / 16
     model = grid_model(causal, video)
@@ -387,6 +405,13 @@ def test_shapes_of_states_follow_from_the_size(name):
         assert [tuple(part.first(3, size).shape) for part in free.parts] == wanted
 
 
+def test_looking_at_several_sizes_is_no_clip_that_lost_its_state(causal):
+    """Weights of a few frames would warn of so many calls with one frame and no state."""
+    model = copy.deepcopy(causal)
+    model.metadata = replace(model.metadata, preprocess={"size": 64, "frames": 2})
+    assert flat(model, steps=1, batch=2, size=(64, 96), any_size=True).parts
+
+
 def test_sizes_that_are_fixed_are_refused_by_name(causal, tmp_path):
     with pytest.raises(ConfigError, match="c is written for one size of frames; give it, such as --size"):
         spikereel.export(causal, tmp_path / "net.spkc", size="any")
@@ -466,6 +491,9 @@ def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
         assert line in error
         assert error.count("\n") == 1
     altered = Certificate.load(certificate_of(file))
+    replace(altered, runtime="the C library, built by abacus").save(certificate_of(file))
+    assert main(["export", "--check", str(file)]) == 0
+    assert "the certificate is of the C library, built by abacus; here is" in " ".join(capsys.readouterr().out.split())
     replace(altered, file="0" * 64).save(certificate_of(file))
     assert main(["export", "--check", str(file)]) == 1
 

@@ -20,12 +20,14 @@ from spikereel.errors import DataError, WeightsError
 from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, first_alone, summary
 from spikereel.exporting.flat import Flat, flat
 from spikereel.exporting.run import Exported, extent
+from spikereel.exporting.targets import target_by_suffix
 from spikereel.files import write_json
 from spikereel.models.base import VideoModel
 from spikereel.versions import hardware
 
 SCHEMA = "spikereel.certificate/1"
 FRAMES, SEED = 8, 0
+VERSIONS = {"spikereel": __version__, "torch": str(torch.__version__)}
 TOLERANCE = 1e-3
 """Of outputs, in shares of the largest one or of 1: what rounding may do."""
 
@@ -35,7 +37,7 @@ class Certificate:
     """How a file compares with the model that it was made of."""
 
     file: str
-    """sha256 of the file."""
+    """sha256 of the file; of all of them, one after the other, where a target writes several."""
     weights: str
     """sha256 of the weights."""
     target: str
@@ -123,7 +125,7 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         size=size,
         layers=tuple(found.values()),
         repeat=_repeat(plain, exported),
-        versions={"spikereel": __version__, "torch": torch.__version__},
+        versions=dict(VERSIONS),
         hardware=hardware(),
     )
 
@@ -131,8 +133,11 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
 def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]:
     """What is not as the certificate says, on the clip that it can repeat; nothing where all is. Needs no weights."""
     wrong = []
-    if _digest(path) != certificate.file:
-        wrong.append(f"{path} is not the file of the certificate: its sha256 is {_digest(path)[:12]}...")
+    if (found := _digest(path)) != certificate.file:
+        several = len(_files(path)) > 1
+        is_not, its = ("are not the files", "their") if several else ("is not the file", "its")
+        named = " and ".join(map(str, _files(path)))
+        wrong.append(f"{named} {is_not} of the certificate: {its} sha256 is {found[:12]}...")
     values, calls, rows = None, _noise(exported).split(exported.contract.steps), certificate.repeat["calls"]
     if len(calls) != len(rows):
         return [*wrong, f"the certificate has {len(rows)} calls, the file takes {len(calls)}; export again"]
@@ -149,6 +154,15 @@ def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]
             if not abs(float(x.double().sum()) - row["membranes"][part.name]) <= near:
                 wrong.append(f"call {number}: spikes of {part.name} differ")
     return wrong
+
+
+def made_with(exported: Exported, certificate: Certificate) -> str:
+    """Versions and machine that a certificate is of, and those of here, in a sentence; empty where all are the same."""
+    then = {"": certificate.runtime, **certificate.versions, "hardware": certificate.hardware}
+    now = {"": exported.runtime, **VERSIONS, "hardware": hardware()}
+    other = [name for name, value in then.items() if value and value != now.get(name)]
+    of, here = (", ".join(f"{name} {x.get(name, '')}".strip() for name in other) for x in (then, now))
+    return f"the certificate is of {of}; here is {here}" if other else ""
 
 
 def _compared(plain: Flat, exported: Exported, clip: Tensor):
@@ -220,6 +234,15 @@ def _joined(outputs: Sequence[Tensor]) -> Tensor:
     return flat[:: max(len(flat) // 256, 1)]
 
 
+def _files(path: Path) -> list[Path]:
+    row = target_by_suffix(path)
+    return [path] if row is None else row.files(path)
+
+
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    for name in _files(path):
+        with name.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
