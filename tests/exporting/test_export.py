@@ -25,6 +25,7 @@ from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import Exported
 from spikereel.exporting.targets import TARGETS
+from spikereel.exporting.ties import charges, ties
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.layers.observe import firing_rates
 
@@ -185,6 +186,42 @@ def test_a_certificate_says_where_it_begins_and_how_near_the_threshold(name, tmp
     assert begins.first == begins.from_states
     assert 0 < begins.distance < 0.0501
     assert f"begins at {begins.name} ({begins.first}, within {begins.distance:.1g} of the threshold)" in str(bad)
+
+
+@pytest.mark.parametrize("kind", ["lif", "ilif"])
+def test_a_tie_before_the_last_step_is_named(kind, tmp_path):
+    """A file shows its spikes after a call alone; where one flips at the first of four steps, the model says which."""
+    model, video = tiny_model(attention="joint", neuron=NeuronConfig(kind=kind)).float(), clip(4, 1).float()
+    name, until = "block3.0.mlp.fc2_lif", "block3.0.mlp.fc2_lif"
+    assert name not in [x.layer for x in ties(model, video, until=until)]
+    # one charge of the first step is moved to where a count or a spike is decided
+    neuron = model.get_submodule(name)
+    charge = charges(model, video)[name].charged
+    if kind == "lif":
+        value = charge[0][charge[0] > 0].median()
+        neuron.config = replace(neuron.config, threshold=float(value))
+        moved, edge = model, float(value)
+    else:
+        value = charge[0][(charge[0] > 0.5) & (charge[0] < 1.5)].median()
+        at = (charge == value).nonzero()[0]
+        moved, edge = copy.deepcopy(model), 1.5
+        moved.block3[0].mlp.fc1_bn.bias.data[at[2]] += edge - value
+    found = ties(moved, video, until=until)
+    assert found[-1].layer == name
+    assert found[-1].step == 0
+    assert found[-1].distance <= 1e-6 * edge < 1e-5
+    assert found[-1].distance < found[-1].off < 1e-4
+    assert "block3.0.attn.attn_lif" not in [x.layer for x in ties(moved, video, until="downsample1_1.encode_lif")]
+    # and a certificate says so
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    other = folded(moved)
+    other.block3[0].mlp.fc1_conv.bias.data += 0.05
+    bad = certify(moved, plain_file(other, steps=4), file, clips=[video])
+    assert "compared after their last step" in str(bad)
+    assert f"{name} has at step 0 a charge within" in str(bad)
+    bad.save(tmp_path / "certificate.json")
+    assert Certificate.load(tmp_path / "certificate.json") == bad
 
 
 def test_rounding_of_a_large_membrane_is_no_spike():

@@ -21,6 +21,7 @@ from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, firs
 from spikereel.exporting.flat import Flat, flat
 from spikereel.exporting.run import Exported, extent
 from spikereel.exporting.targets import target_by_suffix
+from spikereel.exporting.ties import Tie, ties
 from spikereel.files import write_json
 from spikereel.models.base import VideoModel
 from spikereel.versions import hardware
@@ -55,6 +56,8 @@ class Certificate:
     """A clip from a seed: outputs, and sums of membranes after each call, as the model has them."""
     grid: tuple[Layer, ...] = ()
     """The same of a network with many ties at the threshold."""
+    ties: tuple[Tie, ...] = ()
+    """Where spikes of a call of several steps differ: layers of which float32 leaves decisions open."""
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     schema: str = SCHEMA
@@ -75,6 +78,9 @@ class Certificate:
         for title, layers in (("", self.layers), ("on a grid of ties: ", self.grid)):
             if layers:
                 said.append(title + summary(layers))
+        if self.ties:
+            said.append("calls are compared after their last step; rounding decides on the way to it")
+            said[-1] += f": {'; '.join(map(str, self.ties[:3]))}{'; ...' if len(self.ties) > 3 else ''}"
         return said
 
     def save(self, path: str | Path) -> None:
@@ -88,6 +94,7 @@ class Certificate:
             values: dict[str, Any] = json.loads(Path(path).read_text())
             for name in ("layers", "grid"):
                 values[name] = tuple(Layer(**x) for x in values[name])
+            values["ties"] = tuple(Tie(**x) for x in values.get("ties", ()))
             return cls(**values)
         except FileNotFoundError:
             raise WeightsError(f"{path} is not there; spikereel export writes it beside the file") from None
@@ -106,11 +113,14 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         own = [*own, _noise(exported, more=(32, 64))]
     plain = flat(model, steps=c.steps, batch=c.batch or 1, size=c.size, any_size=c.any_size)
     found: dict[str, Layer] = {}
-    largest, size = 0.0, 0.0
+    largest, size, near = 0.0, 0.0, {}
     for clip in own:
         whole = _whole_calls(clip, c.steps, c.whole)
         for layers, difference, top in _compared(plain, exported, whole):
             largest, size = max(largest, difference), max(size, top)
+            begins = [x.name for x in layers if x.first]
+            if begins and c.steps > 1 and c.precision == "float32":
+                near |= {x.layer: x for x in ties(model, whole, until=begins[0])}
             for x in layers:
                 found[x.name] = added(found.get(x.name), x)
     return Certificate(
@@ -124,6 +134,7 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         largest=largest,
         size=size,
         layers=tuple(found.values()),
+        ties=tuple(near.values()),
         repeat=_repeat(plain, exported),
         versions=dict(VERSIONS),
         hardware=hardware(),
