@@ -220,6 +220,13 @@ def test_a_tie_before_the_last_step_is_named(kind, tmp_path):
     bad = certify(moved, plain_file(other, steps=4), file, clips=[video])
     assert "compared after their last step" in str(bad)
     assert f"{name} has at step 0 a charge within" in str(bad)
+    # of answers for each frame a spike may be lost that no membrane knows of any more
+    other = folded(moved)
+    other.head.bias.data += 1
+    lost = certify(moved, plain_file(other, steps=4), file, clips=[video])
+    assert not lost.faithful
+    assert not [x for x in lost.layers if x.verdict != "faithful"]
+    assert lost.ties[-1].layer == name
     bad.save(tmp_path / "certificate.json")
     assert Certificate.load(tmp_path / "certificate.json") == bad
 

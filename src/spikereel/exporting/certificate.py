@@ -119,8 +119,9 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         for layers, difference, top in _compared(plain, exported, whole):
             largest, size = max(largest, difference), max(size, top)
             begins = [x.name for x in layers if x.first]
-            if begins and c.steps > 1 and c.precision == "float32":
-                near |= {x.layer: x for x in ties(model, whole, until=begins[0])}
+            off = bool(begins) or difference > TOLERANCE * max(1.0, top)
+            if off and c.steps > 1 and c.precision == "float32":
+                near |= {x.layer: x for x in ties(model, whole, until=begins[0] if begins else None)}
             for x in layers:
                 found[x.name] = added(found.get(x.name), x)
     return Certificate(

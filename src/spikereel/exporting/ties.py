@@ -36,8 +36,8 @@ class Tie:
         return f"{self.layer} has at step {self.step} {near}"
 
 
-def ties(model: VideoModel, clip: Tensor, *, until: str) -> tuple[Tie, ...]:
-    """Of the layers up to `until`, in the order in which they run. clip: float32 [T, B, C, H, W]."""
+def ties(model: VideoModel, clip: Tensor, *, until: str | None = None) -> tuple[Tie, ...]:
+    """Of the layers up to `until`, or all, in the order in which they run. clip: float32 [T, B, C, H, W]."""
     seen = charges(model, clip)
     # what each layer gives is that of float32, so that one spike that falls otherwise moves nothing behind it
     exact = charges(copy.deepcopy(model).double(), clip.double(), seen)
