@@ -135,6 +135,12 @@ def test_what_does_not_fit_is_one_sentence(causal):
         exported(video[..., :32, :32])
     with pytest.raises(StateError, match=r"is \[2, .*this file takes \[1, "):
         exported(video[:, :1], exported(video)[1])
+    with pytest.raises(DataError, match=r"video is a ndarray; give a tensor: torch\.as_tensor"):
+        exported(video.numpy())
+    with pytest.raises(DataError, match="video holds NaN or infinite values"):
+        exported(torch.full_like(video, torch.nan))
+    with pytest.raises(StateError, match=r"got a dict; write output, state = exported\(video\)"):
+        exported(video, {"lif": torch.zeros(2)})
     with pytest.raises(ConfigError, match="take clips of 4 frames at once, not 1 steps"):
         flat(tiny_svformer(), steps=1, size=(64, 64))
 
