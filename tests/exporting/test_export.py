@@ -18,7 +18,7 @@ from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.exporting.certificate import Certificate, certify, check, made_with
 from spikereel.exporting.contract import Contract, contract_of
-from spikereel.exporting.decisions import differ
+from spikereel.exporting.decisions import differ, rounding_of_sum
 from spikereel.exporting.export import certificate_of
 from spikereel.exporting.flat import Part, flat
 from spikereel.exporting.fold import folded
@@ -241,6 +241,12 @@ def test_rounding_of_a_large_membrane_is_no_spike():
     part = Part(name="lif", shape=(1, 4), dtype="float32", start=0.0, meaning="membrane", jump=1.0)
     a, b = torch.tensor([-8e6, 0.999, -8e6, 0.0]), torch.tensor([-8e6 + 2, 0.0, 0.0, torch.nan])
     assert differ(part, a, b).tolist() == [False, True, True, True]
+
+
+def test_one_spike_among_millions_shows_in_the_sum():
+    part = Part(name="lif", shape=(1, 4), dtype="float32", start=0.0, meaning="membrane", jump=1.0)
+    assert rounding_of_sum(part, torch.full((4_000_000,), 0.5)) == 0.5
+    assert rounding_of_sum(part, torch.tensor([-8e6, 0.5])) == pytest.approx(80)
 
 
 def test_a_certificate_passes_over_nothing(causal, tmp_path):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spikereel import __version__
 from spikereel.errors import DataError, WeightsError
-from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, first_alone, summary
+from spikereel.exporting.decisions import Layer, added, compared, first_alone, rounding_of_sum, summary
 from spikereel.exporting.flat import Flat, flat
 from spikereel.exporting.run import Exported, extent
 from spikereel.exporting.targets import target_by_suffix
@@ -161,7 +161,7 @@ def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]
         for part, x in zip(exported.contract.parts, values, strict=True):
             if not part.jump:
                 continue
-            near = max(part.jump / 2, 0.1 * ROUNDING * float(x.double().abs().sum()))
+            near = rounding_of_sum(part, x)
             # written so that what is no number differs
             if not abs(float(x.double().sum()) - row["membranes"][part.name]) <= near:
                 wrong.append(f"call {number}: spikes of {part.name} differ")
