@@ -481,7 +481,9 @@ def test_openvino_needs_no_onnxruntime(causal, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     certificate = spikereel.export(causal, tmp_path / "net.xml", size=(64, 64), grid=False)
     assert certificate.runtime.startswith("OpenVINO")
-    assert (tmp_path / "net.bin").is_file()
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(WeightsError, match=r"net\.bin is not there, which .*net\.xml has its weights in"):
+        spikereel.open_export(tmp_path / "net.xml")
 
 
 @pytest.mark.slow
