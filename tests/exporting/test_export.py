@@ -1,5 +1,6 @@
 """Exported files give the model's spikes: states in the signature, norms folded, and a certificate that can fail."""
 
+import copy
 import json
 import shutil
 import struct
@@ -15,15 +16,16 @@ from tiny import clip, tiny_model, tiny_svformer
 import spikereel
 from spikereel.apps.cli import main
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
-from spikereel.exporting.certificate import Certificate, certify, check
+from spikereel.exporting.certificate import Certificate, certify, check, made_with
 from spikereel.exporting.contract import Contract, contract_of
-from spikereel.exporting.decisions import differ
+from spikereel.exporting.decisions import differ, rounding_of_sum
 from spikereel.exporting.export import certificate_of
 from spikereel.exporting.flat import Part, flat
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.run import Exported
 from spikereel.exporting.targets import TARGETS
+from spikereel.exporting.ties import charges, ties
 from spikereel.layers.neuron import NeuronConfig
 from spikereel.layers.observe import firing_rates
 
@@ -133,6 +135,12 @@ def test_what_does_not_fit_is_one_sentence(causal):
         exported(video[..., :32, :32])
     with pytest.raises(StateError, match=r"is \[2, .*this file takes \[1, "):
         exported(video[:, :1], exported(video)[1])
+    with pytest.raises(DataError, match=r"video is a ndarray; give a tensor: torch\.as_tensor"):
+        exported(video.numpy())
+    with pytest.raises(DataError, match="video holds NaN or infinite values"):
+        exported(torch.full_like(video, torch.nan))
+    with pytest.raises(StateError, match=r"got a dict; write output, state = exported\(video\)"):
+        exported(video, {"lif": torch.zeros(2)})
     with pytest.raises(ConfigError, match="take clips of 4 frames at once, not 1 steps"):
         flat(tiny_svformer(), steps=1, size=(64, 64))
 
@@ -186,10 +194,59 @@ def test_a_certificate_says_where_it_begins_and_how_near_the_threshold(name, tmp
     assert f"begins at {begins.name} ({begins.first}, within {begins.distance:.1g} of the threshold)" in str(bad)
 
 
+@pytest.mark.parametrize("kind", ["lif", "ilif"])
+def test_a_tie_before_the_last_step_is_named(kind, tmp_path):
+    """A file shows its spikes after a call alone; where one flips at the first of four steps, the model says which."""
+    model, video = tiny_model(attention="joint", neuron=NeuronConfig(kind=kind)).float(), clip(4, 1).float()
+    name, until = "block3.0.mlp.fc2_lif", "block3.0.mlp.fc2_lif"
+    assert name not in [x.layer for x in ties(model, video, until=until)]
+    # one charge of the first step is moved to where a count or a spike is decided
+    neuron = model.get_submodule(name)
+    charge = charges(model, video)[name].charged
+    if kind == "lif":
+        value = charge[0][charge[0] > 0].median()
+        neuron.config = replace(neuron.config, threshold=float(value))
+        moved, edge = model, float(value)
+    else:
+        value = charge[0][(charge[0] > 0.5) & (charge[0] < 1.5)].median()
+        at = (charge == value).nonzero()[0]
+        moved, edge = copy.deepcopy(model), 1.5
+        moved.block3[0].mlp.fc1_bn.bias.data[at[2]] += edge - value
+    found = ties(moved, video, until=until)
+    assert found[-1].layer == name
+    assert found[-1].step == 0
+    assert found[-1].distance <= 1e-6 * edge < 1e-5
+    assert found[-1].distance < found[-1].off < 1e-4
+    assert "block3.0.attn.attn_lif" not in [x.layer for x in ties(moved, video, until="downsample1_1.encode_lif")]
+    # and a certificate says so
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    other = folded(moved)
+    other.block3[0].mlp.fc1_conv.bias.data += 0.05
+    bad = certify(moved, plain_file(other, steps=4), file, clips=[video])
+    assert "compared after their last step" in str(bad)
+    assert f"{name} has at step 0 a charge within" in str(bad)
+    # of answers for each frame a spike may be lost that no membrane knows of any more
+    other = folded(moved)
+    other.head.bias.data += 1
+    lost = certify(moved, plain_file(other, steps=4), file, clips=[video])
+    assert not lost.faithful
+    assert not [x for x in lost.layers if x.verdict != "faithful"]
+    assert lost.ties[-1].layer == name
+    bad.save(tmp_path / "certificate.json")
+    assert Certificate.load(tmp_path / "certificate.json") == bad
+
+
 def test_rounding_of_a_large_membrane_is_no_spike():
     part = Part(name="lif", shape=(1, 4), dtype="float32", start=0.0, meaning="membrane", jump=1.0)
     a, b = torch.tensor([-8e6, 0.999, -8e6, 0.0]), torch.tensor([-8e6 + 2, 0.0, 0.0, torch.nan])
     assert differ(part, a, b).tolist() == [False, True, True, True]
+
+
+def test_one_spike_among_millions_shows_in_the_sum():
+    part = Part(name="lif", shape=(1, 4), dtype="float32", start=0.0, meaning="membrane", jump=1.0)
+    assert rounding_of_sum(part, torch.full((4_000_000,), 0.5)) == 0.5
+    assert rounding_of_sum(part, torch.tensor([-8e6, 0.5])) == pytest.approx(80)
 
 
 def test_a_certificate_passes_over_nothing(causal, tmp_path):
@@ -211,6 +268,23 @@ def test_a_certificate_passes_over_nothing(causal, tmp_path):
     shifted.head.bias.data += 1
     assert certify(twin, plain_file(twin), file, clips=[clip(2, 1).float()]).faithful
     assert not certify(twin, plain_file(shifted), file, clips=[clip(2, 1).float()]).faithful
+
+
+def test_a_certificate_is_of_all_files_and_says_what_made_it(causal, tmp_path):
+    """OpenVINO keeps the weights beside the file that is named."""
+    path, exported = tmp_path / "net.xml", plain_file(causal)
+    path.write_bytes(b"graph")
+    path.with_suffix(".bin").write_bytes(b"weights")
+    good = certify(causal, exported, path, clips=[clip(2, 1).float()])
+    assert check(exported, path, good) == []
+    assert made_with(exported, good) == ""
+    path.with_suffix(".bin").write_bytes(b"weight5")
+    (said,) = check(exported, path, good)
+    assert said.startswith(f"{path} and {path.with_suffix('.bin')} are not the files of the certificate")
+    other = replace(good, runtime="PyTorch 0.1", versions={**good.versions, "torch": "0.1"}, hardware="an abacus")
+    said = made_with(exported, other)
+    assert said.startswith("the certificate is of PyTorch 0.1, torch 0.1, hardware an abacus; here is PyTorch, torch ")
+    assert "spikereel" not in said
 
 
 def test_a_grid_network_fires_and_meets_its_threshold(causal):
@@ -387,6 +461,13 @@ def test_shapes_of_states_follow_from_the_size(name):
         assert [tuple(part.first(3, size).shape) for part in free.parts] == wanted
 
 
+def test_looking_at_several_sizes_is_no_clip_that_lost_its_state(causal):
+    """Weights of a few frames would warn of so many calls with one frame and no state."""
+    model = copy.deepcopy(causal)
+    model.metadata = replace(model.metadata, preprocess={"size": 64, "frames": 2})
+    assert flat(model, steps=1, batch=2, size=(64, 96), any_size=True).parts
+
+
 def test_sizes_that_are_fixed_are_refused_by_name(causal, tmp_path):
     with pytest.raises(ConfigError, match="c is written for one size of frames; give it, such as --size"):
         spikereel.export(causal, tmp_path / "net.spkc", size="any")
@@ -400,7 +481,9 @@ def test_openvino_needs_no_onnxruntime(causal, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     certificate = spikereel.export(causal, tmp_path / "net.xml", size=(64, 64), grid=False)
     assert certificate.runtime.startswith("OpenVINO")
-    assert (tmp_path / "net.bin").is_file()
+    (tmp_path / "net.bin").unlink()
+    with pytest.raises(WeightsError, match=r"net\.bin is not there, which .*net\.xml has its weights in"):
+        spikereel.open_export(tmp_path / "net.xml")
 
 
 @pytest.mark.slow
@@ -466,6 +549,9 @@ def test_the_command_writes_checks_and_predicts(tmp_path, monkeypatch, capsys):
         assert line in error
         assert error.count("\n") == 1
     altered = Certificate.load(certificate_of(file))
+    replace(altered, runtime="the C library, built by abacus").save(certificate_of(file))
+    assert main(["export", "--check", str(file)]) == 0
+    assert "the certificate is of the C library, built by abacus; here is" in " ".join(capsys.readouterr().out.split())
     replace(altered, file="0" * 64).save(certificate_of(file))
     assert main(["export", "--check", str(file)]) == 1
 

@@ -17,15 +17,18 @@ from torch import Tensor
 
 from spikereel import __version__
 from spikereel.errors import DataError, WeightsError
-from spikereel.exporting.decisions import ROUNDING, Layer, added, compared, first_alone, summary
+from spikereel.exporting.decisions import Layer, added, compared, first_alone, rounding_of_sum, summary
 from spikereel.exporting.flat import Flat, flat
 from spikereel.exporting.run import Exported, extent
+from spikereel.exporting.targets import target_by_suffix
+from spikereel.exporting.ties import Tie, ties
 from spikereel.files import write_json
 from spikereel.models.base import VideoModel
 from spikereel.versions import hardware
 
 SCHEMA = "spikereel.certificate/1"
 FRAMES, SEED = 8, 0
+VERSIONS = {"spikereel": __version__, "torch": str(torch.__version__)}
 TOLERANCE = 1e-3
 """Of outputs, in shares of the largest one or of 1: what rounding may do."""
 
@@ -35,7 +38,7 @@ class Certificate:
     """How a file compares with the model that it was made of."""
 
     file: str
-    """sha256 of the file."""
+    """sha256 of the file; of all of them, one after the other, where a target writes several."""
     weights: str
     """sha256 of the weights."""
     target: str
@@ -53,6 +56,8 @@ class Certificate:
     """A clip from a seed: outputs, and sums of membranes after each call, as the model has them."""
     grid: tuple[Layer, ...] = ()
     """The same of a network with many ties at the threshold."""
+    ties: tuple[Tie, ...] = ()
+    """Where spikes of a call of several steps differ: layers of which float32 leaves decisions open."""
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     schema: str = SCHEMA
@@ -73,6 +78,9 @@ class Certificate:
         for title, layers in (("", self.layers), ("on a grid of ties: ", self.grid)):
             if layers:
                 said.append(title + summary(layers))
+        if self.ties:
+            said.append("calls are compared after their last step; rounding decides on the way to it")
+            said[-1] += f": {'; '.join(map(str, self.ties[:3]))}{'; ...' if len(self.ties) > 3 else ''}"
         return said
 
     def save(self, path: str | Path) -> None:
@@ -86,6 +94,7 @@ class Certificate:
             values: dict[str, Any] = json.loads(Path(path).read_text())
             for name in ("layers", "grid"):
                 values[name] = tuple(Layer(**x) for x in values[name])
+            values["ties"] = tuple(Tie(**x) for x in values.get("ties", ()))
             return cls(**values)
         except FileNotFoundError:
             raise WeightsError(f"{path} is not there; spikereel export writes it beside the file") from None
@@ -104,11 +113,15 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         own = [*own, _noise(exported, more=(32, 64))]
     plain = flat(model, steps=c.steps, batch=c.batch or 1, size=c.size, any_size=c.any_size)
     found: dict[str, Layer] = {}
-    largest, size = 0.0, 0.0
+    largest, size, near = 0.0, 0.0, {}
     for clip in own:
         whole = _whole_calls(clip, c.steps, c.whole)
         for layers, difference, top in _compared(plain, exported, whole):
             largest, size = max(largest, difference), max(size, top)
+            begins = [x.name for x in layers if x.first]
+            off = bool(begins) or difference > TOLERANCE * max(1.0, top)
+            if off and c.steps > 1 and c.precision == "float32":
+                near |= {x.layer: x for x in ties(model, whole, until=begins[0] if begins else None)}
             for x in layers:
                 found[x.name] = added(found.get(x.name), x)
     return Certificate(
@@ -122,8 +135,9 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
         largest=largest,
         size=size,
         layers=tuple(found.values()),
+        ties=tuple(near.values()),
         repeat=_repeat(plain, exported),
-        versions={"spikereel": __version__, "torch": torch.__version__},
+        versions=dict(VERSIONS),
         hardware=hardware(),
     )
 
@@ -131,8 +145,11 @@ def certify(model: VideoModel, exported: Exported, path: Path, *, clips: Sequenc
 def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]:
     """What is not as the certificate says, on the clip that it can repeat; nothing where all is. Needs no weights."""
     wrong = []
-    if _digest(path) != certificate.file:
-        wrong.append(f"{path} is not the file of the certificate: its sha256 is {_digest(path)[:12]}...")
+    if (found := _digest(path)) != certificate.file:
+        several = len(_files(path)) > 1
+        is_not, its = ("are not the files", "their") if several else ("is not the file", "its")
+        named = " and ".join(map(str, _files(path)))
+        wrong.append(f"{named} {is_not} of the certificate: {its} sha256 is {found[:12]}...")
     values, calls, rows = None, _noise(exported).split(exported.contract.steps), certificate.repeat["calls"]
     if len(calls) != len(rows):
         return [*wrong, f"the certificate has {len(rows)} calls, the file takes {len(calls)}; export again"]
@@ -144,11 +161,20 @@ def check(exported: Exported, path: Path, certificate: Certificate) -> list[str]
         for part, x in zip(exported.contract.parts, values, strict=True):
             if not part.jump:
                 continue
-            near = max(part.jump / 2, 0.1 * ROUNDING * float(x.double().abs().sum()))
+            near = rounding_of_sum(part, x)
             # written so that what is no number differs
             if not abs(float(x.double().sum()) - row["membranes"][part.name]) <= near:
                 wrong.append(f"call {number}: spikes of {part.name} differ")
     return wrong
+
+
+def made_with(exported: Exported, certificate: Certificate) -> str:
+    """Versions and machine that a certificate is of, and those of here, in a sentence; empty where all are the same."""
+    then = {"": certificate.runtime, **certificate.versions, "hardware": certificate.hardware}
+    now = {"": exported.runtime, **VERSIONS, "hardware": hardware()}
+    other = [name for name, value in then.items() if value and value != now.get(name)]
+    of, here = (", ".join(f"{name} {x.get(name, '')}".strip() for name in other) for x in (then, now))
+    return f"the certificate is of {of}; here is {here}" if other else ""
 
 
 def _compared(plain: Flat, exported: Exported, clip: Tensor):
@@ -220,6 +246,15 @@ def _joined(outputs: Sequence[Tensor]) -> Tensor:
     return flat[:: max(len(flat) // 256, 1)]
 
 
+def _files(path: Path) -> list[Path]:
+    row = target_by_suffix(path)
+    return [path] if row is None else row.files(path)
+
+
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    for name in _files(path):
+        with name.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()

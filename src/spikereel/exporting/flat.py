@@ -89,7 +89,9 @@ class Flat(nn.Module):
     def _seen(self, size: tuple[int, int]) -> tuple[Any, State]:
         """What the model gives for black frames of a size."""
         with torch.no_grad():
-            return self.model(torch.zeros(*self.shape[:3], *size, dtype=next(self.model.parameters()).dtype), None)
+            black = torch.zeros(*self.shape[:3], *size, dtype=next(self.model.parameters()).dtype)
+            # an empty state begins a stream: single frames without one are taken for a clip that lost its state
+            return self.model(black, None if self.whole else State())
 
     def _with_rules(self) -> tuple[Part, ...]:
         """The parts with `over`, found by frames of several sizes. Raises ConfigError for weights of one size alone."""

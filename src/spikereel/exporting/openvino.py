@@ -47,12 +47,20 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, onnx.Call
     need("openvino")
     import openvino as ov  # ty: ignore[import-not-found]
 
+    weights = path.with_suffix(".bin")
+    if path.is_file() and not weights.is_file():
+        raise WeightsError(f"{weights} is not there, which {path} has its weights in; keep both in one folder")
+    # else OpenVINO tries each format that it knows, with lines of its own for them
+    if path.is_file() and not path.read_bytes().lstrip().startswith(b"<"):
+        raise WeightsError(f"{path} is no whole OpenVINO model (no XML); export again")
     core = ov.Core()
     try:
         model = core.read_model(path)
         text = model.get_rt_info(KEY).astype(str) if model.has_rt_info(KEY) else None
     except RuntimeError as error:
-        raise WeightsError(f"{path} is no whole OpenVINO model ({str(error).splitlines()[0][:120]})") from None
+        # the first line says where in OpenVINO, the last one what
+        said = [line for line in str(error).splitlines() if line.strip()][-1]
+        raise WeightsError(f"{path} is no whole OpenVINO model ({said.strip()[:120]}); export again") from None
     contract = Contract.from_text(text, path)
     hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or torch.get_num_threads()}
     compiled = core.compile_model(model, "CPU", hints)

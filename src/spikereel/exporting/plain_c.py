@@ -127,7 +127,7 @@ class _Model(ctypes.Structure):
 
 @cache
 def _library() -> tuple[Any, str]:
-    """The library, built for this process, and the compiler."""
+    """The library, built for this process, and the compiler with its version."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise ConfigError("no C compiler is found, which a .spkc file is run with; install gcc or clang")
@@ -147,7 +147,8 @@ def _library() -> tuple[Any, str]:
     library.sr_open.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
     for name in ("sr_state_bytes", "sr_work_bytes"):
         getattr(library, name).restype = ctypes.c_size_t
-    return library, Path(compiler).name
+    asked = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True)
+    return library, f"{Path(compiler).name} {asked.stdout.strip()}".strip()
 
 
 def _source(name: str) -> str:

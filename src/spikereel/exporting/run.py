@@ -1,5 +1,6 @@
 """An exported file, called as the model is: `output, state = exported(video, state)`."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from spikereel.exporting.onnx import Call
 from spikereel.exporting.part import Features
 from spikereel.exporting.targets import target_of_file
 from spikereel.layers.state import State
+from spikereel.models.base import tensor_of
 from spikereel.models.metadata import Metadata
 from spikereel.models.pose_head import BodyPose, JointPose
 
@@ -66,8 +68,13 @@ class Exported:
         return outputs[: len(c.fields)], after
 
     def check_video(self, video: Tensor) -> None:
-        """Raises DataError for a video of another shape or type; any number of frames is as good."""
+        """Raises DataError for a video of another shape or type, or with values that are not finite.
+
+        Any number of frames is as good.
+        """
         c = self.contract
+        if not isinstance(video, Tensor):
+            raise DataError(f"video is a {type(video).__name__}; {tensor_of(video)}")
         sides = "H, W (sides that 32 divides)" if c.any_size else f"{c.size[0]}, {c.size[1]}"
         wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {sides}]"
         good = video.ndim == 5 and video.shape[2] == c.channels and c.batch in (None, video.shape[1])
@@ -77,6 +84,8 @@ class Exported:
             good = good and tuple(video.shape[3:]) == c.size
         if not good or not video.is_floating_point():
             raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
+        if video.numel() and not all(isfinite(float(x)) for x in video.detach().aminmax()):
+            raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
 
     def _check(self, video: Tensor, state: State | None) -> None:
         c, frames = self.contract, len(video)
@@ -88,6 +97,11 @@ class Exported:
             raise StateError("this file takes whole clips, and goes on from no state; give state=None")
 
     def _values(self, state: State, video: Tensor) -> list[Tensor]:
+        if not isinstance(state, State):
+            raise StateError(
+                f"a state is what this file or its model gave back with its output, got a {type(state).__name__}; "
+                "write output, state = exported(video) and pass on the second"
+            )
         flat = state.flat()
         # whoever hands a state over has seen a frame
         flat.setdefault(BEGUN, torch.ones((), dtype=torch.int64))

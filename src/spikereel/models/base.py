@@ -185,7 +185,7 @@ class VideoModel(Pretrained, nn.Module):
     def check_video(self, video: Tensor) -> None:
         """Raises DataError for a video of the wrong shape or type, or with values that are not finite."""
         if not isinstance(video, Tensor):
-            raise DataError(f"video is a {type(video).__name__}; {_tensor_of(video)}")
+            raise DataError(f"video is a {type(video).__name__}; {tensor_of(video)}")
         channels = self.config.in_channels
         if video.ndim != 5 or video.shape[2] != channels or 0 in video.shape:
             hint = _axes_hint(video, channels)
@@ -257,7 +257,7 @@ class VideoModel(Pretrained, nn.Module):
             raise DataError(f"video holds whole numbers to {high:g}, as pixels have; divide by 255 and normalise")
 
 
-def _tensor_of(video: Any) -> str:
+def tensor_of(video: Any) -> str:
     """What to write where no tensor was given."""
     if isinstance(video, State):
         return "the video comes first: model(video, state)"

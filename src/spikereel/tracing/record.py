@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from spikereel.energy.contents import counts_of
+from spikereel.layers.charged import membranes
 from spikereel.layers.neuron import Neuron
 from spikereel.models.base import VideoModel
 from spikereel.tracing.layers import Layer
-
-NEVER = 1e30
-"""A threshold that no membrane reaches."""
 
 
 @dataclass(kw_only=True)
@@ -67,39 +65,3 @@ def packed(layer: Layer, counts: Tensor) -> np.ndarray:
     if layer.kind == "counts":
         return counts.to(torch.uint8).cpu().numpy()
     return np.packbits(counts.to(torch.bool).cpu().numpy(), axis=1)
-
-
-def membranes(neuron: Neuron, x: Tensor, v: Tensor | None, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Membranes [T, K] of some neurons, charged with the input of each step, and after its reset.
-
-    x [T, 1, ...]: input; v: membranes before it, None at rest. The neurons run once more, step by step, each by itself.
-    """
-    c = neuron.config
-    if not neuron.spiking:
-        inputs = x.flatten(1)[:, numbers]
-        return inputs, torch.zeros_like(inputs)
-    unreached = _unreached(neuron)
-    now, charged, after = None if v is None else v.flatten()[numbers], [], []
-    with torch.no_grad():
-        for current in x.flatten(1)[:, numbers].split(1):
-            # of a hook's own calls no hook should know
-            before = now
-            _, now = neuron.forward(current, before)
-            if c.kind == "ilif":
-                start = torch.zeros_like(current[0]) if before is None else before
-                charged.append(c.ilif_decay * start + current[0].to(now.dtype))
-            else:
-                charged.append(now if c.reset_delay else unreached.forward(current, before)[1])
-            after.append(now)
-    return torch.stack(charged), torch.stack(after)
-
-
-def _unreached(neuron: Neuron) -> Neuron:
-    """The same neuron with a threshold that it never reaches, whose membrane is never reset."""
-    if neuron.config.kind == "ilif":
-        return neuron
-    with torch.device("meta"):
-        twin = Neuron(replace(neuron.config, threshold=NEVER))
-    for name, weight in neuron.named_parameters():
-        twin.register_parameter(name, weight)
-    return twin

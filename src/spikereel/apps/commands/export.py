@@ -100,7 +100,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(path: Path) -> int:
-    from spikereel.exporting.certificate import Certificate, check
+    from spikereel.exporting.certificate import Certificate, check, made_with
     from spikereel.exporting.export import certificate_of
     from spikereel.exporting.run import open_export
 
@@ -109,6 +109,8 @@ def _check(path: Path) -> int:
     wrong = check(exported, path, certificate)
     for line in wrong or [f"{path}: as its certificate says, by {exported.runtime}"]:
         new_console().print(line, style="yellow" if wrong else None)
+    if other := made_with(exported, certificate):
+        new_console().print(other, style="dim")
     return 1 if wrong else 0
 
 
