@@ -139,7 +139,12 @@ def test_what_does_not_fit_is_one_sentence(causal):
         exported(video.numpy())
     with pytest.raises(DataError, match="video holds NaN or infinite values"):
         exported(torch.full_like(video, torch.nan))
-    with pytest.raises(StateError, match=r"got a dict; write output, state = exported\(video\)"):
+    with pytest.raises(StateError, match=r"got a list; write output, state = exported\(video\)"):
+        exported(video, [torch.zeros(2)])
+    # what a file of torch.save gives back is a plain mapping
+    _, state = exported(video)
+    assert torch.equal(exported(video, dict(state))[0], exported(video, state)[0])
+    with pytest.raises(StateError, match="of the state is missing"):
         exported(video, {"lif": torch.zeros(2)})
     with pytest.raises(ConfigError, match="take clips of 4 frames at once, not 1 steps"):
         flat(tiny_svformer(), steps=1, size=(64, 64))

@@ -1,5 +1,6 @@
 """An exported file, called as the model is: `output, state = exported(video, state)`."""
 
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,13 @@ class Exported:
         if c.whole and state:
             raise StateError("this file takes whole clips, and goes on from no state; give state=None")
 
-    def _values(self, state: State, video: Tensor) -> list[Tensor]:
-        if not isinstance(state, State):
+    def _values(self, state: Mapping, video: Tensor) -> list[Tensor]:
+        if not isinstance(state, Mapping):
             raise StateError(
                 f"a state is what this file or its model gave back with its output, got a {type(state).__name__}; "
                 "write output, state = exported(video) and pass on the second"
             )
-        flat = state.flat()
+        flat = State(state).flat()
         # whoever hands a state over has seen a frame
         flat.setdefault(BEGUN, torch.ones((), dtype=torch.int64))
         values = []
