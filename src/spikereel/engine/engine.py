@@ -266,7 +266,7 @@ class Engine:
             choose = self._retuner.due()
         # nobody watches while kernels are chosen
         run(call, before=choose or self._before, watch=None if choose else self._watch)
-        self._past_out(call, after, index, batch)
+        self._past_out(call, after, index)
         self.near_threshold += int(self._near[0])
         maps = {
             name: _as_maps(layout.arrays[id(b)], b.channels, layout.sizes[id(b.writer)])
@@ -297,13 +297,12 @@ class Engine:
             if f"{module}.summed" in known:
                 call.past[layer] = known[f"{module}.summed"][index].double().numpy()
 
-    def _past_out(self, call: Call, after: dict[str, Tensor], index: int, batch: int) -> None:
+    def _past_out(self, call: Call, after: dict[str, Tensor], index: int) -> None:
         for layer, module in self._sums:
             past = call.past[layer]
-            if index == 0:
-                after[f"{module}.summed"] = torch.empty(batch, *past.shape, dtype=torch.float64)
-                after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
-            after[f"{module}.summed"][index] = torch.from_numpy(past)
+            own = torch.from_numpy(past)[None]
+            after[f"{module}.summed"] = own if index == 0 else torch.cat([after[f"{module}.summed"], own])
+            after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
 
 
 def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:

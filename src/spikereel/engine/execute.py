@@ -249,7 +249,7 @@ def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) 
     # one frame at a time, as a camera gives them, needs no sum over frames
     frames = own if len(own) == 1 else np.cumsum(own, axis=0, dtype=np.float64)
     running = np.add(frames, past, dtype=np.float64)
-    call.past[layer.name] = running[-1].copy()
+    call.past[layer.name] = running[-1] if len(running) == 1 else running[-1].copy()
     seen = np.arange(1, len(sums) + 1) + call.first + t0
     out = np.zeros_like(sums)
     out[:, :, :d, :d] = running / seen[:, None, None, None]
