@@ -4,7 +4,6 @@ model = spikereel.create_model("spikevideoformer_s", num_classes=400)
 logits, state = model(video)          # video [T, B, C, H, W]
 """
 
-import difflib
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -81,7 +80,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_WHERE[name]), name)
     if name in _MODULES:
         return import_module(_MODULES[name])
-    near = difflib.get_close_matches(name, __all__, n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, __all__, n=1)
     hint = f"; did you mean spikereel.{near[0]}?" if near else ""
     if name in _ELSEWHERE:
         hint = f"; from {_ELSEWHERE[name]} import {name}"
