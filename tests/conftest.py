@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 settings.register_profile("spikereel", deadline=None, derandomize=True)
 settings.load_profile("spikereel")
 
-SECONDS = {"slow": 600, "packages": 1800}
+SECONDS = {"slow": 600, "packages": 1800, "side": 1200}
 """Of processor time: what a long test may take, and each process that it starts."""
 HUNG = 6 * 3600
 """Seconds by the clock after which a long test waits for what does not come. Others have the timeout in pyproject."""
