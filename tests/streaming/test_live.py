@@ -110,6 +110,19 @@ def test_eight_sources_with_one_that_misbehaves(causal, together):
     assert found["cam3"][:3] == alone["cam3"][:3]
 
 
+def test_readers_have_ended_when_a_stream_ends(causal):
+    def open_(place, _options):
+        for i in range(100):
+            # as a decoder that waits for a camera, which hears of no end
+            time.sleep(0.3)
+            yield Shot(content=_picture(place.name, i), time=i / 25)
+
+    places = [Place(text=name, name=name, what="file") for name in ("a", "b")]
+    live = Live(session=spikereel.stream(causal), places=places, open_=open_, rate=None, meter=False, most=2)
+    live.run([Callback(call=lambda _answer: None)])
+    assert [x.name for x in threading.enumerate() if x.name.startswith("reader of")] == []
+
+
 def test_frames_of_another_kind_are_the_fault_of_one_source(causal):
     def open_(place, options):
         for i, shot in enumerate(_fake(6)(place, options)):

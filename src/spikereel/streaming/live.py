@@ -27,6 +27,8 @@ from spikereel.streaming.session import Session
 from spikereel.streaming.vital import Vital, declared_rate, metered
 
 AfterGap = Literal["reset", "bridge"]
+ENDING = 0.5
+"""Seconds besides the patience for a connection (twice that of a read) after which a reader is not waited for."""
 AT_ONCE = 4
 """Frames of a source that go through the network together, where so many wait."""
 METER_EVERY = 5.0
@@ -120,6 +122,10 @@ class Live:
             for sink in self._sinks:
                 with suppress(OSError, SpikereelError):
                     sink.close()
+            # a thread that comes back from its decoder into an interpreter that has ended takes the process with it
+            last = time.monotonic() + 2 * self.feeds.patience + ENDING
+            for channel in self.channels:
+                channel.reader.join(max(last - time.monotonic(), 0.0))
 
     def _over(self, channel: Channel) -> bool:
         return channel.dead or channel.reader.finished or self._enough(channel)
