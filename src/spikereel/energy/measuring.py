@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,11 +75,16 @@ def _origin(model: nn.Module, clips: Sequence[Tensor], seed: int, weights: Copie
     name = getattr(model, "metadata", Metadata()).name or type(model).__name__
     known: dict[str, Any] = {"model": name, "code": code_hash(), "seed": seed}
     if weights is not None and sum(x.nbytes for x in clips) <= MOST:
-        return Origin.unhashed({"weights": weights, "data": [bytearray(_bytes(x)) for x in clips]}, **known)
+        copied = partial(_hash, [bytearray(_bytes(x)) for x in clips])
+        return Origin.unhashed({"weights": weights.hash, "data": copied}, **known)
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(_bytes(clip))
     return Origin(weights=weights_hash(model), data=digest.hexdigest(), **known)
+
+
+def _hash(parts: Iterable[Any]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _bytes(clip: Tensor) -> Any:

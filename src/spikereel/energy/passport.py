@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -40,24 +40,24 @@ class Origin:
     """What the firing rates are: measured, or stated in a file."""
 
     @classmethod
-    def unhashed(cls, contents: Mapping[str, Iterable[Any]], **known: Any) -> "Origin":
+    def unhashed(cls, hashes: Mapping[str, Callable[[], str]], **known: Any) -> "Origin":
         """An origin whose hashes are worked out when somebody asks: they take a tenth of a run of a small model.
 
-        contents: what is hashed, in parts, by the name of the field.
+        hashes: what gives them, by the name of the field.
         """
         origin = cls(**known)
-        for name in contents:
+        for name in hashes:
             del origin.__dict__[name]
-        origin.__dict__["_contents"] = dict(contents)
+        origin.__dict__["_hashes"] = dict(hashes)
         return origin
 
     def __getattr__(self, name: str) -> str:
-        contents = self.__dict__.get("_contents", {})
-        if name not in contents:
+        hashes = self.__dict__.get("_hashes", {})
+        if name not in hashes:
             raise AttributeError(f"Origin has no {name!r}")
-        found = self.__dict__[name] = hashlib.sha256(b"".join(contents[name])).hexdigest()
+        found = self.__dict__[name] = hashes[name]()
         # let the copies go; another thread may have done so
-        self.__dict__["_contents"] = {key: parts for key, parts in contents.items() if key != name}
+        self.__dict__["_hashes"] = {key: of for key, of in hashes.items() if key != name}
         return found
 
 

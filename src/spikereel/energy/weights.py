@@ -1,5 +1,6 @@
 """What is known of the weights of a model, while not one byte of them changes."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,13 @@ class Copies:
         self.large = {name: bytearray(x) for name, x in values.large.items()}
         self.small = {dtype: bytearray(x) for dtype, x in values.small.items()}
         self.places, self.others = values.places, values.others
+        self.known: str | None = None
+
+    def hash(self) -> str:
+        """`spikereel.models.files.weights_hash`, worked out once."""
+        if self.known is None:
+            self.known = hashlib.sha256(b"".join(self)).hexdigest()
+        return self.known
 
     def __iter__(self) -> Iterator[Any]:
         for name in sorted([*self.large, *self.places, *self.others]):
