@@ -310,8 +310,8 @@ static void pictures(const PictureConv& a) {
   });
 }
 
-// `Columns` vectors of a neuron without a norm, over all frames; `at`: where its membranes lie. Values are not asked for ahead: that doubled the time where
-// they come from memory.
+// `Columns` vectors of a neuron without a norm, over all frames; `at`: where its membranes lie. Values are not asked for
+// ahead: that doubled the time where they come from memory.
 template <Way W, int Columns>
 static inline void fire_columns(const Fire& a, const float* x, int64_t at, uint16_t* bits, M last, Tally& near) {
   const Output& o = a.out;
