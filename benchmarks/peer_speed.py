@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peers import PEERS, peer
+from peers.contract import Built
 from peers.parity import ParityError, check
 from peers.rounds import interleaved, summary
 from run import save
@@ -38,6 +39,14 @@ class Workload:
     model: VideoModel
     twin: VideoModel
     clip: Tensor
+
+    def built(self, name: str) -> tuple[Built, dict[str, float]]:
+        """A peer, of its own copy of the model or twin, and how far it is from that. Raises ParityError."""
+        entry = peer(name)
+        reference = self.twin if entry.artificial else self.model
+        # none can change what the others see
+        built = entry.build(copy.deepcopy(reference), self.clip)
+        return built, check(entry, built, reference, self.clip)
 
 
 def workload(
@@ -65,11 +74,8 @@ def measured(names: list[str], work: Workload, rounds: int, *, base: str = BASE)
     runs, about = {BASE: lambda: _output(work.model, work.clip)}, {}
     for name in names:
         entry = peer(name)
-        reference = work.twin if entry.artificial else work.model
-        # a peer of its own copy: none can change what the others see
-        built = entry.build(copy.deepcopy(reference), work.clip)
         try:
-            parity = check(entry, built, reference, work.clip)
+            built, parity = work.built(name)
         except ParityError as error:
             print(error, file=sys.stderr, flush=True)
             about[name] = {"what": entry.what, "refused": str(error), "versions": entry.versions()}

@@ -71,6 +71,14 @@ def test_peer_passes_its_own_check(name):
     assert ("farthest_from_threshold" in built.settings) == (name == "engine")
 
 
+def test_a_peer_of_artificial_neurons_is_built_of_the_twin():
+    work = workload(4, 64, "spikevideoformer_ti")
+    built, found = work.built("ann_torch")
+    with torch.no_grad():
+        torch.testing.assert_close(built(work.clip), work.twin(work.clip)[0], rtol=1e-3, atol=1e-4)
+    assert found["output"] <= found["tolerance"]
+
+
 @pytest.mark.parametrize("name", [_available("authors")])
 def test_authors_structure_block_by_block(name):
     from peers.authors import network
