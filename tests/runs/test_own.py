@@ -87,6 +87,31 @@ def test_of_many_clips_the_start_knows_motion_alone(clips, changes, start):
     assert recipe.model.start == start
 
 
+@pytest.mark.parametrize(
+    ("clips", "classes", "name", "anew"),
+    [
+        (216, 27, "spikevideoformer_ti", True),
+        (60, 16, "spikevideoformer_ti", True),
+        (800, 16, "spikevideoformer_s", True),
+        (801, 27, "spikevideoformer_ti", False),
+        (216, 15, "spikevideoformer_ti", False),
+        (216, 27, "svformer_ti", False),
+    ],
+)
+def test_few_clips_of_many_classes_are_learnt_anew(clips, classes, name, anew):
+    asked = dataclasses.replace(RECIPE, model=dataclasses.replace(RECIPE.model, name=name))
+    recipe, _ = suited(asked, _facts(clips, classes=classes))
+    assert (recipe.model.neuron == "ilif") == (recipe.model.start is None) == anew
+    assert (recipe.data.frames, recipe.data.crop_area) == ((12, (0.8, 1.0)) if anew else (8, (0.6, 1.0)))
+    passes, batch = max(passes_of(clips), 40), 8
+    assert (recipe.optim.epochs, recipe.optim.batch) == (
+        (passes, batch) if anew else (passes_of(clips), batch_of(clips))
+    )
+    assert not anew or (recipe.optim.lr, recipe.optim.head_lr) == (3e-3, 1.0)
+    given = suited(asked, _facts(clips, classes=classes), {"model.start", "model.neuron", "data.frames"})[0]
+    assert (given.model.start, given.model.neuron, given.data.frames) == ("auto", None, 8)
+
+
 def test_colour_without_trails_gets_a_contrast_front():
     for part, change in (("data", {"trails": 0.0}), ("model", {"contrast": "beside"})):
         asked = dataclasses.replace(RECIPE, **{part: dataclasses.replace(getattr(RECIPE, part), **change)})

@@ -35,6 +35,11 @@ FEW, MANY = 200, 800
 """Clips up to which each counts so much that all are trained on in the end, and up to which a fifth of them is too few
 to choose weights by and start weights have to know people."""
 
+MANY_CLASSES = 16
+"""Classes from which a folder of at most `MANY` clips is learnt anew: start weights know fewer, and hold them dear."""
+ANEW_PASSES, ANEW_FRAMES = 40, 12
+"""Least passes of such a folder, and frames of a clip."""
+
 TRAILS = 0.33
 """Seconds of the past that a frame is held against, over all frames of a video."""
 
@@ -86,26 +91,31 @@ def _applied(recipe: Recipe, choices: Iterable[Choice], given: Collection[str]) 
     return recipe, made
 
 
-def batch_of(clips: int) -> int:
-    """Clips a step: 8 up to 200 clips, 16 up to 2,000, then 32."""
-    return min(8 if clips <= 200 else 16 if clips <= 2000 else 32, max(clips, 1))
+def batch_of(clips: int, *, anew: bool = False) -> int:
+    """Clips a step: 8 up to 200 clips, and where all is learnt anew; 16 up to 2,000, then 32."""
+    return min(8 if anew or clips <= 200 else 16 if clips <= 2000 else 32, max(clips, 1))
 
 
-def passes_of(clips: int) -> int:
-    """Passes over all clips: 67 of 24 clips, fewer by the power 0.4 of their number, 8 to 120."""
-    return min(max(round(PASSES * (CLIPS / max(clips, 1)) ** POWER), LEAST_PASSES), MOST_PASSES)
+def passes_of(clips: int, *, anew: bool = False) -> int:
+    """Passes over all clips: 67 of 24 clips, fewer by the power 0.4 of their number, 8 to 120; anew at least 40."""
+    passes = min(max(round(PASSES * (CLIPS / max(clips, 1)) ** POWER), LEAST_PASSES), MOST_PASSES)
+    return max(passes, ANEW_PASSES) if anew else passes
+
+
+def learns_anew(recipe: Recipe, facts: Facts) -> bool:
+    """Whether few clips are of so many classes that fresh weights learn them better."""
+    few_of_many = facts.clips <= MANY and facts.classes >= MANY_CLASSES
+    return few_of_many and not isinstance(architecture(recipe.model.name).config, SVFormerConfig)
 
 
 def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     """Values that do not follow from others."""
     yield from _model(recipe, facts)
-    n, seconds = facts.clips, facts.seconds
+    n, seconds, anew = facts.clips, facts.seconds, learns_anew(recipe, facts)
     long = seconds is not None and seconds > LONG
-    yield Choice(
-        key="data.frames",
-        value=16 if long else 8,
-        reason=f"a video of {'more' if long else 'up to'} {'than ' if long else ''}{LONG:g} s",
-    )
+    reason = f"a video of {'more' if long else 'up to'} {'than ' if long else ''}{LONG:g} s"
+    short, reason = (ANEW_FRAMES, f"{reason}, of many classes") if anew and not long else (8, reason)
+    yield Choice(key="data.frames", value=16 if long else short, reason=reason)
     tied = isinstance(architecture(recipe.model.name).config, SVFormerConfig)
     side = 64 if tied or n > 500 else 48
     yield Choice(
@@ -119,15 +129,17 @@ def _rule(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     yield Choice(key="data.whole", value=True, reason="nothing at the edge of the picture is lost")
     if facts.in_mirror is not None:
         yield Choice(key="data.flip", value=not facts.in_mirror.handed, reason=str(facts.in_mirror))
-    yield Choice(key="data.crop_area", value=(0.6, 1.0), reason="random boxes of the frame")
-    yield Choice(key="data.time_warp", value=0.5 if n <= 2000 else 0.2, reason="people do not move at one speed")
-    knows = n <= FEW and _knows_people(recipe)
+    why = "random boxes of the frame" + (", large ones: small differences tell many classes apart" if anew else "")
+    yield Choice(key="data.crop_area", value=(0.8 if anew else 0.6, 1.0), reason=why)
+    warp = 0.3 if anew else 0.5 if n <= 2000 else 0.2
+    yield Choice(key="data.time_warp", value=warp, reason="people do not move at one speed")
+    knows = n <= FEW and not anew and _knows_people(recipe)
     why = "the start weights know what people do" if knows else "with lower ones a folder needs more steps than it has"
     yield Choice(key="optim.lr", value=KNOWN_LR if knows else LR, reason=why)
     why = "times as much for the last layer, which is new" if knows else "all layers learn alike"
     yield Choice(key="optim.head_lr", value=HEAD_LR if knows else 1.0, reason=why)
     yield Choice(key="optim.clip_norm", value=10.0, reason="gradients of small spiking networks are large")
-    yield Choice(key="optim.batch", value=batch_of(n), reason=f"{n} training clips")
+    yield Choice(key="optim.batch", value=batch_of(n, anew=anew), reason=f"{n} training clips")
 
 
 def _knows_people(recipe: Recipe) -> bool:
@@ -161,7 +173,11 @@ def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     )
     yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
     yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
-    if facts.clips > MANY and _knows_people(recipe):
+    if learns_anew(recipe, facts):
+        why = f"few clips of {facts.classes} classes"
+        yield Choice(key="model.neuron", value="ilif", reason=f"counts learn {why} better than single spikes")
+        value, reason = None, f"fresh weights learn {why} better"
+    elif facts.clips > MANY and _knows_people(recipe):
         # what people do is learnt from so many clips, while those weights are slow to learn which way a thing turns
         value, reason = f"{recipe.model.name}.motion", "of so many clips what people do is learnt, too"
     else:
@@ -181,7 +197,9 @@ def _judged(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
 def _steps(recipe: Recipe, facts: Facts, given: Collection[str]) -> Iterator[Choice]:
     """Passes, warm-up and norms."""
     each = max(facts.clips // recipe.optim.batch, 1)
-    passes = recipe.optim.epochs if "optim.epochs" in given else passes_of(facts.clips)
+    passes = passes_of(facts.clips, anew=learns_anew(recipe, facts))
+    if "optim.epochs" in given:
+        passes = recipe.optim.epochs
     steps = max(round(each * passes), 1)
     warmup = min(max(0.05, round(10 / steps, 3)), 0.2)
     yield Choice(key="optim.epochs", value=passes, reason=f"{steps} steps; fewer passes over more clips")
