@@ -1,7 +1,10 @@
 """Random turns, scales and moves of clips: one for all frames, about the middle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,10 +32,15 @@ class Turn:
 
     def draw(self, size: int, generator: torch.Generator | None = None) -> "Turned":
         """One change, of pictures of so many pixels a side."""
-        turn, wide, high, right, down = (2 * torch.rand(5, generator=generator) - 1).unbind()
-        angle, x, y = torch.deg2rad(turn * self.rotate), (1 + self.zoom) ** -wide, (1 + self.zoom) ** -high
-        cos, sin, move = angle.cos(), angle.sin(), 2 * self.shift / size
-        return Turned(torch.stack([x * cos, -x * sin, move * right, y * sin, y * cos, move * down]).view(2, 3))
+        return self.at((2 * torch.rand(5, generator=generator) - 1).tolist(), size)
+
+    def at(self, where: Sequence[float], size: int, *, beyond: Literal["border", "zeros"] = "border") -> "Turned":
+        """The change at five places of the ranges, each from -1 to 1: angle, width, height, right, down."""
+        turn, wide, high, right, down = where
+        angle, x, y = np.radians(turn * self.rotate), (1 + self.zoom) ** -wide, (1 + self.zoom) ** -high
+        cos, sin, move = np.cos(angle), np.sin(angle), 2 * self.shift / size
+        affine = torch.tensor([[x * cos, -x * sin, move * right], [y * sin, y * cos, move * down]], dtype=torch.float32)
+        return Turned(affine, beyond)
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,11 @@ class Turned:
 
     affine: Tensor
     """float32 [2, 3]: from a place of the new picture to that of the old one it is taken from."""
+    beyond: Literal["border", "zeros"] = "border"
+    """What lies beyond the border: what lies at it, or 0."""
 
     def __call__(self, video: Tensor) -> Tensor:
-        """Of [T, C, S, S]; beyond the border is what lies at the border. uint8 clips are rounded to uint8."""
+        """Of [T, C, S, S]. uint8 clips are rounded to uint8."""
         grid = F.affine_grid(self.affine.expand(len(video), 2, 3), list(video.shape), align_corners=False)
-        turned = F.grid_sample(video.float(), grid, padding_mode="border", align_corners=False)
+        turned = F.grid_sample(video.float(), grid, padding_mode=self.beyond, align_corners=False)
         return turned.round().to(torch.uint8) if video.dtype == torch.uint8 else turned

@@ -16,6 +16,7 @@ from spikereel.data.clips import SeededClips, fingerprint
 from spikereel.data.npz import load_arrays
 from spikereel.data.pose import check_joints
 from spikereel.data.trails import bent, on_off, past
+from spikereel.data.turn import Turn
 from spikereel.data.video.read import VideoInfo
 from spikereel.data.walk import visible
 from spikereel.errors import ConfigError, DataError
@@ -229,7 +230,8 @@ def _clip(pictures: Tensor, how: DepthReading, generator: np.random.Generator | 
     times = _times(len(pictures), how.frames + 1, generator)
     video = pictures[times].float() / 255
     if generator is not None:
-        video = _changed(video, how, generator)
+        turn = Turn(rotate=how.rotate, zoom=how.zoom, shift=how.shift)
+        video = turn.at(generator.uniform(-1, 1, 5).tolist(), how.size, beyond="zeros")(video)
     chosen = tuple(times[1:].tolist())
     if not how.motion or how.history:
         return video[1:], chosen
@@ -270,16 +272,6 @@ def _times(total: int, frames: int, generator: np.random.Generator | None) -> Te
     one than at the other."""
     start, stop, bend = (0.0,) * 3 if generator is None else generator.uniform([0, 0, -_BEND], [_TRIM, _TRIM, _BEND])
     return (bent(frames, start, stop, bend) * (total - 1)).round().long()
-
-
-def _changed(video: Tensor, how: DepthReading, generator: np.random.Generator) -> Tensor:
-    """Turned, enlarged and moved, all frames alike: float32 [T, C, S, S]."""
-    turn, wide, high, right, down = generator.uniform(-1, 1, 5)
-    angle, x, y = np.radians(turn * how.rotate), (1 + how.zoom) ** -wide, (1 + how.zoom) ** -high
-    cos, sin, move = np.cos(angle), np.sin(angle), 2 * how.shift / how.size
-    affine = torch.tensor([[x * cos, -x * sin, move * right], [y * sin, y * cos, move * down]], dtype=torch.float32)
-    grid = F.affine_grid(affine.expand(len(video), 2, 3), list(video.shape), align_corners=False)
-    return F.grid_sample(video, grid, align_corners=False)
 
 
 def _millimetres(path: Path, depth: np.ndarray) -> np.ndarray:
