@@ -19,7 +19,7 @@ from engine_curves import CURVES, point, points
 from engine_ops import operations
 from engine_peaks import peaks
 from engine_plots import draw
-from engine_roofline import roofline, summary_of
+from engine_roofline import primitives, roofline, summary_of
 from peer_speed import Workload, measured, rates, workload
 from peers import PEERS, peer
 from peers.contract import Built
@@ -152,7 +152,8 @@ def roof(options: argparse.Namespace) -> dict[str, Any]:
     found = measured(names, work, options.rounds, base=ENGINE)
     engine = compile(work.model)
     engine.tune(work.clip)
-    rows = roofline(engine, work.clip, options.rounds)
+    loops = primitives()
+    rows = roofline(engine, work.clip, options.rounds, loops)
     kinds = summary_of(rows)
     for row in rows:
         print(
@@ -165,7 +166,7 @@ def roof(options: argparse.Namespace) -> dict[str, Any]:
     for name, x in most.items():
         now = found["rows"][name]["best_over_best"]
         print(f"{name:20} {now:5.2f} times the engine's time now; {x:5.2f} times the bound's")
-    return {"firing_rates": rates(work), "rows": rows, "kinds": kinds, "most": most, **found}
+    return {"firing_rates": rates(work), "primitives": loops, "rows": rows, "kinds": kinds, "most": most, **found}
 
 
 def busy(options: argparse.Namespace) -> dict[str, Any]:

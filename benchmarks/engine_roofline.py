@@ -29,9 +29,9 @@ def primitives() -> dict[str, Any]:
         return json.loads(subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def roofline(engine: Engine, clip: Any, rounds: int) -> list[dict[str, Any]]:
+def roofline(engine: Engine, clip: Any, rounds: int, peaks: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows {layer, kernel, rate, seconds, bound, share, limit}, the least time of each layer over the rounds."""
-    peaks, profiles = primitives(), []
+    profiles = []
     for _ in range(rounds):
         engine._watch = profile = Profile()
         try:

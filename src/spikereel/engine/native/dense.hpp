@@ -251,10 +251,10 @@ static void pointwise(const Pointwise& a) {
   const int pieces = (s.width + 31) / 32, columns = (s.width + pieces - 1) / pieces;
   const int64_t pitch = (a.depth + kLanes - 1) / kLanes * kLanes;
   const int fit = static_cast<int>(kValues / (columns * pitch * 4 * s.frames)), even = larger(1, 28 / columns);
-  const int rows = smaller(s.height, larger(even, smaller(fit, 8))), down = (s.height + rows - 1) / rows;
-  parallel(static_cast<int64_t>(pieces) * down, [&](int64_t item) {
-    const int y = static_cast<int>(item / pieces) * rows, x = static_cast<int>(item % pieces) * columns;
-    const int high = smaller(rows, s.height - y), wide = smaller(columns, s.width - x);
+  const Parts parts = parts_of(s.height, smaller(s.height, larger(even, smaller(fit, 8))), pieces);
+  parallel(static_cast<int64_t>(pieces) * parts.count, [&](int64_t item) {
+    const int part = static_cast<int>(item / pieces), x = static_cast<int>(item % pieces) * columns;
+    const int y = parts.begin(part), high = parts.size(part), wide = smaller(columns, s.width - x);
     if (wide <= 0) return;
     const int64_t frame = static_cast<int64_t>(high) * wide * pitch;
     float* values = static_cast<float*>(scratch(0, static_cast<size_t>(frame) * s.frames * 4));

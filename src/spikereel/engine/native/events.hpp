@@ -4,6 +4,21 @@
 static inline int smaller(int a, int b) { return a < b ? a : b; }
 static inline int larger(int a, int b) { return a > b ? a : b; }
 
+// Rows of a picture in parts that differ by one row at most, the larger ones first.
+struct Parts {
+  int count, rows, more;
+  int begin(int i) const { return i * rows + smaller(i, more); }
+  int size(int i) const { return rows + (i < more); }
+};
+
+// Of `most` rows at most, `across` next to each other; where there are few, the same number for each thread.
+static inline Parts parts_of(int rows, int most, int across) {
+  const int all = helpers();
+  int count = (rows + most - 1) / most;
+  while (count < rows && count * across < 8 * all && count * across % all) count++;
+  return {count, rows / count, rows % count};
+}
+
 // Channel numbers of the set bits, from `base` on; writes up to 32 entries past the last one.
 static inline uint16_t* decode(uint16_t* out, const uint16_t* bits, int channels, int base) {
 #if defined(SPIKEREEL_AVX512)
@@ -135,6 +150,7 @@ static inline Lists pixel_lists(const EventConv& a, const Tile& tile) {
   return lists;
 }
 
+constexpr int kTilePixels = 224;  // of all frames: a row of weights serves many, also where there is one frame
 constexpr int kLengths = 512;
 
 // Numbers of `count` lists, short ones first: the end of a list is guessed right where the one before was as long. List i
@@ -200,16 +216,20 @@ static void events_tile(const EventConv& a, const Tile& tile) {
 static void events(const EventConv& a) {
   const Shape& s = a.shape;
   const int64_t most = static_cast<int64_t>(s.kernel) * s.kernel * a.in.channels * a.in.planes * s.frames * 2;
-  int columns = smaller(s.out_width, 16), rows = smaller(s.out_height, s.out_height > 28 ? 4 : 2);
+  const int pieces = (s.out_width + 15) / 16;
+  int columns = (s.out_width + pieces - 1) / pieces;
+  int rows = smaller(s.out_height, larger(s.out_height > 28 ? 4 : 2, kTilePixels / (columns * s.frames)));
   while (rows > 1 && most * rows * columns > (2 << 20)) rows--;
   // an entry names a channel of a row of the region in 16 bits
   const auto named = [&] { return static_cast<int64_t>((columns - 1) * s.stride + s.kernel) * a.in.channels; };
   while (columns > 1 && (most * rows * columns > (2 << 20) || named() > 65535)) columns = (columns + 1) / 2;
-  const int across = (s.out_width + columns - 1) / columns, down = (s.out_height + rows - 1) / rows;
-  parallel(static_cast<int64_t>(across) * down, [&](int64_t item) {
+  const int across = (s.out_width + columns - 1) / columns;
+  const Parts parts = parts_of(s.out_height, rows, across);
+  parallel(static_cast<int64_t>(across) * parts.count, [&](int64_t item) {
+    const int part = static_cast<int>(item / across);
     Tile tile;
-    tile.y = static_cast<int>(item / across) * rows, tile.x = static_cast<int>(item % across) * columns;
-    tile.rows = smaller(rows, s.out_height - tile.y), tile.columns = smaller(columns, s.out_width - tile.x);
+    tile.y = parts.begin(part), tile.x = static_cast<int>(item % across) * columns;
+    tile.rows = parts.size(part), tile.columns = smaller(columns, s.out_width - tile.x);
     switch (a.block_vectors) {
       case 8: return events_tile<8>(a, tile);
       case 4: return events_tile<4>(a, tile);

@@ -103,6 +103,8 @@ class Pool {
 
 std::mutex use;
 Pool* pool = nullptr;
+// of the pool, which others may be using
+std::atomic<int> size{1};
 
 struct Slot {
   void* memory = nullptr;
@@ -120,12 +122,15 @@ void set_threads(int count) {
   // after a fork the threads of the old pool are gone, and so is any way to end it
   if (pool && pool->alive()) delete pool;
   pool = new Pool(count < 1 ? 1 : count);
+  size.store(pool->size());
 }
 
 int threads() {
   std::lock_guard<std::mutex> lock(use);
   return pool && pool->alive() ? pool->size() : 1;
 }
+
+int helpers() { return size.load(std::memory_order_relaxed); }
 
 void run_parallel(int64_t count, Body body, void* context) {
   std::unique_lock<std::mutex> lock(use, std::try_to_lock);

@@ -13,6 +13,8 @@ void run_parallel(int64_t count, Body body, void* context);
 
 void set_threads(int count);
 int threads();
+// The same as it was last set, without waiting for a region under way: for the cutting of work, which changes no result.
+int helpers();
 
 // Memory of the calling thread, aligned to 64 bytes, kept from call to call; slots are independent.
 void* scratch(int slot, size_t bytes);
