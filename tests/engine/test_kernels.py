@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from spikereel.engine import packing
-from spikereel.engine.attending import between
+from spikereel.engine.attending import between, so_far
 from spikereel.engine.loaded import available, native
 from spikereel.ops.hamming import attention
 from spikereel.ops.lif import ilif, lif
@@ -306,3 +306,28 @@ def test_attention(isa, threads, hamming, grouping, heads, dim, planes, frames, 
     assert np.array_equal(sums, between(counts, hamming))
     native().attend_apply(packed[0], hamming=hamming, sums=sums.ravel(), target=into.target(), **shared)
     assert torch.equal(into.read(), wanted)
+
+
+@pytest.mark.parametrize("hamming", [True, False])
+@pytest.mark.parametrize(
+    ("frames", "heads", "d", "seen"), [(1, 8, 32, 0), (1, 3, 45, 7), (5, 2, 16, 100_000), (2, 1, 1, 3)]
+)
+def test_running_means_of_causal_attention(isa, threads, frames, heads, d, seen, hamming):
+    rng = np.random.default_rng(0)
+    counts = np.zeros((frames, heads, d + 1, packing.whole(d) * 16), np.int32)
+    counts[..., :d] = rng.integers(0, 197, (frames, heads, d + 1, d))
+    sums, before = between(counts, hamming), rng.integers(-(2**24), 2**40, (heads, d, d)).astype(np.float64)
+    kept = before.copy()
+    for past in (before, None) if seen == 0 else (before,):
+        means, running = so_far(sums, hamming, seen=seen, before=np.zeros_like(before) if past is None else past)
+        found, after = sums.copy(), np.full_like(before, np.nan)
+        native().attend_past(found, hamming=hamming, seen=seen, before=past, after=after)
+        assert np.array_equal(found, means)
+        assert np.array_equal(after, running)
+    assert np.array_equal(before, kept)
+
+
+def test_running_sums_of_another_size_are_refused():
+    sums = np.zeros((1, 2, 17, 16), np.float32)
+    with pytest.raises(ValueError, match="running sums of another size"):
+        native().attend_past(sums, hamming=True, seen=0, before=None, after=np.zeros((2, 16, 15)))

@@ -230,7 +230,12 @@ def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> No
         counts = call.counts.pop(id(counted))
         sums = np.empty(counts.shape, np.float32)
         native().attend_between(counts, hamming=counted.hamming, sums=sums)
-        call.sums[id(counted)] = _so_far(sums, layer, call, t0) if counted.grouping == "past" else sums
+        if counted.grouping == "past":
+            d, before, seen = sums.shape[2] - 1, call.past.get(layer.name), call.first + t0
+            # the sums before belong to a state
+            call.past[layer.name] = after = np.empty((counted.heads, d, d))
+            native().attend_past(sums, hamming=counted.hamming, seen=seen, before=before, after=after)
+        call.sums[id(counted)] = sums
     native().attend_apply(
         call.frames_of(layer.q, t0, t1),
         channels=layer.channels,
@@ -240,21 +245,6 @@ def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> No
         sums=call.sums[id(counted)].reshape(-1),
         target=into,
     )
-
-
-def _so_far(sums: NDArray[np.float32], layer: AttendApply, call: Call, t0: int) -> NDArray[np.float32]:
-    """Means over the frames up to each one; the running sum goes on in float64, as in the reference."""
-    d = layer.channels // layer.counted.heads
-    own, past = sums[:, :, :d, :d], call.past.get(layer.name, 0.0)
-    # one frame at a time, as a camera gives them, needs no sum over frames
-    frames = own if len(own) == 1 else np.cumsum(own, axis=0, dtype=np.float64)
-    running = np.add(frames, past, dtype=np.float64)
-    call.past[layer.name] = running[-1] if len(running) == 1 else running[-1].copy()
-    seen = np.arange(1, len(sums) + 1) + call.first + t0
-    out = np.zeros_like(sums)
-    out[:, :, :d, :d] = running / seen[:, None, None, None]
-    out[:, :, -1] = out[:, :, :-1].sum(2) if layer.counted.hamming else 0.0
-    return out
 
 
 RUN: dict[type, Callable] = {

@@ -176,6 +176,28 @@ static void attend_between(const int32_t* counts, int64_t matrices, int64_t rows
     }
 }
 
+// In place of the sums of each frame the means up to it: running sums in float64, which `before` begins and `after` ends,
+// over `seen` frames and those that come. The last row as above.
+static void attend_past(const Past& a, float* sums) {
+  const int64_t d = a.depth, size = (d + 1) * a.pitch;
+  parallel(a.heads, [&](int64_t head) {
+    double* after = a.after + head * d * d;
+    for (int64_t i = 0; i < d * d; i++) after[i] = a.before ? a.before[head * d * d + i] : 0.0;
+    for (int64_t t = 0; t < a.frames; t++) {
+      float* own = sums + (t * a.heads + head) * size;
+      float* last = own + d * a.pitch;
+      const double seen = static_cast<double>(a.seen + t + 1);
+      for (int64_t j = 0; j < a.pitch; j++) last[j] = 0.0f;
+      for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j < d; j++) {
+          after[i * d + j] += own[i * a.pitch + j];
+          own[i * a.pitch + j] = static_cast<float>(after[i * d + j] / seen);
+          if (a.hamming) last[j] += own[i * a.pitch + j];
+        }
+    }
+  });
+}
+
 constexpr int kRowGroup = 4, kRowTable = 16;      // inputs of a table, and its rows
 constexpr int64_t kRowValues = (256 << 10) / 4;   // values of a block of pixels over all frames
 

@@ -121,6 +121,14 @@ struct Attend {
   Output out;  // scale holds 1 / the scale of attention as well
 };
 
+// Running sums of causal attention, [head][depth][depth].
+struct Past {
+  const double* before;  // null: none
+  double* after;
+  int64_t seen, frames, heads, depth, pitch;
+  int32_t hamming;
+};
+
 struct Kernels {
   const char* name;
   int32_t has_tables;
@@ -135,6 +143,8 @@ struct Kernels {
   void (*attend_count)(const Attend&, int32_t* counts);
   // from counts [matrix][rows][pitch] to the sums that attend_apply takes
   void (*attend_between)(const int32_t* counts, int64_t matrices, int64_t rows, int64_t pitch, bool hamming, float* sums);
+  // sums [frame][head][depth + 1][pitch], in place
+  void (*attend_past)(const Past&, float* sums);
   void (*attend_apply)(const Attend&);
 };
 

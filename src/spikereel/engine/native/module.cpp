@@ -281,8 +281,26 @@ void run_attend_between(nb::ndarray<const int32_t, nb::ndim<4>, nb::c_contig, nb
                         nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> sums) {
   for (int i = 0; i < 4; i++) require(counts.shape(i) == sums.shape(i), "counts and sums of different sizes");
   require(counts.shape(2) > 0 && counts.shape(3) % kLanes == 0, "counts in whole vectors");
+  nb::gil_scoped_release release;
   kernels->attend_between(counts.data(), static_cast<int64_t>(counts.shape(0) * counts.shape(1)),
                           static_cast<int64_t>(counts.shape(2)), static_cast<int64_t>(counts.shape(3)), hamming, sums.data());
+}
+
+using Running = nb::ndarray<double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  // [head, d, d]
+
+// Sums of each frame [frame, head, d + 1, pitch] become means up to it: spikereel.engine.attending.so_far.
+void run_attend_past(nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> sums, bool hamming, int64_t seen,
+                     std::optional<Running> before, const Running& after) {
+  Past a{};
+  a.frames = sums.shape(0), a.heads = sums.shape(1), a.depth = static_cast<int64_t>(sums.shape(2)) - 1;
+  a.pitch = sums.shape(3), a.seen = seen, a.hamming = hamming;
+  require(a.depth > 0 && a.pitch % kLanes == 0 && a.pitch >= a.depth && seen >= 0, "sums in whole vectors");
+  for (const Running* x : {before ? &*before : &after, &after})
+    require(static_cast<int64_t>(x->shape(0)) == a.heads && static_cast<int64_t>(x->shape(1)) == a.depth &&
+                static_cast<int64_t>(x->shape(2)) == a.depth, "running sums of another size");
+  a.before = before ? before->data() : nullptr, a.after = after.data();
+  nb::gil_scoped_release release;
+  kernels->attend_past(a, sums.data());
 }
 
 void run_attend_apply(const Bits& q, int channels, int heads, int grouping, bool hamming, const Weights& sums,
@@ -319,7 +337,7 @@ int64_t count_spikes(const Bits& bits) {
 NB_MODULE(_native, m) {
   kernels = present().front();
   // counts with every change of what Python calls; engine/loaded.py has the same number
-  m.attr("ABI") = 6;
+  m.attr("ABI") = 7;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -358,6 +376,7 @@ NB_MODULE(_native, m) {
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
   m.def("attend_between", &run_attend_between, "counts"_a, nb::kw_only(), "hamming"_a, "sums"_a);
+  m.def("attend_past", &run_attend_past, "sums"_a, nb::kw_only(), "hamming"_a, "seen"_a, "before"_a.none(), "after"_a);
   m.def("attend_apply", &run_attend_apply, "q"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "hamming"_a,
         "sums"_a, "target"_a);
 }
