@@ -9,8 +9,8 @@
 # noise, the first event is dropped too: only what came before counts.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-python3 -m venv env && env/bin/pip install -q numpy==2.4.6 scipy==1.17.1 h5py==3.16.0 tqdm requests importRosbag typing-extensions dv-processing==2.0.4
-env/bin/pip install -q --no-deps tonic==1.7.0
+python3 -m venv env && env/bin/pip install -q numpy==2.4.6 scipy==1.17.1 h5py==3.16.0 tqdm requests importRosbag
+env/bin/pip install -q typing-extensions dv-processing==2.0.4 && env/bin/pip install -q --no-deps tonic==1.7.0
 env/bin/python - <<'P'
 from datetime import timedelta
 
@@ -39,7 +39,8 @@ def by_dv(start):
 
 
 first = [1000 * i for i in range(10)]
-found = {(name, start): keep(start) for name, keep in (("tonic", by_tonic), ("dv-processing", by_dv)) for start in (0, 10**15)}
+filters = {"tonic": by_tonic, "dv-processing": by_dv}
+found = {(name, start): keep(start) for name, keep in filters.items() for start in (0, 10**15)}
 for (name, start), kept in found.items():
     print(f"{name}: lone events at 0 to 19 ms and a pair at 50 ms, times from {start} on; kept: {kept}")
 if any(kept != (first if start == 0 else []) + [50_001] for (_, start), kept in found.items()):

@@ -49,10 +49,12 @@ for name, start in (("at_0.mp4", 0), ("at_1.mp4", 1), ("at_0.ts", 0)):
     written(name, start)
     in_turn = [number(picture) for picture in imageio.v3.imiter(name, plugin="pyav")]
     found[name] = [by_index(name, i) for i in asked], [by_index(name, i, constant_framerate=False) for i in asked]
-    print(f"imageio {imageio.__version__} {name}: in turn {in_turn == list(range(FRAMES))}, by index {asked} {found[name][0]}, from the beginning {found[name][1]}")
+    by, slow = found[name]
+    print(f"imageio {imageio.__version__} {name}: frames {asked} by index {by}, from the beginning {slow}")
     if in_turn != list(range(FRAMES)) or found[name][1] != list(asked):
         raise SystemExit("changed")
 late = found["at_0.ts"][0]
-if found["at_0.mp4"][0] != list(asked) or found["at_1.mp4"][0] != [0, 0, 4, 20, 34] or late[1:3] == [5, 29] or late[4] == 59:
+forgets = found["at_1.mp4"][0] == [0, 0, 4, 20, 34] and late[1:3] != [5, 29] and late[4] != 59
+if found["at_0.mp4"][0] != list(asked) or not forgets:
     raise SystemExit("changed")
 P

@@ -36,8 +36,8 @@ for way in ("trace", "export"):
         spikes = torch.ones(300, 1).to(kind)
         running, total = converted(Count(True), spikes, way), converted(Count(False), spikes, way)
         found[way, kind] = running.dtype.name, int(running[-1, 0]), int(total[0])
-        said = f"{running.dtype} {running[-1, 0]}, at once {total[0]}"
-        print("openvino", openvino.__version__[:8], f"{way}, {kind}: 300 spikes, counted step by step {said}; torch {int(spikes.cumsum(0)[-1])}")
+        said = f"{running.dtype} {running[-1, 0]}, at once {total[0]}; torch {int(spikes.cumsum(0)[-1])}"
+        print("openvino", openvino.__version__[:8], f"{way}, {kind}: 300 spikes, counted step by step {said}")
 right = {torch.bool: ("bool", 1, 300), torch.uint8: ("uint8", 44, 300), torch.int64: ("int64", 300, 300)}
 if any(found[way, kind] != right[kind] for way, kind in found):
     raise SystemExit("changed")

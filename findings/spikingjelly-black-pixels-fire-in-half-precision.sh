@@ -29,7 +29,8 @@ for kind, bounds in SEEN.items():
         picture = torch.full((1000, 1000), brightness, dtype=kind)
         spikes = int(encoder(picture).float().sum())
         drawn = int(torch.bernoulli(picture).float().sum())
-        print("spikingjelly", version("spikingjelly"), f"{kind}: of a million pixels of {brightness} fire {spikes}, by torch.bernoulli {drawn}")
+        fire = f"of a million pixels of {brightness} fire {spikes}, by torch.bernoulli {drawn}"
+        print("spikingjelly", version("spikingjelly"), f"{kind}: {fire}")
         changed |= not least <= spikes <= most or not 1e6 * brightness * 0.8 <= drawn <= 1e6 * brightness * 1.2
 if changed:
     raise SystemExit("changed")

@@ -20,7 +20,8 @@ for pool, axes in ((nn.AvgPool2d(2, divisor_override=1), 2), (nn.AvgPool3d(2, di
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
     answer = session.run(None, {session.get_inputs()[0].name: spikes.numpy()})[0]
     found[axes] = float(pool(spikes).max()), float(answer.max())
-    print("torch", torch.__version__, "onnxscript", onnxscript.__version__, f"{axes} axes: torch {found[axes][0]}, file {found[axes][1]}")
+    said = f"{axes} axes: torch {found[axes][0]}, file {found[axes][1]}"
+    print("torch", torch.__version__, "onnxscript", onnxscript.__version__, said)
 if found != {2: (4.0, 1.0), 3: (8.0, 1.0)}:
     raise SystemExit("changed")
 P

@@ -34,7 +34,8 @@ for reduction in ("sum", "amax", "mean"):
     names = [x.name for x in session.get_inputs()]
     found = session.run(None, {names[0]: PIXELS.numpy(), names[1]: WEIGHTS.numpy()})[0].tolist()
     right[reduction] = found == surface(PIXELS, WEIGHTS).tolist()
-    print("torch", torch.__version__, "onnxscript", onnxscript.__version__, reduction, "torch", surface(PIXELS, WEIGHTS).tolist(), "file", found)
+    said = f"{reduction}: torch {surface(PIXELS, WEIGHTS).tolist()}, file {found}"
+    print("torch", torch.__version__, "onnxscript", onnxscript.__version__, said)
 if right != {"sum": True, "amax": True, "mean": False} or found != [1.0, 0.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0]:
     raise SystemExit("changed")
 P
