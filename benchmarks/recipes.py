@@ -34,7 +34,8 @@ Written by `python benchmarks/recipes.py`: change that, not this page.
 
 - **Counted** columns are exact, from empty tensors of the recipe's shapes.
 - **Estimated** columns follow from them. Memory: 16 bytes a parameter, and `optim.batch` times what the backward pass
-  keeps of a clip, in float32, without `run.checkpointing`. GPU hours: 6 operations for each multiply-accumulate, at
+  keeps of a clip, in float32, without `run.checkpointing` and `run.memory`; what comes and goes on the way is not in it
+  (a training on a CPU held 16 GB where 12 are estimated). GPU hours: 6 operations for each multiply-accumulate, at
   {sustained:.0f} TFLOP/s sustained. That rate is an assumption; no GPU was at hand. Reading video can take longer.
 - **Measured** is the median on one core of a shared Intel Xeon machine, with the commands of the [results](results.md).
 
