@@ -169,7 +169,7 @@ def progress(*, clock: bool = False) -> Any:
     )
     bars = (
         BarColumn(bar_width=20),
-        TaskProgressColumn(markup=False),
+        TaskProgressColumn("{task.percentage:>3.0f}%", style="progress.percentage", markup=False),
         TimeElapsedColumn() if clock else TimeRemainingColumn(),
     )
     return Progress(text, *bars, console=console, transient=True, expand=True, disable=not console.is_terminal)
