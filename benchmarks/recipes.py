@@ -5,15 +5,20 @@ Hours follow from them by one stated rule; where benchmarks/results holds a meas
 """
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
+from weakref import WeakSet
 
 import torch
 from run import RESULTS, save
 
 from spikereel.energy import estimate
+from spikereel.kernels import lif_torch
 from spikereel.runs.clips import channels_of
 from spikereel.runs.config import Recipe
 from spikereel.runs.model import build_model
@@ -29,7 +34,8 @@ Written by `python benchmarks/recipes.py`: change that, not this page.
 
 - **Counted** columns are exact, from empty tensors of the recipe's shapes.
 - **Estimated** columns follow from them. Memory: 16 bytes a parameter, and `optim.batch` times what the backward pass
-  keeps of a clip, in float32, without `run.checkpointing`. GPU hours: 6 operations for each multiply-accumulate, at
+  keeps of a clip, in float32, without `run.checkpointing` and `run.memory`; what comes and goes on the way is not in it
+  (a training on a CPU held 16 GB where 12 are estimated). GPU hours: 6 operations for each multiply-accumulate, at
   {sustained:.0f} TFLOP/s sustained. That rate is an assumption; no GPU was at hand. Reading video can take longer.
 - **Measured** is the median on one core of a shared Intel Xeon machine, with the commands of the [results](results.md).
 
@@ -75,6 +81,30 @@ MEASURED: dict[str, tuple[str, str, str]] = {
 }
 
 
+@dataclass(eq=False)
+class _Kept:
+    """A tensor that the backward pass keeps; gone when its part of the graph is."""
+
+    tensor: torch.Tensor
+
+
+@contextmanager
+def _neurons_that_learn() -> Iterator[None]:
+    """On empty tensors a neuron gives shapes alone, and no gradient comes through; those of training keep what they do
+    on a CPU."""
+
+    def integrate(x: Any, v: Any, decay: Any, constants: Any, backend: str = "auto") -> Any:
+        start = torch.zeros_like(x[0]) if v is None else v
+        return lif_torch.fused_lif(x, start, decay, constants)
+
+    def ilif(x: Any, v: Any = None, *, levels: int = 4, decay: float = 0.25, top: int | None = None, **_: Any) -> Any:
+        start = torch.zeros_like(x[0]) if v is None else v
+        return lif_torch.fused_ilif(x, start, decay, levels if top is None else top)
+
+    with patch("spikereel.ops.lif.integrate", integrate), patch("spikereel.layers.neuron.ilif", ilif):
+        yield
+
+
 def count(recipe: Recipe) -> dict[str, float]:
     """Of one clip of a recipe: parameters, multiply-accumulates of a forward pass, bytes kept for the backward pass."""
     data = recipe.data
@@ -85,11 +115,11 @@ def count(recipe: Recipe) -> dict[str, float]:
         settled = {"num_classes": classes}
     if recipe.task != "classification":
         settled["task"] = recipe.task
-    kept: dict[int, int] = {}
+    kept: WeakSet[_Kept] = WeakSet()
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor
+    def keep(tensor: torch.Tensor) -> _Kept:
+        kept.add(held := _Kept(tensor))
+        return held
 
     spec = replace(recipe.model, start=None)
     with torch.device("meta"):
@@ -98,14 +128,15 @@ def count(recipe: Recipe) -> dict[str, float]:
         clip = (data.frames, channels, *sides)
         # two clips, so that norms have something to take a mean of
         video = torch.empty(clip[0], 2, *clip[1:])
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            held = model(video)
+        with _neurons_that_learn(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x.tensor):
+            output = model(video)
+    storages = {x.tensor.untyped_storage()._cdata: x.tensor.untyped_storage().nbytes() for x in kept}
     weights = {x.untyped_storage()._cdata for x in model.parameters()}
-    del held
+    del output
     return {
         "parameters": sum(x.numel() for x in model.parameters()),
         "macs": float(estimate(model.eval(), 0.2, clip=clip).macs),
-        "kept_bytes": sum(size for key, size in kept.items() if key not in weights) / 2,
+        "kept_bytes": sum(size for key, size in storages.items() if key not in weights) / 2,
         "clips": clips or data.train_length,
     }
 

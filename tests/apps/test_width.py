@@ -1,13 +1,16 @@
 """All output fits 80 columns, and what a message advises can be done."""
 
+import io
 import re
 import shlex
 
 import pytest
+from rich.console import Console
 from small import small_weights, video_file, video_folder
 from test_outputs import commands
 
 from spikereel.apps.cli import main
+from spikereel.apps.commands.common import progress
 from spikereel.config import override
 from spikereel.errors import ConfigError
 from spikereel.runs.recipes import get_recipe
@@ -85,3 +88,16 @@ def test_what_a_message_advises_can_be_done(mistake):
     assert advised
     for assignment in advised:
         override(recipe, [assignment])
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_a_bar_shows_names_and_numbers_as_they_are(clock, monkeypatch):
+    seen = io.StringIO()
+    console = Console(file=seen, force_terminal=True, color_system=None, width=90, markup=False)
+    monkeypatch.setattr("spikereel.apps.commands.common.new_console", lambda *, stderr: console)
+    with progress(clock=clock) as bar:
+        bar.update(bar.add_task("reading [a].mp4", total=4), completed=1)
+        bar.refresh()
+    assert "reading [a].mp4" in seen.getvalue()
+    assert " 25%" in seen.getvalue()
+    assert "progress.percentage" not in seen.getvalue()

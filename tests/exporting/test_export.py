@@ -1,6 +1,7 @@
 """Exported files give the model's spikes: states in the signature, norms folded, and a certificate that can fail."""
 
 import copy
+import io
 import json
 import shutil
 import struct
@@ -11,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from tiny import clip, tiny_model, tiny_svformer
 
 import spikereel
 from spikereel.apps.cli import main
+from spikereel.apps.commands.export import _Line
 from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.exporting.certificate import Certificate, certify, check, made_with
 from spikereel.exporting.contract import Contract, contract_of
@@ -197,6 +201,40 @@ def test_a_certificate_says_where_it_begins_and_how_near_the_threshold(name, tmp
     assert begins.first == begins.from_states
     assert 0 < begins.distance < 0.0501
     assert f"begins at {begins.name} ({begins.first}, within {begins.distance:.1g} of the threshold)" in str(bad)
+
+
+def test_an_export_tells_what_it_does(causal, tmp_path):
+    said: list[tuple] = []
+    spikereel.export(causal, tmp_path / "a.spkc", size=(64, 64), progress=lambda *x: said.append(x))
+    pieces = ("writing a.spkc", "running a.spkc and the model", "writing and running a network of many ties")
+    assert said == [(what, done, 3, 1) for done, what in enumerate(pieces)]
+    said.clear()
+    two = {"steps": 2, "size": (64, 64), "grid": False}
+    spikereel.export(causal, tmp_path / "a.pt2", **two, progress=lambda *x: said.append(x))
+    assert said == [("writing a.pt2", 0, 2, 2), ("running a.pt2 and the model", 1, 2, 2)]
+
+
+def test_a_long_export_says_so_before_it_begins(monkeypatch):
+    """Once, for several steps of targets that take each anew; the network of ties with what the first file took."""
+    out, clock = Console(file=io.StringIO(), width=120), iter((10.0, 95.0))
+    monkeypatch.setattr("spikereel.apps.commands.export.monotonic", lambda: next(clock))
+    bar = Progress(console=Console(file=io.StringIO()), disable=True)
+    line = _Line(bar, out, "onnx")
+    line("writing x.onnx", 0, 3, 8)
+    said = "8 time steps in one file: writing takes minutes, 8 times as long as one step; --no-grid halves that\n"
+    assert out.file.getvalue() == said
+    line("running x.onnx and the model", 1, 3, 8)
+    line("a network of many ties", 2, 3, 8)
+    task = bar.tasks[0]
+    assert (task.description, task.completed, task.total) == ("a network of many ties: 85 s and more", 2, 3)
+    assert out.file.getvalue() == said
+
+
+@pytest.mark.parametrize(("target", "steps"), [("onnx", 1), ("torch", 8)])
+def test_a_short_export_says_nothing(target, steps):
+    out = Console(file=io.StringIO())
+    _Line(Progress(disable=True), out, target)("writing", 0, 3, steps)
+    assert out.file.getvalue() == ""
 
 
 @pytest.mark.parametrize("kind", ["lif", "ilif"])

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 from argparse import Namespace
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -136,7 +137,8 @@ def test_an_image_start_is_partial_and_asks_for_calibration(tmp_path, capsys):
     assert imported(*arguments[1:], "--partial") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "missing 15" in shown
-    assert "3 batch norms have no statistics; before use, run: spikereel calibrate w.safetensors" in shown
+    said = "3 batch norms have no statistics; train, or run: spikereel calibrate w.safetensors data.root=FOLDER"
+    assert said in shown
     loaded = load_model("w.safetensors")
     given = image.state_dict()
     own = loaded.state_dict()
@@ -153,6 +155,17 @@ def test_an_image_start_is_partial_and_asks_for_calibration(tmp_path, capsys):
     assert all(torch.equal(own[k], fresh[k]) for k in missing)
     assert set(json.loads((tmp_path / "r.json").read_text())["missing"]) == missing
     assert loaded.metadata.training["missing"] == 15
+
+
+def test_a_file_of_another_size_is_no_start(tmp_path, capsys):
+    """Its counters and the bias of its head fit, and no weight does."""
+    path, _ = image_start(tmp_path / "image.pth")
+    message = refused(capsys, "import", path, "--as", "spikevideoformer_s", "--partial")
+    assert re.search(
+        r"image.pth has \d+ of the 14,\d{3},\d{3} parameters of spikevideoformer_s, the rest would", message
+    )
+    assert "another --as" in message
+    assert os.listdir() == ["image.pth"]
 
 
 def test_partial_drops_what_is_foreign_and_keeps_fresh_values_the_same_each_time(tmp_path, capsys):

@@ -10,7 +10,7 @@ from small import KINDS, video_folder
 
 from spikereel.data.video.write import write_video
 from spikereel.errors import DataError
-from spikereel.hub import load_model
+from spikereel.hub import Metadata, create_model, load_model, save_model
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.handed import InMirror
 from spikereel.runs.model import build_model
@@ -52,6 +52,15 @@ def _suited(clips, changes):
         part, name = key.split(".")
         asked = dataclasses.replace(asked, **{part: dataclasses.replace(getattr(asked, part), **{name: value})})
     return suited(asked, _facts(clips), changes)[0]
+
+
+def test_weights_that_are_named_keep_their_threshold(tmp_path):
+    """Of the authors' files it is 1: at 0.5 they would be another network."""
+    path = str(tmp_path / "image.safetensors")
+    save_model(create_model("spikevideoformer_ti", num_classes=6), path, Metadata(name="spikevideoformer_ti"))
+    for start, threshold in (("auto", 0.5), (None, 0.5), (path, 1.0), ("spikevideoformer_ti.motion", 0.5)):
+        assert _suited(24, {"model.start": start}).model.threshold == threshold
+    assert _suited(24, {"model.start": path, "model.threshold": 0.7}).model.threshold == 0.7
 
 
 @pytest.mark.parametrize(
@@ -108,6 +117,8 @@ def test_few_clips_of_many_classes_are_learnt_anew(clips, classes, name, anew):
         (passes, batch) if anew else (passes_of(clips), batch_of(clips))
     )
     assert not anew or (recipe.optim.lr, recipe.optim.head_lr) == (3e-3, 1.0)
+    named = dataclasses.replace(asked, model=dataclasses.replace(asked.model, start="spikevideoformer_ti.motion"))
+    assert suited(named, _facts(clips, classes=classes), {"model.start"})[0].model.neuron is None
     given = suited(asked, _facts(clips, classes=classes), {"model.start", "model.neuron", "data.frames"})[0]
     assert (given.model.start, given.model.neuron, given.data.frames) == ("auto", None, 8)
 

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,6 +25,8 @@ from spikereel.models.files import weights_hash
 from spikereel.models.wrappers import unwrapped
 
 Precision = Literal["float32", "int8"]
+Told = Callable[[str, int, int, int], None]
+"""Told what begins, how much of how much is done, and the time steps of a call."""
 
 
 def export(
@@ -40,6 +42,7 @@ def export(
     part: str | None = None,
     clips: Sequence[Tensor] = (),
     grid: bool = True,
+    progress: Told | None = None,
     **options: Any,
 ) -> Certificate:
     """Write a model to a file of another runtime, run it there, and say how faithful it is.
@@ -52,7 +55,8 @@ def export(
     precision: int8, of onnx, rounds the weights of convolutions that take spikes to 8 bits, and needs clips.
     part: the last stage that is written, such as downsample3, for its features in place of the model's output.
     clips: float32 [T, B, C, H, W] to compare on; noise where none is given. grid: compare a network of many ties as
-    well, exported beside and thrown away; of float32 alone. options: of the target: `opset` of onnx, `dt` of nir.
+    well, exported beside and thrown away; of float32 alone. progress: see `Told`. options: of the target: `opset` of
+    onnx, `dt` of nir.
 
     The file and `<path>.certificate.json` are written, each whole or not at all.
     Raises ConfigError for what the target cannot take and for a path that cannot be written, DataError for clips that
@@ -91,13 +95,26 @@ def export(
     if precision == "int8":
         options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]
     path.parent.mkdir(parents=True, exist_ok=True)
+    grid = grid and precision == "float32"
+    tell = _teller(progress, 3 if grid else 2, steps)
+    tell(f"writing {path.name}", 0)
     _write(row, own, contract, path, options)
     exported = open_export(path)
+    tell(f"running {path.name} and the model", 1)
     certificate = certify(model, exported, path, clips=clips)
-    if grid and precision == "float32":
+    if grid:
+        tell("writing and running a network of many ties", 2)
         certificate = replace(certificate, grid=_on_a_grid(model, path, contract, row, shapes, options))
     certificate.save(certificate_of(path))
     return certificate
+
+
+def _teller(progress: Told | None, pieces: int, steps: int) -> Callable[[str, int], None]:
+    def tell(what: str, done: int) -> None:
+        if progress:
+            progress(what, done, pieces, steps)
+
+    return tell
 
 
 def certificate_of(path: str | Path) -> Path:

@@ -25,6 +25,9 @@ from spikereel.models.authors import (
 from spikereel.models.base import VideoModel
 from spikereel.runs.recipes import published_data
 
+LEAST = 0.1
+"""Of a model's parameters: what a file has to give. One of another size gives counters and a bias."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
@@ -101,12 +104,19 @@ def read_import(source: str | Path, name: str, *, weights: str | None = None) ->
 def write_import(imported: Imported, out: str | Path, *, partial: bool = False) -> None:
     """Write the weights, with their origin in `metadata.training` and the authors' way to make clips.
 
-    Raises WeightsError, and writes nothing, for a partial load that was not asked for.
+    Raises WeightsError, and writes nothing, for a partial load that was not asked for, or that next to nothing fits.
     """
     if not (imported.found.whole or partial):
         raise WeightsError(
             f"{imported.source} does not fit {imported.name}: {imported.found}; nothing written. "
             "Give another --as, or --partial to leave fresh values where nothing fits"
+        )
+    sizes = {name: x.numel() for name, x in imported.model.named_parameters()}
+    taken, all_of_them = sum(sizes.get(name, 0) for name in imported.found.matched), sum(sizes.values())
+    if taken < LEAST * all_of_them:
+        raise WeightsError(
+            f"{imported.source} has {taken:,} of the {all_of_them:,} parameters of {imported.name}, the rest would be "
+            "fresh; nothing written. Give another --as: `spikereel list` has the sizes"
         )
     origin = {"origin": imported.source.name, "sha256": imported.sha256, "imported_as": imported.name}
     origin |= {"weights": imported.taken} if imported.others else {}

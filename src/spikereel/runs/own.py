@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from spikereel.config import override
-from spikereel.hub import architecture
+from spikereel.hub import architecture, load_model
 from spikereel.models.svformer import SVFormerConfig
 from spikereel.runs.config import Recipe
 from spikereel.runs.facts import Facts, facts_of
+from spikereel.runs.start import AUTO
 
 RULED = frozenset({"video_folder"})
 """Recipes whose values follow from the clips when they are trained from the command line."""
@@ -104,8 +105,8 @@ def passes_of(clips: int, *, anew: bool = False) -> int:
 
 
 def learns_anew(recipe: Recipe, facts: Facts) -> bool:
-    """Whether few clips are of so many classes that fresh weights learn them better."""
-    few_of_many = facts.clips <= MANY and facts.classes >= MANY_CLASSES
+    """Whether few clips are of so many classes that fresh weights learn them better, and no weights were named."""
+    few_of_many = facts.clips <= MANY and facts.classes >= MANY_CLASSES and recipe.model.start in ("auto", None)
     return few_of_many and not isinstance(architecture(recipe.model.name).config, SVFormerConfig)
 
 
@@ -173,7 +174,7 @@ def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
         reason="the clips show motion already" if moving else "plain frames do not show a network what moves",
     )
     yield Choice(key="model.contrast_form", value="on_off", reason="as the start weights see motion")
-    yield Choice(key="model.threshold", value=0.5, reason="at 1 a small network fires too little to learn quickly")
+    yield _threshold(recipe.model.start)
     if learns_anew(recipe, facts):
         why = f"few clips of {facts.classes} classes"
         yield Choice(key="model.neuron", value="ilif", reason=f"counts learn {why} better than single spikes")
@@ -184,6 +185,14 @@ def _model(recipe: Recipe, facts: Facts) -> Iterator[Choice]:
     else:
         value, reason = "auto", "weights that know motion or people, where they fit"
     yield Choice(key="model.start", value=value, reason=reason)
+
+
+def _threshold(start: str | None) -> Choice:
+    """With another one, weights that the user names would be another network from the first step on."""
+    value, reason = 0.5, "at 1 a small network fires too little to learn quickly"
+    if start not in (None, AUTO):
+        value, reason = load_model(start).config.neuron.threshold, f"as {Path(start).name} has it"
+    return Choice(key="model.threshold", value=value, reason=reason)
 
 
 def _judged(recipe: Recipe, facts: Facts) -> Iterator[Choice]:

@@ -148,16 +148,30 @@ def new_console(*, stderr: bool = False) -> Any:
     return Console(file=stream, markup=False, emoji=False, highlight=False, force_jupyter=False)
 
 
-def progress() -> Any:
-    """A bar on standard error, where somebody looks on; names are shown as they are, on one line of any width."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+def progress(*, clock: bool = False) -> Any:
+    """A bar on standard error, where somebody looks on; names are shown as they are, on one line of any width.
+
+    clock: shows the time that went by in place of the time that remains.
+    """
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Column
 
     console = new_console(stderr=True)
     text = TextColumn(
         "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
     )
-    bars = (BarColumn(bar_width=20), TaskProgressColumn(markup=False), TimeRemainingColumn())
+    bars = (
+        BarColumn(bar_width=20),
+        TaskProgressColumn("{task.percentage:>3.0f}%", style="progress.percentage", markup=False),
+        TimeElapsedColumn() if clock else TimeRemainingColumn(),
+    )
     return Progress(text, *bars, console=console, transient=True, expand=True, disable=not console.is_terminal)
 
 

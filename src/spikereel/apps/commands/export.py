@@ -3,10 +3,14 @@ what its certificate says."""
 
 import argparse
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 from spikereel.apps.commands.common import command, new_console, progress, ready
 from spikereel.errors import ConfigError
+
+BY_STEP = ("onnx", "openvino", "executorch")
+"""Targets whose exporter goes through every step of a call anew, some 20 s of a core for a small network."""
 
 
 def add(commands: Any) -> None:
@@ -72,8 +76,7 @@ def _export(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     console = new_console()
     extra = {name: getattr(options, name) for name in ("opset", "dt") if getattr(options, name) is not None}
-    with progress() as bar:
-        bar.add_task(f"writing {out} and running it", total=None)
+    with progress(clock=True) as bar:
         certificate = export(
             model,
             out,
@@ -86,6 +89,7 @@ def _export(options: argparse.Namespace) -> int:
             part=options.part,
             grid=not options.no_grid,
             clips=clips_to_compare(model, options.videos),
+            progress=_Line(bar, console, row.name),
             **extra,
         )
     files = row.files(Path(out))
@@ -97,6 +101,24 @@ def _export(options: argparse.Namespace) -> int:
     changes = (eight if options.precision == "int8" else "") + row.changes
     console.print(f"certificate: {options.certificate}; {row.title} may change {changes}", style="dim")
     return 0
+
+
+class _Line:
+    """The progress of an export; before one that takes minutes, a sentence that says so."""
+
+    def __init__(self, bar: Any, console: Any, target: str) -> None:
+        self.bar, self.console, self.target = bar, console, target
+        self.task, self.begun, self.wrote = bar.add_task("export", total=None), monotonic(), 0.0
+
+    def __call__(self, what: str, done: int, pieces: int, steps: int) -> None:
+        if done == 0 and steps > 1 and self.target in BY_STEP:
+            twice = "; --no-grid halves that" if pieces == 3 else ""
+            said = f"{steps} time steps in one file: writing takes minutes, {steps} times as long as one step{twice}"
+            self.console.print(said, style="dim")
+        if done == 1:
+            self.wrote = monotonic() - self.begun
+        text = f"{what}: {self.wrote:.0f} s and more" if done == 2 else what
+        self.bar.update(self.task, description=text, completed=done, total=pieces)
 
 
 def _check(path: Path) -> int:

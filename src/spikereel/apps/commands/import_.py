@@ -52,5 +52,7 @@ def _import(options: argparse.Namespace) -> None:
     console.print(import_table(imported))
     console.print(f"written: {out}")
     if bare := imported.found.without_statistics:
-        advice = f"{len(bare)} batch norms have no statistics; before use, run: spikereel calibrate {out}"
+        # weights that name their own data say where it is; those of the authors do not
+        where = "" if imported.model.metadata.preprocess else " data.root=FOLDER"
+        advice = f"{len(bare)} batch norms have no statistics; train, or run: spikereel calibrate {out}{where}"
         console.print(advice, style="yellow")
