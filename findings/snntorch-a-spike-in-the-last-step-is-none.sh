@@ -9,7 +9,7 @@
 # are trained with, one is lost for answers.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-python3 -m venv env && env/bin/pip install -q torch==2.13.0 snntorch==1.0.0
+python3 -m venv env && env/bin/pip install -q torch==2.13.0 snntorch==1.0.0 numpy==2.4.6
 env/bin/python - <<'P'
 import math
 
