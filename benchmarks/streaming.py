@@ -11,6 +11,7 @@ import dataclasses
 import resource
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
