@@ -86,7 +86,7 @@ def settle(model: VideoModel, clip: Tensor, rates: Rates | None = None) -> dict[
     model.eval()
     kept = CACHE / f"{_key(model, clip, rates)}.pt"
     if kept.exists():
-        found = torch.load(kept)
+        found = torch.load(kept, weights_only=True)
         model.load_state_dict(found["norms"], strict=False)
         return found["rates"]
     means = _settled(model, clip, rates)
@@ -107,7 +107,8 @@ def _key(model: VideoModel, clip: Tensor, rates: Rates | None) -> str:
 
 def _settled(model: VideoModel, clip: Tensor, rates: Rates | None) -> dict[str, float]:
     if any(isinstance(m, ClipNorm) for m in model.modules()):
-        wake(model, clip)
+        # norms over single pixels want two clips: the second is the first backwards
+        wake(model, clip if clip.shape[1] > 1 else torch.cat([clip, clip.flip(0)], dim=1))
     else:
         for _ in range(PASSES if len(clip) <= LONG else 1):
             if not _pass(model, clip, rates):

@@ -18,6 +18,7 @@ from peers import PEERS, Built, peer
 from peers.folded import FoldedTwin
 from peers.parity import ParityError, check
 from peers.rounds import summary
+from settled import settle
 
 from spikereel.hub import create_model
 from spikereel.layers.calibrate import calibrate
@@ -69,6 +70,12 @@ def test_peer_passes_its_own_check(name):
     assert ("float64" in found) == entry.exact
     # the engine's check of its own
     assert ("farthest_from_threshold" in built.settings) == (name == "engine")
+
+
+def test_a_single_clip_settles_norms_over_single_pixels():
+    torch.manual_seed(0)
+    model, clip = create_model("svformer_ti", frames=8, image_size=64), torch.randn(8, 1, 3, 64, 64)
+    assert min(settle(model, clip).values()) > 0
 
 
 def test_a_peer_of_artificial_neurons_is_built_of_the_twin():
