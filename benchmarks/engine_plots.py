@@ -1,6 +1,7 @@
 """Pictures of the newest results of `curves` and `roofline`, for docs/engine.md."""
 
 import json
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _curves(outcome: dict[str, Any]) -> Path:
     axis = axes.flat[3]
     x = range(len(bars))
     axis.bar(x, [row["rows"]["model"]["over_engine"] for row in bars], color=INK, width=0.6)
-    labels = [row["label"].replace("segmentation, ", "seg.\n").replace(", ", "\n") for row in bars]
+    breaks = (("segmentation, ", "seg.\n"), (", ", "\n"), (" x ", " x\n"), ("Integer-", "Integer-\n"))
+    labels = [reduce(lambda text, pair: text.replace(*pair), breaks, row["label"]) for row in bars]
     axis.set_xticks(x, labels, fontsize=8)
     axis.axhline(1.0, color=PALE, linewidth=1)
     axis.set_ylabel("times the speed of the model in PyTorch")
