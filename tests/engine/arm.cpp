@@ -11,7 +11,7 @@ using namespace spikereel;
 
 namespace {
 
-constexpr int kFrames = 3, kHeight = 9, kWidth = 7, kChannels = 40, kOutputs = 24, kKernel = 3;
+constexpr int kFrames = 3, kHeight = 10, kWidth = 7, kChannels = 40, kOutputs = 24, kKernel = 3;
 constexpr int kPixels = kHeight * kWidth, kTaps = kKernel * kKernel, kVectors = (kOutputs + kLanes - 1) / kLanes;
 constexpr int kWordsIn = (kChannels + 63) / 64 * 4, kWordsOut = (kVectors + 3) / 4 * 4;
 
