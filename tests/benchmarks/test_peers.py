@@ -72,7 +72,9 @@ def test_peer_passes_its_own_check(name):
     assert ("farthest_from_threshold" in built.settings) == (name == "engine")
 
 
-def test_a_single_clip_settles_norms_over_single_pixels():
+def test_a_single_clip_settles_norms_over_single_pixels(tmp_path, monkeypatch):
+    # what was settled before would be read again
+    monkeypatch.setattr("settled.CACHE", tmp_path)
     torch.manual_seed(0)
     model, clip = create_model("svformer_ti", frames=8, image_size=64), torch.randn(8, 1, 3, 64, 64)
     assert min(settle(model, clip).values()) > 0

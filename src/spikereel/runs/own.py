@@ -106,7 +106,7 @@ def passes_of(clips: int, *, anew: bool = False) -> int:
 
 def learns_anew(recipe: Recipe, facts: Facts) -> bool:
     """Whether few clips are of so many classes that fresh weights learn them better, and no weights were named."""
-    few_of_many = facts.clips <= MANY and facts.classes >= MANY_CLASSES and recipe.model.start in ("auto", None)
+    few_of_many = facts.clips <= MANY and facts.classes >= MANY_CLASSES and recipe.model.start in (AUTO, None)
     return few_of_many and not isinstance(architecture(recipe.model.name).config, SVFormerConfig)
 
 
