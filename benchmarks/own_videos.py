@@ -1,5 +1,5 @@
 """A folder of one's own videos with the rule that ships: `python benchmarks/own_videos.py ut --root FOLDER`,
-`... few --root FOLDER`, `... procedural`, `... depth --root FOLDER`.
+`... few --root FOLDER`, `... procedural`, `... depth --root FOLDER`, `... digits --root FOLDER`.
 
 Every training is `spikereel train video_folder data.root=F`, a process of its own, and each result is that of the clips
 that it never saw. What is done stands in `--out` and is not repeated. With `--second` only the second training of the
@@ -107,6 +107,33 @@ def depth(options: argparse.Namespace) -> dict[str, Any]:
     return _summary(options, rows)
 
 
+def digits(options: argparse.Namespace) -> dict[str, Any]:
+    """N-MNIST with the recipe of that name: the first --clips of a list of recordings to train on, all others judged;
+    start weights with --set model.start=auto."""
+    folder, rows = options.out / f"digits{options.clips}", []
+    lines = [line.split() for line in (Path(options.root) / "train1K.txt").read_text().splitlines()]
+    for i, (number, digit) in enumerate(line for line in lines if line[0].isdigit()):
+        place = folder / ("Train" if i < options.clips else "Test") / digit / f"{number}.bs2"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            shutil.copyfile(Path(options.root) / place.name, place)
+    for seed in options.seeds:
+        runs = folder / "_".join(["runs", str(seed), *options.set])
+        done = runs / "row.json"
+        if not done.is_file():
+            values = [f"data.root={folder}", "run.progress=false", f"run.out={runs}", f"run.seed={seed}", *options.set]
+            spent = _timed([*CLI, "train", "nmnist", *values, "run.keep=last"])
+            weights, judged = str(runs / "nmnist" / "best.safetensors"), runs / "judged.json"
+            given = [f"data.root={folder}", "data.split=test", "--json", str(judged)]
+            subprocess.run([*CLI, "evaluate", weights, *given], check=True)
+            figures = json.loads(judged.read_text())
+            done.write_text(json.dumps({"seed": seed, "top1": figures["top1"], "clips": figures["clips"], **spent}))
+        rows.append(json.loads(done.read_text()))
+        print("seed {seed}  {top1:5.1f} % of {clips}".format(**rows[-1]))
+    mean = statistics.mean(row["top1"] for row in rows)
+    return {"set": options.set, "mean": mean, "clips": options.clips, "rows": rows}
+
+
 def _ut_folder(options: argparse.Namespace, name: str, left_out: set[int], classes: set[int]) -> Path:
     """train/ and val/ with a sub-folder a class, of the files `<number>_<sequence>_<class>.avi`."""
     folder = options.out / name
@@ -191,14 +218,14 @@ def main() -> None:
     """Parse the command line and run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run, folds in ((ut, range(1, 11)), (few, range(1, 6)), (procedural, ()), (depth, (1,))):
+    for run, folds in ((ut, range(1, 11)), (few, range(1, 6)), (procedural, ()), (depth, (1,)), (digits, ())):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--root", help="folder of the clips")
         sub.add_argument("--out", type=Path, default=Path("runs/own_videos"))
         sub.add_argument("--seeds", type=int, nargs="+", default=[0])
         sub.add_argument("--folds", type=int, nargs="+", default=list(folds))
-        sub.add_argument("--clips", type=int, default=2000, help="of procedural")
+        sub.add_argument("--clips", type=int, default=2000, help="of procedural and digits")
         sub.add_argument("--frames", type=int, default=16, help="of a procedural video")
         sub.add_argument("--second", action="store_true", help="only the training on all clips")
         sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes, such as model.neuron=relu")

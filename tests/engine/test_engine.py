@@ -48,6 +48,13 @@ CASES = {
     **{name: {"neuron": neuron} for name, neuron in NEURONS.items()},
     "pose": {"task": "pose", "pose": PoseConfig(joints=5)},
     "segmentation": {"task": "segmentation", "segmentation": SegmentationConfig(width=24)},
+    "joined": {"task": "segmentation", "segmentation": SegmentationConfig(width=32)},
+    "joined counts": {
+        "task": "segmentation",
+        "segmentation": SegmentationConfig(width=48),
+        "attention": "spatial",
+        "neuron": NEURONS["normalised"],
+    },
     "pyramid": {"task": "segmentation", "segmentation": SegmentationConfig(head="fpn", width=16, neck=24)},
 }
 SVFORMERS = {
@@ -107,7 +114,7 @@ def test_on_every_instruction_set_and_way(isa, case, way, threads):
 
 
 @pytest.mark.parametrize(("frames", "batch", "height", "width"), [(1, 1, 64, 64), (11, 1, 48, 80), (9, 3, 32, 49)])
-@pytest.mark.parametrize("case", ["joint", "factorised", "causal", "segmentation"])
+@pytest.mark.parametrize("case", ["joint", "factorised", "causal", "segmentation", "joined", "pyramid"])
 def test_any_length_batch_and_resolution(case, frames, batch, height, width):
     video = torch.rand(frames, batch, 3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     model, single = model_of(case)
@@ -139,6 +146,18 @@ def test_states_of_engine_and_model_continue_each_other(case):
         assert_same(single(video[2:].float(), got[1]), wanted)
 
 
+def test_class_maps_of_engine_and_model_continue_each_other():
+    model, single = model_of("joined counts")
+    engine, video = settle(compile(single)), clip(4)
+    with torch.no_grad():
+        wanted, last = model(video)
+        _, state = model(video[:1])
+    got, state = engine(video[1:3].float(), state.map(lambda x: x.float() if x.is_floating_point() else x))
+    torch.testing.assert_close(got.double(), wanted[1:3], **CLOSE)
+    with torch.no_grad():
+        assert_same(single(video[3:].float(), state), (wanted[3:], last))
+
+
 def test_the_first_call_chooses_kernels_and_answers():
     model, single = model_of("joint")
     engine = compile(single)
@@ -157,7 +176,7 @@ def test_binary_sub_steps_are_the_counts():
 
 
 def test_a_saved_engine_answers_alike(tmp_path):
-    for case in ("joint", "pose", "segmentation", "svformer"):
+    for case in ("joint", "pose", "segmentation", "joined counts", "pyramid", "svformer", "mean"):
         _, single = model_of(case)
         engine = settle(compile(single))
         wanted = engine(clip().float())
@@ -170,7 +189,7 @@ def test_a_saved_engine_answers_alike(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(got[1].flat().values(), wanted[1].flat().values(), strict=True))
 
 
-@pytest.mark.parametrize("case", ["spatial", "causal", "svformer", "ilif"])
+@pytest.mark.parametrize("case", ["spatial", "causal", "svformer", "ilif", "joined counts"])
 def test_an_engine_of_a_file_takes_the_state_that_it_gave(case, tmp_path):
     _, single = model_of(case)
     video = clip().float()
@@ -361,7 +380,9 @@ def test_the_authors_tensors_of_svformer(parity_folder):
     torch.testing.assert_close(logits, io["logits_eval"], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["joint", "hierarchical", "factorised", "dot", "soft", "ilif", "svformer"])
+@pytest.mark.parametrize(
+    "case", ["joint", "hierarchical", "factorised", "dot", "soft", "ilif", "joined", "pyramid", "svformer", "mean"]
+)
 def test_layer_by_layer_spikes_are_those_of_float64(case):
     _, single = model_of(case)
     engine = settle(compile(single))
@@ -369,6 +390,28 @@ def test_layer_by_layer_spikes_are_those_of_float64(case):
     assert sum(row.spikes for row in rows) > 50_000
     assert all(row.farthest < 1e-5 and row.error < 1e-5 for row in rows)
     assert sum(row.differing for row in rows) < 5
+
+
+@pytest.mark.parametrize(("case", "runs"), [("segmentation", False), ("joined", True), ("pyramid", True)])
+def test_heads_of_segmentation_run_natively_but_for_odd_widths(case, runs):
+    _, single = model_of(case)
+    engine = compile(single)
+    video = clip(2, 1).float()
+    engine(video)
+    names = [row.layer for row in engine.report(video).rows]
+    assert any(name.startswith("head.classify") for name in names) is runs
+    with engine.firing_rates() as found:
+        engine(video)
+    with firing_rates(single) as wanted, torch.no_grad():
+        single(video)
+    assert found.keys() == wanted.keys()
+    assert all(abs(found.means()[name] - rate) < 0.01 for name, rate in wanted.means().items())
+
+
+def test_the_local_path_of_svformer_runs_natively():
+    _, single = model_of("svformer")
+    engine = settle(compile(single))
+    assert "lpPWConv" in [row.layer for row in engine.report(clip(4, 1).float()).rows]
 
 
 def test_the_check_of_layers_sees_a_wrong_weight():
@@ -382,7 +425,7 @@ def test_the_check_of_layers_sees_a_wrong_weight():
     assert wrong == ["block3.0.mlp.fc1_conv"]
 
 
-@pytest.mark.parametrize("case", ["joint", "ilif", "svformer"])
+@pytest.mark.parametrize("case", ["joint", "ilif", "joined", "joined counts", "pyramid", "svformer"])
 def test_no_bit_depends_on_instruction_set_kernel_or_chunk(case, monkeypatch):
     _, single = model_of(case)
     video, before = clip(4, 1).float(), native().instruction_set()
@@ -455,7 +498,7 @@ def test_sums_in_fixed_point_stay_within_32_bits():
         np.testing.assert_allclose(fixed * unit[:, None, None, None].astype(float), weight, atol=unit.max())
 
 
-@pytest.mark.parametrize("case", ["joint", "svformer"])
+@pytest.mark.parametrize("case", ["joint", "joined", "pyramid", "svformer"])
 def test_threads_and_batch_change_no_bit(case):
     _, single = model_of(case)
     video = clip(4, 3).float()

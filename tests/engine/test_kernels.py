@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from spikereel.engine import packing
 from spikereel.engine.attending import between, so_far
 from spikereel.engine.loaded import available, native
+from spikereel.engine.memory import grid
 from spikereel.ops.hamming import attention
 from spikereel.ops.lif import ilif, lif
 
@@ -217,6 +218,60 @@ def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, siz
         target=into.target(),
     )
     assert torch.equal(into.read().double(), wanted)
+
+
+@pytest.mark.parametrize(("channels", "outputs", "kernel", "stride"), [(37, 70, 3, 2), (64, 32, 5, 3), (48, 150, 3, 4)])
+@pytest.mark.parametrize("rate", [None, 0.2])
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 80)])
+def test_depthwise_with_a_stride(isa, threads, channels, outputs, kernel, stride, rate, size):
+    real = rate is None
+    rng = np.random.default_rng(5)
+    x = sixteenths(rng, 3, channels, *size, most=8)
+    x = x if real else spikes(rng, 3, channels, *size, rate=rate, top=2)
+    taps, weight = sixteenths(rng, channels, 1, kernel, kernel, most=8), sixteenths(rng, outputs, channels, most=8)
+    y = F.conv2d(x.double(), taps.double(), stride=stride, padding=kernel // 2, groups=channels)
+    wanted = F.conv2d(y, weight.double()[..., None, None])
+    into = Into(3, outputs, *wanted.shape[2:])
+    native().pointwise(
+        None if real else packing.pack_spikes(x.numpy(), 2),
+        values(x) if real else None,
+        depth=channels,
+        height=size[0],
+        width=size[1],
+        kernel=kernel,
+        stride=stride,
+        taps=packing.depthwise_taps(taps.numpy()) if real else None,
+        fixed=None if real else packing.depthwise_taps((16 * taps.numpy()).astype(np.int32)),
+        weights=packing.matrix_panels(weight.numpy() if real else weight.numpy() / 16),
+        target=into.target(),
+    )
+    assert torch.equal(into.read().double(), wanted)
+
+
+@pytest.mark.parametrize("bilinear", [True, False])
+@pytest.mark.parametrize(
+    ("size", "out"), [((1, 1), (1, 1)), ((1, 1), (5, 3)), ((4, 4), (8, 8)), ((3, 5), (12, 80)), ((9, 7), (4, 10))]
+)
+def test_values_at_another_size(isa, threads, bilinear, size, out):
+    rng = np.random.default_rng(6)
+    x = sixteenths(rng, 2, 37, *size)
+    mode, align = ("bilinear", False) if bilinear else ("nearest", None)
+    wanted = F.interpolate(x.double(), size=out, mode=mode, align_corners=align)
+    into = Into(2, 37, *out)
+    (rows, down), (columns, along) = (grid(*lengths, bilinear) for lengths in zip(size, out, strict=True))
+    shares = {"rows": rows, "columns": columns, "down": down, "along": along}
+    native().resize(values(x), height=size[0], width=size[1], **shares, target=into.target())
+    torch.testing.assert_close(into.read().double(), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_rows_beyond_the_picture_are_refused():
+    (rows, down), (columns, along) = grid(2, 4, True), grid(2, 4, True)
+    for wrong in (rows + 1, rows - 1):
+        shares = {"rows": wrong, "columns": columns, "down": down, "along": along}
+        with pytest.raises(ValueError, match="a row beyond the input"):
+            native().resize(
+                values(torch.zeros(1, 16, 2, 2)), height=2, width=2, **shares, target=Into(1, 16, 4, 4).target()
+            )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikereel.engine import plan
-from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, fixed_point, matrix_panels, whole
+from spikereel.engine.packing import LANES, affine_rows, depthwise_taps, fixed_point, matrix_panels, spike_words, whole
 from spikereel.engine.plan import Buffer, Grouping, Layer, Norm, Program
 from spikereel.errors import ConfigError
 from spikereel.layers.norm import ClipNorm
@@ -102,9 +102,8 @@ class Builder:
         stride: int = 1,
         padding: int = 0,
         onto: Buffer | None = None,
-        apart: bool = False,
     ) -> Buffer:
-        """Weights [C', C, k, k] on spikes; `onto`: added to these values, in their place unless `apart`."""
+        """Weights [C', C, k, k] on spikes; `onto`: added to these values, in their place."""
         assert source.kind == "bits"
         assert source.writer is not None
         assert source.writer.neuron is not None
@@ -126,7 +125,7 @@ class Builder:
             padding=padding,
             norm=Norm(norm.scale * affine_rows(unit[None]), norm.bias),
         )
-        return self._add(layer, onto, apart)
+        return self._add(layer, onto)
 
     def pointwise(
         self,
@@ -136,6 +135,7 @@ class Builder:
         norm: Norm | None,
         *,
         taps: NDArray | None = None,
+        stride: int = 1,
         offset: int = 0,
         onto: Buffer | None = None,
     ) -> Buffer:
@@ -155,6 +155,7 @@ class Builder:
             offset=offset,
             depth=weight.shape[1],
             kernel=kernel,
+            stride=stride,
             norm=norm,
             taps=None if taps is None else depthwise_taps(taps),
             fixed=None if fixed is None else depthwise_taps(fixed),
@@ -197,6 +198,32 @@ class Builder:
         layer.spikes.writer = layer
         return layer.spikes
 
+    def resize(
+        self, name: str, source: Buffer, like: Buffer, *, bilinear: bool = True, onto: Buffer | None = None
+    ) -> Buffer:
+        """Values at the size of others."""
+        assert like.writer is not None
+        return self._add(plan.Resize(name, source.channels, source=source, like=like.writer, bilinear=bilinear), onto)
+
+    def join(self, name: str, sources: list[Buffer], neuron: Any) -> Buffer:
+        """Spikes of one neuron on values side by side, all of one size and as many channels, which are whole vectors.
+
+        The spikes of each begin at whole words of 64 channels: see `spread`.
+        """
+        (channels,) = {source.channels for source in sources}
+        assert channels % LANES == 0
+        constants = replace(neuron_constants(name, neuron), parts=len(sources))
+        own = spike_words(channels) * LANES
+        bits = Buffer("bits", len(sources) * own, constants.planes, padding=len(sources) * (own - channels))
+        for i, source in enumerate(sources):
+            layer = source.writer
+            if layer is None or layer.neuron is not None:
+                layer = plan.Fire(name, channels, source=source)
+                self._append(layer)
+            layer.neuron, layer.spikes, layer.share = constants, bits, i
+            bits.writer = layer
+        return bits
+
     def finish(self, taps: dict[str, Buffer]) -> Program:
         """The whole program, whose caller wants these values."""
         program = self.program
@@ -224,9 +251,9 @@ class Builder:
     def _buffer(self, kind: Literal["bits", "value"], channels: int, planes: int = 1) -> Buffer:
         return Buffer(kind, channels, planes)
 
-    def _add(self, layer: Layer, onto: Buffer | None = None, apart: bool = False) -> Buffer:
+    def _add(self, layer: Layer, onto: Buffer | None = None) -> Buffer:
         layer.residual = onto
-        layer.value = self._buffer("value", layer.channels) if onto is None or apart else onto
+        layer.value = self._buffer("value", layer.channels) if onto is None else onto
         layer.value.writer = layer
         self._append(layer)
         return layer.value
@@ -234,6 +261,15 @@ class Builder:
     def _append(self, layer: Layer) -> None:
         layer.part = self.part
         self.program.layers.append(layer)
+
+
+def spread(weight: NDArray, parts: int) -> NDArray:
+    """Weights [C', parts C, k, k] of what `Builder.join` made, with zeros between the parts."""
+    outputs, inputs, *kernel = weight.shape
+    own = inputs // parts
+    out = np.zeros((outputs, parts, spike_words(own) * LANES, *kernel))
+    out[:, :, :own] = weight.reshape(outputs, parts, own, *kernel)
+    return out.reshape(outputs, -1, *kernel)
 
 
 def lanes(channels: int) -> int:

@@ -34,8 +34,9 @@ FRAMES_AT_ONCE = 8
 class Engine:
     """`output, state = engine(video, state)`, as the model that it was compiled from, without gradients.
 
-    The backbone runs on native kernels; what is behind it, the head, is the model's own. The first clip also serves to
-    choose the kernel of each layer (`tune`). States of the engine and of the model continue each other.
+    Backbones and segmentation heads run on native kernels; classifiers, pose regressors and SVFormer's 3-D head are
+    modules of the model. The first clip also serves to choose the kernel of each layer (`tune`). States of the engine
+    and of the model continue each other.
     """
 
     name = "native"
@@ -78,6 +79,8 @@ class Engine:
         object.__setattr__(self._front, "state_names", lambda: names)
         if isinstance(model, SpikeVideoFormer):
             object.__setattr__(self._front, "pyramid", self._pyramid)
+            if "head" in program.taps:
+                object.__setattr__(self._front, "small_maps", self._small_maps)
         else:
             object.__setattr__(self._front, "features", self._features)
 
@@ -187,17 +190,21 @@ class Engine:
         values, after = self._backbone(video, taps, state)
         return values, after
 
+    def _small_maps(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """In place of the model's: class maps [T, B, classes, h, w] of the head, and the state after."""
+        if self._watched():
+            assert isinstance(self.model, SpikeVideoFormer)
+            return self.model.small_maps(video, state)
+        (maps,), after = self._backbone(video, ("head",), state)
+        return maps, after
+
     def _features(self, video: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """In place of SVFormer's: the values before its head, and the state after."""
         if self._watched():
             return self.model.features(video, state)
-        (local, x), after = self._backbone(video, (lower_svformer.LOCAL, lower_svformer.GLOBAL), state)
-        if not self.model.config.local_path:
-            return x, after
-        first = _frames_seen(State(state or {}).flat())
-        assert isinstance(self.model, SVFormer)
-        local = self.model._local(local, state or State(), after, first)
-        return torch.cat([local, x], dim=2), after
+        local = (lower_svformer.LOCAL,) if self.model.config.local_path else ()
+        values, after = self._backbone(video, (*local, lower_svformer.GLOBAL), state)
+        return torch.cat(values, dim=2), after
 
     def _backbone(self, video: Tensor, taps: tuple[str, ...], state: State | None) -> tuple[list[Tensor], State]:
         """The values behind some stages, and the state after; clip by clip."""

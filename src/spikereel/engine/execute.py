@@ -21,6 +21,7 @@ from spikereel.engine.plan import (
     Norm,
     PictureConv,
     Pointwise,
+    Resize,
     SpikeConv,
 )
 
@@ -56,6 +57,17 @@ class Call:
             return array
         frames = slice(t0, t1) if buffer.whole_clip else slice(0, t1 - t0)
         return array[:, frames] if buffer.kind == "bits" else array[frames]
+
+    def fired_by(self, layer: Layer, t0: int, t1: int) -> NDArray:
+        """What a layer writes of its spikes in frames t0 to t1."""
+        assert layer.spikes is not None
+        return self.frames_of(layer.spikes, t0, t1)[..., layer.words]
+
+    def membrane_of(self, layer: Layer, *, before: bool = False) -> NDArray:
+        """The membrane of its neuron, as it is written or as the first frame finds it."""
+        assert layer.neuron is not None
+        membranes = self.before if before and self.before is not None else self.membranes
+        return membranes[layer.neuron.name][:, layer.lanes]
 
 
 Before = Callable[[Layer, Call, int, int], None]
@@ -102,11 +114,11 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
         bias=None if norm is None else norm.bias,
         residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1),
         value=None if layer.value is None else call.frames_of(layer.value, t0, t1),
-        bits=None if layer.spikes is None else call.frames_of(layer.spikes, t0, t1),
-        membrane=None if layer.neuron is None else call.membranes[neuron.name],
+        bits=None if layer.spikes is None else call.fired_by(layer, t0, t1),
+        membrane=None if layer.neuron is None else call.membrane_of(layer),
         fresh=call.fresh and t0 == 0,
         near=call.near,
-        before=call.before[neuron.name] if begins else None,
+        before=call.membrane_of(layer, before=True) if begins else None,
         **neuron.constants(),
     )
     if not moves:
@@ -196,6 +208,7 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, into: object) -> 
         height=height,
         width=width,
         kernel=layer.kernel,
+        stride=layer.stride,
         taps=layer.taps,
         fixed=layer.fixed,
         weights=layer.weights,
@@ -205,6 +218,21 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, into: object) -> 
 
 def _fire(layer: Fire, call: Call, t0: int, t1: int, into: object) -> None:
     native().fire(call.frames_of(layer.source, t0, t1), target=into)
+
+
+def _resize(layer: Resize, call: Call, t0: int, t1: int, into: object) -> None:
+    height, width = call.layout.input_sizes[id(layer)]
+    (rows, down), (columns, along) = call.layout.grids[id(layer)]
+    native().resize(
+        call.frames_of(layer.source, t0, t1),
+        height=height,
+        width=width,
+        rows=rows,
+        columns=columns,
+        down=down,
+        along=along,
+        target=into,
+    )
 
 
 def _count(layer: AttendCount, call: Call, t0: int, t1: int) -> None:
@@ -252,5 +280,6 @@ RUN: dict[type, Callable] = {
     SpikeConv: _spike_conv,
     Pointwise: _pointwise,
     Fire: _fire,
+    Resize: _resize,
     AttendApply: _apply,
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikereel.engine import plan
+from spikereel.engine.packing import LANES
 from spikereel.engine.plan import Buffer, Layer, Program
 from spikereel.errors import WeightsError
 from spikereel.models.base import VideoModel
@@ -19,10 +20,10 @@ from spikereel.models.files import FAMILIES, header_of, write_whole
 from spikereel.models.metadata import Metadata
 
 MAGIC = b"SPIKEENG"
-VERSION = 3
+VERSION = 4
 ALIGNED = 64
 
-LAYERS = (plan.PictureConv, plan.SpikeConv, plan.Pointwise, plan.Fire, plan.AttendCount, plan.AttendApply)
+LAYERS = (plan.PictureConv, plan.SpikeConv, plan.Pointwise, plan.Fire, plan.Resize, plan.AttendCount, plan.AttendApply)
 KINDS: dict[str, type[Layer]] = {cls.__name__: cls for cls in LAYERS}
 
 
@@ -85,7 +86,7 @@ def read(path: Path) -> tuple[Program, VideoModel, str]:
         raw = content[place["at"] : place["at"] + count * dtype.itemsize]
         return raw.view(dtype).reshape(place["shape"])
 
-    buffers = [Buffer(x["kind"], x["channels"], x["planes"]) for x in header["buffers"]]
+    buffers = [Buffer(x["kind"], x["channels"], x["planes"], x["padding"]) for x in header["buffers"]]
     layers: list[Layer] = [KINDS[x["kind"]].__new__(KINDS[x["kind"]]) for x in header["layers"]]
 
     def rich(value: Any) -> Any:
@@ -138,8 +139,17 @@ def head_of(model: VideoModel) -> dict[str, Tensor]:
 def lowered_parts(model: VideoModel) -> set[str]:
     """Children of a model in place of which the native kernels run."""
     names = {name for name, _ in model.named_children()}
-    stems = ("downsample", "ConvBlock", "block3", "block4", "patch_embed", "blocks")
-    return {name for name in names if name.startswith(stems)}
+    stems = ("downsample", "ConvBlock", "block3", "block4", "patch_embed", "blocks", "lpl", "lpDW", "lpPW", "lpBN")
+    own = {name for name in names if name.startswith(stems)}
+    return own | {"head"} if head_is_native(model.config) else own
+
+
+def head_is_native(config: Any) -> bool:
+    """Whether the head runs natively: of segmentation, unless it joins levels that are no whole vectors."""
+    if getattr(config, "task", "") != "segmentation":
+        return False
+    width = config.segmentation.width
+    return config.segmentation.head == "fpn" or width is None or width % LANES == 0
 
 
 def _shell(header: dict[str, Any], head: dict[str, Tensor]) -> VideoModel:
@@ -152,6 +162,9 @@ def _shell(header: dict[str, Any], head: dict[str, Tensor]) -> VideoModel:
     model.load_state_dict(head, strict=False, assign=True)
     for name in lowered_parts(model):
         setattr(model, name, nn.Identity())
+    if not any(True for _ in model.parameters()):
+        # those who call a model ask its parameters for device and type
+        model.register_parameter("none", nn.Parameter(torch.empty(0), requires_grad=False))
     model.config, model.metadata = config, _rebuilt(Metadata, header["metadata"])
     return model.eval()
 

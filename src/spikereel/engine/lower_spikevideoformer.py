@@ -3,18 +3,22 @@
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows
+from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows, spread
+from spikereel.engine.files import head_is_native
 from spikereel.engine.plan import Buffer, Program
 from spikereel.layers.conv import ConvBlock, Downsample
-from spikereel.models.segmentation_head import HEADS
+from spikereel.models.segmentation_head import HEADS, FPNHead, MLPHead
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 
 
 def lower(model: SpikeVideoFormer) -> Program:
-    """The backbone up to the values that the head of the task sees."""
+    """Up to the features, or to class maps: "head" where the head runs natively, else the values that it sees."""
     build, x = Builder(), None
     taps = HEADS[model.config.segmentation.head].taps if model.config.task == "segmentation" else ("block4",)
+    head: Any = model.head if head_is_native(model.config) else None
+    first = "levels" if isinstance(head, MLPHead) else "lateral"
     found: dict[str, Buffer] = {}
     for name, stage in model.stages():
         if isinstance(stage, Downsample):
@@ -28,7 +32,67 @@ def lower(model: SpikeVideoFormer) -> Program:
         if name in taps:
             assert x is not None
             found[name] = x
-    return build.finish(found)
+            if head is not None:
+                # spikes alone wait for the other levels: values are changed in their place
+                layer = f"{first}.{taps.index(name)}.lif"
+                found[name] = build.fire(f"head.{layer}", x, head.get_submodule(layer))
+    if head is None:
+        return build.finish(found)
+    build.cut()
+    lower_head = _mlp_head if isinstance(head, MLPHead) else _fpn_head
+    return build.finish({"head": lower_head(build, head, [found[name] for name in taps])})
+
+
+def _mlp_head(build: Builder, head: MLPHead, spikes: list[Buffer]) -> Buffer:
+    maps = [
+        _weights(build, f"head.levels.{i}", s, layer)
+        for i, (s, layer) in enumerate(zip(spikes, head.levels, strict=True))
+    ]
+    sized = [maps[0], *(build.resize(f"head.resized.{i}", maps[i], maps[0]) for i in range(1, len(maps)))]
+    fuse: Any = head.fuse
+    joined = build.join("head.fuse.lif", sized, fuse.lif)
+    weight = spread(array(fuse.conv.weight), len(maps))
+    y = build.conv("head.fuse.conv", joined, weight, after_bias(fuse.norm, fuse.conv.bias))
+    return _classes(build, head, y)
+
+
+def _fpn_head(build: Builder, head: FPNHead, spikes: list[Buffer]) -> Buffer:
+    levels: dict[int, Buffer] = {}
+    for i in range(len(spikes) - 1, -1, -1):
+        layer, name = head.lateral[i], f"head.lateral.{i}"
+        levels[i] = _weights(build, name, spikes[i], layer)
+        if i + 1 in levels:
+            build.resize(f"head.coarser.{i}", levels[i + 1], levels[i], bilinear=False, onto=levels[i])
+    total: Buffer | None = None
+    smooth = [_spiking(build, f"head.smooth.{i}", levels[i], layer) for i, layer in enumerate(head.smooth)]
+    for i, module in enumerate(head.units):
+        x, units = smooth[i], list(module.children())
+        for j, unit in enumerate(units):
+            y = _spiking(build, f"head.units.{i}.{j}", x, unit)
+            last = j + 1 == len(units)
+            x = build.resize(f"head.resized.{i}.{j}", y, levels[i - 1 - j], onto=total if last else None) if i else y
+        total = x
+    assert total is not None
+    return _classes(build, head, total)
+
+
+def _spiking(build: Builder, name: str, x: Buffer, layer: Any) -> Buffer:
+    return _weights(build, name, build.fire(f"{name}.lif", x, layer.lif), layer)
+
+
+def _weights(build: Builder, name: str, spikes: Buffer, layer: Any) -> Buffer:
+    """What comes behind the neuron of a `SpikeConv`."""
+    conv = layer.conv
+    norm = (
+        rows(np.ones(conv.out_channels), array(conv.bias))
+        if isinstance(layer.norm, nn.Identity)
+        else after_bias(layer.norm, conv.bias)
+    )
+    return build.conv(f"{name}.conv", spikes, array(conv.weight), norm, padding=int(conv.padding[0]))
+
+
+def _classes(build: Builder, head: Any, x: Buffer) -> Buffer:
+    return _spiking(build, "head.classify", x, head.classify)
 
 
 def _downsample(build: Builder, name: str, layer: Any, x: Buffer | None, *, cut: bool) -> Buffer:

@@ -1,4 +1,4 @@
-"""SVFormer as a program of the engine: everything but the local path and the head."""
+"""SVFormer as a program of the engine: everything but the head."""
 
 from typing import Any
 
@@ -8,26 +8,25 @@ from spikereel.engine.builder import Builder, affine, after_bias, array, rows
 from spikereel.engine.plan import Buffer, Norm, Program
 from spikereel.models.svformer import GlobalBlock, LocalBlock, SVFormer
 
-GLOBAL, LOCAL = "blocks4", "patch_embed3"
-"""Taps: the features, and where the local path begins."""
+GLOBAL, LOCAL = "blocks4", "local"
+"""Taps: the features of both paths."""
 
 
 def lower(model: SVFormer) -> Program:
-    """Up to the features of the global path, and the values that the local path begins with."""
+    """Up to the features of the global path, and of the local one."""
     build, x, found = Builder(), None, {}
     for i in range(1, 5):
         name = f"patch_embed{i}"
         x = _patch_embed(build, name, model.get_submodule(name), x, cut=i == 3)
-        if i == 3:
-            found[LOCAL] = x
+        if i == 3 and model.config.local_path:
+            found[LOCAL] = _local_path(build, model, x)
         for j, block in enumerate(model.get_submodule(f"blocks{i}").children()):
             name = f"blocks{i}.{j}"
             if isinstance(block, LocalBlock):
                 _local_block(build, name, block, x)
             else:
                 assert isinstance(block, GlobalBlock)
-                # what the local path sees stays as it is
-                x = _attention(build, f"{name}.attn", block.attn, x, apart=i == 3 and j == 0)
+                _attention(build, f"{name}.attn", block.attn, x)
                 _mlp(build, f"{name}.mlp", block.mlp, x)
     assert x is not None
     found[GLOBAL] = x
@@ -71,7 +70,18 @@ def _local_block(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     _mlp(build, f"{name}.mlp", layer.mlp, x)
 
 
-def _attention(build: Builder, name: str, layer: Any, x: Buffer, *, apart: bool) -> Buffer:
+def _local_path(build: Builder, model: Any, x: Buffer) -> Buffer:
+    depthwise, pointwise = model.lpDWConv, model.lpPWConv
+    source = x if model.lplif is None else build.fire("lplif", x, model.lplif)
+    weight = array(pointwise.weight)[..., 0, 0]
+    scale, shift = affine(model.lpBN)
+    constant = weight @ array(depthwise.bias) + array(pointwise.bias)
+    norm = rows(scale, shift + scale * constant)
+    taps = array(depthwise.weight)[:, 0]
+    return build.pointwise("lpPWConv", source, weight, norm, taps=taps, stride=depthwise.stride[0])
+
+
+def _attention(build: Builder, name: str, layer: Any, x: Buffer) -> None:
     spikes = build.fire(f"{name}.in_lif", x, layer.in_lif)
     dim = x.channels
     norm = after_bias(layer.norm1, layer.qkv.bias)
@@ -91,4 +101,4 @@ def _attention(build: Builder, name: str, layer: Any, x: Buffer, *, apart: bool)
     )
     spikes = build.fire(f"{name}.proj_lif", a, layer.proj_lif)
     norm = after_bias(layer.norm2, layer.proj.bias)
-    return build.conv(f"{name}.proj", spikes, _matrix(layer.proj), norm, onto=x, apart=apart)
+    build.conv(f"{name}.proj", spikes, _matrix(layer.proj), norm, onto=x)

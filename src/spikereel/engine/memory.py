@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikereel.engine.packing import LANES, spike_words, whole
-from spikereel.engine.plan import AttendApply, Buffer, Fire, Layer, Program
+from spikereel.engine.plan import Buffer, Layer, Program, Resize
 
 ALIGNED = 64
 CHUNKS = (8, 4, 2, 1)
 """Frames of a chunk that are tried, most first."""
 CHUNK_BYTES = 12 << 20
 """Memory that the chunk buffers of one part may take."""
+
+
+Grid = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""For each output the two inputs [n, 2] that it lies between, and the share of the second one [n]."""
 
 
 @dataclass
@@ -34,6 +38,8 @@ class Layout:
     arrays: dict[int, NDArray] = field(default_factory=dict)
     """Bits [planes, T, P, words] or values [T, P, lanes] of each buffer, by id."""
     bytes: int = 0
+    grids: dict[int, tuple[Grid, Grid]] = field(default_factory=dict)
+    """Of each change of size by id: for rows and for columns."""
     targets: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = field(default_factory=dict)
     """Where results of calls go, by the numbers of the blocks of membranes that they read and write, then by layer and
     frames: made once, as a call of one frame takes no longer than making them."""
@@ -51,7 +57,10 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
     places: dict[int, tuple[int, int]] = {}
     for layer in program.layers:
         before = places[id(layer.inputs()[0])] if layer.inputs() else (height, width)
-        size = before if isinstance(layer, AttendApply | Fire) else layer.size(*before)
+        size = layout.sizes[id(layer.like)] if isinstance(layer, Resize) else layer.size(*before)
+        if isinstance(layer, Resize):
+            rows, columns = (grid(*lengths, layer.bilinear) for lengths in zip(before, size, strict=True))
+            layout.grids[id(layer)] = rows, columns
         layout.input_sizes[id(layer)], layout.sizes[id(layer)] = before, size
         for buffer in (layer.value, layer.spikes):
             if buffer is not None:
@@ -67,6 +76,17 @@ def lay_out(program: Program, frames: int, height: int, width: int) -> Layout:
     for b in program.buffers:
         layout.arrays[id(b)] = _view(arena[start:], offsets[id(b)], b, lengths[id(b)], pixels[id(b)])
     return layout
+
+
+def grid(length: int, out: int, bilinear: bool) -> Grid:
+    """Where a line of `out` values lies on one of `length`, corners not aligned: `torch.nn.functional.interpolate`."""
+    at = np.arange(out) * (length / out)
+    if bilinear:
+        at = np.maximum((np.arange(out) + 0.5) * (length / out) - 0.5, 0.0)
+    first = np.minimum(np.floor(at).astype(np.int32), length - 1)
+    second = np.minimum(first + 1, length - 1) if bilinear else first
+    share = at - first if bilinear else np.zeros(out)
+    return np.stack([first, second], axis=1), share.astype(np.float32)
 
 
 def _view(arena: NDArray, offset: int, buffer: Buffer, frames: int, pixels: int) -> NDArray:

@@ -18,6 +18,8 @@ class Buffer:
     kind: Literal["bits", "value"]
     channels: int
     planes: int = 1
+    padding: int = 0
+    """Channels among them that nobody writes."""
     writer: "Layer | None" = None
     """The last layer that writes it."""
     first: int = -1
@@ -26,6 +28,11 @@ class Buffer:
     kept: bool = False
     """Wanted by the caller: lives to the end, and for all frames."""
     whole_clip: bool = False
+
+    @property
+    def live(self) -> int:
+        """Channels that are written."""
+        return self.channels - self.padding
 
     def frame_bytes(self, pixels: int) -> int:
         """Of one frame."""
@@ -52,6 +59,8 @@ class Neuron:
     """What one spike is worth to the layers behind."""
     flat: bool = False
     """The membrane is [B, C, H W] in a state, not [B, C, H, W]."""
+    parts: int = 1
+    """Layers whose outputs it sees side by side, each as many channels."""
 
     @property
     def planes(self) -> int:
@@ -102,8 +111,23 @@ class Layer:
     residual: Buffer | None = None
     neuron: Neuron | None = None
     spikes: Buffer | None = None
+    share: int = 0
+    """Which of the parts of its neuron it is."""
     part: int = 0
     """Number of the chunk loop that it runs in."""
+
+    @property
+    def words(self) -> slice:
+        """Words of `spikes` that it writes: shares begin at whole words of 64 channels."""
+        own = spike_words(self.channels)
+        return slice(self.share * own, (self.share + 1) * own)
+
+    @property
+    def lanes(self) -> slice:
+        """Channels of the membrane that are its own."""
+        if self.neuron is None or self.neuron.parts == 1:
+            return slice(None)
+        return slice(self.share * self.channels, (self.share + 1) * self.channels)
 
     def inputs(self) -> list[Buffer]:
         """Buffers it reads, the residual left out."""
@@ -168,7 +192,7 @@ class SpikeConv(Layer):
         return self.shape[2]
 
     def macs(self, height: int, width: int) -> int:
-        return height * width * int(np.prod(self.shape))
+        return height * width * self.shape[0] * self.source.live * self.kernel**2
 
 
 @dataclass(eq=False)
@@ -180,6 +204,8 @@ class Pointwise(Layer):
     """First channel read of the source."""
     depth: int = 0
     kernel: int = 1
+    stride: int = 1
+    """Of the depthwise convolution."""
     taps: Floats | None = None
     """Of the depthwise convolution of values."""
     fixed: Fixed | None = None
@@ -191,6 +217,14 @@ class Pointwise(Layer):
     def inputs(self) -> list[Buffer]:
         return [self.source]
 
+    @property
+    def padding(self) -> int:
+        """Zeros around the picture, so that a stride of 1 leaves its size."""
+        return self.kernel // 2
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        return _convolved(height, self), _convolved(width, self)
+
     def macs(self, height: int, width: int) -> int:
         depthwise = self.kernel**2 * self.depth if self.kernel > 1 else 0
         return height * width * (self.channels * self.depth + depthwise)
@@ -201,6 +235,19 @@ class Fire(Layer):
     """A neuron on values."""
 
     source: Buffer = None  # ty: ignore[invalid-assignment]
+
+    def inputs(self) -> list[Buffer]:
+        return [self.source]
+
+
+@dataclass(eq=False)
+class Resize(Layer):
+    """Values at the size of another layer's output, corners not aligned."""
+
+    source: Buffer = None  # ty: ignore[invalid-assignment]
+    like: Layer = None  # ty: ignore[invalid-assignment]
+    bilinear: bool = True
+    """Otherwise each output is the nearest value."""
 
     def inputs(self) -> list[Buffer]:
         return [self.source]
@@ -237,7 +284,7 @@ class AttendApply(Layer):
         return height * width * self.channels * (self.channels // self.counted.heads)
 
 
-def _convolved(length: int, layer: PictureConv | SpikeConv) -> int:
+def _convolved(length: int, layer: PictureConv | SpikeConv | Pointwise) -> int:
     return (length + 2 * layer.padding - layer.kernel) // layer.stride + 1
 
 

@@ -91,7 +91,7 @@ class Profile:
             source = layer.inputs()[0]
             bits = call.frames_of(source, t0, t1)
             count, room = self.spikes.get(key, (0, 0))
-            more = bits.shape[1] * bits.shape[2] * source.channels
+            more = bits.shape[1] * bits.shape[2] * source.live
             self.spikes[key] = (count + native().count_spikes(bits), room + more)
         self.counting += time.perf_counter() - started
 
@@ -126,12 +126,16 @@ class Rates:
     def __call__(self, layer: Layer, call: Call, t0: int, t1: int, _seconds: float) -> None:
         if layer.neuron is None or layer.spikes is None:
             return
-        bits = call.frames_of(layer.spikes, t0, t1)
-        unit = layer.neuron.unit / (bits.shape[2] * layer.channels)
+        bits = call.fired_by(layer, t0, t1)
+        unit = layer.neuron.unit / (bits.shape[2] * layer.channels * layer.neuron.parts)
         clips = self.parts[layer.neuron.name]
-        if t0 == 0:
+        if t0 == 0 and layer.share == 0:
             clips.append([])
-        clips[-1] += [native().count_spikes(bits[:, t : t + 1]) * unit for t in range(t1 - t0)]
+        found = [native().count_spikes(bits[:, t : t + 1]) * unit for t in range(t1 - t0)]
+        if layer.share:
+            clips[-1][t0:t1] = [a + b for a, b in zip(clips[-1][t0:t1], found, strict=True)]
+        else:
+            clips[-1] += found
 
     def of(self, name: str) -> Tensor:
         """Mean over the clips, float64 [T]; over those of the last one's length."""
@@ -142,4 +146,4 @@ class Rates:
 def _kind(layer: Layer) -> str:
     if isinstance(layer, Pointwise):
         return "depthwise" if layer.kernel > 1 else "dense"
-    return {"PictureConv": "dense", "Fire": "neuron"}.get(type(layer).__name__, "attention")
+    return {"PictureConv": "dense", "Fire": "neuron", "Resize": "resize"}.get(type(layer).__name__, "attention")

@@ -27,7 +27,8 @@ class Room:
         shapes = {}
         for layer in program.neurons():
             assert layer.neuron is not None
-            shapes[layer.neuron] = layer.channels, (batch, *layout.sizes[id(layer)], whole(layer.channels) * LANES)
+            channels = layer.channels * layer.neuron.parts
+            shapes[layer.neuron] = channels, (batch, *layout.sizes[id(layer)], whole(channels) * LANES)
         self.block = torch.empty(sum(prod(shape) for _, shape in shapes.values()))
         numbers, at = self.block.numpy(), 0
         self.views: dict[str, Tensor] = {}

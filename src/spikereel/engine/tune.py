@@ -79,7 +79,7 @@ def moved(before: tuple[float, int] | None, rate: float, frames: int) -> bool:
 def rate_of(layer: SpikeConv, call: Call, t0: int, t1: int) -> float:
     """Firing rate of what enters a layer."""
     bits = call.frames_of(layer.source, t0, t1)
-    return native().count_spikes(bits) / (bits.shape[0] * bits.shape[1] * bits.shape[2] * layer.source.channels)
+    return native().count_spikes(bits) / (bits.shape[0] * bits.shape[1] * bits.shape[2] * layer.source.live)
 
 
 def settle(
@@ -112,17 +112,17 @@ def _aside(layer: SpikeConv, call: Call, t0: int, t1: int) -> object:
     neuron = layer.neuron or SILENT
     norm = None if layer.norm is None else layer.norm.at(call.first + t0, t1 - t0)
 
-    def like(buffer):
-        return None if buffer is None else np.empty_like(call.frames_of(buffer, t0, t1))
+    def like(array):
+        return None if array is None else np.empty_like(array)
 
     return native().Target(
         layer.channels,
         scale=None if norm is None else norm.scale,
         bias=None if norm is None else norm.bias,
         residual=None if layer.residual is None else call.frames_of(layer.residual, t0, t1),
-        value=like(layer.value),
-        bits=like(layer.spikes),
-        membrane=None if layer.neuron is None else np.empty_like(call.membranes[neuron.name]),
+        value=like(None if layer.value is None else call.frames_of(layer.value, t0, t1)),
+        bits=like(None if layer.spikes is None else call.fired_by(layer, t0, t1)),
+        membrane=like(None if layer.neuron is None else call.membrane_of(layer)),
         fresh=True,
         near=None,
         **neuron.constants(),

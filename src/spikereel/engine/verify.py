@@ -23,6 +23,7 @@ from spikereel.engine.plan import (
     Neuron,
     PictureConv,
     Pointwise,
+    Resize,
     SpikeConv,
 )
 from spikereel.errors import ConfigError
@@ -141,6 +142,10 @@ def _sums(layer: Layer, call: Call, t0: int, t1: int) -> Tensor:
         return F.conv2d(_read(layer.source, call, t0, t1, size), weight, None, layer.stride, layer.padding)
     if isinstance(layer, Pointwise):
         return _pointwise(layer, call, t0, t1, size)
+    if isinstance(layer, Resize):
+        mode, align = ("bilinear", False) if layer.bilinear else ("nearest", None)
+        x = _read(layer.source, call, t0, t1, size)
+        return F.interpolate(x, size=list(call.layout.sizes[id(layer)]), mode=mode, align_corners=align)
     assert isinstance(layer, Fire)
     return _read(layer.source, call, t0, t1, size)
 
@@ -157,7 +162,7 @@ def _pointwise(layer: Pointwise, call: Call, t0: int, t1: int, size: tuple[int, 
             raise ConfigError("an engine from a file has no weights to check with; compile the model")
         taps = torch.from_numpy(own).double().view(layer.kernel**2, -1)[:, : layer.depth]
         taps = taps.T.reshape(layer.depth, 1, layer.kernel, layer.kernel)
-        x = F.conv2d(x, taps, padding=layer.kernel // 2, groups=layer.depth)
+        x = F.conv2d(x, taps, stride=layer.stride, padding=layer.padding, groups=layer.depth)
     return F.conv2d(x, _unpacked(layer.weights, layer.channels)[..., None, None])
 
 
@@ -205,10 +210,11 @@ def _compared(layer: Layer, call: Call, t0: int, t1: int, y: Tensor, membranes: 
         error = float((own - y).abs().max() / y.abs().max().clamp_min(1e-30))
     if layer.neuron is None or layer.spikes is None:
         return Verified(layer=layer.name, spikes=0, differing=0, farthest=0.0, error=error)
-    own = _read(layer.spikes, call, t0, t1, size)
+    own = torch.from_numpy(unpack_spikes(call.fired_by(layer, t0, t1), layer.channels, *size)).double()
     differing, farthest = 0, 0.0
     n = layer.neuron
-    v = membranes.get(n.name, torch.full_like(y[0], n.start))
+    part = f"{n.name} {layer.share}"
+    v = membranes.get(part, torch.full_like(y[0], n.start))
     for x, spikes in zip(y, own, strict=True):
         h = _charged(n, v, x)
         within = h.clamp(0, n.top)
@@ -218,7 +224,7 @@ def _compared(layer: Layer, call: Call, t0: int, t1: int, y: Tensor, membranes: 
         farthest = max(farthest, float(distance[wrong].max()) if wrong.any() else 0.0)
         # on with the engine's own spike: each decision is judged by itself
         v = _after(n, h, spikes)
-    membranes[n.name] = v
+    membranes[part] = v
     return Verified(layer=layer.name, spikes=own.numel(), differing=differing, farthest=farthest, error=error)
 
 

@@ -237,9 +237,16 @@ class SpikeVideoFormer(VideoModel):
     def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:
         height, width = video.shape[3:]
         padded = per_frame(lambda x: F.pad(x, (0, -width % PATCH, 0, -height % PATCH), mode="replicate"), video)
-        features, after = self.pyramid(padded, HEADS[self.config.segmentation.head].taps, state)
-        maps, after["head"] = self.run_block(self.head, features, (state or {}).get("head"))
+        maps, after = self.small_maps(padded, state)
         return enlarged(maps, padded.shape[3:])[..., :height, :width], after
+
+    def small_maps(
+        self, video: Float[Tensor, "T B C H W"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T B classes h w"], State]:
+        """Segmentation: class maps at the scale of the head, of frames whose sides 16 divides."""
+        features, after = self.pyramid(video, HEADS[self.config.segmentation.head].taps, state)
+        maps, after["head"] = self.run_block(self.head, features, (state or {}).get("head"))
+        return maps, after
 
     def _last_norms(self) -> Iterator[nn.Module]:
         for module in self.modules():

@@ -115,6 +115,11 @@ static inline void depthwise_values_row(const Pointwise& a, int t, int y, int x,
 }
 
 static inline void depthwise_values(const Pointwise& a, int t, int y, int x, int columns, float* out, int64_t pitch) {
+  const int stride = a.shape.stride;
+  for (int j = 0; stride > 1 && j < columns; j++)
+    for (int c = 0; c < pitch; c += kLanes)
+      depthwise_values_at<0, 1>(a, t, y * stride, (x + j) * stride, c, out + j * pitch + c, pitch);
+  if (stride > 1) return;
   if (a.shape.kernel == 3) depthwise_values_row<3>(a, t, y, x, columns, out, pitch);
   else depthwise_values_row<0>(a, t, y, x, columns, out, pitch);
 }
@@ -212,6 +217,26 @@ static inline void as_values(int32_t* sums, int64_t count) {
   }
 }
 
+// The same with a stride: every pixel of the output looks for the spikes that it sees.
+static inline void depthwise_spikes_strided(const Pointwise& a, int t, int y, int x, int columns, int32_t* out,
+                                            int64_t pitch, int plane) {
+  const Shape& s = a.shape;
+  const int k = s.kernel, groups = static_cast<int>(pitch) / kLanes, top = y * s.stride - s.padding;
+  for (int j = 0; j < columns; j++) {
+    const int left = (x + j) * s.stride - s.padding;
+    for (int dy = larger(0, -top); dy < smaller(k, s.height - top); dy++)
+      for (int dx = larger(0, -left); dx < smaller(k, s.width - left); dx++) {
+        const int64_t pixel = static_cast<int64_t>(top + dy) * s.width + left + dx;
+        const uint16_t* bits = a.in.bits + plane * a.in.plane + t * a.in.frame + pixel * a.in.pixel;
+        const int32_t* w = a.fixed + (dy * k + dx) * pitch;
+        int32_t* sums = out + j * pitch;
+        for (int c = 0; c < groups; c++)
+          if (bits[c])
+            store_i(sums + c * kLanes, add_where_i(load_i(sums + c * kLanes), bits[c], load_i(w + c * kLanes)));
+      }
+  }
+}
+
 // Rows y..y+high, columns x..x+wide. `window` holds the spikes that they see, with borders of zeros.
 static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int high, int wide, uint16_t* window,
                                     int32_t* out, int64_t pitch) {
@@ -220,6 +245,12 @@ static inline void depthwise_spikes(const Pointwise& a, int t, int y, int x, int
   const int64_t words = a.in.pixel, row = across * words;
   const int from = larger(0, s.padding - x), to = smaller(across, s.width + s.padding - x);
   __builtin_memset(out, 0, static_cast<size_t>(high) * wide * pitch * 4);
+  if (s.stride > 1) {
+    for (int d = 0; d < a.in.planes; d++)
+      for (int r = 0; r < high; r++)
+        depthwise_spikes_strided(a, t, y + r, x, wide, out + static_cast<int64_t>(r) * wide * pitch, pitch, d);
+    return as_values(out, static_cast<int64_t>(high) * wide * pitch);
+  }
   for (int d = 0; d < a.in.planes; d++) {
     int64_t busy = 0;
     for (int dy = 0; dy < high + k - 1; dy++) {
@@ -248,13 +279,13 @@ constexpr int64_t kValues = 256 << 10;  // bytes of values of a tile
 static void pointwise(const Pointwise& a) {
   const Shape& s = a.shape;
   // a piece of a row, and as many rows as stay in the second cache over all frames
-  const int pieces = (s.width + 31) / 32, columns = (s.width + pieces - 1) / pieces;
+  const int pieces = (s.out_width + 31) / 32, columns = (s.out_width + pieces - 1) / pieces;
   const int64_t pitch = (a.depth + kLanes - 1) / kLanes * kLanes;
   const int fit = static_cast<int>(kValues / (columns * pitch * 4 * s.frames)), even = larger(1, 28 / columns);
-  const Parts parts = parts_of(s.height, smaller(s.height, larger(even, smaller(fit, 8))), pieces);
+  const Parts parts = parts_of(s.out_height, smaller(s.out_height, larger(even, smaller(fit, 8))), pieces);
   parallel(static_cast<int64_t>(pieces) * parts.count, [&](int64_t item) {
     const int part = static_cast<int>(item / pieces), x = static_cast<int>(item % pieces) * columns;
-    const int y = parts.begin(part), high = parts.size(part), wide = smaller(columns, s.width - x);
+    const int y = parts.begin(part), high = parts.size(part), wide = smaller(columns, s.out_width - x);
     if (wide <= 0) return;
     const int64_t frame = static_cast<int64_t>(high) * wide * pitch;
     float* values = static_cast<float*>(scratch(0, static_cast<size_t>(frame) * s.frames * 4));
@@ -273,7 +304,7 @@ static void pointwise(const Pointwise& a) {
         }
       }
     }
-    const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.width + x + i % wide; };
+    const auto at = [&](int i) { return static_cast<int64_t>(y + i / wide) * s.out_width + x + i % wide; };
     Tally near;
     matrix<false>(values, frame, pitch, nullptr, a.depth, a.weights, high * wide, a.out, s.frames, near, at);
     report_near(a.out, near);
@@ -366,6 +397,41 @@ static void fire(const Fire& a) {
       } else {
         emit(o, p, 0, o.vectors, Sums<float>{x, a.value_frame, kLanes, 0, 1}, 0, a.frames, near);
       }
+    }
+    report_near(o, near);
+  });
+}
+
+// A pixel of the output of a resize, all channels, into `out`.
+static inline void between_pixels(const Resize& a, int t, int y, int x, int64_t lanes, float* out) {
+  const float* frame = a.value + t * a.value_frame;
+  const float *corner[2][2], down = a.down[y], along = a.along[x];
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++)
+      corner[i][j] = frame + (static_cast<int64_t>(a.rows[2 * y + i]) * a.width + a.columns[2 * x + j]) * a.value_pixel;
+  for (int64_t c = 0; c < lanes; c += kLanes) {
+    V row[2];
+    UNROLLED
+    for (int i = 0; i < 2; i++) {
+      const V first = load(corner[i][0] + c);
+      row[i] = fma(sub(load(corner[i][1] + c), first), all(along), first);
+    }
+    store(out + c, fma(sub(row[1], row[0]), all(down), row[0]));
+  }
+}
+
+static void resize(const Resize& a) {
+  const Output& o = a.out;
+  const int64_t lanes = static_cast<int64_t>(o.vectors) * kLanes;
+  const int pieces = (a.out_width + 63) / 64, columns = (a.out_width + pieces - 1) / pieces;
+  parallel(static_cast<int64_t>(pieces) * a.out_height, [&](int64_t item) {
+    const int y = static_cast<int>(item / pieces), x = static_cast<int>(item % pieces) * columns;
+    float* values = static_cast<float*>(scratch(0, static_cast<size_t>(lanes) * a.frames * 4));
+    Tally near;
+    for (int i = x; i < smaller(x + columns, a.out_width); i++) {
+      for (int t = 0; t < a.frames; t++) between_pixels(a, t, y, i, lanes, values + t * lanes);
+      const int64_t pixel = static_cast<int64_t>(y) * a.out_width + i;
+      emit(o, pixel, 0, o.vectors, Sums<float>{values, lanes, kLanes, 0, 1}, 0, a.frames, near);
     }
     report_near(o, near);
   });

@@ -14,8 +14,8 @@ constexpr int kSpan = 1;  // pixels of a row whose sums lie in registers
 #include "cached.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"plain", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, attend_count,
-                         attend_between, attend_past, attend_apply};
+const Kernels kernels = {"plain", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, resize,
+                         attend_count, attend_between, attend_past, attend_apply};
 }  // namespace
 
 const Kernels* plain_kernels() { return &kernels; }

@@ -78,7 +78,7 @@ struct CachedConv {
   Output out;
 };
 
-// Depthwise convolution (kernel 1: none) of spikes or of values, then a matrix. weights: [panel][depth][panel_vectors * 16]
+// Depthwise convolution (kernel 1: none, and stride 1) of spikes or of values, then a matrix. weights: [panel][depth][panel_vectors * 16]
 struct Pointwise {
   Spikes in;           // bits null: values
   const float* value;  // [frame][pixel][value_pixel]
@@ -98,6 +98,17 @@ struct PictureConv {
   int32_t channels;
   Shape shape;
   const float* weights;
+  Output out;
+};
+
+// Values at another size: a mean of four pixels each. Two rows (columns) of the input for each row (column) of the output,
+// and the share of the second one.
+struct Resize {
+  const float* value;
+  int64_t value_frame, value_pixel;
+  int32_t frames, width, out_height, out_width;
+  const int32_t *rows, *columns;
+  const float *down, *along;
   Output out;
 };
 
@@ -139,6 +150,7 @@ struct Kernels {
   void (*pointwise)(const Pointwise&);
   void (*pictures)(const PictureConv&);
   void (*fire)(const Fire&);
+  void (*resize)(const Resize&);
   // adds f(k)^T v of these frames to int32 counts [group][head][depth + 1][depth in whole vectors], last row colsum(v)
   void (*attend_count)(const Attend&, int32_t* counts);
   // from counts [matrix][rows][pitch] to the sums that attend_apply takes

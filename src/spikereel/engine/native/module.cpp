@@ -196,7 +196,8 @@ void run_coarse(const Bits& in, int channels, int height, int width, int kernel,
 }
 
 void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int depth, int height, int width, int kernel,
-                   std::optional<Weights> taps, std::optional<Fixed> fixed, const Weights& weights, const Target& target) {
+                   std::optional<Weights> taps, std::optional<Fixed> fixed, const Weights& weights, const Target& target,
+                   int stride) {
   Pointwise a{};
   require(bits.has_value() != value.has_value(), "spikes or values");
   const size_t lanes = static_cast<size_t>(whole(depth)) * kLanes;
@@ -210,7 +211,9 @@ void run_pointwise(std::optional<Bits> bits, std::optional<Values> value, int de
     a.value = value->data(), a.value_frame = value->stride(0), a.value_pixel = value->stride(1);
     frames = value->shape(0), pixels = value->shape(1);
   }
-  a.shape = shape_of(frames, height, width, height, width, kernel, 1, kernel / 2);
+  require(stride == 1 || (stride > 1 && kernel > 1 && kernel % 2), "a stride needs a depthwise kernel of odd size");
+  const int out_height = (height + kernel / 2 * 2 - kernel) / stride + 1, out_width = (width + kernel / 2 * 2 - kernel) / stride + 1;
+  a.shape = shape_of(frames, height, width, out_height, out_width, kernel, stride, kernel / 2);
   check_shape(a.shape, target);
   require(pixels == static_cast<int64_t>(height) * width, "pixels of the input");
   require((kernel > 1 && value) == taps.has_value() && bits.has_value() == fixed.has_value(), "taps of the depthwise kernel");
@@ -247,6 +250,28 @@ void run_fire(const Values& value, const Target& target) {
   a.frames = static_cast<int32_t>(value.shape(0)), a.pixels = target.pixels, a.out = target.out;
   nb::gil_scoped_release release;
   kernels->fire(a);
+}
+
+using Pairs = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // [output, 2]
+
+void run_resize(const Values& value, int height, int width, const Pairs& rows, const Pairs& columns, const Weights& down,
+                const Weights& along, const Target& target) {
+  Resize a;
+  require(value.shape(2) >= static_cast<size_t>(target.out.vectors) * kLanes && value.stride(2) == 1, "values too narrow");
+  require(static_cast<int64_t>(value.shape(1)) == static_cast<int64_t>(height) * width, "pixels of the input");
+  require(static_cast<int64_t>(value.shape(0)) == target.frames, "frames of the output");
+  require(static_cast<int64_t>(rows.shape(0) * columns.shape(0)) == target.pixels, "pixels of the output");
+  require(rows.shape(1) == 2 && columns.shape(1) == 2, "two rows and two columns for each of the output");
+  require(down.shape(0) == rows.shape(0) && along.shape(0) == columns.shape(0), "a share for each row and column");
+  for (size_t i = 0; i < 2 * rows.shape(0); i++) require(rows.data()[i] >= 0 && rows.data()[i] < height, "a row beyond the input");
+  for (size_t i = 0; i < 2 * columns.shape(0); i++)
+    require(columns.data()[i] >= 0 && columns.data()[i] < width, "a column beyond the input");
+  a.value = value.data(), a.value_frame = value.stride(0), a.value_pixel = value.stride(1);
+  a.frames = static_cast<int32_t>(value.shape(0)), a.width = width;
+  a.out_height = static_cast<int32_t>(rows.shape(0)), a.out_width = static_cast<int32_t>(columns.shape(0));
+  a.rows = rows.data(), a.columns = columns.data(), a.down = down.data(), a.along = along.data(), a.out = target.out;
+  nb::gil_scoped_release release;
+  kernels->resize(a);
 }
 
 int64_t groups_of(int grouping, int64_t frames, int64_t pixels) {
@@ -337,7 +362,7 @@ int64_t count_spikes(const Bits& bits) {
 NB_MODULE(_native, m) {
   kernels = present().front();
   // counts with every change of what Python calls; engine/loaded.py has the same number
-  m.attr("ABI") = 7;
+  m.attr("ABI") = 8;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -370,10 +395,12 @@ NB_MODULE(_native, m) {
   m.def("coarse", &run_coarse, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("pointwise", &run_pointwise, "bits"_a.none(), "value"_a.none(), nb::kw_only(), "depth"_a, "height"_a, "width"_a,
-        "kernel"_a, "taps"_a.none(), "fixed"_a.none(), "weights"_a, "target"_a);
+        "kernel"_a, "taps"_a.none(), "fixed"_a.none(), "weights"_a, "target"_a, "stride"_a = 1);
   m.def("pictures", &run_pictures, "frames"_a, nb::kw_only(), "kernel"_a, "stride"_a, "padding"_a,
         "weights"_a, "target"_a);
   m.def("fire", &run_fire, "value"_a, nb::kw_only(), "target"_a);
+  m.def("resize", &run_resize, "value"_a, nb::kw_only(), "height"_a, "width"_a, "rows"_a, "columns"_a, "down"_a, "along"_a,
+        "target"_a);
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
   m.def("attend_between", &run_attend_between, "counts"_a, nb::kw_only(), "hamming"_a, "sums"_a);
   m.def("attend_past", &run_attend_past, "sums"_a, nb::kw_only(), "hamming"_a, "seen"_a, "before"_a.none(), "after"_a);
