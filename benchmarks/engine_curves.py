@@ -49,7 +49,8 @@ def cases(curve: str, size: int) -> Iterator[Case]:
     elif curve == "task":
         yield f"SVFormer, {size} px", {"image_size": size, "frames": 8}, "svformer", (8, 1, 3, size, size), None
         high, wide = (512, 1024) if size >= 224 else (size, 2 * size)
-        yield f"segmentation, {high} x {wide}", {"task": "segmentation"}, name, (2, 1, 3, high, wide), DRAWN
+        maps = {"task": "segmentation", "num_classes": 19}
+        yield f"segmentation, {high} x {wide}", maps, name, (2, 1, 3, high, wide), DRAWN
     else:
         yield "LIF", {}, name, small, DRAWN
         yield "Integer-LIF", {"neuron": "ilif"}, name, small, None

@@ -7,6 +7,7 @@ one sees what it emits.
 """
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,8 +63,9 @@ CLOSE, DRIFT = 0.03, 0.02
 PASSES, LONG = 6, 32
 """Passes at most; clips of more frames than the second get one, which takes minutes, and its rates are told.
 """
-HEAD = "head."
-"""Neurons of a segmentation head see several stages at once; they are left as they are."""
+HEAD, JOINED = "head.", "head.fuse.lif"
+"""Neurons of a segmentation head that see a stage itself are left as they are; the one that sees all levels has as many
+norms before it."""
 CACHE = Path(tempfile.gettempdir()) / "spikereel-settled"
 """Norms found before, by everything that they depend on: a long clip takes minutes."""
 SAMPLE = 200_000
@@ -99,6 +101,7 @@ def settle(model: VideoModel, clip: Tensor, rates: Rates | None = None) -> dict[
 
 def _key(model: VideoModel, clip: Tensor, rates: Rates | None) -> str:
     digest = hashlib.sha256(f"{LEAST} {WOKEN} {FLAT} {CLOSE} {DRIFT} {PASSES} {LONG} {SAMPLE}".encode())
+    digest.update(b"its joined neuron" if model.task == "segmentation" else b"")
     digest.update(f"{model.config} {tuple(clip.shape)} {rates} {torch.__version__}".encode())
     for x in (clip, *model.state_dict().values()):
         digest.update(x.contiguous().numpy().tobytes())
@@ -124,6 +127,7 @@ def _pass(model: VideoModel, clip: Tensor, rates: Rates | None) -> int:
     """How many norms and neurons were changed."""
     names = {id(m): name for name, m in model.named_modules()}
     last: list[Any] = []
+    levels: list[Any] = [m for name, m in model.named_modules() if re.fullmatch(r"head\.levels\.\d+\.norm", name)]
     changed = 0
 
     def norm_sees(norm: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -140,7 +144,8 @@ def _pass(model: VideoModel, clip: Tensor, rates: Rates | None) -> int:
     def neuron_sees(neuron: Any, inputs: tuple[Tensor, ...]) -> None:
         nonlocal changed
         x, name = inputs[0], names[id(neuron)]
-        if not last or name.startswith(HEAD):
+        before = levels if name == JOINED else last[:1]
+        if not before or (name.startswith(HEAD) and name not in (JOINED, "head.classify.lif")):
             return
         now, wanted = _fires(neuron, x, 0.0), rates
         if isinstance(rates, Mapping):
@@ -150,7 +155,8 @@ def _pass(model: VideoModel, clip: Tensor, rates: Rates | None) -> int:
         if abs(now - wanted) > CLOSE * wanted:
             # every so many channels, and all time steps and places
             shift = _offset(neuron, x[:, :, :: max(1, min(x.shape[2] // 4, x.numel() // SAMPLE))].contiguous(), wanted)
-            last[0].bias += shift
+            for norm in before:
+                norm.bias += shift
             # the residual stream goes on with it
             x += shift
             changed += 1

@@ -10,6 +10,8 @@ from spikereel.engine.loaded import native
 from spikereel.engine.plan import SILENT, Layer, SpikeConv
 
 ROUNDS = 3
+ENOUGH = 1.0
+"""Seconds of a layer's trials after which none is repeated: long ones tell kernels apart at once."""
 CLOSE = 1.5
 """Times over the best at which a kernel may still turn out the fastest."""
 BUSY = 0.3
@@ -94,13 +96,17 @@ def settle(
     best = dict.fromkeys(ways, float("inf"))
     threads = native().threads()
     native().set_threads(1)
+    spent = 0.0
     for i in range(2 * rounds):
+        if i and spent > ENOUGH:
+            break
         # other programs take cache and memory from one way and not from the next: close ones are timed again
         close = CLOSE * min(best.values())
         for way in [way for way in ways if i < rounds or best[way] <= close]:
             started = time.thread_time()
             spike_conv(layer, call, t0, t1, into, way, packed[way])
-            best[way] = min(best[way], time.thread_time() - started)
+            seconds = time.thread_time() - started
+            best[way], spent = min(best[way], seconds), spent + seconds
     native().set_threads(threads)
     layer.choice = min(best, key=lambda way: best[way])
     layer.packed = packed[layer.choice]
