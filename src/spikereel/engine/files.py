@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikereel.engine import plan
-from spikereel.engine.packing import LANES
+from spikereel.engine.lower_spikevideoformer import head_is_native
 from spikereel.engine.plan import Buffer, Layer, Program
 from spikereel.errors import WeightsError
 from spikereel.models.base import VideoModel
@@ -142,14 +142,6 @@ def lowered_parts(model: VideoModel) -> set[str]:
     stems = ("downsample", "ConvBlock", "block3", "block4", "patch_embed", "blocks", "lpl", "lpDW", "lpPW", "lpBN")
     own = {name for name in names if name.startswith(stems)}
     return own | {"head"} if head_is_native(model.config) else own
-
-
-def head_is_native(config: Any) -> bool:
-    """Whether the head runs natively: of segmentation, unless it joins levels that are no whole vectors."""
-    if getattr(config, "task", "") != "segmentation":
-        return False
-    width = config.segmentation.width
-    return config.segmentation.head == "fpn" or width is None or width % LANES == 0
 
 
 def _shell(header: dict[str, Any], head: dict[str, Tensor]) -> VideoModel:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows, spread
-from spikereel.engine.files import head_is_native
+from spikereel.engine.packing import LANES
 from spikereel.engine.plan import Buffer, Program
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.models.segmentation_head import HEADS, FPNHead, MLPHead
@@ -93,6 +93,14 @@ def _weights(build: Builder, name: str, spikes: Buffer, layer: Any) -> Buffer:
 
 def _classes(build: Builder, head: Any, x: Buffer) -> Buffer:
     return _spiking(build, "head.classify", x, head.classify)
+
+
+def head_is_native(config: Any) -> bool:
+    """Whether the head runs natively: of segmentation, unless it joins levels that are no whole vectors."""
+    if getattr(config, "task", "") != "segmentation":
+        return False
+    width = config.segmentation.width
+    return config.segmentation.head == "fpn" or width is None or width % LANES == 0
 
 
 def _downsample(build: Builder, name: str, layer: Any, x: Buffer | None, *, cut: bool) -> Buffer:
