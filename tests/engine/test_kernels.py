@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from spikereel.engine import packing
-from spikereel.engine.attending import between, so_far
+from spikereel.engine.attending import between, of_the_last, so_far
 from spikereel.engine.loaded import available, native
 from spikereel.engine.memory import grid
 from spikereel.ops.hamming import attention
@@ -386,3 +386,41 @@ def test_running_sums_of_another_size_are_refused():
     sums = np.zeros((1, 2, 17, 16), np.float32)
     with pytest.raises(ValueError, match="running sums of another size"):
         native().attend_past(sums, hamming=True, seen=0, before=None, after=np.zeros((2, 16, 15)))
+
+
+@pytest.mark.parametrize("hamming", [True, False])
+@pytest.mark.parametrize("window", [1, 3, 8])
+@pytest.mark.parametrize(("frames", "heads", "d"), [(1, 1, 1), (7, 2, 12), (8, 3, 32), (20, 1, 33)])
+def test_sums_of_the_last_frames(isa, threads, frames, heads, d, window, hamming):
+    rng = np.random.default_rng(0)
+    counts = np.zeros((frames, heads, d + 1, packing.whole(d) * 16), np.int32)
+    counts[..., :d] = rng.integers(0, 197, (frames, heads, d + 1, d))
+    sums = between(counts, hamming)
+    own = sums[:, :, :d, :d]
+    summed, recent, parts = None, None, []
+    for cut in (slice(None, (frames + 1) // 2), slice((frames + 1) // 2, None)):
+        if not len(sums[cut]):
+            continue
+        kept = (summed, recent) if summed is None else (summed.copy(), recent.copy())
+        wanted = of_the_last(sums[cut], hamming, window=window, summed=summed, recent=recent)
+        found = sums[cut].copy()
+        after = np.full((heads, d, d), np.nan), np.full((window, heads, d, d), np.nan, np.float32)
+        native().attend_recent(
+            found, hamming=hamming, summed=summed, recent=recent, summed_after=after[0], recent_after=after[1]
+        )
+        for got, other in zip((found, *after), wanted, strict=True):
+            assert np.array_equal(got, other)
+        assert summed is None or all(np.array_equal(a, b) for a, b in zip((summed, recent), kept, strict=True))
+        summed, recent = after
+        parts.append(found[:, :, :d, :d])
+    # and by its definition: the first frame stands for those before it
+    held = np.concatenate([np.repeat(own[:1], window, axis=0), own[1:]])
+    for t, frame in enumerate(np.concatenate(parts)):
+        assert np.array_equal(frame, held[t : t + window].sum(0))
+
+
+def test_sums_of_another_window_are_refused():
+    sums, summed = np.zeros((1, 2, 17, 16), np.float32), np.zeros((2, 16, 16))
+    wrong = np.zeros((4, 2, 16, 15), np.float32)
+    with pytest.raises(ValueError, match="sums of another window"):
+        native().attend_recent(sums, hamming=True, summed=None, recent=None, summed_after=summed, recent_after=wrong)

@@ -381,7 +381,14 @@ def test_an_engine_streams_as_its_model(video):
     loaded = pytest.importorskip("spikereel.engine.loaded")
     if not loaded.available():
         pytest.skip("no native kernels in this installation")
-    cases = (("causal", {}), ("spatial", {"readout": "last", "span": 3}), ("joint", {"window": 4, "mode": "chunk"}))
+    cases = (
+        ("causal", {}),
+        ("spatial", {"readout": "last", "span": 3}),
+        ("joint", {"window": 4, "mode": "chunk"}),
+        ("joint", {"window": 4, "mode": "chunk", "membranes": "run_on"}),
+        ("joint", {"window": 3}),
+        ("joint", {"window": 3, "membranes": "restart", "readout": "mean"}),
+    )
     for attention, options in cases:
         model = spikereel.create_model(
             "spikevideoformer_ti", widths=(8, 16, 16, 24), depths=(1, 1), heads=2, attention=attention, num_classes=5
@@ -392,6 +399,19 @@ def test_an_engine_streams_as_its_model(video):
         plain = _pushed(spikereel.stream(model, **options), video.float(), [9])[1]
         for a, b in zip(one, plain, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_an_engine_of_a_file_has_no_weights_for_a_window(video, tmp_path):
+    loaded = pytest.importorskip("spikereel.engine.loaded")
+    if not loaded.available():
+        pytest.skip("no native kernels in this installation")
+    from spikereel.engine.engine import Engine
+
+    engine = spikereel.compile(model_for("joint").float())
+    engine(video[:, None].float())
+    engine.save(tmp_path / "a.engine")
+    with pytest.raises(ConfigError, match="packed weights alone"):
+        spikereel.stream(Engine.load(tmp_path / "a.engine"), mode="window", window=3)
 
 
 def test_a_running_mean_counts_on_where_float32_would_stop(video):

@@ -1,5 +1,5 @@
 """From counts of coinciding spikes to the matrix between q and the output of an attention: the references of the native
-`attend_between` and `attend_past`."""
+`attend_between`, `attend_past` and `attend_recent`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,30 @@ def so_far(
     means[:, :, :d, :d] = running / np.arange(seen + 1, seen + 1 + len(sums))[:, None, None, None]
     means[:, :, -1] = means[:, :, :-1].sum(2) if hamming else 0.0
     return means, running[-1]
+
+
+def of_the_last(
+    sums: NDArray[np.float32],
+    hamming: bool,
+    *,
+    window: int,
+    summed: NDArray[np.float64] | None = None,
+    recent: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
+    """Sums over the last `window` frames in place of those of each; their sum and what it is made of, after the last.
+
+    sums [T, heads, d + 1, e] as `between` gives them; summed [heads, d, d], recent [window, heads, d, d], oldest first,
+    None at the start: see `spikereel.ops.hamming.window_attention`.
+    """
+    d = sums.shape[2] - 1
+    own = sums[:, :, :d, :d]
+    if summed is None or recent is None:
+        recent = np.repeat(own[:1], window, axis=0)
+        summed = window * own[0].astype(np.float64)
+    history = np.concatenate([recent, own])
+    out = np.zeros_like(sums)
+    for t in range(len(sums)):
+        summed = summed + own[t] - history[t].astype(np.float64)
+        out[t, :, :d, :d] = summed
+    out[:, :, -1] = out[:, :, :-1].sum(2) if hamming else 0.0
+    return out, summed, history[-window:]

@@ -174,13 +174,16 @@ class Builder:
         heads: int,
         grouping: Grouping,
         hamming: bool,
+        window: int = 1,
         norm: Norm,
         onto: Buffer | None = None,
     ) -> Buffer:
         """Attention of spikes; `norm` holds its scale as well."""
         if q.channels // heads > 256:
             raise ConfigError(f"{name} has heads of {q.channels // heads} channels; the native engine takes 256")
-        counted = plan.AttendCount(name, q.channels, k=k, v=v, heads=heads, grouping=grouping, hamming=hamming)
+        counted = plan.AttendCount(
+            name, q.channels, k=k, v=v, heads=heads, grouping=grouping, hamming=hamming, window=window
+        )
         self._append(counted)
         if grouping in ("clip", "pixel"):
             self.cut()

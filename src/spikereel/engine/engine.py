@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -72,8 +72,8 @@ class Engine:
         """Modules that do not run."""
         self._hooks = [hooks for m in self._replaced for hooks in (m._forward_hooks, m._forward_pre_hooks)]
         self._fields = [vars(m) for m in self._replaced]
-        self._sums = [(x.name, x.name.rpartition(".")[0]) for x in program.layers if _sums_up(x)]
-        """Layers that attend to the past, and the names of their modules."""
+        self._sums = [(x.name, x.name.rpartition(".")[0], x.counted.grouping) for x in program.layers if _sums_up(x)]
+        """Layers that attend to frames before, the names of their modules, and how: "past" or "recent"."""
         object.__setattr__(self._front, "engine", self)
         names = self._state_names()
         object.__setattr__(self._front, "state_names", lambda: names)
@@ -285,7 +285,8 @@ class Engine:
     def _state_names(self) -> frozenset[str]:
         """Those of the whole model; that of a file has its head alone."""
         neurons = {layer.neuron.name for layer in self.program.neurons() if layer.neuron is not None}
-        sums = {f"{module}.{part}" for _, module in self._sums for part in ("summed", "frames")}
+        own = {"past": "frames", "recent": "recent"}
+        sums = {f"{module}.{part}" for _, module, grouping in self._sums for part in ("summed", own[grouping])}
         return self.model.state_names() | neurons | sums
 
     def _watched(self) -> bool:
@@ -300,16 +301,20 @@ class Engine:
         return self._layouts[key]
 
     def _past_in(self, call: Call, known: dict[str, Tensor], index: int) -> None:
-        for layer, module in self._sums:
+        for layer, module, grouping in self._sums:
             if f"{module}.summed" in known:
                 call.past[layer] = known[f"{module}.summed"][index].double().numpy()
+            if grouping == "recent" and f"{module}.recent" in known:
+                call.recent[layer] = known[f"{module}.recent"][index].float().contiguous().numpy()
 
     def _past_out(self, call: Call, after: dict[str, Tensor], index: int) -> None:
-        for layer, module in self._sums:
-            past = call.past[layer]
-            own = torch.from_numpy(past)[None]
-            after[f"{module}.summed"] = own if index == 0 else torch.cat([after[f"{module}.summed"], own])
-            after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
+        for layer, module, grouping in self._sums:
+            sums = {"summed": call.past[layer], **({"recent": call.recent[layer]} if grouping == "recent" else {})}
+            for part, found in sums.items():
+                own, name = torch.from_numpy(found)[None], f"{module}.{part}"
+                after[name] = own if index == 0 else torch.cat([after[name], own])
+            if grouping == "past":
+                after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
 
 
 def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:
@@ -335,9 +340,9 @@ def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True,
     return Engine(model, _lowered(model), threads=threads, exact=exact)
 
 
-def _sums_up(layer: Layer) -> bool:
-    """Whether it attends to all frames up to each one."""
-    return isinstance(layer, AttendApply) and layer.counted.grouping == "past"
+def _sums_up(layer: Layer) -> TypeGuard[AttendApply]:
+    """Whether it attends to frames before each one."""
+    return isinstance(layer, AttendApply) and layer.counted.grouping in ("past", "recent")
 
 
 def _lowered(model: VideoModel) -> Program:

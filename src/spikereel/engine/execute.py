@@ -25,7 +25,7 @@ from spikereel.engine.plan import (
     SpikeConv,
 )
 
-GROUPINGS = {"frame": 0, "clip": 1, "pixel": 2, "past": 0}
+GROUPINGS = {"frame": 0, "clip": 1, "pixel": 2, "past": 0, "recent": 0}
 
 
 @dataclass
@@ -46,7 +46,9 @@ class Call:
     counts: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     sums: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     past: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Running sums of causal attention by layer, [heads, d, d]."""
+    """Running sums of attention to the past by layer, [heads, d, d]."""
+    recent: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """What a running sum of the last frames is made of, [W, heads, d, d]."""
     targets: dict[tuple[int, ...], Any] = field(default_factory=dict)
     """Those made by calls before this one with the same memory."""
 
@@ -263,6 +265,18 @@ def _apply(layer: AttendApply, call: Call, t0: int, t1: int, into: object) -> No
             # the sums before belong to a state
             call.past[layer.name] = after = np.empty((counted.heads, d, d))
             native().attend_past(sums, hamming=counted.hamming, seen=seen, before=before, after=after)
+        elif counted.grouping == "recent":
+            d, before = sums.shape[2] - 1, (call.past.get(layer.name), call.recent.get(layer.name))
+            call.past[layer.name] = summed = np.empty((counted.heads, d, d))
+            call.recent[layer.name] = recent = np.empty((counted.window, counted.heads, d, d), np.float32)
+            native().attend_recent(
+                sums,
+                hamming=counted.hamming,
+                summed=before[0],
+                recent=before[1],
+                summed_after=summed,
+                recent_after=recent,
+            )
         call.sums[id(counted)] = sums
     native().attend_apply(
         call.frames_of(layer.q, t0, t1),

@@ -182,6 +182,7 @@ def _attention(build: Builder, name: str, layer: Any, x: Buffer) -> None:
             heads=layer.heads,
             grouping=grouping,
             hamming=hamming,
+            window=layer.window,
             norm=rows(scale, bias),
             onto=total,
         )

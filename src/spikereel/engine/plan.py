@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spikereel.engine.packing import LANES, Fixed, Floats, spike_words, whole
 
-Grouping = Literal["frame", "clip", "pixel", "past"]
+Grouping = Literal["frame", "clip", "pixel", "past", "recent"]
 
 
 @dataclass(eq=False)
@@ -262,6 +262,8 @@ class AttendCount(Layer):
     heads: int = 1
     grouping: Grouping = "frame"
     hamming: bool = True
+    window: int = 1
+    """Frames that a token of "recent" sees."""
 
     def inputs(self) -> list[Buffer]:
         return [self.k, self.v]

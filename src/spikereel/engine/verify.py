@@ -182,8 +182,8 @@ def _unpacked(panels_of: Any, outputs: int) -> Tensor:
 
 def _attended(layer: AttendApply, call: Call, t0: int, t1: int, k: Tensor, v: Tensor) -> Tensor:
     counted = layer.counted
-    if counted.grouping == "past":
-        raise ConfigError("causal attention is checked against the model itself")
+    if counted.grouping in ("past", "recent"):
+        raise ConfigError("attention to the past is checked against the model itself")
     size = call.layout.input_sizes[id(layer)]
     q = _read(layer.q, call, t0, t1, size)
     m, similarity = counted.heads, "hamming" if counted.hamming else "dot"

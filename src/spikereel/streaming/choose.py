@@ -49,13 +49,12 @@ def mode_of(
         return name, _sliding(network, model, name, window, membranes, hop)
     if name == "chunk":
         kind: Any = membranes or "restart"
-        own = network if kind == "restart" or model.can_stream else _twin(network)
+        own = network if kind == "restart" or model.can_stream else _engine_of(running_on(model), network)
         return name, Chunks(network=own, window=length, membranes=kind)
-    if isinstance(network, Engine):
-        raise ConfigError("the native engine has no attention over windows; give the model itself, or mode='chunk'")
     last = readout or Readout(kind="last", span=length)
     restart = length if membranes == "restart" else None
-    return name, FrameByFrame(network=windowed(model, length), readout=last, window=length, restart=restart)
+    own = _engine_of(windowed(model, length), network)
+    return name, FrameByFrame(network=own, readout=last, window=length, restart=restart)
 
 
 def _of_file(
@@ -74,11 +73,6 @@ def _of_file(
     return own, FrameByFrame(network=network, readout=Readout())
 
 
-def window_needs_model(model: VideoModel, name: str) -> bool:
-    """Whether the mode of that name is one that the engine has not."""
-    return isinstance(model, SpikeVideoFormer) and _name_of(model, name) == "window"
-
-
 def _sliding(
     network: Network, model: SVFormer, name: str, window: int | None, membranes: str | None, hop: int
 ) -> Sliding:
@@ -90,13 +84,13 @@ def _sliding(
     return Sliding(network=network, window=frames, hop=frames if name == "chunk" else hop)
 
 
-def _twin(network: Network) -> Network:
-    twin = running_on(model_of(network))
+def _engine_of(twin: VideoModel, network: Network) -> Network:
+    """The twin of a model, compiled where the network is an engine."""
     if not isinstance(network, Engine):
         return twin
     from spikereel.engine.engine import compile
 
-    return compile(twin, threads=network.threads)
+    return compile(twin, threads=network.threads, exact=network.exact)
 
 
 def _name_of(model: VideoModel, name: str) -> str:

@@ -68,7 +68,13 @@ def running_on(model: VideoModel) -> RunningOn:
         raise ConfigError(f"membranes that run on are for SpikeVideoFormer, this is a {type(model).__name__}")
     with torch.device("meta"):
         twin = RunningOn(model.config)
-    twin.load_state_dict(model.state_dict(), assign=True)
+    weights = model.state_dict()
+    if missing := twin.state_dict().keys() - weights.keys():
+        raise ConfigError(
+            f"an engine from a file holds packed weights alone, {len(missing)} parts of the model are not there: give "
+            "the model itself, or compile it"
+        )
+    twin.load_state_dict(weights, assign=True)
     twin.metadata = model.metadata
     return twin.eval()
 

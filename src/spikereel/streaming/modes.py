@@ -74,8 +74,13 @@ class FrameByFrame:
         """See the module."""
         ready(self.network, video)
         answers, after = [], State(state)
-        for chunk in video.split(FRAMES_AT_ONCE if isinstance(self.network, Engine) else 1):
+        while len(video):
             seen = int(after.get("seen", torch.zeros((), dtype=torch.int64)))
+            together = FRAMES_AT_ONCE if isinstance(self.network, Engine) else 1
+            if self.restart:
+                # none goes past the frame before which membranes begin again
+                together = min(together, self.restart - seen % self.restart)
+            chunk, video = video[:together], video[together:]
             if self.restart and seen and seen % self.restart == 0:
                 after["model"] = restarted(model_of(self.network), State(after["model"]))
             outputs = self._answers(chunk, after)

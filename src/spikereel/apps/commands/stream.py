@@ -165,12 +165,11 @@ def _network(model: Any, options: argparse.Namespace) -> tuple[Any, str]:
     """The network, and what runs it, with the reason where that is not the engine."""
     from spikereel.engine.choose import Reference, engine_for
     from spikereel.engine.loaded import native
-    from spikereel.streaming.choose import window_needs_model
 
-    plain = window_needs_model(model, options.mode) or options.together
-    chosen = engine_for(model.eval(), "reference" if plain and options.engine == "auto" else options.engine)
+    together = options.together and options.engine == "auto"
+    chosen = engine_for(model.eval(), "reference" if together else options.engine)
     if isinstance(chosen, Reference):
-        why = "no native engine for this mode" if plain else chosen.why
+        why = "several streams go together" if together else chosen.why
         return model, f"reference ({why})"
     return chosen, f"native ({native().instruction_set()})"
 

@@ -198,6 +198,44 @@ static void attend_past(const Past& a, float* sums) {
   });
 }
 
+// In place of the sums of each frame those of the last `window`: what is taken away is what was added. `frames_after` is a
+// ring while frames come, the oldest at `at`, and is turned when they are through.
+static void attend_recent(const Recent& a, float* sums) {
+  const int64_t d = a.depth, size = (d + 1) * a.pitch, one = d * d, all_heads = a.heads * one;
+  parallel(a.heads, [&](int64_t head) {
+    double* summed = a.summed_after + head * one;
+    float* ring = a.frames_after + head * one;
+    const float* first = sums + head * size;
+    for (int64_t w = 0; w < a.window; w++)
+      for (int64_t i = 0; i < one; i++)
+        ring[w * all_heads + i] =
+            a.summed ? a.frames_before[w * all_heads + head * one + i] : first[i / d * a.pitch + i % d];
+    for (int64_t i = 0; i < one; i++)
+      summed[i] = a.summed ? a.summed[head * one + i] : a.window * static_cast<double>(ring[i]);
+    for (int64_t t = 0; t < a.frames; t++) {
+      float* own = sums + (t * a.heads + head) * size;
+      float* last = own + d * a.pitch;
+      float* oldest = ring + t % a.window * all_heads;
+      for (int64_t j = 0; j < a.pitch; j++) last[j] = 0.0f;
+      for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j < d; j++) {
+          const float found = own[i * a.pitch + j];
+          // at the start this frame stands for the one that leaves
+          summed[i * d + j] += static_cast<double>(found) - static_cast<double>(oldest[i * d + j]);
+          oldest[i * d + j] = found;
+          own[i * a.pitch + j] = static_cast<float>(summed[i * d + j]);
+          if (a.hamming) last[j] += own[i * a.pitch + j];
+        }
+    }
+    const int64_t at = a.frames % a.window, bytes = static_cast<int64_t>(one) * 4;
+    float* turned = static_cast<float*>(scratch(0, static_cast<size_t>(bytes * a.window)));
+    for (int64_t w = 0; w < a.window; w++)
+      __builtin_memcpy(turned + w * one, ring + (at + w) % a.window * all_heads, static_cast<size_t>(bytes));
+    for (int64_t w = 0; w < a.window; w++)
+      __builtin_memcpy(ring + w * all_heads, turned + w * one, static_cast<size_t>(bytes));
+  });
+}
+
 constexpr int kRowGroup = 4, kRowTable = 16;      // inputs of a table, and its rows
 constexpr int64_t kRowValues = (256 << 10) / 4;   // values of a block of pixels over all frames
 

@@ -140,6 +140,16 @@ struct Past {
   int32_t hamming;
 };
 
+// Sums of the last `window` frames, those of each frame [window][head][depth][depth], oldest first, and their sum.
+struct Recent {
+  const double* summed;  // null: the first frame stands for those before it
+  const float* frames_before;
+  double* summed_after;
+  float* frames_after;
+  int64_t frames, window, heads, depth, pitch;
+  int32_t hamming;
+};
+
 struct Kernels {
   const char* name;
   int32_t has_tables;
@@ -157,6 +167,7 @@ struct Kernels {
   void (*attend_between)(const int32_t* counts, int64_t matrices, int64_t rows, int64_t pitch, bool hamming, float* sums);
   // sums [frame][head][depth + 1][pitch], in place
   void (*attend_past)(const Past&, float* sums);
+  void (*attend_recent)(const Recent&, float* sums);
   void (*attend_apply)(const Attend&);
 };
 

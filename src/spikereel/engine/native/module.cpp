@@ -328,6 +328,30 @@ void run_attend_past(nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::c
   kernels->attend_past(a, sums.data());
 }
 
+using Window = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;  // [frame, head, d, d]
+
+// Sums of each frame [frame, head, d + 1, pitch] become those of the last ones: spikereel.engine.attending.of_the_last.
+void run_attend_recent(nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> sums, bool hamming,
+                       std::optional<Running> summed, std::optional<Window> recent, const Running& summed_after,
+                       const Window& recent_after) {
+  Recent a{};
+  a.frames = sums.shape(0), a.heads = sums.shape(1), a.depth = static_cast<int64_t>(sums.shape(2)) - 1;
+  a.pitch = sums.shape(3), a.window = recent_after.shape(0), a.hamming = hamming;
+  require(a.depth > 0 && a.frames > 0 && a.window > 0 && a.pitch % kLanes == 0 && a.pitch >= a.depth, "sums in whole vectors");
+  require(summed.has_value() == recent.has_value(), "a sum and what it was made of come together");
+  for (const Running* x : {summed ? &*summed : &summed_after, &summed_after})
+    require(static_cast<int64_t>(x->shape(0)) == a.heads && static_cast<int64_t>(x->shape(1)) == a.depth &&
+                static_cast<int64_t>(x->shape(2)) == a.depth, "a running sum of another size");
+  for (const Window* x : {recent ? &*recent : &recent_after, &recent_after})
+    require(static_cast<int64_t>(x->shape(0)) == a.window && static_cast<int64_t>(x->shape(1)) == a.heads &&
+                static_cast<int64_t>(x->shape(2)) == a.depth && static_cast<int64_t>(x->shape(3)) == a.depth,
+            "sums of another window");
+  a.summed = summed ? summed->data() : nullptr, a.frames_before = recent ? recent->data() : nullptr;
+  a.summed_after = summed_after.data(), a.frames_after = recent_after.data();
+  nb::gil_scoped_release release;
+  kernels->attend_recent(a, sums.data());
+}
+
 void run_attend_apply(const Bits& q, int channels, int heads, int grouping, bool hamming, const Weights& sums,
                       const Target& target) {
   check_heads(channels, heads);
@@ -404,6 +428,8 @@ NB_MODULE(_native, m) {
   m.def("attend_count", &run_attend_count, "k"_a, "v"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "counts"_a);
   m.def("attend_between", &run_attend_between, "counts"_a, nb::kw_only(), "hamming"_a, "sums"_a);
   m.def("attend_past", &run_attend_past, "sums"_a, nb::kw_only(), "hamming"_a, "seen"_a, "before"_a.none(), "after"_a);
+  m.def("attend_recent", &run_attend_recent, "sums"_a, nb::kw_only(), "hamming"_a, "summed"_a.none(), "recent"_a.none(),
+        "summed_after"_a, "recent_after"_a);
   m.def("attend_apply", &run_attend_apply, "q"_a, nb::kw_only(), "channels"_a, "heads"_a, "grouping"_a, "hamming"_a,
         "sums"_a, "target"_a);
 }
