@@ -30,6 +30,7 @@ from spikereel.models.base import VideoModel
 from spikereel.models.spikevideoformer import SpikeVideoFormer
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import data_spec_of
+from spikereel.streaming.fronts import model_of
 
 TINY = {"widths": (8, 16, 16, 24), "depths": (1, 1), "heads": 2, "num_classes": 5}
 MODES = {
@@ -129,11 +130,15 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
 
 def _speed(networks: Sequence[Any], video: Tensor, options: argparse.Namespace) -> dict[str, Any]:
     window, whole = options.window, networks[2]
-    session, fours = (spikereel.stream(network) for network in networks[:2])
+    slides = whole.config.attention == "joint"
+    mode = {"mode": "window", "window": window} if slides else {}
+    session, fours = (spikereel.stream(network, **mode) for network in networks[:2])
     last = torch.stack([session.push(frame).output[-1] for frame in video[:window, 0]])[-1]
     with torch.no_grad():
         clip, _ = whole(video[:window])
-    assert torch.allclose(last, clip[0], atol=1e-3), "the stream is not the clip"
+    # a window is not the clip: it is held against the window of the plain model
+    wanted = spikereel.stream(model_of(whole), **mode).push(video[:window, 0]).output[-1] if slides else clip[0]
+    assert torch.allclose(last, wanted, atol=1e-3), "the stream is not what it says"
     # membranes at steady firing
     for t in range(0, len(video), 4):
         fours.push(video[t : t + 4, 0])
