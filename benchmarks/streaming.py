@@ -38,7 +38,10 @@ MODES = {
     "causal": ("causal", {}),
     "window": ("joint", {"window": 16}),
     "chunk": ("joint", {"mode": "chunk", "window": 16}),
+    "spatial, engine": ("spatial", {}),
     "causal, engine": ("causal", {}),
+    "window, engine": ("joint", {"window": 16}),
+    "chunk, engine": ("joint", {"mode": "chunk", "window": 16}),
 }
 
 
