@@ -154,6 +154,21 @@ def test_what_does_not_fit_is_one_sentence(causal):
         flat(tiny_svformer(), steps=1, size=(64, 64))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (clip(2).float(), r"takes float32 video \[T, B=1, 3, 64, 64\], got torch.float32 \[2, 2, 3, 64, 64"),
+        (clip(2, 1)[..., :32].float(), r"got torch.float32 \[2, 1, 3, 64, 32"),
+        (torch.full((2, 1, 3, 64, 64), torch.inf), "holds NaN or infinite values"),
+    ],
+)
+def test_a_clip_that_does_not_fit_stops_before_a_file_is_written(given, said, causal, tmp_path):
+    path = tmp_path / "net.pt2"
+    with pytest.raises(DataError, match=said):
+        spikereel.export(causal, path, size=(64, 64), batch=1, clips=[clip(2, 1).float(), given])
+    assert not path.exists()
+
+
 def test_the_contract_is_read_back(causal):
     contract = plain_file(causal).contract
     assert Contract.from_text(json.dumps(contract.to_json()), "x") == contract

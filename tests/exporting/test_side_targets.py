@@ -59,3 +59,28 @@ def test_executorch_by_the_command(monkeypatch, tmp_path):
     done = spikereel("predict", "clip.npy", "--model", "cut.pte", "--out", "a")
     assert done.returncode == 2
     assert "cut.pte is no whole file of ExecuTorch" in done.stderr
+
+
+OTHERWISE = """
+import torch, spikereel
+from tiny import clip, tiny_svformer
+model, video = tiny_svformer(time_norm=False, head="mean").float(), clip(4, 1).float()
+print(spikereel.export(model, "net.pte", size=(64, 64), clips=[video], grid=False).faithful)
+exported = spikereel.open_export("net.pte")
+_, state = exported(video[:2])
+expected, _ = exported(video[2:], state)
+for order in ((0, 2, 3, 1), (3, 2, 1, 0)):
+    back = [order.index(i) for i in range(4)]
+    turned = {k: x.permute(order).contiguous().permute(back) if x.ndim == 4 else x for k, x in state.flat().items()}
+    assert sum(not x.is_contiguous() for x in turned.values()) > 20
+    print(torch.equal(exported(video[2:], type(state).from_flat(turned))[0], expected))
+"""
+
+
+@pytest.mark.side
+def test_executorch_takes_states_in_any_order_of_memory(monkeypatch, tmp_path):
+    """It reads a channels-last tensor as if it were not (its issue 21837), and refuses other orders."""
+    python = side_of(monkeypatch, "executorch") / "executorch" / "bin" / "python"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+    done = subprocess.run([python, "-c", OTHERWISE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "True", "True"], done.stdout + done.stderr[-1000:]

@@ -67,8 +67,8 @@ def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str
     assert method is not None
 
     def call(inputs, _kept=program):
-        # a method does not keep the bytes of its program
-        return [x.clone() for x in method.execute(tuple(inputs))]
+        # a method does not keep the bytes of its program, and takes memory in one order alone
+        return [x.clone() for x in method.execute(tuple(x.contiguous() for x in inputs))]
 
     return contract, call, f"ExecuTorch {version('executorch')}"
 

@@ -17,7 +17,7 @@ from spikereel.exporting.flat import DIVIDES, TRACED, Flat, flat, sees_whole_cli
 from spikereel.exporting.fold import folded
 from spikereel.exporting.grid import grid_model
 from spikereel.exporting.part import Beginning
-from spikereel.exporting.run import open_export
+from spikereel.exporting.run import check_video, open_export
 from spikereel.exporting.targets import target_of, target_of_file
 from spikereel.files import writable
 from spikereel.models.base import VideoModel
@@ -91,6 +91,9 @@ def export(
     plain = flat(model, **shapes)
     contract = contract_of(model, plain, target=row.name, batch=batch, folded=fold)
     contract = replace(contract, precision=precision, part=part, weights=weights)
+    for clip in clips:
+        check_video(contract, clip)
+    clips = [clip.detach().float() for clip in clips]
     own = _for_export(model, plain, shapes, fold)
     if precision == "int8":
         options["calibration"] = [call for clip in clips for call in calls_of(plain, clip)]

@@ -73,20 +73,7 @@ class Exported:
 
         Any number of frames is as good.
         """
-        c = self.contract
-        if not isinstance(video, Tensor):
-            raise DataError(f"video is a {type(video).__name__}; {tensor_of(video)}")
-        sides = "H, W (sides that 32 divides)" if c.any_size else f"{c.size[0]}, {c.size[1]}"
-        wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {sides}]"
-        good = video.ndim == 5 and video.shape[2] == c.channels and c.batch in (None, video.shape[1])
-        if c.any_size:
-            good = good and not any(side == 0 or side % DIVIDES for side in video.shape[3:])
-        else:
-            good = good and tuple(video.shape[3:]) == c.size
-        if not good or not video.is_floating_point():
-            raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
-        if video.numel() and not all(isfinite(float(x)) for x in video.detach().aminmax()):
-            raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
+        check_video(self.contract, video)
 
     def _check(self, video: Tensor, state: State | None) -> None:
         c, frames = self.contract, len(video)
@@ -129,6 +116,24 @@ class Exported:
         joined = [torch.cat(field) for field in zip(*found, strict=True)]
         kind = next(kind for kind in (JointPose, BodyPose, Features) if kind._fields == self.contract.fields)
         return kind(*joined)
+
+
+def check_video(contract: Contract, video: Tensor) -> None:
+    """What `Exported.check_video` does, before there is a file."""
+    c = contract
+    if not isinstance(video, Tensor):
+        raise DataError(f"video is a {type(video).__name__}; {tensor_of(video)}")
+    sides = "H, W (sides that 32 divides)" if c.any_size else f"{c.size[0]}, {c.size[1]}"
+    wanted = f"[T, B={c.batch or 'any'}, {c.channels}, {sides}]"
+    good = video.ndim == 5 and video.shape[2] == c.channels and c.batch in (None, video.shape[1])
+    if c.any_size:
+        good = good and not any(side == 0 or side % DIVIDES for side in video.shape[3:])
+    else:
+        good = good and tuple(video.shape[3:]) == c.size
+    if not good or not video.is_floating_point():
+        raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
+    if video.numel() and not all(isfinite(float(x)) for x in video.detach().aminmax()):
+        raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
 
 
 def extent(video: Tensor) -> tuple[int, tuple[int, int]]:
