@@ -23,6 +23,7 @@ from spikereel.errors import ConfigError, DataError, StateError, WeightsError
 from spikereel.exporting.certificate import Certificate, certify, check, made_with
 from spikereel.exporting.contract import Contract, contract_of
 from spikereel.exporting.decisions import differ, rounding_of_sum
+from spikereel.exporting.executorch import without_conv3d
 from spikereel.exporting.export import certificate_of
 from spikereel.exporting.flat import Part, flat
 from spikereel.exporting.fold import folded
@@ -531,6 +532,25 @@ def test_sizes_that_are_fixed_are_refused_by_name(causal, tmp_path):
         spikereel.export(causal, tmp_path / "net.spkc", size="any")
     with pytest.raises(ConfigError, match="any size are none for these weights: these weights take frames of"):
         spikereel.export(tiny_svformer().float(), tmp_path / "net.pt2", size="any")
+
+
+@pytest.mark.parametrize("time_norm", [True, False])
+def test_executorch_gets_no_convolution_over_three_axes(time_norm):
+    model, video = tiny_svformer(time_norm=time_norm), clip()
+    own = flat(model, steps=4, batch=2, size=(64, 64))
+    other = without_conv3d(own)
+    assert sum(isinstance(module, torch.nn.Conv3d) for module in own.modules()) == 1
+    assert not any(isinstance(module, torch.nn.Conv3d) for module in other.modules())
+    with torch.no_grad():
+        for ours, theirs in zip(own(video), other(video), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+        # a clip in two parts
+        layer, tall = (x.model.dwconv_bf_head for x in (own, other))
+        features = torch.rand(4, 2, layer.in_channels, 2, 2, dtype=torch.float64)
+        for first in (features[:1], features[:3]):
+            rest = features[len(first) :]
+            given = [x(rest, x(first)[1], len(first))[0] for x in (layer, tall)]
+            torch.testing.assert_close(*given, rtol=1e-12, atol=1e-12)
 
 
 def test_openvino_needs_no_onnxruntime(causal, tmp_path, monkeypatch):

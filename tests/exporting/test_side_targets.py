@@ -77,6 +77,23 @@ for order in ((0, 2, 3, 1), (3, 2, 1, 0)):
 """
 
 
+WHOLE = """
+import spikereel
+from tiny import clip, tiny_svformer
+model = tiny_svformer().float()
+print(spikereel.export(model, "net.pte", steps=4, size=(64, 64), clips=[clip(4, 1).float()], grid=False).faithful)
+"""
+
+
+@pytest.mark.side
+def test_executorch_runs_a_convolution_over_a_whole_clip(monkeypatch, tmp_path):
+    """As one over a picture of all frames: it has no kernel for three axes, and says so when it runs alone."""
+    python = side_of(monkeypatch, "executorch") / "executorch" / "bin" / "python"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+    done = subprocess.run([python, "-c", WHOLE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True"], done.stdout + done.stderr[-1000:]
+
+
 @pytest.mark.side
 def test_executorch_takes_states_in_any_order_of_memory(monkeypatch, tmp_path):
     """It reads a channels-last tensor as if it were not (its issue 21837), and refuses other orders."""

@@ -5,6 +5,7 @@ planned for the largest batch, so that a file takes one batch; and what the runt
 call overwrites. The contract is a constant method of the program.
 """
 
+import copy
 import json
 import os
 from collections.abc import Generator
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikereel.errors import WeightsError
 from spikereel.exporting.contract import Contract
@@ -22,6 +25,7 @@ from spikereel.exporting.onnx import Call
 from spikereel.exporting.program import quiet
 from spikereel.extras import need
 from spikereel.files import whole
+from spikereel.models.svformer import ClipConv
 
 KEY = "spikereel"
 METHOD = "forward"
@@ -35,7 +39,7 @@ def write(flat: Flat, contract: Contract, path: Path) -> None:
         from executorch.exir import to_edge_transform_and_lower  # ty: ignore[import-not-found]
 
         text = np.frombuffer(json.dumps(contract.to_json()).encode(), np.uint8)
-        program = torch.export.export(flat, flat.example())
+        program = torch.export.export(without_conv3d(flat), flat.example())
         lowered = to_edge_transform_and_lower(
             program,
             partitioner=[xnnpack_partitioner.XnnpackPartitioner()],
@@ -43,6 +47,31 @@ def write(flat: Flat, contract: Contract, path: Path) -> None:
         ).to_executorch()
     with whole(path) as part:
         part.write_bytes(lowered.buffer)
+
+
+class _Tall(nn.Module):
+    """A `ClipConv` as a convolution of one picture: the frames one below the other."""
+
+    def __init__(self, own: ClipConv):
+        super().__init__()
+        assert own.bias is not None
+        self.weight, self.bias, self.groups = own.weight, own.bias, own.groups
+
+    def forward(self, x: Tensor, state: dict | None = None, first: int = 0) -> tuple[Tensor, dict]:
+        weight = self.weight[:, :, first : first + len(x)].flatten(2, 3)
+        sums = F.conv2d(x.movedim(0, 2).flatten(2, 3), weight, groups=self.groups).unsqueeze(-1)
+        if state:
+            sums = sums + state["sums"]
+        return sums + self.bias.view(-1, 1, 1, 1), {"sums": sums}
+
+
+def without_conv3d(flat: Flat) -> Flat:
+    """The same network; ExecuTorch writes convolutions over three axes, and has no kernel that runs them."""
+    found = [name for name, module in flat.named_modules() if isinstance(module, ClipConv)]
+    own = copy.deepcopy(flat) if found else flat
+    for name in found:
+        own.set_submodule(name, _Tall(own.get_submodule(name)))
+    return own
 
 
 def read(path: Path, *, threads: int | None = None) -> tuple[Contract, Call, str]:
