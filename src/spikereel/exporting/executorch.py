@@ -67,10 +67,10 @@ class _Tall(nn.Module):
 
 def without_conv3d(flat: Flat) -> Flat:
     """The same network; ExecuTorch writes convolutions over three axes, and has no kernel that runs them."""
-    found = [name for name, module in flat.named_modules() if isinstance(module, ClipConv)]
-    own = copy.deepcopy(flat) if found else flat
-    for name in found:
-        own.set_submodule(name, _Tall(own.get_submodule(name)))
+    own = copy.deepcopy(flat)
+    for name, module in flat.named_modules():
+        if isinstance(module, ClipConv):
+            own.set_submodule(name, _Tall(module))
     return own
 
 
