@@ -5,12 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import clip, tiny_model
+from tiny import clip, tiny_model, tiny_svformer
 
 from spikereel.engine.engine import compile
 from spikereel.engine.loaded import native
+from spikereel.models.segmentation_head import SegmentationConfig
+from spikereel.streaming.fronts import windowed
 
 pytestmark = pytest.mark.skipif("SPIKEREEL_SANITIZED" not in os.environ, reason="is run by tests/engine/sanitize.sh")
+
+
+MODELS = {
+    "joint": lambda: tiny_model(attention="joint"),
+    "causal": lambda: tiny_model(attention="causal"),
+    "window": lambda: windowed(tiny_model(attention="joint").float(), 3),
+    "mlp head": lambda: tiny_model(task="segmentation", segmentation=SegmentationConfig(width=48)),
+    "fpn head": lambda: tiny_model(task="segmentation", segmentation=SegmentationConfig(head="fpn", width=16, neck=24)),
+    "svformer": lambda: tiny_svformer(),
+}
 
 
 def test_the_kernels_are_the_sanitized_ones():
@@ -19,10 +31,12 @@ def test_the_kernels_are_the_sanitized_ones():
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("attention", ["joint", "causal"])
-def test_a_whole_engine(isa, exact, attention):
-    model = tiny_model(attention=attention).float()
+@pytest.mark.parametrize("name", MODELS)
+def test_a_whole_engine(isa, exact, name):
+    model = MODELS[name]().float()
     engine = compile(model, exact=exact, threads=2)
-    _, state = engine(clip(5, 2).float())
+    frames = 4 if model.family == "svformer" else 5
+    _, state = engine(clip(frames, 2).float())
+    goes_on = model.can_stream and model.family != "svformer"
     with torch.no_grad():
-        engine(clip(3, 2).float(), state if model.can_stream else None)
+        engine(clip(frames, 2).float(), state if goes_on else None)
