@@ -190,10 +190,13 @@ def test_integer_neuron_is_that_of_the_reference(isa, threads, top):
     assert torch.equal(torch.from_numpy(into.membrane[:, :21].T.reshape(x.shape[1:])), after)
 
 
-@pytest.mark.parametrize(("channels", "outputs", "kernel"), [(1, 1, 1), (37, 70, 3), (64, 32, 7), (48, 150, 5)])
+@pytest.mark.parametrize(
+    ("channels", "outputs", "kernel", "stride"),
+    [(1, 1, 1, 1), (37, 70, 3, 1), (64, 32, 7, 1), (48, 150, 5, 1), (37, 70, 3, 2), (64, 32, 5, 3), (48, 150, 3, 4)],
+)
 @pytest.mark.parametrize("rate", [None, 0.01, 0.2])
-@pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 40)])
-def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, size):
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 40), (3, 80)])
+def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, stride, rate, size):
     real = rate is None
     if kernel == 1 and not real:
         pytest.skip("spikes into a matrix go by events or tables")
@@ -202,34 +205,11 @@ def test_depthwise_and_matrix(isa, threads, channels, outputs, kernel, rate, siz
     x = x if real else spikes(rng, 3, channels, *size, rate=rate, top=2)
     taps = sixteenths(rng, channels, 1, kernel, kernel, most=8)
     weight = sixteenths(rng, outputs, channels, most=8)
-    y = x.double() if kernel == 1 else F.conv2d(x.double(), taps.double(), padding=kernel // 2, groups=channels)
-    wanted = F.conv2d(y, weight.double()[..., None, None])
-    into = Into(3, outputs, *size)
-    native().pointwise(
-        None if real else packing.pack_spikes(x.numpy(), 2),
-        values(x) if real else None,
-        depth=channels,
-        height=size[0],
-        width=size[1],
-        kernel=kernel,
-        taps=packing.depthwise_taps(taps.numpy()) if kernel > 1 and real else None,
-        fixed=None if real else packing.depthwise_taps((16 * taps.numpy()).astype(np.int32)),
-        weights=packing.matrix_panels(weight.numpy() if real else weight.numpy() / 16),
-        target=into.target(),
+    y = (
+        x.double()
+        if kernel == 1
+        else F.conv2d(x.double(), taps.double(), stride=stride, padding=kernel // 2, groups=channels)
     )
-    assert torch.equal(into.read().double(), wanted)
-
-
-@pytest.mark.parametrize(("channels", "outputs", "kernel", "stride"), [(37, 70, 3, 2), (64, 32, 5, 3), (48, 150, 3, 4)])
-@pytest.mark.parametrize("rate", [None, 0.2])
-@pytest.mark.parametrize("size", [(1, 1), (5, 9), (14, 14), (3, 80)])
-def test_depthwise_with_a_stride(isa, threads, channels, outputs, kernel, stride, rate, size):
-    real = rate is None
-    rng = np.random.default_rng(5)
-    x = sixteenths(rng, 3, channels, *size, most=8)
-    x = x if real else spikes(rng, 3, channels, *size, rate=rate, top=2)
-    taps, weight = sixteenths(rng, channels, 1, kernel, kernel, most=8), sixteenths(rng, outputs, channels, most=8)
-    y = F.conv2d(x.double(), taps.double(), stride=stride, padding=kernel // 2, groups=channels)
     wanted = F.conv2d(y, weight.double()[..., None, None])
     into = Into(3, outputs, *wanted.shape[2:])
     native().pointwise(
@@ -240,7 +220,7 @@ def test_depthwise_with_a_stride(isa, threads, channels, outputs, kernel, stride
         width=size[1],
         kernel=kernel,
         stride=stride,
-        taps=packing.depthwise_taps(taps.numpy()) if real else None,
+        taps=packing.depthwise_taps(taps.numpy()) if kernel > 1 and real else None,
         fixed=None if real else packing.depthwise_taps((16 * taps.numpy()).astype(np.int32)),
         weights=packing.matrix_panels(weight.numpy() if real else weight.numpy() / 16),
         target=into.target(),

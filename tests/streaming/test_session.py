@@ -401,6 +401,12 @@ def test_an_engine_streams_as_its_model(video):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+def test_no_frames_are_refused(video):
+    for model in (model_for("causal"), model_for("joint", "pose")):
+        with pytest.raises(DataError, match="at least one frame"):
+            spikereel.stream(model).push(video[:0])
+
+
 def test_an_engine_of_a_file_has_no_weights_for_a_window(video, tmp_path):
     loaded = pytest.importorskip("spikereel.engine.loaded")
     if not loaded.available():

@@ -119,7 +119,8 @@ def _aside(layer: SpikeConv, call: Call, t0: int, t1: int) -> object:
     norm = None if layer.norm is None else layer.norm.at(call.first + t0, t1 - t0)
 
     def like(array):
-        return None if array is None else np.empty_like(array)
+        # written to once: fresh pages would count against the kernel that is tried first
+        return None if array is None else np.full_like(array, 0)
 
     return native().Target(
         layer.channels,

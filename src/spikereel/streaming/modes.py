@@ -74,7 +74,7 @@ class FrameByFrame:
         """See the module."""
         ready(self.network, video)
         answers, after = [], State(state)
-        while len(video):
+        while True:
             seen = int(after.get("seen", torch.zeros((), dtype=torch.int64)))
             together = FRAMES_AT_ONCE if isinstance(self.network, Engine) else 1
             if self.restart:
@@ -86,7 +86,9 @@ class FrameByFrame:
             outputs = self._answers(chunk, after)
             answers += outputs
             after["seen"] = torch.tensor(seen + len(chunk))
-        return list(enumerate(answers)), after
+            # at the end: a video without frames has gone to the network, which refuses it
+            if not len(video):
+                return list(enumerate(answers)), after
 
     def _answers(self, chunk: Tensor, state: State) -> list[Any]:
         if isinstance(self.network, FileModel):

@@ -18,8 +18,7 @@ constexpr int kSpan = 4;  // pixels of a row whose sums lie in registers
 #include "dense.hpp"
 #include "attention.hpp"
 const Kernels kernels = {"avx2", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, resize,
-                         attend_count, attend_between, attend_past, attend_recent,
-                         attend_apply};
+                         attend_count, attend_between, attend_past, attend_recent, attend_apply};
 }  // namespace
 
 const Kernels* avx2_kernels() {

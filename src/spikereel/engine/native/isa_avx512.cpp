@@ -23,8 +23,7 @@ alignas(64) const uint16_t kCounting[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  
 #include "attention.hpp"
 #include "tables.hpp"
 const Kernels kernels = {"avx512", 1, events, cached, tables, coarse, pointwise, pictures, fire, resize,
-                         attend_count, attend_between, attend_past, attend_recent,
-                         attend_apply};
+                         attend_count, attend_between, attend_past, attend_recent, attend_apply};
 }  // namespace
 
 const Kernels* avx512_kernels() {

@@ -15,8 +15,7 @@ constexpr int kSpan = 1;  // pixels of a row whose sums lie in registers
 #include "dense.hpp"
 #include "attention.hpp"
 const Kernels kernels = {"plain", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, resize,
-                         attend_count, attend_between, attend_past, attend_recent,
-                         attend_apply};
+                         attend_count, attend_between, attend_past, attend_recent, attend_apply};
 }  // namespace
 
 const Kernels* plain_kernels() { return &kernels; }

@@ -78,7 +78,8 @@ struct CachedConv {
   Output out;
 };
 
-// Depthwise convolution (kernel 1: none, and stride 1) of spikes or of values, then a matrix. weights: [panel][depth][panel_vectors * 16]
+// Depthwise convolution (kernel 1: none, and stride 1) of spikes or of values, then a matrix.
+// weights: [panel][depth][panel_vectors * 16]
 struct Pointwise {
   Spikes in;           // bits null: values
   const float* value;  // [frame][pixel][value_pixel]
