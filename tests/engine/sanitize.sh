@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests of the engine on kernels built with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own:
+# Tests of the engine on kernels built with AddressSanitizer and UndefinedBehaviorSanitizer, in a folder of its own,
+# those for AMX with its instructions written in C:
 #   tests/engine/sanitize.sh /tmp/sanitized [pytest arguments]
 # Needs GCC, and an environment with the test dependencies as `python` (or PYTHON) and pip's build tools.
 set -euo pipefail
@@ -8,7 +9,7 @@ shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-python}
 "${PIP_PYTHON:-$python}" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$destination" \
-    -C cmake.define.SPIKEREEL_SANITIZE=ON -C build-dir="$destination/build" "$root"
+    -C cmake.define.SPIKEREEL_SANITIZE=ON -C cmake.define.SPIKEREEL_TILES_IN_C=ON -C build-dir="$destination/build" "$root"
 cd "$root"
 [ $# -gt 0 ] || set -- tests/engine/test_kernels.py tests/engine/test_sanitized.py tests/ops/test_training.py
 # an editable installation puts its finder before all paths

@@ -106,10 +106,10 @@ def spikes(rng, *shape, rate=0.2, top=1):
     ],
 )
 @pytest.mark.parametrize(
-    "way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "cached", "tables", "coarse"]
+    "way", ["events1", "events2", "events4", "events8", "rows1", "rows4", "cached", "digits", "tables", "coarse"]
 )
 def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, height, width, kernel, stride, planes):
-    if way in ("tables", "coarse") and (isa != "avx512" or stride != 1):
+    if way in ("tables", "coarse") and (isa not in ("amx", "avx512") or stride != 1):
         pytest.skip("tables are for AVX-512 and stride 1")
     rng = np.random.default_rng(0)
     x = spikes(rng, frames, inputs, height, width, top=planes)
@@ -131,6 +131,8 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
         rows = packing.table_rows((weight.numpy() * 16).astype(np.int16), packing.COARSE_GROUP)
         shared["target"] = into.target(scale=np.full_like(scale, 1 / 16), bias=bias)
         native().coarse(bits, weights=rows, **shared)
+    elif way == "digits":
+        native().digits(bits, stride=stride, weights=packing.digit_rows(fixed), **shared)
     elif way == "cached":
         native().cached(bits, stride=stride, weights=packing.event_rows(fixed, 1), **shared)
     else:
@@ -144,6 +146,36 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
             **shared,
         )
     assert torch.equal(into.read().double(), wanted)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3, 4])
+@pytest.mark.parametrize(("kernel", "stride", "planes"), [(1, 1, 1), (3, 1, 1), (3, 2, 4), (2, 2, 127)])
+def test_digits_of_the_largest_weights(isa, threads, digits, kernel, stride, planes):
+    """The smallest and largest whole numbers of so many digits, all counts at their most: sums of digits need the carries."""
+    rng = np.random.default_rng(digits)
+    ones = (256**digits - 1) // 255
+    least, most = (-128 * ones, 127 * ones) if digits < 4 else (-(2**31), 2**31 - 1)
+    weight = rng.integers(least, most, (33, 70, kernel, kernel), endpoint=True).astype(np.int32)
+    weight[0, 0], weight[1, 1] = most, least
+    assert packing.digits_of(weight) == digits
+    x = spikes(rng, 2, 70, 5, 9, rate=0.9, top=planes)
+    padding = kernel // 2
+    wanted = F.conv2d(x.double(), torch.from_numpy(weight).double(), stride=stride, padding=padding)
+    # 32 bits wrap around, as those of every kernel would
+    wrapped = (wanted.long() + 2**31) % 2**32 - 2**31
+    into = Into(2, 33, *wanted.shape[2:])
+    native().digits(
+        packing.pack_spikes(x.numpy(), planes),
+        channels=70,
+        height=5,
+        width=9,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        weights=packing.digit_rows(weight),
+        target=into.target(scale=np.ones((1, 48), np.float32), bias=np.zeros((1, 48), np.float32)),
+    )
+    assert torch.equal(into.read(), wrapped.float())
 
 
 NEURONS = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout
-from spikereel.engine.packing import LANES, affine_rows, coarse_rows, event_rows, table_rows, whole
+from spikereel.engine.packing import LANES, affine_rows, coarse_rows, digit_rows, event_rows, table_rows, whole
 from spikereel.engine.plan import (
     SILENT,
     AttendApply,
@@ -138,6 +138,8 @@ def pack(layer: SpikeConv, choice: str) -> NDArray:
         return rows
     if choice == "tables":
         return table_rows(layer.weight)
+    if choice == "digits":
+        return digit_rows(layer.weight)
     return event_rows(layer.weight, 1 if choice == "cached" else int(choice[-1]))
 
 
@@ -174,6 +176,8 @@ def spike_conv(layer: SpikeConv, call: Call, t0: int, t1: int, into: object, cho
         native().tables(bits, **shared)
     elif choice == "coarse":
         native().coarse(bits, **shared)
+    elif choice == "digits":
+        native().digits(bits, stride=layer.stride, **shared)
     elif choice == "cached":
         native().cached(bits, stride=layer.stride, **shared)
     else:
@@ -188,6 +192,8 @@ def choices(layer: SpikeConv, *, exact: bool = True) -> list[str]:
     if layer.kernel > 1:
         ways += [f"rows{n}" for n in (4, 2, 1) if n == 1 or n < 2 * vectors]
     ways += ["cached"]
+    if native().digits_for() == 2 or (native().digits_for() == 1 and layer.source.planes > 1):
+        ways += ["digits"]
     if native().has_tables() and layer.stride == 1 and 2 * layer.padding == layer.kernel - 1:
         ways += ["tables"] if exact else ["tables", "coarse"]
     return ways

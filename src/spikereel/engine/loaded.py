@@ -9,7 +9,7 @@ try:
 except ImportError:
     _native = None
 
-ABI = 8
+ABI = 9
 """What this version calls; a module that was built for another one is not used."""
 HOW = (
     "with a C++ compiler and the headers of Python at hand (Debian: g++ python3-dev) install anew from the clone or "

@@ -15,6 +15,9 @@ COARSE_RUN = 40
 MOST = 2**31 - 1
 """Largest sum that 32 bits hold."""
 
+THREE_DIGITS = 127 * (1 + 256 + 256**2)
+"""Largest whole number of three digits, -128 to 127 each."""
+
 Floats = NDArray[np.float32]
 Fixed = NDArray[np.int32]
 Words = NDArray[np.uint16]
@@ -51,13 +54,18 @@ def fixed_point(weight: NDArray, planes: int = 1) -> tuple[Fixed, Floats]:
     """Weights [C', ...] as whole numbers, and what one is worth in each output, a power of two.
 
     No subset of the inputs, each at most `planes` times, sums to more than 32 bits hold: neither the positive nor the
-    negative weights of an output do. So the sums are exact, and the same in any order.
+    negative weights of an output do. So the sums are exact, and the same in any order. Weights that meet counts give up
+    to two bits where three digits then hold them (`digit_rows`).
     """
     flat = weight.reshape(len(weight), -1).astype(np.float64)
     # rounding moves each weight by half a unit
     room = MOST / planes - flat.shape[1]
     most = np.maximum(np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1))
     exponent = np.floor(np.log2(room / np.where(most > 0, most, 1.0)))
+    if planes > 1:
+        largest = np.maximum(np.abs(flat).max(1, initial=0), 1e-60)
+        held = np.floor(np.log2(THREE_DIGITS / largest))
+        exponent = np.where(exponent - held <= 2, np.minimum(exponent, held), exponent)
     # beyond, one unit is no normal number of float32
     exponent = np.clip(exponent, -120, 120)
     whole_numbers = np.rint(np.ldexp(flat, exponent.astype(int)[:, None])).astype(np.int64)
@@ -79,6 +87,31 @@ def event_rows(weight: Fixed, block: int) -> Fixed:
     blocks = -(-whole(len(weight)) // block)
     rows = _padded(weight, blocks * block * LANES).reshape(blocks, block * LANES, weight.shape[1], -1)
     return np.ascontiguousarray(rows.transpose(0, 3, 2, 1)).ravel()
+
+
+def digits_of(weight: Fixed) -> int:
+    """Digits of eight bits, -128 to 127, that hold all of these whole numbers."""
+    least, most = int(weight.min(initial=0)), int(weight.max(initial=0))
+    ones = {n: (256**n - 1) // 255 for n in (1, 2, 3)}
+    return next((n for n, one in ones.items() if -128 * one <= least and most <= 127 * one), 4)
+
+
+def digit_rows(weight: Fixed) -> NDArray[np.int8]:
+    """Weights [C', C, k, k] as [vector][tap and word][digit][fours of inputs, 16 outputs, 4]: their digits, lowest first.
+
+    Digits times 256 to their place sum to the weight, in 32 bits that wrap around.
+    """
+    outputs, inputs, k, _ = weight.shape
+    words = -(-inputs // WORD)
+    rows = np.zeros((whole(outputs) * LANES, k * k, words * WORD), np.int64)
+    rows[:outputs, :, :inputs] = weight.reshape(outputs, inputs, k * k).transpose(0, 2, 1)
+    digits = []
+    for _ in range(digits_of(weight)):
+        digit = (rows + 128) % 256 - 128
+        rows = (rows - digit) // 256
+        digits.append(digit.astype(np.int8))
+    parts = np.stack(digits).reshape(len(digits), -1, LANES, k * k * words, WORD // 4, 4)
+    return np.ascontiguousarray(parts.transpose(1, 3, 0, 4, 2, 5)).reshape(-1, k * k * words, len(digits), WORD * LANES)
 
 
 def table_groups(channels: int, group: int = GROUP) -> int:

@@ -176,8 +176,9 @@ class SpikeConv(Layer):
     padding: int = 0
     choice: str = ""
     """events1 to events8 (vectors of outputs at a time), rows1 and so on (the same, one row of the window after the
-    other), tables, or coarse, which are tables of weights rounded to 16 bits; chosen when the layer is timed."""
-    packed: NDArray[np.int32] | NDArray[np.int16] | None = None
+    other), cached, tables, digits, or coarse, which are tables of weights rounded to 16 bits; chosen when the layer is
+    timed."""
+    packed: NDArray[np.int32] | NDArray[np.int16] | NDArray[np.int8] | None = None
     coarse: Norm | None = None
     """The norm of sums of weights that the choice "coarse" has rounded."""
 

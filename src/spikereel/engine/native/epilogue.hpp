@@ -3,6 +3,9 @@
 // spikereel.ops.lif; a product and a sum are fused only in the norm, and where the decay is a power of two: then the
 // product is exact, of all but numbers below 1e-37.
 
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+static inline int larger(int a, int b) { return a > b ? a : b; }
+
 // kSimple: input decays, hard reset to zero; kShifting: and the decay is a power of two
 enum Way { kNothing, kSimple, kShifting, kAnyLif, kCounts };
 

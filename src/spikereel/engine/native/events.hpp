@@ -1,9 +1,6 @@
 // Spiking convolution by event lists: for every pixel the rows of weights of its active inputs are added up, in fixed
 // point. Sums of integers are the same in any order, so all kernels, threads, chunks and instruction sets agree.
 
-static inline int smaller(int a, int b) { return a < b ? a : b; }
-static inline int larger(int a, int b) { return a > b ? a : b; }
-
 // Rows of a picture in parts that differ by one row at most, the larger ones first.
 struct Parts {
   int count, rows, more;

@@ -9,15 +9,17 @@ namespace spikereel {
 namespace {
 constexpr int kRows = 2;
 constexpr int kSpan = 4;  // pixels of a row whose sums lie in registers
+constexpr int kDigitPixels = 1;  // whose sums of four digits lie in registers
 // sums live in registers only where their loops are unrolled whole
 #define UNROLLED _Pragma("GCC unroll 32")
 #include "vec_avx2.hpp"
 #include "epilogue.hpp"
 #include "events.hpp"
 #include "cached.hpp"
+#include "digits.hpp"
 #include "dense.hpp"
 #include "attention.hpp"
-const Kernels kernels = {"avx2", 0, events, cached, nullptr, nullptr, pointwise, pictures, fire, resize,
+const Kernels kernels = {"avx2", 0, kNowhere, events, cached, digits, nullptr, nullptr, pointwise, pictures, fire, resize,
                          attend_count, attend_between, attend_past, attend_recent, attend_apply};
 }  // namespace
 

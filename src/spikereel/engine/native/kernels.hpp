@@ -78,6 +78,16 @@ struct CachedConv {
   Output out;
 };
 
+// The same with weights in digits of eight bits, lowest first, any stride.
+// weights: [vector][kernel * kernel][words of 64 channels][digits][16 fours of channels][16 outputs][4]
+struct DigitConv {
+  Spikes in;
+  Shape shape;
+  const int8_t* weights;
+  int32_t digits;
+  Output out;
+};
+
 // Depthwise convolution (kernel 1: none, and stride 1) of spikes or of values, then a matrix.
 // weights: [panel][depth][panel_vectors * 16]
 struct Pointwise {
@@ -151,11 +161,16 @@ struct Recent {
   int32_t hamming;
 };
 
+// Where digits are worth a try.
+enum DigitsFor : int32_t { kNowhere = 0, kCountsAlone = 1, kEverywhere = 2 };
+
 struct Kernels {
   const char* name;
   int32_t has_tables;
+  DigitsFor digits_for;
   void (*events)(const EventConv&);
   void (*cached)(const CachedConv&);
+  void (*digits)(const DigitConv&);
   void (*tables)(const TableConv<int32_t>&);
   void (*coarse)(const TableConv<int16_t>&);
   void (*pointwise)(const Pointwise&);
@@ -181,5 +196,6 @@ inline int32_t panel_begin(int32_t vectors, int32_t panel) {
 const Kernels* plain_kernels();
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
+const Kernels* amx_kernels();
 
 }  // namespace spikereel

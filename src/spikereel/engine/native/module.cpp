@@ -24,6 +24,7 @@ using Values = nb::ndarray<float, nb::ndim<3>, nb::device::cpu>;             // 
 using Weights = nb::ndarray<const float, nb::ndim<1>, nb::device::cpu>;      // packed
 using Fixed = nb::ndarray<const int32_t, nb::ndim<1>, nb::device::cpu>;      // packed, fixed point
 using Short = nb::ndarray<const int16_t, nb::ndim<1>, nb::device::cpu>;      // packed, coarse
+using Digits = nb::ndarray<const int8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;  // [vector, tap and word, digit, 1024]
 using Table = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;        // [frame or 1, channels]
 using Membrane = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;           // [pixel, channels]
 using Counter = nb::ndarray<int64_t, nb::ndim<1>, nb::device::cpu>;
@@ -36,7 +37,7 @@ void require(bool holds, const char* what) {
 
 std::vector<const Kernels*> present() {
   std::vector<const Kernels*> found;
-  for (const Kernels* k : {avx512_kernels(), avx2_kernels(), plain_kernels()})
+  for (const Kernels* k : {amx_kernels(), avx512_kernels(), avx2_kernels(), plain_kernels()})
     if (k) found.push_back(k);
   return found;
 }
@@ -160,6 +161,27 @@ void run_cached(const Bits& in, int channels, int height, int width, int kernel,
   a.weights = weights.data(), a.out = target.out;
   nb::gil_scoped_release release;
   kernels->cached(a);
+}
+
+void run_digits(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
+                const Digits& weights, const Target& target) {
+  DigitConv a;
+  a.in = spikes_of(in, channels);
+  a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
+                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
+  check_shape(a.shape, target);
+  require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
+  require(target.out.scale, "sums in fixed point need a scale");
+  require(in.shape(0) <= 127, "counts above 127");
+  const int words = (channels + 63) / 64;
+  // sums of one digit stay below 32 bits
+  require(static_cast<int64_t>(kernel) * kernel * channels < 65536, "too many inputs for sums of digits");
+  require(weights.shape(0) == static_cast<size_t>(target.out.vectors) && weights.shape(2) >= 1 && weights.shape(2) <= 4 &&
+              weights.shape(1) == static_cast<size_t>(kernel) * kernel * words && weights.shape(3) == 64 * kLanes,
+          "size of the weights");
+  a.weights = weights.data(), a.digits = static_cast<int32_t>(weights.shape(2)), a.out = target.out;
+  nb::gil_scoped_release release;
+  kernels->digits(a);
 }
 
 template <class Weight>
@@ -386,7 +408,7 @@ int64_t count_spikes(const Bits& bits) {
 NB_MODULE(_native, m) {
   kernels = present().front();
   // counts with every change of what Python calls; engine/loaded.py has the same number
-  m.attr("ABI") = 8;
+  m.attr("ABI") = 9;
   m.def("instruction_sets", [] {
     std::vector<std::string> names;
     for (const Kernels* k : present()) names.emplace_back(k->name);
@@ -402,6 +424,8 @@ NB_MODULE(_native, m) {
     throw std::invalid_argument("this processor has no " + name);
   });
   m.def("has_tables", [] { return kernels->has_tables != 0; });
+  // 0: digits are worth a try nowhere, 1: for counts above one, 2: everywhere
+  m.def("digits_for", [] { return static_cast<int>(kernels->digits_for); });
   m.def("set_threads", &set_threads);
   m.def("threads", &threads);
   m.def("count_spikes", &count_spikes);
@@ -413,6 +437,8 @@ NB_MODULE(_native, m) {
   m.def("events", &run_events, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "block"_a, "by_row"_a = false, "target"_a);
   m.def("cached", &run_cached, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
+        "padding"_a, "weights"_a, "target"_a);
+  m.def("digits", &run_digits, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
         "padding"_a, "weights"_a, "target"_a);
   m.def("tables", &run_tables, "bits"_a, nb::kw_only(), "channels"_a, "height"_a, "width"_a, "kernel"_a, "padding"_a,
         "weights"_a, "target"_a);

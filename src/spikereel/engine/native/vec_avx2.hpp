@@ -16,6 +16,28 @@ static inline void store_i(int32_t* p, I x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a), _mm256_storeu_si256(reinterpret_cast<__m256i*>(p) + 1, x.b);
 }
 static inline I add_i(I x, I y) { return both_i(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)); }
+static inline I shift_byte(I x) { return both_i(_mm256_slli_epi32(x.a, 8), _mm256_slli_epi32(x.b, 8)); }
+// Four bytes in each lane, and their products with four signed ones of each lane added to it. Counts are at most 127: two
+// products fit 16 bits.
+static inline I all_fours(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return both_i(_mm256_set1_epi32(four), _mm256_set1_epi32(four));
+}
+static inline __m256i add_fours_half(__m256i sum, __m256i counts, __m256i weights) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(counts, weights), _mm256_set1_epi16(1)));
+}
+static inline I add_fours(I sum, I counts, I weights) {
+  return both_i(add_fours_half(sum.a, counts.a, weights.a), add_fours_half(sum.b, counts.b, weights.b));
+}
+// 64 counts as bytes, from their planes of bits.
+static inline void spread_word(const uint16_t* bits, int64_t plane, int planes, uint8_t* to) {
+  for (int i = 0; i < 64; i++) {
+    int count = 0;
+    for (int d = 0; d < planes; d++) count += bits[d * plane + i / 16] >> (i % 16) & 1;
+    to[i] = static_cast<uint8_t>(count);
+  }
+}
 static inline V both(__m256 a, __m256 b) { V r; r.a = a; r.b = b; return r; }
 static inline V real(I x) { return both(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
 static inline V zero() { return both(_mm256_setzero_ps(), _mm256_setzero_ps()); }

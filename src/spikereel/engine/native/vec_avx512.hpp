@@ -7,6 +7,25 @@ static inline I load_i(const int32_t* p) { return _mm512_loadu_si512(p); }
 static inline void store_i(int32_t* p, I x) { _mm512_storeu_si512(p, x); }
 static inline I add_i(I x, I y) { return _mm512_add_epi32(x, y); }
 static inline I add_where_i(I x, M m, I y) { return _mm512_mask_add_epi32(x, m, x, y); }
+static inline I shift_byte(I x) { return _mm512_slli_epi32(x, 8); }
+// Four bytes in each lane, and their products with four signed ones of each lane added to it.
+static inline I all_fours(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+static inline I add_fours(I sum, I counts, I weights) { return _mm512_dpbusd_epi32(sum, counts, weights); }
+// 64 counts as bytes, from their planes of bits.
+static inline void spread_word(const uint16_t* bits, int64_t plane, int planes, uint8_t* to) {
+  __m512i sum = _mm512_setzero_si512();
+  const __m512i one = _mm512_set1_epi8(1);
+  for (int d = 0; d < planes; d++, bits += plane) {
+    uint64_t word;
+    __builtin_memcpy(&word, bits, 8);
+    sum = _mm512_mask_add_epi8(sum, word, sum, one);
+  }
+  _mm512_store_si512(to, sum);
+}
 static inline __m512 real(I x) { return _mm512_cvtepi32_ps(x); }
 static inline V zero() { return _mm512_setzero_ps(); }
 static inline V all(float x) { return _mm512_set1_ps(x); }

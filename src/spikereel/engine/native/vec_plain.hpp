@@ -12,6 +12,32 @@ static inline I zero_i() { I r; EACH r.x[i] = 0; return r; }
 static inline I load_i(const int32_t* p) { I r; EACH r.x[i] = static_cast<uint32_t>(p[i]); return r; }
 static inline void store_i(int32_t* p, const I& a) { EACH p[i] = static_cast<int32_t>(a.x[i]); }
 static inline I add_i(const I& a, const I& b) { I r; EACH r.x[i] = a.x[i] + b.x[i]; return r; }
+static inline I shift_byte(const I& a) { I r; EACH r.x[i] = a.x[i] << 8; return r; }
+// Four bytes in each lane, and their products with four signed ones of each lane added to it.
+static inline I all_fours(const uint8_t* p) {
+  I r;
+  EACH __builtin_memcpy(&r.x[i], p, 4);
+  return r;
+}
+static inline I add_fours(const I& sum, const I& counts, const I& weights) {
+  I r;
+  EACH {
+    uint8_t n[4];
+    int8_t w[4];
+    __builtin_memcpy(n, &counts.x[i], 4);
+    __builtin_memcpy(w, &weights.x[i], 4);
+    r.x[i] = sum.x[i] + static_cast<uint32_t>(n[0] * w[0] + n[1] * w[1] + n[2] * w[2] + n[3] * w[3]);
+  }
+  return r;
+}
+// 64 counts as bytes, from their planes of bits.
+static inline void spread_word(const uint16_t* bits, int64_t plane, int planes, uint8_t* to) {
+  for (int i = 0; i < 64; i++) {
+    int count = 0;
+    for (int d = 0; d < planes; d++) count += bits[d * plane + i / 16] >> (i % 16) & 1;
+    to[i] = static_cast<uint8_t>(count);
+  }
+}
 static inline V real(const I& a) { V r; EACH r.x[i] = static_cast<float>(static_cast<int32_t>(a.x[i])); return r; }
 static inline V zero() { V r; EACH r.x[i] = 0.0f; return r; }
 static inline V all(float a) { V r; EACH r.x[i] = a; return r; }

@@ -1,5 +1,6 @@
-// A spiking convolution over some frames, with norm and neuron, by event lists and by tables, on the plain kernels: prints
-// how many spikes there are, a hash of spikes and membranes, and whether both ways agree bit by bit.
+// A spiking convolution over some frames, with norm and neuron, by event lists, by tables and by digits, on the plain
+// kernels (digits on tiles, where these are built in C): prints how many spikes there are, a hash of spikes and membranes,
+// and whether all ways agree bit by bit.
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -52,11 +53,30 @@ int main() {
       weights[(o / kLanes * kTaps * kChannels + i) * kLanes + o % kLanes] = static_cast<int32_t>(drawn(2001)) - 1000;
   const Spikes in{spikes.data(), kFrames * kPixels * kWordsIn, kPixels * kWordsIn, kWordsIn, 1, kChannels};
   const Shape shape{kFrames, kHeight, kWidth, kHeight, kWidth, kKernel, 1, 1};
-  Result lists, tables;
+  // two digits, lowest first
+  std::vector<int8_t> split(kVectors * kTaps * kWordsIn / 4 * 2 * 64 * kLanes);
+  for (int o = 0; o < kOutputs; o++)
+    for (int tap = 0; tap < kTaps; tap++)
+      for (int c = 0; c < kChannels; c++) {
+        const int32_t weight = weights[((o / kLanes * kTaps + tap) * kChannels + c) * kLanes + o % kLanes];
+        const int32_t low = static_cast<int8_t>(weight & 0xff);
+        const int block = ((o / kLanes * kTaps + tap) * kWordsIn / 4 + c / 64) * 2;
+        const int at = (c % 64 / 4 * kLanes + o % kLanes) * 4 + c % 4;
+        split[block * 64 * kLanes + at] = static_cast<int8_t>(low);
+        split[(block + 1) * 64 * kLanes + at] = static_cast<int8_t>((weight - low) / 256);
+      }
+  Result lists, tables, digits;
   EventConv by_lists{in, shape, weights.data(), 1, 0, lists.target()};
   plain_kernels()->events(by_lists);
   CachedConv by_tables{in, shape, weights.data(), tables.target()};
   plain_kernels()->cached(by_tables);
+  DigitConv by_digits{in, shape, split.data(), 2, digits.target()};
+#ifdef SPIKEREEL_TILES_IN_C
+  if (!amx_kernels()) return 1;
+  amx_kernels()->digits(by_digits);
+#else
+  plain_kernels()->digits(by_digits);
+#endif
   uint64_t hash = 1469598103934665603ull;
   long count = 0;
   const auto mix = [&](uint32_t x) { hash = (hash ^ x) * 1099511628211ull; };
@@ -66,7 +86,9 @@ int main() {
     std::memcpy(&bits, &x, 4);
     mix(bits);
   }
-  const bool same = lists.bits == tables.bits &&
-                    !std::memcmp(lists.membrane.data(), tables.membrane.data(), lists.membrane.size() * sizeof(float));
+  bool same = true;
+  for (const Result* other : {&tables, &digits})
+    same = same && lists.bits == other->bits &&
+           !std::memcmp(lists.membrane.data(), other->membrane.data(), lists.membrane.size() * sizeof(float));
   std::printf("%ld spikes, hash %016llx, %s\n", count, static_cast<unsigned long long>(hash), same ? "same" : "different");
 }
