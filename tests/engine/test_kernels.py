@@ -151,7 +151,7 @@ def test_convolution_of_spikes(isa, threads, way, frames, inputs, outputs, heigh
 @pytest.mark.parametrize("digits", [1, 2, 3, 4])
 @pytest.mark.parametrize(("kernel", "stride", "planes"), [(1, 1, 1), (3, 1, 1), (3, 2, 4), (2, 2, 127)])
 def test_digits_of_the_largest_weights(isa, threads, digits, kernel, stride, planes):
-    """The smallest and largest whole numbers of so many digits, all counts at their most: sums of digits need the carries."""
+    """The smallest and largest whole numbers of so many digits, most counts at their most: sums need the carries."""
     rng = np.random.default_rng(digits)
     ones = (256**digits - 1) // 255
     least, most = (-128 * ones, 127 * ones) if digits < 4 else (-(2**31), 2**31 - 1)

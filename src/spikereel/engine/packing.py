@@ -97,7 +97,7 @@ def digits_of(weight: Fixed) -> int:
 
 
 def digit_rows(weight: Fixed) -> NDArray[np.int8]:
-    """Weights [C', C, k, k] as [vector][tap and word][digit][fours of inputs, 16 outputs, 4]: their digits, lowest first.
+    """Weights [C', C, k, k] as digits [vector][tap and word][digit][fours of inputs, 16 outputs, 4], the lowest first.
 
     Digits times 256 to their place sum to the weight, in 32 bits that wrap around.
     """
