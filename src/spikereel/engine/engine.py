@@ -202,6 +202,8 @@ class Engine:
         """In place of SVFormer's: the values before its head, and the state after."""
         if self._watched():
             return self.model.features(video, state)
+        front: Any = self._front
+        front.check_clip(video, state)
         local = (lower_svformer.LOCAL,) if self.model.config.local_path else ()
         values, after = self._backbone(video, (*local, lower_svformer.GLOBAL), state)
         return torch.cat(values, dim=2), after

@@ -307,7 +307,7 @@ class SVFormer(VideoModel):
 
         Raises DataError and StateError as the model itself.
         """
-        return self.backbone(video, state, self._check(video, state))
+        return self.backbone(video, state, self.check_clip(video, state))
 
     def backbone(self, video: Tensor, state: State | None, first: int) -> tuple[Tensor, State]:
         """`features` of frames of any size that 32 divides, unchecked; first: frames seen before."""
@@ -347,8 +347,11 @@ class SVFormer(VideoModel):
             x, after["lplif"] = self.lplif(x, previous.get("lplif"))
         return self.lpBN(per_frame(lambda y: self.lpPWConv(self.lpDWConv(y)), x), first)
 
-    def _check(self, video: Tensor, state: State | None) -> int:
-        """The time step of the first frame, 0 where norms and head tell no steps apart; looks at what is given."""
+    def check_clip(self, video: Tensor, state: State | None) -> int:
+        """The time step of the first frame, 0 where norms and head tell no steps apart; looks at what is given.
+
+        Raises DataError and StateError as the model itself.
+        """
         self.check_video(video)
         c, (t, b, _, h, w) = self.config, video.shape
         if c.head == "conv" and (h, w) != (c.image_size, c.image_size):
