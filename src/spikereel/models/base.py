@@ -147,8 +147,7 @@ class VideoModel(Pretrained, nn.Module):
             if x.numel() and (not x.is_floating_point() or x.element_size() < 4):
                 narrow[name] = x.dtype
         # counts are whole numbers, and what attention keeps of its past may be narrow
-        if membranes := sorted(narrow.keys() & neuron_names(self)) if narrow else []:
-            first = membranes[0]
+        if first := min((name for name in narrow if _is_neuron(self, name)), default=None):
             raise StateError(f"the membrane {first!r} is {narrow[first]}; membranes are torch.float32 or wider")
 
     def check_batch(self, video: Tensor, sums: Tensor) -> None:
@@ -293,6 +292,13 @@ def _parts(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _parts(x, f"{prefix}{name}.")
         else:
             yield prefix + name, x
+
+
+def _is_neuron(model: nn.Module, name: str) -> bool:
+    try:
+        return isinstance(model.get_submodule(name), Neuron)
+    except AttributeError:
+        return False
 
 
 def neuron_names(model: nn.Module) -> set[str]:
