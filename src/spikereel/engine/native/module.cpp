@@ -128,50 +128,46 @@ void check_shape(const Shape& s, const Target& target) {
   require(static_cast<int64_t>(s.out_height) * s.out_width == target.pixels, "pixels of the output");
 }
 
-void run_events(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
-                const Fixed& weights, int block, bool by_row, const Target& target) {
-  EventConv a;
+// What every convolution of spikes begins with.
+template <class Conv>
+Conv conv_of(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding, const Target& target) {
+  Conv a{};
   a.in = spikes_of(in, channels);
   a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
                      (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
   check_shape(a.shape, target);
   require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
+  require(target.out.scale, "sums in fixed point need a scale");
+  a.out = target.out;
+  return a;
+}
+
+void run_events(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
+                const Fixed& weights, int block, bool by_row, const Target& target) {
+  auto a = conv_of<EventConv>(in, channels, height, width, kernel, stride, padding, target);
   require(block == 1 || block == 2 || block == 4 || block == 8, "block of vectors");
   const int64_t blocks = (target.out.vectors + block - 1) / block;
   const int64_t depth = static_cast<int64_t>(kernel) * kernel * channels;
   require(depth < 65536, "too many inputs for an event list");
-  require(target.out.scale, "sums in fixed point need a scale");
   require(static_cast<int64_t>(weights.shape(0)) == blocks * depth * block * kLanes, "size of the weights");
-  a.weights = weights.data(), a.block_vectors = block, a.by_row = by_row, a.out = target.out;
+  a.weights = weights.data(), a.block_vectors = block, a.by_row = by_row;
   nb::gil_scoped_release release;
   kernels->events(a);
 }
 
 void run_cached(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
                 const Fixed& weights, const Target& target) {
-  CachedConv a;
-  a.in = spikes_of(in, channels);
-  a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
-                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
-  check_shape(a.shape, target);
-  require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
-  require(target.out.scale, "sums in fixed point need a scale");
+  auto a = conv_of<CachedConv>(in, channels, height, width, kernel, stride, padding, target);
   require(static_cast<int64_t>(weights.shape(0)) ==
               static_cast<int64_t>(target.out.vectors) * kernel * kernel * channels * kLanes, "size of the weights");
-  a.weights = weights.data(), a.out = target.out;
+  a.weights = weights.data();
   nb::gil_scoped_release release;
   kernels->cached(a);
 }
 
 void run_digits(const Bits& in, int channels, int height, int width, int kernel, int stride, int padding,
                 const Digits& weights, const Target& target) {
-  DigitConv a;
-  a.in = spikes_of(in, channels);
-  a.shape = shape_of(in.shape(1), height, width, (height + 2 * padding - kernel) / stride + 1,
-                     (width + 2 * padding - kernel) / stride + 1, kernel, stride, padding);
-  check_shape(a.shape, target);
-  require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
-  require(target.out.scale, "sums in fixed point need a scale");
+  auto a = conv_of<DigitConv>(in, channels, height, width, kernel, stride, padding, target);
   require(in.shape(0) <= 127, "counts above 127");
   const int words = (channels + 63) / 64;
   // sums of one digit stay below 32 bits
@@ -179,7 +175,7 @@ void run_digits(const Bits& in, int channels, int height, int width, int kernel,
   require(weights.shape(0) == static_cast<size_t>(target.out.vectors) && weights.shape(2) >= 1 && weights.shape(2) <= 4 &&
               weights.shape(1) == static_cast<size_t>(kernel) * kernel * words && weights.shape(3) == 64 * kLanes,
           "size of the weights");
-  a.weights = weights.data(), a.digits = static_cast<int32_t>(weights.shape(2)), a.out = target.out;
+  a.weights = weights.data(), a.digits = static_cast<int32_t>(weights.shape(2));
   nb::gil_scoped_release release;
   kernels->digits(a);
 }
@@ -190,16 +186,12 @@ TableConv<Weight> table_conv(const Bits& in, int channels, int height, int width
                              const Target& target) {
   require(kernels->has_tables, "no tables for this instruction set");
   const int spikes = sizeof(Weight) == 4 ? 5 : 6, in_word = (64 + spikes - 1) / spikes;
-  TableConv<Weight> a;
-  a.in = spikes_of(in, channels);
-  a.shape = shape_of(in.shape(1), height, width, height, width, kernel, 1, padding);
-  check_shape(a.shape, target);
-  require(static_cast<int64_t>(in.shape(2)) == static_cast<int64_t>(height) * width, "pixels of the input");
+  auto a = conv_of<TableConv<Weight>>(in, channels, height, width, kernel, 1, padding, target);
+  require(a.shape.out_height == height && a.shape.out_width == width, "a window that keeps the size");
   a.groups = channels / 64 * in_word + std::min(in_word, (channels % 64 + spikes - 1) / spikes);
   require(static_cast<int64_t>(weights.shape(0)) ==
               static_cast<int64_t>(target.out.vectors) * kLanes * kernel * kernel * a.groups * spikes, "size of the weights");
-  require(target.out.scale, "sums in fixed point need a scale");
-  a.weights = weights.data(), a.out = target.out;
+  a.weights = weights.data();
   return a;
 }
 
