@@ -34,13 +34,39 @@ bool there() {
 #endif
 }
 #endif
+
+// One small layer by tiles and without them: no processor with tiles was at hand when this was written.
+bool proven(const Kernels& without) {
+  constexpr int kChannels = 70, kWords = 8, kHigh = 5, kWide = 9, kPixels = kHigh * kWide, kFrames = 2, kPlanes = 3;
+  constexpr int kDigitsOf = 4, kTaps = 9, kVectors = 2;
+  static uint16_t bits[kPlanes * kFrames * kPixels * kWords];
+  static int8_t weights[kVectors * kTaps * kWords / 4 * kDigitsOf * kDigitBlock];
+  static float found[kFrames * kPixels * kVectors * kLanes], wanted[kFrames * kPixels * kVectors * kLanes];
+  static float ones[kVectors * kLanes], zeros[kVectors * kLanes];
+  uint32_t state = 1;
+  const auto drawn = [&] { return (state = state * 1664525u + 1013904223u) >> 8; };
+  for (uint16_t& x : bits) x = static_cast<uint16_t>(drawn());
+  for (int8_t& x : weights) x = static_cast<int8_t>(drawn());
+  for (float& x : ones) x = 1.0f;
+  DigitConv a{};
+  a.in = {bits, kFrames * kPixels * kWords, kPixels * kWords, kWords, kPlanes, kChannels};
+  a.shape = {kFrames, kHigh, kWide, kHigh, kWide, 3, 1, 1};
+  a.weights = weights, a.digits = kDigitsOf;
+  a.out.scale = ones, a.out.bias = zeros, a.out.value = found;
+  a.out.value_frame = kPixels * kVectors * kLanes, a.out.value_pixel = kVectors * kLanes;
+  a.out.channels = kVectors * kLanes, a.out.vectors = kVectors;
+  digits(a);
+  a.out.value = wanted;
+  without.digits(a);
+  return !__builtin_memcmp(found, wanted, sizeof(found));
+}
 }  // namespace
 
 const Kernels* amx_kernels() {
   static Kernels kernels;
   static const bool has = [] {
     const Kernels* base = avx512_kernels();
-    if (!base || !there()) return false;
+    if (!base || !there() || !proven(*base)) return false;
     kernels = *base;
     kernels.name = "amx", kernels.digits_for = kEverywhere, kernels.digits = digits;
     return true;
