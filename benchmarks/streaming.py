@@ -248,9 +248,36 @@ def share(options: argparse.Namespace) -> dict[str, Any]:
             chances.append(_over_time(model, video))
             labels.append(int(label))
         passport = measure(model, [clips[i][0][:, None] for i in range(min(count, 16))])
-        rows.append(_shares(name, torch.stack(chances), torch.tensor(labels), passport.energy_per_frame_mj("paper")))
-    _share_picture(rows, options.picture)
-    return {"clips": options.clips, "rows": rows}
+        run = model.metadata.training.get("recipe", {})
+        trained = {"recipe": run.get("name", name), "seed": run.get("run", {}).get("seed"), "clips": count}
+        energy = passport.energy_per_frame_mj("paper")
+        rows.append(trained | _shares(Path(name).name, torch.stack(chances), torch.tensor(labels), energy))
+    means = _means(rows)
+    _share_picture(means, options.picture)
+    return {"rows": rows, "means": means}
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of the weights of one recipe, whatever their seeds."""
+    found = {}
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        own = [row for row in rows if row["recipe"] == recipe]
+        exits = [
+            {name: statistics.fmean(x[name] for x in each) for name in each[0]}
+            for each in zip(*(row["early_exit"] for row in own), strict=True)
+        ]
+        curve = {part: statistics.fmean(row["accuracy_over_share"][part] for row in own) for part in SHARES}
+        whole = statistics.fmean(row["mj_of_whole_clip"] for row in own)
+        found[recipe] = {"runs": len(own), "accuracy_over_share": curve, "early_exit": exits, "mj_of_whole_clip": whole}
+        print(
+            f"{recipe}, mean of {len(own)}: " + ", ".join(f"{100 * k:.0f} %: {100 * x:.1f}" for k, x in curve.items())
+        )
+        for x in exits:
+            print(
+                f"  exit at {x['sure']:.2f}: {100 * x['accuracy']:.1f} % right, {100 * x['share_observed']:.0f} % seen, "
+                f"{1e3 * x['mj_per_decision']:.2f} uJ a decision of {1e3 * whole:.2f}"
+            )
+    return found
 
 
 def _over_time(model: VideoModel, video: Tensor) -> Tensor:
@@ -282,17 +309,11 @@ def _shares(name: str, chances: Tensor, labels: Tensor, energy: list[float]) -> 
                 "mj_per_decision": float(spent[when.numpy()].mean()),
             }
         )
-    print(f"{name}: " + ", ".join(f"{100 * part:.0f} %: {100 * value:.1f}" for part, value in curve.items()))
-    for x in exits:
-        print(
-            f"  exit at {x['sure']:.2f}: {100 * x['accuracy']:.1f} % right, {100 * x['share_observed']:.0f} % seen, "
-            f"{1e3 * x['mj_per_decision']:.2f} uJ a decision of {1e3 * spent[-1]:.2f}"
-        )
     whole = {"mj_of_whole_clip": float(spent[-1]), "frames": frames}
     return {"weights": name, "accuracy_over_share": curve, "early_exit": exits, **whole}
 
 
-def _share_picture(rows: list[dict[str, Any]], path: str) -> None:
+def _share_picture(means: dict[str, dict[str, Any]], path: str) -> None:
     """Accuracy over the observed share, and over the energy of decisions."""
     from matplotlib.figure import Figure
 
@@ -301,8 +322,7 @@ def _share_picture(rows: list[dict[str, Any]], path: str) -> None:
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for row, colour in zip(rows, SERIES, strict=False):
-        name = Path(row["weights"]).name.removesuffix(".safetensors").rpartition(".")[2]
+    for (name, row), colour in zip(means.items(), SERIES, strict=False):
         shares = row["accuracy_over_share"]
         left.plot([100 * x for x in shares], [100 * y for y in shares.values()], "o-", color=colour, label=name)
         exits = row["early_exit"]

@@ -1,4 +1,4 @@
-"""Kernels built without Python: the plain ones for ARM, under an emulator, and those for AMX with its instructions in C.
+"""Kernels built without Python: the plain ones for ARM, under an emulator; those for AMX with its instructions in C.
 
 Both give the spikes and membranes of the plain kernels of this machine, bit by bit.
 """

@@ -15,7 +15,7 @@ import spikereel
 from spikereel.engine import memory
 from spikereel.engine.choose import engine_for
 from spikereel.engine.engine import Engine, compile
-from spikereel.engine.execute import choices
+from spikereel.engine.execute import choices, pack
 from spikereel.engine.loaded import available, describe, native
 from spikereel.engine.memory import lay_out
 from spikereel.engine.packing import fixed_point
@@ -238,6 +238,27 @@ def test_a_file_cut_short_is_refused(tmp_path):
         (tmp_path / "part").write_bytes(content[: int(len(content) * share)])
         with pytest.raises(WeightsError, match="engine"):
             Engine.load(tmp_path / "part")
+
+
+@pytest.mark.parametrize("way", ["cached", "digits", "events1", "tables"])
+def test_a_file_runs_on_every_instruction_set_that_has_its_kernels(isa, tmp_path, way):
+    _, single = model_of("joint")
+    engine = settle(compile(single))
+    engine(clip().float())
+    for layer in engine.program.layers:
+        if isinstance(layer, SpikeConv):
+            own = way if way in choices(layer) or way == "digits" else "cached"
+            layer.choice, layer.packed = own, pack(layer, own)
+    engine.save(tmp_path / "a.engine")
+    tables = any(getattr(layer, "choice", "") == "tables" for layer in engine.program.layers)
+    wanted = engine(clip().float())
+    for name in native().instruction_sets():
+        native().use_instruction_set(name)
+        if tables and not native().has_tables():
+            with pytest.raises(WeightsError, match=f"kernel that {name} lacks"):
+                Engine.load(tmp_path / "a.engine")
+        else:
+            assert_same(Engine.load(tmp_path / "a.engine")(clip().float()), wanted)
 
 
 def test_the_report_names_layers_kernels_and_rates():

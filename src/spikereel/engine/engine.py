@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
-from spikereel.engine.execute import Before, Call, Watch, run
+from spikereel.engine.execute import TABLES, Before, Call, Watch, run
 from spikereel.engine.loaded import native
 from spikereel.engine.memory import Layout, lay_out
-from spikereel.engine.plan import AttendApply, Layer, Program
+from spikereel.engine.plan import AttendApply, Layer, Program, SpikeConv
 from spikereel.engine.report import REFERENCE, Profile, Rates, Report, Row
 from spikereel.engine.rooms import Room, Rooms
 from spikereel.engine.tune import Retuner, Tuner
@@ -163,10 +163,11 @@ class Engine:
     def load(cls, path: str | Path, *, threads: int | None = None) -> "Engine":
         """An engine as it was saved; WeightsError for a broken file, or kernels that this processor has not."""
         program, model, instruction_set = files.read(Path(path))
-        if instruction_set not in native().instruction_sets():
+        tables = [x.name for x in program.layers if isinstance(x, SpikeConv) and x.choice in TABLES]
+        if tables and not native().has_tables():
+            here = native().instruction_set()
             raise WeightsError(
-                f"{path} was made for {instruction_set}, this processor has {', '.join(native().instruction_sets())}; "
-                "compile the model here"
+                f"{path} was made for {instruction_set}: {tables[0]} has a kernel that {here} lacks; compile the model here"
             )
         exact = all(getattr(layer, "choice", "") != "coarse" for layer in program.layers)
         return cls(model, program, threads=threads, tuned=True, exact=exact)

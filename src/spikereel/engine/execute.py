@@ -25,6 +25,8 @@ from spikereel.engine.plan import (
     SpikeConv,
 )
 
+TABLES = ("tables", "coarse")
+"""Choices that not every instruction set has."""
 GROUPINGS = {"frame": 0, "clip": 1, "pixel": 2, "past": 0, "recent": 0}
 
 
