@@ -274,8 +274,9 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         )
         for x in exits:
             print(
-                f"  exit at {x['sure']:.2f}: {100 * x['accuracy']:.1f} % right, {100 * x['share_observed']:.0f} % seen, "
-                f"{1e3 * x['mj_per_decision']:.2f} uJ a decision of {1e3 * whole:.2f}"
+                f"  exit at {x['sure']:.2f}: {100 * x['accuracy']:.1f} % right, "
+                f"{100 * x['share_observed']:.0f} % seen, {1e3 * x['mj_per_decision']:.2f} uJ a decision of "
+                f"{1e3 * whole:.2f}"
             )
     return found
 

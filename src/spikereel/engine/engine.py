@@ -167,7 +167,8 @@ class Engine:
         if tables and not native().has_tables():
             here = native().instruction_set()
             raise WeightsError(
-                f"{path} was made for {instruction_set}: {tables[0]} has a kernel that {here} lacks; compile the model here"
+                f"{path} was made for {instruction_set}, and {tables[0]} has a kernel that {here} lacks; "
+                "compile the model here"
             )
         exact = all(getattr(layer, "choice", "") != "coarse" for layer in program.layers)
         return cls(model, program, threads=threads, tuned=True, exact=exact)
