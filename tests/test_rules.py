@@ -69,6 +69,7 @@ NAMES_OF_TASKS = {
     "apps/commands/demo.py": "choices of a flag, before anything heavy is imported",
     "apps/demo_tasks.py": "a demo for each",
     "runs/start.py": "weights of classes serve other tasks too",
+    "runs/distill.py": "what teaches classes",
     "apps/commands/predict.py": "choices of a flag, before anything heavy is imported",
     "inference/predict.py": "how a model of each task sees a file",
     "inference/coco.py": "a key of COCO's format",

@@ -10,6 +10,7 @@ from spikereel.data.transforms import mixup_cutmix
 from spikereel.models.base import VideoModel
 from spikereel.runs.config import OptimSpec
 from spikereel.runs.data import DataSpec
+from spikereel.runs.distill import Taught, Teacher
 from spikereel.runs.objective import Objective, check_classes
 from spikereel.runs.windows import Window
 from spikereel.tasks.classification import ClassificationScore, classification_loss, view_scores
@@ -21,11 +22,11 @@ class ClassificationObjective(Objective):
 
     monitor, mixes = "val_top1", ("mixup", "cutmix")
 
-    def __init__(self, optim: OptimSpec, *, classes: int):
+    def __init__(self, optim: OptimSpec, *, classes: int, teacher: Teacher | None = None):
         super().__init__("classification", optim)
-        self.classes = classes
+        self.classes, self.teacher = classes, teacher
 
-    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | Taught]:
         videos, labels = batch
         if videos.ndim == 6:
             # several augmented copies of each clip, with a label each where they were mirrored
@@ -36,9 +37,14 @@ class ClassificationObjective(Objective):
             videos, labels = mixup_cutmix(
                 videos, labels, classes=self.classes, mixup=o.mixup, cutmix=o.cutmix, smoothing=o.smoothing
             )
-        return videos.transpose(0, 1), labels
+        clip = videos.transpose(0, 1)
+        return clip, labels if self.teacher is None else Taught(labels, self.teacher.answers(clip))
 
-    def loss(self, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, output: Tensor, target: Tensor | Taught) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(target, Taught):
+            labelled, figures = self.loss(output, target.labels)
+            assert self.teacher is not None
+            return self.teacher.loss(output, target.answers, labelled), figures
         hit = output.argmax(1) == (target if target.ndim == 1 else target.argmax(1))
         loss = classification_loss(output, target, smoothing=self.optim.smoothing)
         return loss, {"accuracy": 100.0 * hit.float().mean()}

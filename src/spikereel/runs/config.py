@@ -69,6 +69,24 @@ class OptimSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillSpec:
+    """Answers of a trained network to learn from beside the labels, such as those of the ANN twin."""
+
+    weights: str = ""
+    """Its weights, a file or a listed name, of the same classes and kind of clips; empty learns from labels alone."""
+    weight: float = 0.5
+    """Share of the loss that its answers have: 0 is labels alone, 1 answers alone."""
+    temperature: float = 2.0
+    """What logits are divided by on both sides: the higher, the more the unlikely classes tell."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.weight <= 1.0:
+            raise ConfigError(f"distill.weight must lie in [0, 1], got {self.weight}")
+        if not self.temperature > 0.0:
+            raise ConfigError(f"distill.temperature must be above 0, got {self.temperature}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoseSpec:
     """task=pose: what is trained for, and what the best weights are chosen by."""
 
@@ -146,6 +164,7 @@ class Recipe:
     model: ModelSpec = field(default_factory=ModelSpec)
     data: DataSpec = field(default_factory=DataSpec)
     optim: OptimSpec = field(default_factory=OptimSpec)
+    distill: DistillSpec = field(default_factory=DistillSpec)
     pose: PoseSpec = field(default_factory=PoseSpec)
     segmentation: SegmentationSpec = field(default_factory=SegmentationSpec)
     run: RunSpec = field(default_factory=RunSpec)
@@ -160,6 +179,8 @@ class Recipe:
             raise ConfigError(f"run.memory={run.memory} computes again what checkpointing would; give one of them")
         if run.memory != "plain" and run.sync_norms:
             raise ConfigError(f"run.memory={run.memory} has norms of one device; give run.memory=plain")
+        if self.distill.weights and self.task != "classification":
+            raise ConfigError(f"distill.weights teaches classes, and task={self.task} has other answers; leave it out")
         if self.truncated:
             self._check_windows()
 
@@ -172,6 +193,8 @@ class Recipe:
         given = f"optim.truncate={self.optim.truncate}"
         if self.run.precision == "16":
             raise ConfigError(f"{given} has a backward pass for each window, which run.precision=16 cannot scale: bf16")
+        if self.distill.weights:
+            raise ConfigError(f"{given} learns of parts of clips, and distill.weights answers to whole ones")
         if self.run.strategy == "fsdp":
             raise ConfigError(f"{given} has a backward pass for each window, and run.strategy=fsdp one for a step: ddp")
         if self.task == "segmentation" and not self.segmentation.all_frames:

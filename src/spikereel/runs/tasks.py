@@ -11,6 +11,7 @@ from spikereel.runs.classification import ClassificationJudge, ClassificationObj
 from spikereel.runs.clips import build_dataset
 from spikereel.runs.config import Recipe
 from spikereel.runs.data import DataSpec
+from spikereel.runs.distill import Teacher
 from spikereel.runs.objective import Judge, Objective
 from spikereel.runs.pose import PoseJudge, PoseObjective, smpl_of, start_at_mean
 from spikereel.runs.segmentation import SegmentationJudge, SegmentationObjective, class_weights
@@ -34,6 +35,13 @@ class TaskRow:
     """The clips that the statistics of norms are taken of; None for those that are trained on."""
     views: bool = False
     """Whether a video may be judged in several views."""
+
+
+def _class_objective(recipe: Recipe, model: VideoModel, clips: Any) -> Objective:
+    classes, channels, teacher = tuple(clips.classes), model.config.in_channels, None
+    if recipe.distill.weights:
+        teacher = Teacher(recipe.distill, classes=classes, channels=channels)
+    return ClassificationObjective(recipe.optim, classes=len(classes), teacher=teacher)
 
 
 def _pose_objective(recipe: Recipe, model: VideoModel, clips: Any) -> Objective:
@@ -62,7 +70,7 @@ TASKS: dict[str, TaskRow] = {
     "classification": TaskRow(
         unit="%",
         model_fields=lambda clips: {"num_classes": len(clips.classes)},
-        objective=lambda recipe, model, clips: ClassificationObjective(recipe.optim, classes=len(clips.classes)),
+        objective=_class_objective,
         judge=lambda model, clips, spec: ClassificationJudge(model, tuple(clips.classes), spec),
         blank=lambda clips, frames, size: 0,
         views=True,

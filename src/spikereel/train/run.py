@@ -130,8 +130,10 @@ def _carried_out(
         module.notes.append(there.note)
     several = there.world > 1
     batches = build_loader(train_set, spec, batch=recipe.optim.batch, shuffle=True, seed=run.seed, shared=several)
-    start = source_of(model, recipe.model.start)
-    before = trained_on(load_model(start).metadata.training) if start else None
+    # what a teacher has seen it passes on
+    sources = [source for source in (source_of(model, recipe.model.start), recipe.distill.weights) if source]
+    known = [trained_on(load_model(source).metadata.training) for source in sources]
+    before = set().union(*filter(None, known)) if any(x is not None for x in known) else None
     keep = KeepWeights(recipe, folder, train_set, order_of(batches), before=before, unseen=module.unseen)
     last = LastCheckpoint(_last(folder), run.save_every)
     checkpoint = None
