@@ -1,5 +1,6 @@
 """Models trained on equal work: `python benchmarks/compare.py attention`, `... families --ut FOLDER`,
-`... folds --root FOLDER`, `... events --root FOLDER`, `... pose --utd FOLDER`, `... segmentation --camvid FOLDER`.
+`... folds --root FOLDER`, `... streams --root FOLDER`, `... events --root FOLDER`, `... pose --utd FOLDER`,
+`... segmentation --camvid FOLDER`.
 
 Every run is a process of its own with one thread. A run that is done stands in `--out` and is not repeated.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 from baselines import counts_ridge, energy_ridge, pose_baselines
 from run import save
+
+from spikereel.show.claims.verdicts import interval
 
 Run = tuple[str, str, list[str]]
 """Name, recipe, assignments."""
@@ -169,6 +172,37 @@ def folds(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def streams(options: argparse.Namespace) -> dict[str, Any]:
+    """A recipe of actions and its causal variant, which a camera needs, on the same clips: for every fold and seed."""
+    if not options.root:
+        sys.exit("streams needs --root FOLDER, the clips of the recipe")
+    schemes = {"joint": options.recipe, "causal": f"{options.recipe}_causal"}
+    runs = {
+        ("streams", recipe, fold, seed): (
+            recipe,
+            [f"data.root={options.root}", f"data.fold={fold}", f"run.seed={seed}", *options.set],
+        )
+        for fold in options.folds
+        for seed in options.seeds
+        for recipe in schemes.values()
+    }
+    rows = [
+        {"recipe": recipe, "fold": fold, "seed": seed, **row}
+        for (_, recipe, fold, seed), row in zip(runs, all_rows(runs, options), strict=True)
+    ]
+    means = {}
+    for scheme, recipe in schemes.items():
+        own = [row for row in rows if row["recipe"] == recipe]
+        by_seed = [statistics.fmean(row["top1"] for row in own if row["seed"] == seed) for seed in options.seeds]
+        means[scheme] = {"mean": statistics.fmean(by_seed), "values": by_seed}
+        print(f"{scheme:7} {means[scheme]['mean']:5.1f} %   of {', '.join(f'{x:.1f}' for x in by_seed)}")
+    pairs = zip(means["causal"]["values"], means["joint"]["values"], strict=True)
+    apart = [causal - joint for causal, joint in pairs]
+    mean, half = interval(apart)
+    print(f"causal less joint {mean:+.1f} +- {half:.1f}")
+    return {"recipe": options.recipe, "rows": rows, "top1": means, "causal_less_joint": apart, "interval": [mean, half]}
+
+
 def events(options: argparse.Namespace) -> dict[str, Any]:
     """A recipe of events over seeds, its last weights judged on what it holds out; and on the same split a ridge
     regression from how many events every pixel has."""
@@ -274,7 +308,7 @@ def main() -> None:
     """Parse the command line and run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for run in (attention, families, folds, events, pose, segmentation):
+    for run in (attention, families, folds, streams, events, pose, segmentation):
         sub = commands.add_parser(run.__name__, help=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--clips", type=int, default=12_000, help="procedural clips that a run trains on")
@@ -283,7 +317,7 @@ def main() -> None:
         sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         sub.add_argument("--ut", help="folder of the clips of UT-Interaction set 1")
         sub.add_argument("--folds", type=int, nargs="+", default=[1, 2])
-        sub.add_argument("--recipe", default="utd_mhad_action", help="of folds, of events")
+        sub.add_argument("--recipe", default="utd_mhad_action", help="of folds, of streams, of events")
         sub.add_argument("--root", help="folder of the clips of that recipe")
         sub.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of that recipe")
         sub.add_argument("--utd", help="folder of the clips of UTD-MHAD")
@@ -300,7 +334,7 @@ def main() -> None:
     if options.run is one:
         print(json.dumps(outcome))
     else:
-        of = f"_{options.recipe}" if options.run in (folds, events) else ""
+        of = f"_{options.recipe}" if options.run in (folds, streams, events) else ""
         save(f"compare_{options.run.__name__}{of}", outcome, script="compare.py")
 
 
