@@ -51,6 +51,8 @@ KindName = Literal[
     "ucf101_dvs",
     "hmdb51_dvs",
     "dvs_gesture_chain",
+    "nmnist_chain",
+    "utd_mhad_chain",
     "figure",
     "mmhpsd",
     "camvid",
@@ -249,7 +251,8 @@ class EventOptions:
     chain_length: int = 4
     chain_gestures: int = 3
     chain_repeat: bool = True
-    """dvs_gesture_chain: gestures of a chain, of how many kinds (up to 10), and whether one may follow itself."""
+    """Chains: gestures, digits or actions of one, of how many kinds (the first of those there are), and whether one may
+    follow itself."""
     sensor: tuple[int, ...] = ()
     """Event files that do not state it: width and height of the sensor in pixels, such as [240, 180]."""
     columns: str = ""
@@ -291,10 +294,10 @@ class Made:
 
     train_length: int = 8000
     test_length: int = 1000
-    """motion, probe, actions, figure: clips an epoch, and clips to judge on."""
+    """motion, probe, actions, figure, chains of digits and actions: clips an epoch, and clips to judge on."""
     seed: int = 0
-    """motion, probe, actions, figure: training clips have this seed, validation seed + 1, test seed + 2. Where a fifth
-    of the videos is held out: the order that it is taken of. dvs_gesture_chain: of how long each gesture lasts."""
+    """motion, probe, actions, figure, chains: training clips have this seed, validation seed + 1, test seed + 2. Where
+    a fifth of the videos is held out: the order that it is taken of. dvs_gesture_chain: how long each gesture lasts."""
     focus: tuple[str, ...] = ()
     """motion: classes that every second training clip is of, to learn what comes late."""
     probe: ProbeName = "match"

@@ -126,7 +126,8 @@ def split_to_judge(model: VideoModel, spec: DataSpec) -> tuple[DataSpec, str | N
         clips = build_dataset(held, "val", **options)
     except SpikereelError:
         return spec, None
-    if _count(clips, known) != (0, len(clips)):
+    found = _count(clips, known)
+    if found is None or found[0] or not len(clips):
         return spec, None
     line = f"{seen[0]} of the {seen[1]} clips were trained on: judged are the {len(clips)} that training held out"
     return held, f"{line} (data.split=test judges all)"

@@ -144,6 +144,7 @@ def palette_of(spec: DataSpec, classes: Sequence[str]) -> list[Colour]:
 
 
 _CHAIN = frozenset({"chain_length", "chain_gestures", "chain_repeat"})
+_DRAWN = frozenset({"train_length", "test_length", "seed"})
 _PLAIN = frozenset({"sensor", "columns", "time_unit", "time_origin"})
 _OFFICIAL = frozenset({"select_on_test"})
 _WARPED = frozenset({"shift", "rotate", "zoom"})
@@ -288,6 +289,28 @@ KINDS: dict[str, Kind] = {
                 recordings=True,
             )
         }
+    ),
+    "nmnist_chain": Kind(
+        uses={
+            "classification": Use(
+                build=recordings.chains_of_digits,
+                reads=EVENTS | _CHAIN | _DRAWN | _FIFTH | {"select_on_test"},
+                modalities=("events",),
+                recordings=True,
+            )
+        },
+        file="chains",
+    ),
+    "utd_mhad_chain": Kind(
+        uses={
+            "classification": Use(
+                build=people.chains,
+                reads=(_SUBJECTS - {"protocol", "select_on_test"}) | _CHAIN | _DRAWN | {"trails"},
+                modalities=("depth",),
+            )
+        },
+        file="chains",
+        depth=True,
     ),
     "figure": Kind(
         uses={

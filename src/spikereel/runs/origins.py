@@ -12,6 +12,7 @@ from typing import Any
 
 from spikereel.data.clips import Part, WrappedClips
 from spikereel.data.mask_clips import MaskClips
+from spikereel.data.sets.chains import Chains
 from spikereel.data.sets.dvs128_objects import DVS128Objects
 from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.events import EventFiles, EventRows
@@ -80,7 +81,7 @@ class Origin:
 
 @singledispatch
 def origins_of(clips: Any) -> list[Origin] | None:
-    """Where every item comes from; None for clips that are made."""
+    """Where every item comes from, of chains every clip that they are made of; None for clips that are made."""
     return None
 
 
@@ -144,6 +145,8 @@ def _wrapped(clips: WrappedClips) -> list[Origin] | None:
 
 def labels_of(clips: Any) -> list[int] | None:
     """The class of every item; None where items have no single one, or are made."""
+    if isinstance(clips, Chains):
+        return list(clips.labels)
     if isinstance(clips, Part):
         whole = labels_of(clips.clips)
         return None if whole is None else [whole[i] for i in clips.kept]

@@ -6,7 +6,7 @@ they come from one global generator and the order of files on a disk, so that no
 
 import hashlib
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise
 from os import PathLike
 from typing import Literal
 
@@ -18,16 +18,13 @@ from spikereel.data.clips import SeededClips
 from spikereel.data.events.augment import EventAugment
 from spikereel.data.events.frames import to_frames
 from spikereel.data.events.reading import EventReading
+from spikereel.data.sets.chains import durations, whole_frames, words
 from spikereel.data.sets.dvs128_gesture import DVS128Gesture
 from spikereel.errors import ConfigError, DataError
 
 ALPHABET = (1, 3, 8, 7, 9, 0, 2, 4, 6, 5)
 """Labels of DVS128-Gesture in the order in which `gestures` takes them; "other gestures" is never used."""
 
-_WHOLE = 0.6
-"""Share of a chain that its gestures would fill on average if each were whole."""
-_SHORTEST, _LONGEST = 0.5, 0.7
-"""Shares of a gesture's frames that a chain keeps."""
 _HELD_OUT = 0.2
 """Share of the training names, by name, that is for validation."""
 
@@ -67,10 +64,10 @@ class DVSGestureChain(SeededClips[int]):
             raise ConfigError(f"chains of {length} of {gestures} gestures: give 1 or more of 1 to {len(ALPHABET)}")
         assert reading.bins is not None
         self.reading, self.length, self.frames, self.draw = reading, length, reading.bins, seed
-        self.whole = int(self.frames / (_WHOLE * length))
-        if self.whole < 1:
-            raise ConfigError(f"{self.frames} frames hold no chain of {length} gestures; give at least {length}")
-        self.classes = _words(length, gestures, repeat)
+        self.whole = whole_frames(self.frames, length, "gestures")
+        self.classes = tuple(
+            sorted("".join(str(ALPHABET[i]) for i in word) for word in words(gestures, length, repeat=repeat))
+        )
         own = "test" if split == "test" else "train"
         self.rows = DVS128Gesture(root, replace(reading, augment=None), split=own, cache=cache, on_error=on_error)
         if self.rows.tonic:
@@ -92,21 +89,7 @@ class DVSGestureChain(SeededClips[int]):
 
     def durations(self, word: str, name: str) -> list[int]:
         """Frames of each gesture of a chain; they add up to T. Raises ConfigError where a gesture would have none."""
-        digest = hashlib.sha256(f"{self.draw} {word} {name}".encode()).digest()
-        random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        low, high = self.whole * _SHORTEST, self.whole * _LONGEST
-        counts: list[int] = []
-        for left in range(self.length - 1, 0, -1):
-            rest = self.frames - sum(counts)
-            # The two bounds may cross, and are used as they are.
-            first, last = max(low, rest - left * high), min(high, rest - left * low)
-            counts.append(int(first + (last - first) * random.random()))
-        counts.append(self.frames - sum(counts))
-        if not all(1 <= count <= self.whole for count in counts):
-            raise ConfigError(
-                f"{self.frames} frames are {counts} for the gestures of {word}, of 1 to {self.whole}; give more frames"
-            )
-        return counts
+        return durations(f"{self.draw} {word} {name}", self.frames, self.length)
 
     def fingerprint(self) -> str:
         """sha256 (hex) of the rows, the chains made of them and the seed of their durations."""
@@ -149,14 +132,6 @@ def _named_rows(rows: DVS128Gesture) -> dict[tuple[str, int], int]:
             k += 1
         row_of[f"{trial.path.stem}_{k}", trial.label] = row
     return row_of
-
-
-def _words(length: int, gestures: int, repeat: bool) -> tuple[str, ...]:
-    words = product(map(str, ALPHABET[:gestures]), repeat=length)
-    chosen = sorted("".join(word) for word in words if repeat or all(a != b for a, b in pairwise(word)))
-    if not chosen:
-        raise ConfigError(f"no chain of {length} of {gestures} gestures is without repeats; give more gestures")
-    return tuple(chosen)
 
 
 def _require_plain(reading: EventReading) -> None:

@@ -121,6 +121,8 @@ class UTDMHAD(SeededClips[int]):
         if not self.samples:
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.labels = [label for _, label in self.samples]
+        who = {path: subject for path, _, subject in find_clips(self.root)}
+        self.subjects = [who[path] for path, _ in self.samples]
         self._pictures: dict[int, Tensor] = {}
 
     def __len__(self) -> int:

@@ -4,9 +4,11 @@ from typing import Any
 
 from spikereel.data.pose import PoseClips
 from spikereel.data.sets import mmhpsd, utd_mhad
+from spikereel.data.sets.chains import Chains
 from spikereel.data.sets.utd_mhad_pose import UTDMHADPose
 from spikereel.errors import ConfigError
 from spikereel.runs import readings, splits
+from spikereel.runs.builders.recordings import chained
 from spikereel.runs.data import DataSpec, Split
 from spikereel.runs.kind import Ask
 from spikereel.runs.splits import official, own_split, root_of
@@ -19,6 +21,11 @@ def actions(spec: DataSpec, ask: Ask) -> Any:
         load = lambda own: utd_mhad.UTDMHAD(root, reading, subjects=utd_mhad.OFFICIAL[own])  # noqa: E731
         return official(spec, ask.split, load)
     return utd_mhad.UTDMHAD(root, reading, subjects=_subjects(spec, ask.split))
+
+
+def chains(spec: DataSpec, ask: Ask) -> Chains:
+    """Chains of the actions of one person each."""
+    return chained(spec, ask, actions, lambda clips: clips.subjects)
 
 
 def poses(spec: DataSpec, ask: Ask) -> PoseClips:

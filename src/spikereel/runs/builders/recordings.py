@@ -1,17 +1,20 @@
 """Who builds clips of event recordings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spikereel.data.events.reading import EventReading
 from spikereel.data.sets import nmnist
+from spikereel.data.sets.chains import Chains, whole_frames
 from spikereel.data.sets.dvs128_objects import DVS128Objects
 from spikereel.data.sets.dvs_gesture_chain import DVSGestureChain
 from spikereel.data.sets.events import EventFolder
 from spikereel.runs import readings
 from spikereel.runs.builders.videos import folders
-from spikereel.runs.data import DataSpec
-from spikereel.runs.kind import EVENTS, Ask, Kind, Use
+from spikereel.runs.data import SPLITS, DataSpec
+from spikereel.runs.kind import EVENTS, Ask, Build, Kind, Use
+from spikereel.runs.origins import labels_of
 from spikereel.runs.splits import official, part_of, root_of
 
 
@@ -71,6 +74,31 @@ def objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
     """The earlier part of each recording, the later one, or all."""
     part: Any = {"train": "earlier", "val": "later", "test": "all"}[ask.split]
     return DVS128Objects(root_of(spec), reading, part=part, classes=ask.classes, on_error=spec.on_error)
+
+
+def chained(spec: DataSpec, ask: Ask, load: Build, people: Callable[[Any], Sequence[int]] | None = None) -> Chains:
+    """Chains of the clips of another kind. load: makes those; people: of whom each is."""
+    clips = load(replace(spec, frames=whole_frames(spec.frames, spec.chain_length)), ask)
+    labels, train = labels_of(clips), ask.split == "train"
+    assert labels is not None
+    return Chains(
+        clips,
+        labels,
+        frames=spec.frames,
+        length=spec.chain_length,
+        kinds=spec.chain_gestures,
+        repeat=spec.chain_repeat,
+        count=spec.train_length if train else spec.test_length,
+        seed=spec.seed + SPLITS.index(ask.split),
+        fresh=train,
+        people=None if people is None else people(clips),
+    )
+
+
+def chains_of_digits(spec: DataSpec, ask: Ask) -> Chains:
+    """Chains of N-MNIST."""
+    row = use(digits)
+    return chained(spec, ask, row.build)
 
 
 def chains(spec: DataSpec, ask: Ask) -> DVSGestureChain:
