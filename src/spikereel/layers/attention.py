@@ -19,6 +19,8 @@ from spikereel.ops.hamming import Similarity, attention, attention_scale, causal
 
 Attention = Literal["spatial", "joint", "hierarchical", "factorised", "causal"]
 Grouping = Literal["frame", "clip", "pixel", "past", "recent"]
+Size = int | torch.SymInt
+"""A length; of exported files with sizes that are free, one that comes with the call."""
 
 TOKENS: dict[str, str] = {
     "frame": "(T B) m (H W) d",
@@ -50,7 +52,7 @@ def schemes(name: str) -> tuple[tuple[Grouping, ...], ...]:
     return SCHEMES[name]
 
 
-def summed_tokens(grouping: Grouping, frames: int, tokens: int) -> int:
+def summed_tokens(grouping: Grouping, frames: Size, tokens: Size) -> Size:
     """Tokens that one token's sum goes over, in a clip or window of so many frames of so many tokens each.
 
     Of "past" those of one frame: its sum is a mean over frames already.
@@ -128,7 +130,7 @@ class SpikeAttention(ProductAttention):
         s, after["attn_lif"] = self.attn_lif(total, state.get("attn_lif"))
         return per_frame(self.proj_conv, s.to(x.dtype)), after
 
-    def share(self, grouping: Grouping, frames: int, tokens: int) -> float:
+    def share(self, grouping: Grouping, frames: Size, tokens: Size) -> float | torch.SymFloat:
         """Tokens summed in a clip of so many frames and tokens a frame, over those of the reference; 1 without one."""
         if self.reference is None:
             return 1.0
@@ -145,22 +147,24 @@ class SpikeAttention(ProductAttention):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, grouping: Grouping, state: dict, after: dict) -> Tensor:
         frame, tokens = "T B (m d) H W", TOKENS[grouping]
         sizes = dict(zip("TBHW", (*q.shape[:2], *q.shape[3:]), strict=True))
-        frames = self.window if grouping == "recent" else sizes["T"]
-        scale = self.scale * self.share(grouping, frames, sizes["H"] * sizes["W"])
         q, k, v = (rearrange(s, f"{frame} -> {tokens}", m=self.heads) for s in (q, k, v))
         if grouping == "recent":
             a, after["summed"], after["recent"] = window_attention(
                 *(q, k, v, state.get("summed"), state.get("recent")),
                 window=self.window,
                 similarity=self.product,
-                scale=scale,
+                scale=self.scale,
             )
         elif grouping == "past":
             seen = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
             a, after["summed"] = causal_attention(
-                q, k, v, state.get("summed"), seen, similarity=self.product, scale=scale
+                q, k, v, state.get("summed"), seen, similarity=self.product, scale=self.scale
             )
             after["frames"] = seen + len(q)
         else:
-            a = attention(q, k, v, similarity=self.product, scale=scale)
-        return rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)
+            a = attention(q, k, v, similarity=self.product, scale=self.scale)
+        a = rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)
+        if self.reference is None:
+            return a
+        frames = self.window if grouping == "recent" else sizes["T"]
+        return a / self.share(grouping, frames, sizes["H"] * sizes["W"])

@@ -208,7 +208,7 @@ class TrainingModule(pl.LightningModule):
         groups: dict[tuple[float, float], tuple[list[str], list[nn.Parameter]]] = {}
         for name, p in self.model.named_parameters():
             factor = o.head_lr if name.startswith("head.") else 1.0
-            decayed = o.decay_time_constants if id(p) in constants else p.ndim > 1
+            decayed = o.decay_time_constants if p.ndim == 0 or id(p) in constants else p.ndim > 1
             names, own = groups.setdefault((o.weight_decay if decayed else 0.0, factor), ([], []))
             names.append(name)
             own.append(p)
