@@ -1,10 +1,10 @@
 """What weights know of clips of other lengths and sizes: `python benchmarks/token_scale.py`.
 
-Attention sums over tokens, and norms behind it are those of training: with more tokens its neurons see larger sums. Each
-weights file is judged on fresh clips of other lengths, and of other sizes, as it is (fixed), with its sums held against those of
-training (tokens, `model.attention_clip`), and as it is with all norms taken anew on clips of that length and size
-(calibrated). On clips of training fixed and tokens are the same network bit by bit, in training too, so that one
-training serves both. `--train SEED ...` adds trainings of `motion` of so many seeds, kept in `--out`.
+Attention sums over tokens, and norms behind it are those of training: with more tokens its neurons see larger sums.
+Each weights file is judged on fresh clips of other lengths, and of other sizes, as it is (fixed), with its sums held
+against those of training (tokens, `model.attention_clip`), and as it is with all norms taken anew on clips of that
+length and size (calibrated). On clips of training fixed and tokens are the same network bit by bit, in training too,
+so that one training serves both. `--train SEED ...` adds trainings of `motion` of so many seeds, kept in `--out`.
 """
 
 import argparse

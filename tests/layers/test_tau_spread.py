@@ -1,4 +1,4 @@
-"""Time constants of channels: by hand, each channel as a neuron of its own, gradients against autograd, files, twins."""
+"""Time constants of channels: by hand, each channel as a neuron of its own, gradients against autograd, files."""
 
 import copy
 import dataclasses

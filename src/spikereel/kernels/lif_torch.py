@@ -35,7 +35,8 @@ class Constants(Protocol):
 def fused_lif(x: Tensor, v: Tensor, decay: float | Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
     """Spikes [T, *d] and last membrane [*d] of x [T, *d] from membrane v [*d].
 
-    decay: 1 / tau; it may be a tensor that broadcasts with [*d] and wants a gradient. The surrogate is a row of SURROGATES.
+    decay: 1 / tau; it may be a tensor that broadcasts with [*d] and wants a gradient. The surrogate is a row of
+    SURROGATES.
     """
     learnt, fixed = (decay, 0.0) if isinstance(decay, Tensor) else (None, decay)
     return _FusedLIF.apply(x, v, learnt, fixed, constants)

@@ -77,9 +77,9 @@ class SpikeAttention(ProductAttention):
     Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1.
     Dot: A = q (k^T v) / 8, no norm, threshold 0.5.
     With artificial neurons (ReLU) the product is q (k^T v) for either similarity: 2q - 1 means nothing for real values.
-    Sums grow with the number of tokens, and norms and thresholds are those of the clips of training. With `reference`, the
-    frames and the tokens of a frame of a clip, A is divided by the tokens summed over those of that clip as well: then it
-    is of one size in clips of any length and resolution, and on clips of the reference what it is without.
+    Sums grow with the number of tokens, and norms and thresholds are those of the clips of training. With `reference`,
+    the frames and the tokens of a frame of a clip, A is divided by the tokens summed over those of that clip as well:
+    then it is of one size in clips of any length and resolution, and on clips of the reference what it is without.
     The second grouping of a factorised module has its own q, k, v and norm, named with `_t`; the projection is shared.
     """
 

@@ -24,8 +24,9 @@ class NeuronConfig:
     tau: float = 2.0
     """Time constant in time steps; the initial one for plif."""
     tau_spread: tuple[float, float] | None = None
-    """A time constant for each channel instead of `tau`: from the first to the second of these, in equal ratios over the
-    channels. Of lif they stay, of plif each is learnt from there on; (2, 2) is a PLIF of each channel. Not for others."""
+    """A time constant for each channel instead of `tau`: from the first to the second of these, in equal ratios over
+    the channels. Of lif they stay, of plif each is learnt from there on; (2, 2) is a PLIF of each channel. Not for
+    others."""
     threshold: float = 1.0
     reset: Reset = "hard"
     v_reset: float = 0.0
