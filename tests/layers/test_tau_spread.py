@@ -162,6 +162,17 @@ def test_they_are_kept_with_the_weights_and_stream(kind, tmp_path):
         assert "tau=2 to 6" in repr(loaded.lif)
 
 
+def test_an_exported_file_has_their_spikes(tmp_path):
+    model = tiny_model(attention="spatial", neuron=NeuronConfig(kind="plif", tau_spread=(2.0, 6.0))).float().eval()
+    video, path = clip(3, 1).float(), tmp_path / "net.pt2"
+    certificate = spikereel.export(model, path, clips=[video], size=(64, 64), grid=False)
+    assert certificate.faithful
+    exported = spikereel.open_export(path)
+    assert len(exported.contract.neurons["lif"]["decay"]) == 24
+    with torch.no_grad():
+        torch.testing.assert_close(exported(video)[0], model(video)[0], rtol=1e-4, atol=1e-5)
+
+
 def test_membranes_of_some_neurons_have_the_constants_of_their_channels():
     neuron = Neuron(NeuronConfig(kind="plif", tau_spread=(2.0, 8.0)), 3)
     x = 2 * torch.randn(6, 1, 3, 2, 2, generator=torch.Generator().manual_seed(0)) + 0.5
