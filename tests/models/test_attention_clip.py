@@ -16,6 +16,7 @@ from spikereel.hub import Metadata, load_model, save_model
 from spikereel.layers.attention import SCHEMES, SpikeAttention, summed_tokens
 from spikereel.layers.fused import set_memory
 from spikereel.models.spikevideoformer import SpikeVideoFormer, at_any_size
+from spikereel.runs.start import chosen_start, start_from
 from spikereel.streaming.fronts import windowed
 
 HELD = (4, 64, 64)
@@ -124,6 +125,13 @@ def test_weights_that_are_there_take_it_at_once():
         spikereel.create_model("svformer_ti", attention_clip=(8, 64, 64))
 
 
+def test_a_training_with_it_starts_from_weights_without():
+    fields = {"num_classes": 10, "in_channels": 2, "threshold": 0.5, "attention_clip": (16, 64, 64)}
+    model = spikereel.create_model("spikevideoformer_ti", **fields)
+    assert chosen_start(model) == "spikevideoformer_ti.motion"
+    assert start_from(model, "auto") == []
+
+
 @pytest.mark.parametrize("memory", ["fast", "lean"])
 def test_training_with_little_memory_has_the_same_gradients(memory):
     _, held = twins(attention="factorised")
@@ -156,7 +164,7 @@ def test_a_saved_engine_and_a_window_hold_them(tmp_path):
     own = compile(held)
     own.tune(clip(2, 1, 32).float())
     own.save(tmp_path / "net.engine")
-    engine, video = Engine.load(tmp_path / "net.engine"), clip(3, 1, 96).float()
+    engine, video = Engine.load(tmp_path / "net.engine"), clip(5, 1, 96).float()
     window = windowed(held, 3)
     with torch.no_grad():
         torch.testing.assert_close(engine(video)[0], held(video)[0], rtol=1e-4, atol=1e-4)
