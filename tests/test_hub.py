@@ -110,6 +110,7 @@ FIELDS = {
     "mlp_ratio": 2.0,
     "attention": "causal",
     "similarity": "dot",
+    "attention_clip": (4, 48, 64),
     "drop_path": 0.25,
     "residual_gain": 0.5,
     "contrast": "beside",
@@ -121,6 +122,7 @@ FIELDS = {
 }
 NEURON_FIELDS = {
     "tau": 3.0,
+    "tau_spread": (2.0, 8.0),
     "threshold": 0.5,
     "reset": "soft",
     "v_reset": -0.5,

@@ -336,6 +336,17 @@ def test_neurons_of_other_libraries_run_in_the_model_and_are_refused_by_the_kern
     assert "reset_delay" in chosen.why
 
 
+def test_time_constants_of_channels_run_in_the_model_and_are_refused_by_the_kernels():
+    model = tiny_model(neuron=NeuronConfig(tau_spread=(2.0, 4.0))).float().eval()
+    with pytest.raises(
+        ConfigError, match=r"one time constant a layer; .*lif.* has one .* \(tau_spread=\(2\.0, 4\.0\)\)"
+    ):
+        engine_for(model, "native")
+    chosen = engine_for(model, "auto")
+    assert chosen.name == "reference"
+    assert "tau_spread" in chosen.why
+
+
 def test_without_native_kernels_the_reference_runs(monkeypatch):
     _, single = model_of("joint")
     monkeypatch.setattr("spikereel.engine.loaded._native", None)

@@ -424,6 +424,10 @@ def test_c_refuses_by_name_what_it_cannot_do(tmp_path):
         ({"attention": "causal", "contrast": "beside"}, "no contrast front"),
         ({"attention": "causal", "neuron": "relu"}, r"block3\.0\.attn: the C library keeps sums of spikes"),
         ({"attention": "spatial", "task": "segmentation", "num_classes": 3}, "no head for segmentation"),
+        (
+            {"attention": "spatial", "tau_spread": (2.0, 8.0)},
+            "lif1: the C library has neurons with one time constant a layer",
+        ),
         ({"attention": "spatial", "fires": "above"}, "fires at the threshold and resets at once"),
     ):
         model = spikereel.create_model("spikevideoformer_ti", **fields)

@@ -29,6 +29,10 @@ MODELS = {
     ),
     "no leak": (lambda: tiny_svformer(**SHARED, neuron=NeuronConfig(kind="if")), "blocks2"),
     "rest below zero": (lambda: tiny_model(attention="spatial", neuron=NeuronConfig(v_reset=-0.25)), "ConvBlock1_2"),
+    "time constants of channels": (
+        lambda: tiny_model(attention="spatial", neuron=NeuronConfig(tau_spread=(2.0, 6.0))),
+        "ConvBlock1_1",
+    ),
     "above": (lambda: tiny_model(attention="spatial", neuron=NeuronConfig(fires="above")), "ConvBlock1_1"),
 }
 

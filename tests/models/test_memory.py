@@ -109,6 +109,7 @@ def test_there_is_no_second_derivative():
         (NeuronConfig(kind="relu"), "lif1 is relu"),
         (NeuronConfig(reset="soft", reset_delay=True), "one step late"),
         (NeuronConfig(kind="ilif", replay=True), "4 sub-step"),
+        (NeuronConfig(kind="plif", tau_spread=(2.0, 8.0)), "without .* tau_spread; .* tau=2 to 8"),
     ],
 )
 def test_neurons_that_it_does_not_know_are_named(neuron, named):

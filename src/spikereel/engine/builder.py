@@ -28,6 +28,11 @@ def neuron_constants(name: str, neuron: Any) -> plan.Neuron:
             f"the native engine has neurons that fire at the threshold and reset at once; {name} has "
             f"fires={c.fires!r}, reset_delay={c.reset_delay}, recheck={c.recheck}: engine='reference'"
         )
+    if c.tau_spread is not None:
+        raise ConfigError(
+            f"the native engine has neurons with one time constant a layer; {name} has one for each channel "
+            f"(tau_spread={tuple(c.tau_spread)}): engine='reference'"
+        )
     if c.kind == "ilif":
         top = c.levels if c.top is None else c.top
         return plan.Neuron(
@@ -176,9 +181,10 @@ class Builder:
         hamming: bool,
         window: int = 1,
         norm: Norm,
+        reference: tuple[int, int] | None = None,
         onto: Buffer | None = None,
     ) -> Buffer:
-        """Attention of spikes; `norm` holds its scale as well."""
+        """Attention of spikes; `norm` holds its scale as well. reference: see `SpikeAttention`."""
         if q.channels // heads > 256:
             raise ConfigError(f"{name} has heads of {q.channels // heads} channels; the native engine takes 256")
         counted = plan.AttendCount(
@@ -187,7 +193,7 @@ class Builder:
         self._append(counted)
         if grouping in ("clip", "pixel"):
             self.cut()
-        return self._add(plan.AttendApply(name, q.channels, q=q, counted=counted, norm=norm), onto)
+        return self._add(plan.AttendApply(name, q.channels, q=q, counted=counted, norm=norm, reference=reference), onto)
 
     def fire(self, name: str, source: Buffer, neuron: Any, *, flat: bool = False) -> Buffer:
         """Spikes of values: at the end of the layer that makes them, where that has no neuron yet."""

@@ -107,7 +107,7 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
 
 def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     """Where the results of these frames go."""
-    norm = layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
+    norm = norm_of(layer, call.layout)
     moves = norm is not None and len(norm.scale) > 1
     norm = None if norm is None else norm.at(call.first + t0, t1 - t0)
     neuron = layer.neuron or SILENT
@@ -128,6 +128,14 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     if not moves:
         call.targets[id(layer), t0, t1] = made
     return made
+
+
+def norm_of(layer: Layer, layout: Layout) -> Norm | None:
+    """The norm of a layer in calls of this shape."""
+    if isinstance(layer, AttendApply):
+        height, width = layout.input_sizes[id(layer)]
+        return layer.norm_in(layout.frames, height * width)
+    return layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
 
 
 def pack(layer: SpikeConv, choice: str) -> NDArray:

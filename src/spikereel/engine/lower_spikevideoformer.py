@@ -184,6 +184,7 @@ def _attention(build: Builder, name: str, layer: Any, x: Buffer) -> None:
             hamming=hamming,
             window=layer.window,
             norm=rows(scale, bias),
+            reference=layer.reference,
             onto=total,
         )
     assert total is not None

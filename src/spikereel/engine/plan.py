@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikereel.engine.packing import LANES, Fixed, Floats, spike_words, whole
+from spikereel.layers.attention import summed_tokens
 
 Grouping = Literal["frame", "clip", "pixel", "past", "recent"]
 
@@ -279,9 +280,20 @@ class AttendApply(Layer):
 
     q: Buffer = None  # ty: ignore[invalid-assignment]
     counted: AttendCount = None  # ty: ignore[invalid-assignment]
+    reference: tuple[int, int] | None = None
+    """Frames, and tokens of a frame, of clips whose sums stay as they are; None for all."""
 
     def inputs(self) -> list[Buffer]:
         return [self.q]
+
+    def norm_in(self, frames: int, tokens: int) -> Norm | None:
+        """The norm in a call of so many frames of so many tokens each: with a reference, sums are held against it."""
+        if self.norm is None or self.reference is None:
+            return self.norm
+        grouping = self.counted.grouping
+        seen = summed_tokens(grouping, self.counted.window if grouping == "recent" else frames, tokens)
+        share = np.float32(summed_tokens(grouping, *self.reference) / seen)
+        return Norm(self.norm.scale * share, self.norm.bias)
 
     def macs(self, height: int, width: int) -> int:
         return height * width * self.channels * (self.channels // self.counted.heads)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikereel.engine.engine import Engine, compile
-from spikereel.engine.execute import Call
+from spikereel.engine.execute import Call, norm_of
 from spikereel.engine.packing import unpack_spikes
 from spikereel.engine.plan import (
     AttendApply,
@@ -73,8 +73,8 @@ def verify(engine: Engine, video: Tensor) -> list[Verified]:
             y = _attended(layer, call, t0, t1, *(kept[f"{layer.name} {part}"] for part in "kv"))
         else:
             y = _sums(layer, call, t0, t1)
-        if layer.norm is not None:
-            norm = layer.norm.at(call.first + t0, t1 - t0)
+        if (norm := norm_of(layer, call.layout)) is not None:
+            norm = norm.at(call.first + t0, t1 - t0)
             scale, bias = (
                 torch.from_numpy(x[:, : layer.channels]).double()[..., None, None] for x in (norm.scale, norm.bias)
             )

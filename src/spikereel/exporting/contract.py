@@ -123,6 +123,14 @@ def contract_of(model: VideoModel, flat: Flat, *, target: str, batch: int | None
     )
 
 
+def decays(neuron: Neuron) -> float | list[float]:
+    """1 / tau of a neuron, 0 without a leak; a list where each channel has its own."""
+    c = neuron.config
+    if c.kind == "plif" or c.tau_spread is not None:
+        return torch.sigmoid(neuron.w.detach()).tolist()
+    return 0.0 if c.kind == "if" else 1.0 / c.tau
+
+
 def neuron_constants(neuron: Neuron) -> dict[str, Any]:
     """What decides a neuron's spikes, as plain numbers; see `spikereel.ops.lif` for the equations."""
     c = neuron.config
@@ -131,8 +139,7 @@ def neuron_constants(neuron: Neuron) -> dict[str, Any]:
     if c.kind == "ilif":
         top = c.levels if c.top is None else c.top
         return {"kind": c.kind, "levels": c.levels, "decay": c.ilif_decay, "top": top, "reset": "soft", "unit": c.unit}
-    learnt = float(torch.sigmoid(neuron.w.detach())) if c.kind == "plif" else None
-    decay = (0.0 if c.kind == "if" else 1.0 / c.tau) if learnt is None else learnt
+    decay = decays(neuron)
     scaled = c.decay_input and c.kind != "if"
     fires = {"threshold": c.threshold, "reset": c.reset, "v_reset": c.v_reset}
     ported = {"fires": c.fires, "reset_delay": c.reset_delay, "recheck": c.recheck} if c.ported else {}

@@ -136,6 +136,8 @@ def _refusal(model: Any) -> str | None:
             return f"{name}: the C library keeps sums of spikes, and those of artificial neurons (relu) are no counts"
         if isinstance(module, Neuron) and (module.config.replay or module.config.unit != 1.0):
             return f"{name}: the C library takes counts as they are, not replayed or divided"
+        if isinstance(module, Neuron) and module.config.tau_spread is not None:
+            return f"{name}: the C library has neurons with one time constant a layer, and tau_spread has one a channel"
         if isinstance(module, Neuron) and module.config.ported:
             how = "(fires='at', no reset_delay, no recheck)"
             return f"{name}: the C library fires at the threshold and resets at once {how}"
@@ -206,7 +208,9 @@ class _Builder:
         norm = layer.attn_bn if layer.similarity == "hamming" else None
         hamming = layer.product == "hamming"
         real = not layer.v_lif.spiking
-        y = self.attend(qkv, heads=layer.heads, scale=layer.scale, hamming=hamming, real=real, norm=norm, sums=sums)
+        # this library goes frame by frame: sums are those of one
+        scale = layer.scale * layer.share(layer.groupings[0], 1, x.height * x.width)
+        y = self.attend(qkv, heads=layer.heads, scale=scale, hamming=hamming, real=real, norm=norm, sums=sums)
         return self.folded(layer.proj_conv, self.neuron(f"{name}.attn_lif", layer.attn_lif, y))
 
     def attend(

@@ -93,15 +93,16 @@ class Graph:
         if c.get("fires", "at") == "at":
             threshold = np.nextafter(threshold, np.float32(-np.inf))
 
-        def full(value: float) -> np.ndarray:
+        def full(value: float | np.ndarray) -> np.ndarray:
             # double precision: readers divide by dt, and 1e-4 / 2e-4 is a half in it
             return np.full(x.shape, value, np.float64)
 
         v_threshold, v_reset = full(float(threshold)), full(c["v_reset"])
-        if c["decay"] == 0.0:
+        decay = np.reshape(np.float64(c["decay"]), (-1, 1, 1))
+        if not decay.any():
             node = nir.IF(r=full(1 / self.dt), v_threshold=v_threshold, v_reset=v_reset)
             return self.node(name, node, x, x.shape)
-        steps = 1 / c["decay"]
+        steps = 1 / decay
         tau, r = full(steps * self.dt), full(1.0 if c["decay_input"] else steps)
         node = nir.LIF(tau=tau, r=r, v_leak=full(c["v_reset"]), v_threshold=v_threshold, v_reset=v_reset)
         return self.node(name, node, x, x.shape)

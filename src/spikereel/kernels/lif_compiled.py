@@ -113,8 +113,8 @@ def _(x, v, *_):
 
 
 @_lif_backward.register_fake
-def _(to_spikes, to_v, x, v, *_):
-    return torch.empty_like(x), torch.empty_like(v), x.new_empty(())
+def _(to_spikes, to_v, x, v, learnt, *_):
+    return torch.empty_like(x), torch.empty_like(v), x.new_empty(() if learnt is None else learnt.shape)
 
 
 @_ilif_backward.register_fake

@@ -35,7 +35,8 @@ class Constants(Protocol):
 def fused_lif(x: Tensor, v: Tensor, decay: float | Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
     """Spikes [T, *d] and last membrane [*d] of x [T, *d] from membrane v [*d].
 
-    decay: 1 / tau; it may be a 0-dim tensor that wants a gradient. The surrogate is a row of SURROGATES.
+    decay: 1 / tau; it may be a tensor that broadcasts with [*d] and wants a gradient. The surrogate is a row of
+    SURROGATES.
     """
     learnt, fixed = (decay, 0.0) if isinstance(decay, Tensor) else (None, decay)
     return _FusedLIF.apply(x, v, learnt, fixed, constants)
@@ -59,13 +60,15 @@ class _FusedLIF(torch.autograd.Function):
             torch.ge(h, constants.threshold, out=spikes[t])
             v = _reset(h, spikes[t], constants)
         ctx.fixed, ctx.constants = fixed, constants
-        ctx.save_for_backward(charged, *((x, first, learnt) if learnt is not None and wanted else ()))
+        # what is not learnt needs no input again
+        learns = learnt is not None and ctx.needs_input_grad[2]
+        ctx.save_for_backward(charged, learnt, *((x, first) if learns else ()))
         return spikes, v
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_v):  # ty: ignore[incompatible-method-override]
-        charged, *saved = ctx.saved_tensors
-        c, decay = ctx.constants, saved[-1] if saved else ctx.fixed
+        charged, learnt, *saved = ctx.saved_tensors
+        c, decay = ctx.constants, ctx.fixed if learnt is None else learnt
         through_spike = SURROGATES[c.surrogate]
         # where the time constant is learnt, dL/dh is needed once more before it becomes dL/dx
         scale = decay if c.decay_input and not saved else 1.0
@@ -83,9 +86,10 @@ class _FusedLIF(torch.autograd.Function):
             grad.mul_(1.0 - decay)
         grad_decay = None
         if saved:
-            x, start, _ = saved
+            x, start = saved
             before = _membranes_before(charged, start, c) - c.v_reset
-            grad_decay = (grad_x * ((x - before) if c.decay_input else -before)).sum()
+            through = grad_x * ((x - before) if c.decay_input else -before)
+            grad_decay = through.sum() if decay.ndim == 0 else through.sum_to_size(decay.shape)
             if c.decay_input:
                 grad_x *= decay
         return grad_x, grad, grad_decay, None, None

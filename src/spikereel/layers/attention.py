@@ -19,6 +19,8 @@ from spikereel.ops.hamming import Similarity, attention, attention_scale, causal
 
 Attention = Literal["spatial", "joint", "hierarchical", "factorised", "causal"]
 Grouping = Literal["frame", "clip", "pixel", "past", "recent"]
+Size = int | torch.SymInt
+"""A length; of exported files with sizes that are free, one that comes with the call."""
 
 TOKENS: dict[str, str] = {
     "frame": "(T B) m (H W) d",
@@ -50,6 +52,15 @@ def schemes(name: str) -> tuple[tuple[Grouping, ...], ...]:
     return SCHEMES[name]
 
 
+def summed_tokens(grouping: Grouping, frames: Size, tokens: Size) -> Size:
+    """Tokens that one token's sum goes over, in a clip or window of so many frames of so many tokens each.
+
+    Of "past" those of one frame: its sum is a mean over frames already.
+    """
+    sums = {"frame": tokens, "past": tokens, "pixel": frames, "clip": frames * tokens, "recent": frames * tokens}
+    return sums[grouping]
+
+
 class ProductAttention(nn.Module):
     """An attention without softmax, and what has to be known to count its two products k^T v and q (k^T v)."""
 
@@ -66,6 +77,9 @@ class SpikeAttention(ProductAttention):
     Hamming: A = (2q - 1)[(2k - 1)^T v] / (2D), then a batch norm, threshold 1.
     Dot: A = q (k^T v) / 8, no norm, threshold 0.5.
     With artificial neurons (ReLU) the product is q (k^T v) for either similarity: 2q - 1 means nothing for real values.
+    Sums grow with the number of tokens, and norms and thresholds are those of the clips of training. With `reference`,
+    the frames and the tokens of a frame of a clip, A is divided by the tokens summed over those of that clip as well:
+    then it is of one size in clips of any length and resolution, and on clips of the reference what it is without.
     The second grouping of a factorised module has its own q, k, v and norm, named with `_t`; the projection is shared.
     """
 
@@ -79,24 +93,25 @@ class SpikeAttention(ProductAttention):
         neuron: NeuronConfig,
         qk_neuron: NeuronConfig,
         attn_neuron: NeuronConfig,
+        reference: tuple[int, int] | None = None,
     ):
         super().__init__()
         if dim % heads:
             raise ConfigError(f"width {dim} cannot be split into {heads} heads; choose widths that {heads} divides")
         self.heads, self.similarity, self.groupings = heads, similarity, groupings
-        self.window = 1
+        self.window, self.reference = 1, reference
         self.scale = attention_scale(similarity, dim)
         self.head_dim = dim // heads
         self.product = "dot" if neuron.kind == "relu" else similarity
-        self.head_lif = Neuron(neuron)
+        self.head_lif = Neuron(neuron, dim)
         self.suffixes = ("", "_t")[: len(groupings)]
         for suffix in self.suffixes:
             for part, config in (("q", qk_neuron), ("k", qk_neuron), ("v", neuron)):
                 self.add_module(f"{part}_conv{suffix}", projection(dim, neuron))
-                self.add_module(f"{part}_lif{suffix}", Neuron(config))
+                self.add_module(f"{part}_lif{suffix}", Neuron(config, dim))
             if similarity == "hamming":
                 self.add_module(f"attn_bn{suffix}", plain.BatchNorm2d(dim))
-        self.attn_lif = Neuron(attn_neuron)
+        self.attn_lif = Neuron(attn_neuron, dim)
         self.proj_conv = projection(dim, attn_neuron)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
@@ -114,6 +129,12 @@ class SpikeAttention(ProductAttention):
             total = a if total is None else total + a
         s, after["attn_lif"] = self.attn_lif(total, state.get("attn_lif"))
         return per_frame(self.proj_conv, s.to(x.dtype)), after
+
+    def share(self, grouping: Grouping, frames: Size, tokens: Size) -> float | torch.SymFloat:
+        """Tokens summed in a clip of so many frames and tokens a frame, over those of the reference; 1 without one."""
+        if self.reference is None:
+            return 1.0
+        return summed_tokens(grouping, frames, tokens) / summed_tokens(grouping, *self.reference)
 
     def _spikes(self, name: str, x: Tensor, state: dict, after: dict) -> Tensor:
         current = per_frame(self.get_submodule(name.format("_conv")), x)
@@ -135,11 +156,15 @@ class SpikeAttention(ProductAttention):
                 scale=self.scale,
             )
         elif grouping == "past":
-            frames = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
+            seen = state.get("frames", torch.zeros((), dtype=torch.int64, device=q.device))
             a, after["summed"] = causal_attention(
-                q, k, v, state.get("summed"), frames, similarity=self.product, scale=self.scale
+                q, k, v, state.get("summed"), seen, similarity=self.product, scale=self.scale
             )
-            after["frames"] = frames + len(q)
+            after["frames"] = seen + len(q)
         else:
             a = attention(q, k, v, similarity=self.product, scale=self.scale)
-        return rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)
+        a = rearrange(a, f"{tokens} -> {frame}", m=self.heads, **sizes)
+        if self.reference is None:
+            return a
+        frames = self.window if grouping == "recent" else sizes["T"]
+        return a / self.share(grouping, frames, sizes["H"] * sizes["W"])

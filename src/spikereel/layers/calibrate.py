@@ -19,7 +19,8 @@ def calibrate(model: nn.Module, clips: Iterable[Tensor], *, run: Callable[[Tenso
     """Replace the running statistics of every batch norm by the mean over `clips` [T, B, C, H, W]; weights stay.
 
     Call it after loading weights without `attn_bn`, or to use a clip length or resolution other than the trained one:
-    the attention is a sum over T H W tokens, and so is what the norm after it sees. Where a channel is the same
+    the attention is a sum over T H W tokens, and so is what the norm after it sees (with `attention_clip` it is not
+    larger for more tokens). Where a channel is the same
     everywhere, such as behind neurons that are silent, nothing says how far it would spread: its variance is 1, as in a
     fresh norm. run: a part of the model, instead of all of it.
     """

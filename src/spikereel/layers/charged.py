@@ -1,11 +1,12 @@
 """Membranes of neurons step by step: as the input charges them, and after their reset."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spikereel.layers.neuron import Neuron
+from spikereel.layers.neuron import Neuron, NeuronConfig
 
 NEVER = 1e30
 """A threshold that no membrane reaches."""
@@ -20,6 +21,7 @@ def membranes(neuron: Neuron, x: Tensor, v: Tensor | None, numbers: Tensor) -> t
     if not neuron.spiking:
         inputs = x.flatten(1)[:, numbers]
         return inputs, torch.zeros_like(inputs)
+    neuron = _of_some(neuron, x, numbers)
     free = unreached(neuron)
     now, charged, after = None if v is None else v.flatten()[numbers], [], []
     with torch.no_grad():
@@ -61,8 +63,25 @@ def unreached(neuron: Neuron) -> Neuron:
     """The same neuron with a threshold that it never reaches, whose membrane is never reset."""
     if neuron.config.kind == "ilif":
         return neuron
+    return _with(neuron, replace(neuron.config, threshold=NEVER), dict(neuron.named_parameters()))
+
+
+def _of_some(neuron: Neuron, x: Tensor, numbers: Tensor) -> Neuron:
+    """The neuron for those values of a step of x [T, 1, C, ...] alone, side by side, each with its time constant."""
+    if neuron.config.tau_spread is None:
+        return neuron
+    channels = numbers // x[0, 0, 0].numel()
+    return _with(neuron, neuron.config, {"w": neuron.w.detach()[channels]})
+
+
+def _with(neuron: Neuron, config: NeuronConfig, weights: Mapping[str, Tensor]) -> Neuron:
+    """A twin with this configuration and these weights; of those that it is not given, the neuron's."""
     with torch.device("meta"):
-        twin = Neuron(replace(neuron.config, threshold=NEVER))
-    for name, weight in neuron.named_parameters():
-        twin.register_parameter(name, weight)
+        twin = Neuron(config, None if config.tau_spread is None else 1)
+    for name, value in {**dict(neuron.named_buffers()), **weights}.items():
+        delattr(twin, name)
+        if isinstance(value, nn.Parameter):
+            twin.register_parameter(name, value)
+        else:
+            twin.register_buffer(name, value)
     return twin

@@ -55,7 +55,7 @@ class Downsample(nn.Module):
         shape = (channels_in, channels, kernel, stride, kernel // 2)
         self.encode_conv = plain.Conv2d(*shape) if neuron is None else Conv2d(*shape, neuron=neuron)
         self.encode_bn = plain.BatchNorm2d(channels)
-        self.encode_lif = None if neuron is None else Neuron(neuron)
+        self.encode_lif = None if neuron is None else Neuron(neuron, channels_in)
 
     def forward(self, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
         """x [T, B, C, H, W] to [T, B, C', ceil(H / stride), ceil(W / stride)]."""
@@ -70,7 +70,7 @@ class SpikeConv(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, neuron: NeuronConfig, *, kernel: int = 1, norm: bool = True):
         super().__init__()
-        self.lif = Neuron(neuron)
+        self.lif = Neuron(neuron, channels_in)
         self.conv = Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=not norm, neuron=neuron)
         self.norm = plain.BatchNorm2d(channels) if norm else nn.Identity()
 
@@ -86,10 +86,10 @@ class SepConv(nn.Module):
     def __init__(self, channels: int, neuron: NeuronConfig):
         super().__init__()
         wide = 2 * channels
-        self.lif1 = Neuron(neuron)
+        self.lif1 = Neuron(neuron, channels)
         self.pwconv1 = Conv2d(channels, wide, 1, bias=False, neuron=neuron)
         self.bn1 = plain.BatchNorm2d(wide)
-        self.lif2 = Neuron(neuron)
+        self.lif2 = Neuron(neuron, wide)
         self.dwconv = Conv2d(wide, wide, 7, padding=3, groups=wide, bias=False, neuron=neuron)
         self.pwconv2 = plain.Conv2d(wide, channels, 1, bias=False)
         self.bn2 = plain.BatchNorm2d(channels)
@@ -109,10 +109,10 @@ class ConvBlock(nn.Module):
         super().__init__()
         wide = 4 * channels
         self.Conv = SepConv(channels, neuron)
-        self.lif1 = Neuron(neuron)
+        self.lif1 = Neuron(neuron, channels)
         self.conv1 = Conv2d(channels, wide, 3, padding=1, bias=False, neuron=neuron)
         self.bn1 = plain.BatchNorm2d(wide)
-        self.lif2 = Neuron(neuron)
+        self.lif2 = Neuron(neuron, wide)
         self.conv2 = Conv2d(wide, channels, 3, padding=1, bias=False, neuron=neuron)
         self.bn2 = plain.BatchNorm2d(channels)
 

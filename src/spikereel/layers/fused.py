@@ -42,10 +42,10 @@ def set_memory(model: nn.Module, memory: Memory | str) -> None:
     for name, module in model.named_modules() if memory != "plain" else ():
         if isinstance(module, Neuron):
             c = module.config
-            if c.kind == "relu" or c.ported or c.replays:
+            if c.kind == "relu" or c.ported or c.replays or c.tau_spread is not None:
                 raise ConfigError(
                     f"memory={memory!r} is for neurons lif, plif, if and ilif without fires='above', reset_delay, "
-                    f"recheck and replay; {name} is {module.extra_repr()}: give memory='plain'"
+                    f"recheck, replay and tau_spread; {name} is {module.extra_repr()}: give memory='plain'"
                 )
         if isinstance(module, SyncedNorm | SyncedClipNorm):
             raise ConfigError(f"memory={memory!r} has no norms over several processes, as {name} is: give 'plain'")

@@ -13,10 +13,10 @@ class MLP(nn.Module):
     def __init__(self, dim: int, ratio: float, neuron: NeuronConfig):
         super().__init__()
         wide = int(dim * ratio)
-        self.fc1_lif = Neuron(neuron)
+        self.fc1_lif = Neuron(neuron, dim)
         self.fc1_conv = Conv1d(dim, wide, 1, neuron=neuron)
         self.fc1_bn = plain.BatchNorm1d(wide)
-        self.fc2_lif = Neuron(neuron)
+        self.fc2_lif = Neuron(neuron, wide)
         self.fc2_conv = Conv1d(wide, dim, 1, neuron=neuron)
         self.fc2_bn = plain.BatchNorm1d(dim)
 

@@ -23,6 +23,10 @@ class NeuronConfig:
     """lif, plif (learnable time constant), if (no leak), ilif (integer spikes); relu makes the network an ANN."""
     tau: float = 2.0
     """Time constant in time steps; the initial one for plif."""
+    tau_spread: tuple[float, float] | None = None
+    """A time constant for each channel instead of `tau`: from the first to the second of these, in equal ratios over
+    the channels. Of lif they stay, of plif each is learnt from there on; (2, 2) is a PLIF of each channel. Not for
+    others."""
     threshold: float = 1.0
     reset: Reset = "hard"
     v_reset: float = 0.0
@@ -57,6 +61,8 @@ class NeuronConfig:
             raise ConfigError(f"tau must be at least 1 time step, got {self.tau}")
         if self.kind == "plif" and not self.tau > 1.0:
             raise ConfigError(f"tau of plif must be above 1 time step to begin with, got {self.tau}")
+        if self.tau_spread is not None:
+            self._check_spread(self.tau_spread)
         if not self.threshold > 0.0:
             raise ConfigError(f"threshold must be above 0, got {self.threshold}: the neuron would fire without input")
         if not self.v_reset < self.threshold:
@@ -75,6 +81,13 @@ class NeuronConfig:
             raise ConfigError(f"levels and top must be at least 1, got {self.levels} and {self.top}")
         if not 0.0 <= self.ilif_decay <= 1.0:
             raise ConfigError(f"ilif_decay must lie in [0, 1], got {self.ilif_decay}")
+
+    def _check_spread(self, taus: tuple[float, float]) -> None:
+        if self.kind not in ("lif", "plif"):
+            raise ConfigError(f"tau_spread is for neuron lif and plif, this is {self.kind}; leave tau_spread out")
+        if not all(1.0 <= tau < math.inf for tau in taus) or (self.kind == "plif" and 1.0 in taus):
+            above = "above" if self.kind == "plif" else "at least"
+            raise ConfigError(f"tau_spread of {self.kind} must be {above} 1 time step and finite, got {tuple(taus)}")
 
     @property
     def ported(self) -> bool:
@@ -116,19 +129,38 @@ def collected(x: Float[Tensor, "DT *d"], neuron: NeuronConfig) -> Float[Tensor, 
     return x.unflatten(0, (neuron.sub_steps, -1)).sum(0) * neuron.unit if neuron.replays else x
 
 
+def spread(first: float, last: float, channels: int) -> Float[Tensor, "C"]:
+    """Time constants from the first to the last in equal ratios, one for each channel; of one channel the first."""
+    share = torch.arange(channels) / max(channels - 1, 1)
+    return first * (last / first) ** share
+
+
 class Neuron(nn.Module):
     """`spikes, v = neuron(x, v)` for x [T, ...] and v [...] (None at the start).
 
     Spikes are [T, ...]; with `config.replay` they are binary, [D T, ...] with D = `config.sub_steps`, and the layers
     behind sum them up (`collected`).
 
+    channels: of x, on its third axis [T, B, C, ...]; asked for by `tau_spread`, which gives each its time constant.
+
     Kind "relu" is the artificial neuron in the same place: its outputs are real and it remembers nothing (v is empty).
     """
 
-    def __init__(self, config: NeuronConfig):
+    w: Tensor
+
+    def __init__(self, config: NeuronConfig, channels: int | None = None):
         super().__init__()
         self.config = config
-        if config.kind == "plif":
+        if config.tau_spread is not None:
+            if channels is None:
+                raise ConfigError("a neuron with tau_spread has to know its channels; give Neuron(config, channels)")
+            w = -torch.log(spread(*config.tau_spread, channels) - 1.0)
+            # those that are not learnt are in the file too: a model on the meta device has no other numbers
+            if config.kind == "plif":
+                self.w = nn.Parameter(w)
+            else:
+                self.register_buffer("w", w)
+        elif config.kind == "plif":
             self.w = nn.Parameter(-torch.log(torch.tensor(config.tau - 1.0)))
 
     def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -151,6 +183,9 @@ class Neuron(nn.Module):
             "recheck": c.recheck,
             "backend": c.backend,
         }
+        if c.tau_spread is not None:
+            w = self.w.view(-1, *[1] * max(x.ndim - 3, 0))
+            return plif(x, v, w, decay_input=c.decay_input, **shared)
         if c.kind == "plif":
             return plif(x, v, self.w, decay_input=c.decay_input, **shared)
         if c.kind == "if":
@@ -170,4 +205,5 @@ class Neuron(nn.Module):
             return f"ilif, levels={c.levels}, decay={c.ilif_decay:g}, {c.sub_steps} sub-step(s)"
         how = f"{c.reset} reset{' one step late' if c.reset_delay else ', checked again' if c.recheck else ''}"
         above = "above " if c.fires == "above" else ""
-        return f"{c.kind}, tau={c.tau:g}, threshold={above}{c.threshold:g}, {how}, {c.surrogate}"
+        tau = f"{c.tau:g}" if c.tau_spread is None else "{:g} to {:g}".format(*c.tau_spread)
+        return f"{c.kind}, tau={tau}, threshold={above}{c.threshold:g}, {how}, {c.surrogate}"

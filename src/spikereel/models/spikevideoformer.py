@@ -46,6 +46,10 @@ class SpikeVideoFormerConfig(ContrastConfig):
     mlp_ratio: float = 4.0
     attention: Attention = "joint"
     similarity: Similarity = "hamming"
+    attention_clip: tuple[int, int, int] | None = None
+    """Frames, height and width in pixels of the clips on which attention sums as published; on others its sums are
+    divided by their tokens over those of such a clip, so that weights hold at any length and size. None: sums grow with
+    the number of tokens, as published."""
     drop_path: float = 0.0
     """Largest rate of stochastic depth, growing linearly over the Transformer blocks; off in the published model."""
     residual_gain: float = 1.0
@@ -65,10 +69,22 @@ class SpikeVideoFormerConfig(ContrastConfig):
             raise ConfigError(f"widths must be four positive numbers, the first even, got {tuple(self.widths)}")
         if len(self.depths) != 2 or min(self.depths) < 1:
             raise ConfigError(f"depths must be two positive numbers of blocks, got {tuple(self.depths)}")
+        if self.attention_clip is not None and min(self.attention_clip) < 1:
+            raise ConfigError(
+                f"attention_clip must be frames, height and width, each at least 1, got {tuple(self.attention_clip)}"
+            )
         if not self.mlp_ratio > 0.0:
             raise ConfigError(f"mlp_ratio must be above 0, got {self.mlp_ratio}")
         if not 0.0 <= self.drop_path < 1.0:
             raise ConfigError(f"drop_path must lie in [0, 1), got {self.drop_path}")
+
+    @property
+    def reference(self) -> tuple[int, int] | None:
+        """Frames, and tokens of a frame, of `attention_clip`."""
+        if self.attention_clip is None:
+            return None
+        frames, height, width = self.attention_clip
+        return frames, -(-height // PATCH) * -(-width // PATCH)
 
 
 class TransformerBlock(nn.Module):
@@ -91,6 +107,7 @@ class TransformerBlock(nn.Module):
                 neuron=neuron,
                 qk_neuron=binary,
                 attn_neuron=attn_neuron,
+                reference=config.reference,
             )
             self.add_module(name, module)
             self.attentions.append(name)
@@ -139,7 +156,7 @@ class SpikeVideoFormer(VideoModel):
             channels = {"ConvBlock1_1": c0 // 2, "ConvBlock1_2": c0, "ConvBlock2_2": c1, "block3": c2, "block4": c3}
             self.head = segmentation_head(config.segmentation, channels, config.num_classes, neuron)
         else:
-            self.lif = Neuron(neuron)
+            self.lif = Neuron(neuron, c3)
             self.head = PoseHead(c3, config.pose) if config.task == "pose" else _classifier(c3, config.num_classes)
         for norm in self._last_norms():
             nn.init.constant_(norm.get_parameter("weight"), config.residual_gain)
@@ -285,6 +302,25 @@ class SpikeVideoFormer(VideoModel):
         self.check_state(state)
         if state and "counts" in state.get("head", {}):
             self.check_batch(video, state["head"]["counts"])
+
+
+def at_any_size(model: VideoModel, clip: tuple[int, int, int] | None = None) -> SpikeVideoFormer:
+    """A twin with the same weights whose attention holds at any length and size; see `attention_clip`.
+
+    clip: frames, height and width that the weights were trained at; None is what they say of themselves. On such clips
+    the twin computes what the model does. Raises ConfigError for another family, and for weights that do not say.
+    """
+    if not isinstance(model, SpikeVideoFormer):
+        raise ConfigError(f"attention_clip is for SpikeVideoFormer, this is a {type(model).__name__}")
+    seen, known = model.metadata.preprocess, ("frames", "size")
+    if clip is None and not all(isinstance(seen.get(name), int) and seen[name] for name in known):
+        raise ConfigError("these weights do not say what clips they were trained on; give frames, height and width")
+    with torch.device("meta"):
+        clip = clip or (seen["frames"], seen["size"], seen["size"])
+        twin = SpikeVideoFormer(replace(model.config, attention_clip=clip))
+    twin.load_state_dict(model.state_dict(), assign=True)
+    twin.metadata = model.metadata
+    return twin.train(model.training)
 
 
 def _classifier(dim: int, classes: int) -> nn.Linear:

@@ -96,7 +96,7 @@ class PatchEmbed(nn.Module):
         self, channels_in: int, channels: int, kernel: int, stride: int, config: SVFormerConfig, *, spikes: bool
     ):
         super().__init__()
-        self.in_lif = Neuron(config.neuron) if spikes else None
+        self.in_lif = Neuron(config.neuron, channels_in) if spikes else None
         self.proj = nn.Conv2d(channels_in, channels, kernel, stride, 1)
         self.norm = ClipNorm(channels, config.steps)
 
@@ -114,10 +114,10 @@ class ClipMLP(nn.Module):
     def __init__(self, dim: int, layer: type[nn.Module], config: SVFormerConfig):
         super().__init__()
         wide = int(dim * config.mlp_ratio)
-        self.act1 = Neuron(config.neuron)
+        self.act1 = Neuron(config.neuron, dim)
         self.fc1 = _map(layer, dim, wide)
         self.norm1 = ClipNorm(wide, config.steps)
-        self.act2 = Neuron(config.neuron)
+        self.act2 = Neuron(config.neuron, wide)
         self.fc2 = _map(layer, wide, dim)
         self.norm2 = ClipNorm(dim, config.steps)
 
@@ -138,7 +138,7 @@ class LocalBlock(nn.Module):
 
     def __init__(self, dim: int, config: SVFormerConfig, drop_path: float):
         super().__init__()
-        self.act1 = Neuron(config.neuron)
+        self.act1 = Neuron(config.neuron, dim)
         self.conv1 = nn.Conv2d(dim, dim, 1)
         self.attn = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
         self.conv2 = nn.Conv2d(dim, dim, 1)
@@ -166,12 +166,12 @@ class SelfAttention(ProductAttention):
     def __init__(self, dim: int, config: SVFormerConfig):
         super().__init__()
         self.head_dim = config.head_dim
-        self.in_lif = Neuron(config.neuron)
+        self.in_lif = Neuron(config.neuron, dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.norm1 = ClipNorm(3 * dim, config.steps)
         for part in "qkv":
-            self.add_module(f"{part}_lif", Neuron(config.neuron))
-        self.proj_lif = Neuron(config.neuron)
+            self.add_module(f"{part}_lif", Neuron(config.neuron, dim))
+        self.proj_lif = Neuron(config.neuron, dim)
         self.proj = nn.Linear(dim, dim)
         self.norm2 = ClipNorm(dim, config.steps)
 
@@ -242,13 +242,13 @@ class SVFormer(VideoModel):
             self.add_module(f"blocks{i}", nn.ModuleList(block(width, c, next(rates)) for _ in range(depth)))
         spiking = c.head == "conv"
         if c.local_path:
-            self.lplif = Neuron(c.neuron) if spiking else None
+            self.lplif = Neuron(c.neuron, widths[2]) if spiking else None
             self.lpDWConv = nn.Conv2d(widths[2], widths[2], 3, 2, 1, groups=widths[2])
             self.lpPWConv = nn.Conv2d(widths[2], widths[3], 1)
             self.lpBN = ClipNorm(widths[3], c.steps)
         features = widths[3] * (2 if c.local_path else 1)
         if spiking:
-            self.lif_bf_head = Neuron(c.neuron)
+            self.lif_bf_head = Neuron(c.neuron, features)
             side = c.image_size // 32
             self.dwconv_bf_head = ClipConv(features, features, (c.frames, side, side), groups=widths[3])
             self.dwconv_bn = nn.BatchNorm3d(features)

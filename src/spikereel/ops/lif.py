@@ -84,7 +84,7 @@ def lif(
 def plif(
     x: Float[Tensor, "T *d"],
     v: Float[Tensor, "*d"] | None,
-    w: Float[Tensor, ""],
+    w: Float[Tensor, "*c"],
     *,
     threshold: float = 1.0,
     reset: Reset = "hard",
@@ -99,6 +99,9 @@ def plif(
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "T *d"], Float[Tensor, "*d"]]:
     """Parametric LIF: `lif` with 1 / tau = sigmoid(w), w one learnable scalar for the whole layer.
+
+    w may also be a tensor that broadcasts with a time step x[t], such as [C, 1, 1] for channels with time constants of
+    their own. Those have no kernel on a GPU: there the fused backward pass is that of PyTorch operations.
 
     w = 0 gives tau = 2. Source: Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning of
     Spiking Neural Networks, ICCV 2021; the neuron of SVFormer.
@@ -236,17 +239,18 @@ def integrate(
     if torch.compiler.is_compiling():
         from spikereel.kernels.lif_compiled import compiled_lif as fused
     else:
-        fused = _kernels(current).fused_lif
+        fused = _kernels(current, decay).fused_lif
 
     spikes, v = fused(current, start, decay, constants)
     return spikes.to(x.dtype), v
 
 
-def _kernels(x: Tensor) -> Any:
-    """The module with the fused neurons for tensors like x."""
+def _kernels(x: Tensor, decay: float | Tensor = 0.0) -> Any:
+    """The module with the fused neurons for tensors like x; those of Triton have one time constant a layer."""
     from spikereel.kernels import dispatch, lif_torch, lif_triton
 
-    return lif_triton if dispatch.by_triton(x) else lif_torch
+    one = not isinstance(decay, Tensor) or decay.ndim == 0
+    return lif_triton if one and dispatch.by_triton(x) else lif_torch
 
 
 def _start(x: Tensor, v: Tensor | None, rest: float) -> Tensor:

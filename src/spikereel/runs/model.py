@@ -42,6 +42,9 @@ class ModelSpec:
     """signed: changes of every channel; on_off: two channels, how much brighter and darker."""
     attention: Attention | None = None
     similarity: Similarity | None = None
+    attention_clip: tuple[int, int, int] | None = None
+    """spikevideoformer: frames, height and width of clips on which attention sums as published; on others sums are
+    divided by their number of tokens."""
     widths: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
     heads: int | None = None
@@ -60,6 +63,8 @@ class ModelSpec:
     neuron: Kind | None = None
     threshold: float | None = None
     tau: float | None = None
+    tau_spread: tuple[float, float] | None = None
+    """neuron=lif and plif: time constants of the channels, from the first to the second in equal ratios."""
     reset: Reset | None = None
     v_reset: float | None = None
     decay_input: bool | None = None

@@ -19,7 +19,7 @@ AUTO = "auto"
 """`model.start`: those weights of the architecture that ship and fit, and fresh ones where none do."""
 
 FREE = frozenset(
-    {"task", "num_classes", "in_channels", "attention", "drop_path", "residual_gain", *TASK_PARTS}
+    {"task", "num_classes", "in_channels", "attention", "attention_clip", "drop_path", "residual_gain", *TASK_PARTS}
     | {field.name for field in dataclasses.fields(ContrastConfig)}
 )
 """Fields of a configuration in which a model may differ from the weights that are chosen for it."""

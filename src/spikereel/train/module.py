@@ -204,11 +204,12 @@ class TrainingModule(pl.LightningModule):
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters with one weight decay and one learning rate, with their names."""
         o = self.optim
-        undecayed = (1,) if o.decay_time_constants else (0, 1)
+        constants = {id(m.w) for m in self.model.modules() if isinstance(m, Neuron) and m.config.kind == "plif"}
         groups: dict[tuple[float, float], tuple[list[str], list[nn.Parameter]]] = {}
         for name, p in self.model.named_parameters():
             factor = o.head_lr if name.startswith("head.") else 1.0
-            names, own = groups.setdefault((0.0 if p.ndim in undecayed else o.weight_decay, factor), ([], []))
+            decayed = o.decay_time_constants if p.ndim == 0 or id(p) in constants else p.ndim > 1
+            names, own = groups.setdefault((o.weight_decay if decayed else 0.0, factor), ([], []))
             names.append(name)
             own.append(p)
         return [
