@@ -22,6 +22,7 @@ class Outer:
     count: int = 1
     sizes: tuple[int, int] = (1, 2)
     name: str = "x"
+    names: tuple[str, ...] | None = ()
     quick: bool = False
     inner: Inner = field(default_factory=Inner)
 
@@ -81,6 +82,7 @@ def test_known_keys_are_dotted():
         "count",
         "sizes",
         "name",
+        "names",
         "quick",
         "inner.rate",
         "inner.top",
@@ -111,6 +113,13 @@ def test_known_keys_are_dotted():
         ("name=[1]", Outer(name="[1]")),
         ("inner.bits=32", Outer(inner=Inner(bits="32"))),
         ("inner.bits=none", Outer()),
+        ("name=2011_09_26", Outer(name="2011_09_26")),
+        ("names=[2011_09_26]", Outer(names=("2011_09_26",))),
+        ("names=[person, 2011_09_26, 07, 1e3, on]", Outer(names=("person", "2011_09_26", "07", "1e3", "on"))),
+        ("names=(left, 2)", Outer(names=("left", "2"))),
+        ("names=[12, 'a, b', \"7\", c d, ]", Outer(names=("12", "a, b", "7", "c d"))),
+        ("names=[]", Outer(names=())),
+        ("names=none", Outer(names=None)),
     ],
 )
 def test_override(assignment, wanted):
@@ -151,6 +160,8 @@ def test_override_keeps_the_rest_and_the_last_wins():
         ("=3", "unknown option"),
         ("inner=3", "unknown option 'inner'"),
         ("count=101", "got 101"),
+        ("names=person", r"'names' is 'person': give a list such as \[a, b\]"),
+        ("names=5", r"'names' is 5: give a list such as \[a, b\]"),
     ],
 )
 def test_bad_assignments(assignment, named):

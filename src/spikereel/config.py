@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,7 +46,8 @@ def build(cls: type[C], values: Mapping[str, Any]) -> C:
 def override(config: C, assignments: Iterable[str]) -> C:
     """A copy of a dataclass with `a.b=value` assignments applied; values are read as JSON or Python literals.
 
-    Options that hold text alone take theirs as it stands: `name=0016E5` is no number.
+    Options that hold text alone take theirs as it stands: `name=0016E5` is no number, nor is an item of `[2011_09_26]`
+    in a list of text.
     """
     values = dataclasses.asdict(config)
     for assignment in assignments:
@@ -105,11 +107,13 @@ def _assign(cls: type, values: dict, key: str, text: str) -> None:
     *path, leaf = key.split(".")
     for part in path:
         cls, values = typing.get_type_hints(cls)[part], values[part]
-    value = _literal(text)
+    value, kind = _literal(text), typing.get_type_hints(cls)[leaf]
     if isinstance(value, str):
         value = expand(value, home=True)
-    is_text = value is None or isinstance(value, str) or not _is_text_alone(typing.get_type_hints(cls)[leaf])
+    is_text = value is None or isinstance(value, str) or not _is_text_alone(kind)
     values[leaf] = value if is_text else text
+    if _is_list_of_text(kind) and not _fits(kind, value):
+        values[leaf] = _listed(text) or value
 
 
 def _example(keys: Sequence[str]) -> str:
@@ -174,6 +178,24 @@ def _is_text_alone(kind: Any) -> bool:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return all(_is_text_alone(part) for part in typing.get_args(kind) if part is not type(None))
     return kind is str
+
+
+def _is_list_of_text(kind: Any) -> bool:
+    """Whether a field of this type holds a list of strings, or None, and nothing else."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return all(_is_list_of_text(part) for part in typing.get_args(kind) if part is not type(None))
+    parts = [part for part in typing.get_args(kind) if part is not Ellipsis]
+    return typing.get_origin(kind) is tuple and all(map(_is_text_alone, parts))
+
+
+def _listed(text: str) -> list[str] | None:
+    """The items of a list, as they are written: [2011_09_26, "07", on] are three names. None where it is no list."""
+    found = re.fullmatch(r"\[(.*)\]|\((.*)\)", text)
+    if found is None:
+        return None
+    inside = found[1] if found[1] is not None else found[2]
+    items = re.findall(r"""\s*("[^"]*"|'[^']*'|[^,]*[^,\s])\s*(?:,|$)""", inside)
+    return [x[1:-1] if x[0] in "\"'" and x[-1] == x[0] else x for x in items]
 
 
 def _literal(text: str) -> Any:
