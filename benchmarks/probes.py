@@ -32,6 +32,7 @@ SCHEMES = {
     "spatial": {"attention": "spatial"},
     "joint": {"attention": "joint"},
     "joint, dot": {"attention": "joint", "similarity": "dot"},
+    "joint, positions": {"attention": "joint", "positions": "time"},
     "hierarchical": {"attention": "hierarchical"},
     "factorised": {"attention": "factorised"},
     "causal": {"attention": "causal"},

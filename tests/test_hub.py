@@ -111,6 +111,7 @@ FIELDS = {
     "attention": "causal",
     "similarity": "dot",
     "attention_clip": (4, 48, 64),
+    "positions": "time",
     "drop_path": 0.25,
     "residual_gain": 0.5,
     "contrast": "beside",

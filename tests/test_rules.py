@@ -268,6 +268,7 @@ CHANGES: dict[str, Any] = {
     "attention": "spatial",
     "similarity": "dot",
     "attention_clip": (4, 48, 64),
+    "positions": "time",
     "widths": (8, 16, 16, 24),
     "depths": (1, 1),
     "heads": 2,

@@ -8,6 +8,7 @@ from torch import nn
 from spikereel.engine.builder import Builder, affine, after_bias, array, lanes, rows, spread
 from spikereel.engine.packing import LANES
 from spikereel.engine.plan import Buffer, Program
+from spikereel.errors import ConfigError
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.models.segmentation_head import HEADS, FPNHead, MLPHead
 from spikereel.models.spikevideoformer import SpikeVideoFormer
@@ -15,6 +16,8 @@ from spikereel.models.spikevideoformer import SpikeVideoFormer
 
 def lower(model: SpikeVideoFormer) -> Program:
     """Up to the features, or to class maps: "head" where the head runs natively, else the values that it sees."""
+    if model.positions is not None:
+        raise ConfigError("the native engine knows no positions in time (model.positions): engine='reference'")
     build, x = Builder(), None
     taps = HEADS[model.config.segmentation.head].taps if model.config.task == "segmentation" else ("block4",)
     head: Any = model.head if head_is_native(model.config) else None

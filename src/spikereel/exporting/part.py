@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spikereel.errors import ConfigError
 from spikereel.layers.attention import ProductAttention
+from spikereel.layers.positions import TimePositions
 from spikereel.layers.state import State
 from spikereel.models.base import Task, VideoModel, neuron_names
 from spikereel.models.spikevideoformer import SpikeVideoFormer
@@ -92,10 +93,10 @@ def stages(model: VideoModel) -> Iterator[tuple[str, Any]]:
 
 
 def last_without_attention(model: VideoModel) -> str:
-    """The stage before the first attention."""
+    """The stage before the first attention, and before positions, which one step of a call does not know."""
     last = ""
     for name, stage in stages(model):
-        if any(isinstance(m, ProductAttention) for m in stage.modules()):
+        if any(isinstance(m, ProductAttention | TimePositions) for m in stage.modules()):
             return last
         last = name
     raise AssertionError("every family has attention")

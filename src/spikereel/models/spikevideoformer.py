@@ -7,6 +7,7 @@ With `attention="spatial"` and `similarity="dot"` it is Meta-SpikeFormer (Spike-
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -19,12 +20,15 @@ from spikereel.layers.contrast import ContrastConfig, contrast_of
 from spikereel.layers.conv import ConvBlock, Downsample
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron, NeuronConfig, collected
+from spikereel.layers.positions import TimePositions
 from spikereel.layers.state import State
 from spikereel.layers.time import DropPath, per_frame
 from spikereel.models.base import Task, VideoModel, neuron_names
 from spikereel.models.pose_head import Pose, PoseConfig, PoseHead
 from spikereel.models.segmentation_head import HEADS, SegmentationConfig, enlarged, segmentation_head
 from spikereel.ops.hamming import Similarity
+
+Positions = Literal["none", "time"]
 
 PATCH = 16
 """Pixels of a frame along one side of the coarsest features."""
@@ -50,6 +54,9 @@ class SpikeVideoFormerConfig(ContrastConfig):
     """Frames, height and width in pixels of the clips on which attention sums as published; on others its sums are
     divided by their tokens over those of such a clip, so that weights hold at any length and size. None: sums grow with
     the number of tokens, as published."""
+    positions: Positions = "none"
+    """time: before the Transformer blocks each token is told which frame of the clip it is of, see `TimePositions`. For
+    attention over whole clips; causal and spatial attention have no first frame. Not in the published model."""
     drop_path: float = 0.0
     """Largest rate of stochastic depth, growing linearly over the Transformer blocks; off in the published model."""
     residual_gain: float = 1.0
@@ -72,6 +79,15 @@ class SpikeVideoFormerConfig(ContrastConfig):
         if self.attention_clip is not None and min(self.attention_clip) < 1:
             raise ConfigError(
                 f"attention_clip must be frames, height and width, each at least 1, got {tuple(self.attention_clip)}"
+            )
+        if self.positions not in get_args(Positions):
+            known = ", ".join(get_args(Positions))
+            raise ConfigError(f"positions={self.positions!r} does not exist; choose one of {known}")
+        if self.positions == "time" and self.attention in STREAMING:
+            whole = ", ".join(name for name in get_args(Attention) if name not in STREAMING)
+            raise ConfigError(
+                f"positions='time' count from the beginning of a clip, and attention={self.attention!r} goes on "
+                f"without one: take {whole}, or positions='none'"
             )
         if not self.mlp_ratio > 0.0:
             raise ConfigError(f"mlp_ratio must be above 0, got {self.mlp_ratio}")
@@ -149,6 +165,7 @@ class SpikeVideoFormer(VideoModel):
         self.downsample3 = Downsample(c1, c2, kernel=3, stride=2, neuron=neuron)
         blocks = sum(config.depths)
         ramp = [config.drop_path * i / max(blocks - 1, 1) for i in range(blocks)]
+        self.positions = TimePositions(c2) if config.positions == "time" else None
         self.block3 = nn.ModuleList(TransformerBlock(c2, config, rate) for rate in ramp[: config.depths[0]])
         self.downsample4 = Downsample(c2, c3, kernel=3, stride=1, neuron=neuron)
         self.block4 = nn.ModuleList(TransformerBlock(c3, config, rate) for rate in ramp[config.depths[0] :])
@@ -249,6 +266,8 @@ class SpikeVideoFormer(VideoModel):
             "downsample4",
             "block4",
         )
+        if self.positions is not None:
+            names = (*names[: names.index("block3")], "positions", *names[names.index("block3") :])
         return [(name, self.get_submodule(name)) for name in names]
 
     def _class_maps(self, video: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -298,6 +317,11 @@ class SpikeVideoFormer(VideoModel):
             raise StateError(
                 f"attention={self.config.attention!r} sees a whole clip at once and cannot go on from a state; "
                 f"modes that can: {', '.join(STREAMING)}. Pass state=None"
+            )
+        if state and self.positions is not None:
+            raise StateError(
+                "positions count from the beginning of a clip, and a part of one has none: give whole clips, in "
+                "training optim.truncate=0"
             )
         self.check_state(state)
         if state and "counts" in state.get("head", {}):

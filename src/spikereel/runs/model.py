@@ -11,6 +11,7 @@ from spikereel.layers.neuron import Backend, Kind
 from spikereel.models.base import VideoModel
 from spikereel.models.pose_head import Body, Regressor
 from spikereel.models.segmentation_head import SegmentationHead
+from spikereel.models.spikevideoformer import Positions
 from spikereel.ops.hamming import Similarity
 from spikereel.ops.lif import Fires, Reset
 from spikereel.ops.surrogate import Surrogate
@@ -45,6 +46,8 @@ class ModelSpec:
     attention_clip: tuple[int, int, int] | None = None
     """spikevideoformer: frames, height and width of clips on which attention sums as published; on others sums are
     divided by their number of tokens."""
+    positions: Positions | None = None
+    """spikevideoformer: time tells each token which frame of the clip it is of."""
     widths: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
     heads: int | None = None

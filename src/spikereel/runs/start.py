@@ -19,7 +19,8 @@ AUTO = "auto"
 """`model.start`: those weights of the architecture that ship and fit, and fresh ones where none do."""
 
 FREE = frozenset(
-    {"task", "num_classes", "in_channels", "attention", "attention_clip", "drop_path", "residual_gain", *TASK_PARTS}
+    {"task", "num_classes", "in_channels", "attention", "attention_clip", "positions", "drop_path", "residual_gain"}
+    | set(TASK_PARTS)
     | {field.name for field in dataclasses.fields(ContrastConfig)}
 )
 """Fields of a configuration in which a model may differ from the weights that are chosen for it."""
@@ -47,7 +48,7 @@ def start_from(model: VideoModel, source: str) -> list[str]:
             have[stem] = _first_layer(have[stem], start, model, chosen)
     fits = {k: x for k, x in have.items() if k in own and own[k].shape == x.shape}
     fresh = sorted((own.keys() | have.keys()) - fits.keys())
-    if wrong := [name for name in fresh if not name.startswith(("head.", "lif.", "contrast."))]:
+    if wrong := [name for name in fresh if not name.startswith(("head.", "lif.", "contrast.", "positions."))]:
         raise WeightsError(
             f"{chosen} cannot start this model: {len(wrong)} entries differ, first {wrong[0]}; {_way_out(start, model)}"
         )

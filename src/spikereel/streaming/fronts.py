@@ -86,6 +86,10 @@ def windowed(model: VideoModel, frames: int) -> RunningOn:
         raise ConfigError(
             f"a window slides over joint attention, these weights have {twin.config.attention!r}; use mode='chunk'"
         )
+    if getattr(twin, "positions", None) is not None:
+        raise ConfigError(
+            "these weights know the positions of frames in a clip, and a sliding window has none; use mode='chunk'"
+        )
     for module in twin.modules():
         if isinstance(module, SpikeAttention):
             module.groupings, module.window = ("recent",), frames
