@@ -220,13 +220,14 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-3])
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("runs/probes"))
+    parser.add_argument("--name", default="probes", help="of the results; those called probes are what claims look at")
     parser.add_argument("--draw", type=Path, nargs=2, metavar=("JSON", "PNG"))
     options = parser.parse_args()
     if options.draw:
         draw(*options.draw)
         return
     network = {**NETWORK, "clips": CLIPS, "batch": BATCH, "steps": options.steps, "size": SIZE}
-    save("probes", {"network": network, "rows": cells(options)}, script="probes.py")
+    save(options.name, {"network": network, "rows": cells(options)}, script="probes.py")
 
 
 if __name__ == "__main__":

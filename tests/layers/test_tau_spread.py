@@ -162,9 +162,12 @@ def test_they_are_kept_with_the_weights_and_stream(kind, tmp_path):
         assert "tau=2 to 6" in repr(loaded.lif)
 
 
-def test_an_exported_file_has_their_spikes(tmp_path):
+@pytest.mark.parametrize("suffix", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_an_exported_file_has_their_spikes(suffix, tmp_path):
+    if suffix == "onnx":
+        pytest.importorskip("onnxruntime")
     model = tiny_model(attention="spatial", neuron=NeuronConfig(kind="plif", tau_spread=(2.0, 6.0))).float().eval()
-    video, path = clip(3, 1).float(), tmp_path / "net.pt2"
+    video, path = clip(3, 1).float(), tmp_path / f"net.{suffix}"
     certificate = spikereel.export(model, path, clips=[video], size=(64, 64), grid=False)
     assert certificate.faithful
     exported = spikereel.open_export(path)
