@@ -130,7 +130,9 @@ class Convolution:
         own = [to_weight.reshape(weight.shape), *([] if to_bias is None else [to_bias])]
         return [to_x, *(x.to(weight.dtype) for x in own)]
 
-    def _gradients(self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool) -> _Gradients:
+    def _gradients(
+        self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool
+    ) -> _Gradients:
         rows, to_x = _rows(to_y), None
         if to_input:
             to_x = _frames(kernels.convolve(rows, to_y.shape, weight, to_input=True), x.shape)

@@ -304,6 +304,7 @@ std::vector<std::string> instruction_sets() {
 NB_MODULE(_training, m) {
   using namespace spikereel;
   kernels = present().front();
+  join_openmp();
   m.attr("BLOCK") = kBlock;
   m.attr("RUN") = kBlock * kRun;
   nb::class_<Unit>(m, "Unit").def(
