@@ -132,7 +132,7 @@ def _near(ours, exact):
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-@pytest.mark.parametrize("shape", [(2, 1, 24, 9, 13), (1, 2, 40, 28, 8), (1, 1, 130, 1, 17), (3, 1, 3, 14, 30)])
+@pytest.mark.parametrize("shape", [(2, 1, 24, 9, 13), (1, 2, 40, 28, 8), (1, 1, 130, 1, 17), (3, 1, 3, 14, 30), (1, 2, 16, 15, 22)])
 def test_dense_convolutions_and_their_gradients(kernel, shape, isa, threads):
     generator = torch.Generator().manual_seed(0)
     t, b, channels, height, width = shape
@@ -150,8 +150,7 @@ def test_dense_convolutions_and_their_gradients(kernel, shape, isa, threads):
             _near(found, _rows(y.detach().double(), t).double())
             back = training_native.convolve(to_rows, size, own, to_input=True)
             _near(back, _rows(to_x, t).double())
-        if kernel == 1:
-            _near(training_native.weigh(rows, to_rows), to_weight)
+        _near(training_native.weigh(rows, size, to_rows, kernel), to_weight)
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(3, 0), (3, 1), (5, 2), (7, 3), (7, 6)])
@@ -185,7 +184,7 @@ def test_sums_are_the_same_with_any_number_of_threads():
         torch.set_num_threads(count)
         both = training_native.convolve(x, size, weight), training_native.convolve(y, size, weight, to_input=True)
         deep = training_native.depth(x, size, taps, 3), training_native.depth_weights(x, size, x, 7, 3)
-        found.append((*both, training_native.weigh(x, y), *deep))
+        found.append((*both, training_native.weigh(x, size, y, 3), *deep))
     torch.set_num_threads(before)
     for one, *rest in zip(*found, strict=True):
         assert all(torch.equal(one, other) for other in rest)

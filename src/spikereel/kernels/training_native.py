@@ -148,12 +148,13 @@ def convolve(
     return y
 
 
-def weigh(x: Tensor, to_y: Tensor) -> Tensor:
-    """The gradient of the weights [C', C, 1, 1] of a 1 x 1 `convolve` of x from that of its result, both rows."""
+def weigh(x: Tensor, shape: torch.Size, to_y: Tensor, kernel: int) -> Tensor:
+    """The gradient of the weights [C', C, k, k] of `convolve` of x from that of its result, both rows."""
     _threads()
-    parts = torch.empty(_training.SLICES, x.shape[2], to_y.shape[2])
-    _training.weigh(x, to_y, parts)
-    return parts.sum(0).t()[..., None, None]
+    inputs, out = x.shape[2], to_y.shape[2]
+    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, out)
+    _training.weigh(x, *shape[3:], kernel, to_y, parts)
+    return parts.sum(0).view(kernel, kernel, inputs, out).permute(3, 2, 0, 1)
 
 
 def deep(shape: torch.Size, weight: Tensor, padding: int) -> bool:

@@ -138,10 +138,8 @@ class Convolution:
             to_x = _frames(kernels.convolve(rows, to_y.shape, weight, to_input=True), x.shape)
         if isinstance(x, Input) and x.binary and kernels.takes(x.shape, weight):
             to_weight = kernels.gather(x.kept, x.shape, rows, weight.shape[2])
-        elif weight.shape[2] == 1:
-            to_weight = kernels.weigh(_rows(_values(x)), rows)
         else:
-            to_weight = self._any_gradients(to_y, x, weight, [False, True, False])[1]
+            to_weight = kernels.weigh(_rows(_values(x)), x.shape, rows, weight.shape[2])
         return to_x, to_weight, rows.sum((0, 1)) if self.bias else None
 
     def _deep_gradients(

@@ -221,10 +221,11 @@ void convolve(const Values& x, int height, int width, const Square& weights, boo
   kernels->convolve(a, w, own, out.data());
 }
 
-void weigh(const Values& x, const Values& to_out, const Values& to_weights) {
-  const DenseMaps a = dense_of(x, 1, static_cast<int>(x.shape(1)), static_cast<int>(to_out.shape(2)), 1);
+void weigh(const Values& x, int height, int width, int kernel, const Values& to_out, const Values& to_weights) {
+  const DenseMaps a = dense_of(x, height, width, static_cast<int>(to_out.shape(2)), kernel);
   require(to_out.shape(0) == x.shape(0) && to_out.shape(1) == x.shape(1), "other rows");
-  require(static_cast<int>(to_weights.shape(0)) == kSlices && to_weights.shape(1) == x.shape(2) &&
+  require(static_cast<int>(to_weights.shape(0)) == kSlices &&
+              to_weights.shape(1) == static_cast<size_t>(kernel) * kernel * x.shape(2) &&
               to_weights.shape(2) == to_out.shape(2), "room for the gradients");
   nb::gil_scoped_release release;
   kernels->weigh(a, to_out.data(), to_weights.data());
@@ -331,7 +332,7 @@ NB_MODULE(_training, m) {
   m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "weights"_a, "bias"_a.none(), "out"_a);
   m.def("gather", &gather, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
   m.def("convolve", &convolve, "x"_a, "height"_a, "width"_a, "weights"_a, "to_input"_a, "bias"_a.none(), "out"_a);
-  m.def("weigh", &weigh, "x"_a, "to_out"_a, "to_weights"_a);
+  m.def("weigh", &weigh, "x"_a, "height"_a, "width"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
   m.def("depth", &depth, "x"_a.none(), "bits"_a.none(), "pictures"_a, "height"_a, "width"_a, "channels"_a, "kernel"_a,
         "padding"_a, "taps"_a, "out"_a);
   m.def("depth_weights", &depth_weights, "x"_a.none(), "bits"_a.none(), "pictures"_a, "height"_a, "width"_a, "channels"_a,

@@ -125,7 +125,7 @@ struct TrainingKernels {
   // with whole vectors of lanes
   void (*gather)(const SpikeMaps&, const float* to_out, float* to_weights);
   void (*convolve)(const DenseMaps&, const Weights&, const float* bias, float* out);  // bias may be null
-  void (*weigh)(const DenseMaps&, const float* to_out, float* to_weights);            // kernel 1; out: [slice][in][out]
+  void (*weigh)(const DenseMaps&, const float* to_out, float* to_weights);            // out: [slice][tap][in][out]
   void (*depth)(const DepthMaps&, const float* taps, float* out);                     // taps: [kernel * kernel][channels]
   void (*depth_weights)(const DepthMaps&, const float* to_out, float* to_taps);       // out: [slice], as the taps
 };
