@@ -132,7 +132,9 @@ def _near(ours, exact):
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-@pytest.mark.parametrize("shape", [(2, 1, 24, 9, 13), (1, 2, 40, 28, 8), (1, 1, 130, 1, 17), (3, 1, 3, 14, 30), (1, 2, 16, 15, 22)])
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 24, 9, 13), (1, 2, 40, 28, 8), (1, 1, 130, 1, 17), (3, 1, 3, 14, 30), (1, 2, 16, 15, 22)]
+)
 def test_dense_convolutions_and_their_gradients(kernel, shape, isa, threads):
     generator = torch.Generator().manual_seed(0)
     t, b, channels, height, width = shape
