@@ -99,7 +99,7 @@ def test_lists_of_spikes_convolve_as_dense_ones_do(kernel, shape, isa):
     spikes = (torch.rand(t, b * height * width, channels, generator=generator) < 0.2).float()
     kept = training.pack(spikes, UNITS["hard"])
     frames = spikes.view(t * b, height, width, channels).movedim(-1, 1)
-    for out in (16, 48, 256):
+    for out in (9, 16, 48, 200, 256):
         weight = torch.randn(out, channels, kernel, kernel, generator=generator).requires_grad_()
         bias, to_y = torch.randn(out, generator=generator), torch.randn(t * b, out, height, width, generator=generator)
         dense = torch.conv2d(frames, weight, bias, padding=kernel // 2)
@@ -111,3 +111,89 @@ def test_lists_of_spikes_convolve_as_dense_ones_do(kernel, shape, isa):
         (plain,) = torch.autograd.grad(dense, weight, to_y)
         torch.testing.assert_close(own, plain, rtol=1e-4, atol=1e-3)
     assert training_native.rate(kept, spikes.numel()) == pytest.approx(float(spikes.mean()))
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    """One thread, and two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def _rows(frames, t):
+    """[T B, C, H, W] as rows [T, B H W, C]."""
+    return frames.movedim(1, -1).reshape(t, -1, frames.shape[1]).float().contiguous()
+
+
+def _near(ours, exact):
+    torch.testing.assert_close(ours.double(), exact, rtol=0, atol=2e-6 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 24, 9, 13), (1, 2, 40, 28, 8), (1, 1, 130, 1, 17), (3, 1, 3, 14, 30), (1, 2, 16, 15, 22)]
+)
+def test_dense_convolutions_and_their_gradients(kernel, shape, isa, threads):
+    generator = torch.Generator().manual_seed(0)
+    t, b, channels, height, width = shape
+    x = torch.randn(t * b, channels, height, width, generator=generator, dtype=torch.float64).requires_grad_()
+    for out in (1, 16, 45):
+        weight = torch.randn(out, channels, kernel, kernel, generator=generator, dtype=torch.float64).requires_grad_()
+        bias = torch.randn(out, generator=generator, dtype=torch.float64)
+        y = torch.conv2d(x, weight, bias, padding=kernel // 2)
+        to_y = torch.randn(y.shape, generator=generator, dtype=torch.float64)
+        to_x, to_weight = torch.autograd.grad(y, (x, weight), to_y)
+        rows, to_rows, size = _rows(x.detach(), t), _rows(to_y, t), torch.Size(shape)
+        for order in (torch.contiguous_format, torch.channels_last):
+            own = weight.detach().float().contiguous(memory_format=order)
+            found = training_native.convolve(rows, size, own, bias.float())
+            _near(found, _rows(y.detach().double(), t).double())
+            back = training_native.convolve(to_rows, size, own, to_input=True)
+            _near(back, _rows(to_x, t).double())
+        _near(training_native.weigh(rows, size, to_rows, kernel), to_weight)
+
+
+@pytest.mark.parametrize(("kernel", "padding"), [(3, 0), (3, 1), (5, 2), (7, 3), (7, 6)])
+@pytest.mark.parametrize("shape", [(2, 1, 16, 9, 33), (1, 2, 20, 8, 7), (1, 1, 40, 17, 16)])
+def test_depthwise_convolutions_and_their_gradients(kernel, padding, shape, isa, threads):
+    generator = torch.Generator().manual_seed(0)
+    t, b, channels, height, width = shape
+    size, weight = torch.Size(shape), torch.randn(channels, 1, kernel, kernel, generator=generator, dtype=torch.float64)
+    assert training_native.deep(size, weight, padding)
+    values = torch.randn(t * b, channels, height, width, generator=generator, dtype=torch.float64)
+    for x in (values, (values > 1).double()):
+        x, w = x.requires_grad_(), weight.requires_grad_()
+        y = torch.conv2d(x, w, padding=padding, groups=channels)
+        to_y = torch.randn(y.shape, generator=generator, dtype=torch.float64)
+        to_x, to_weight = torch.autograd.grad(y, (x, w), to_y)
+        rows, to_rows, own = _rows(x.detach(), t), _rows(to_y, t), weight.detach().float()
+        for given in (rows, training.pack(rows, UNITS["hard"])) if x is not values else (rows,):
+            _near(training_native.depth(given, size, own, padding), _rows(y.detach(), t).double())
+            _near(training_native.depth_weights(given, size, to_rows, kernel, padding), to_weight)
+        after = torch.Size((t, b, *y.shape[1:]))
+        back = training_native.depth(to_rows, after, own.flip(2, 3), kernel - 1 - padding)
+        _near(back, _rows(to_x, t).double())
+
+
+def test_sums_are_the_same_with_any_number_of_threads():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(2, 16 * 40, channels, generator=generator) for channels in (48, 40))
+    weight, taps = torch.randn(40, 48, 3, 3, generator=generator), torch.randn(48, 1, 7, 7, generator=generator)
+    size, before, found = torch.Size((2, 1, 48, 16, 40)), torch.get_num_threads(), []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        both = training_native.convolve(x, size, weight), training_native.convolve(y, size, weight, to_input=True)
+        deep = training_native.depth(x, size, taps, 3), training_native.depth_weights(x, size, x, 7, 3)
+        found.append((*both, training_native.weigh(x, size, y, 3), *deep))
+    torch.set_num_threads(before)
+    for one, *rest in zip(*found, strict=True):
+        assert all(torch.equal(one, other) for other in rest)
+
+
+def test_kernels_of_another_version_are_not_used(monkeypatch):
+    monkeypatch.setattr(training_native, "ABI", -1)
+    assert training.kernels_for(torch.zeros(1)) is training
+    assert training.dense_for(torch.zeros(1)) is None
+    assert "was built for another version of spikereel: install anew" in training.describe()

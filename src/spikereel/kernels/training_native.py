@@ -14,9 +14,20 @@ except ImportError:
     _training = None
 
 
+ABI = 2
+"""What this version calls; a module that was built for another one is not used."""
+
+
 def available() -> bool:
-    """Whether this installation holds these kernels."""
-    return _training is not None
+    """Whether this installation holds these kernels, of this version."""
+    return _training is not None and getattr(_training, "ABI", None) == ABI
+
+
+def missing() -> str:
+    """Why they are not `available`."""
+    if _training is None:
+        return "this installation has no native kernels"
+    return f"{_training.__file__} was built for another version of spikereel: install anew"
 
 
 def describe() -> str:
@@ -102,18 +113,15 @@ def rate(kept: Tensor, values: int) -> float:
 
 def takes(shape: torch.Size, weight: Tensor) -> bool:
     """Whether there are `events` and `gather` for spikes [T, B, C, H, W] and these weights of a convolution."""
-    out, inputs, height, width = weight.shape
-    return inputs == shape[2] and inputs % 8 == 0 and out % 16 == 0 and height == width and height in (1, 3)
+    _, inputs, height, width = weight.shape
+    return inputs == shape[2] and inputs % 8 == 0 and height == width and height in (1, 3)
 
 
 def events(kept: Tensor, shape: torch.Size, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of spikes, rows [T, B H W, C'], stride 1 and the size of the pictures unchanged."""
     _threads()
-    out, inputs, kernel, _ = weight.shape
-    lanes = _training.lanes(out)
-    rows = weight.permute(2, 3, 1, 0).reshape(kernel * kernel * inputs, out // lanes, lanes)
-    y = torch.empty(shape[0], shape[1] * shape[3] * shape[4], out)
-    _training.events(kept, *_sizes(shape), kernel, rows.transpose(0, 1).contiguous(), bias, y)
+    y = torch.empty(shape[0], shape[1] * shape[3] * shape[4], len(weight))
+    _training.events(kept, *_sizes(shape)[:3], _taps_in_a_row(weight), bias, y)
     return y
 
 
@@ -121,9 +129,73 @@ def gather(kept: Tensor, shape: torch.Size, to_y: Tensor, kernel: int) -> Tensor
     """The gradient of the weights of `events` from that of its result; the same numbers with any number of threads."""
     _threads()
     inputs, out = shape[2], to_y.shape[2]
-    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, out)
+    lanes = -(-out // _training.LANES) * _training.LANES
+    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, lanes)
     _training.gather(kept, *_sizes(shape), kernel, to_y, parts)
+    return parts.sum(0)[:, :out].view(kernel, kernel, inputs, out).permute(3, 2, 0, 1)
+
+
+def convolve(
+    x: Tensor, shape: torch.Size, weight: Tensor, bias: Tensor | None = None, *, to_input: bool = False
+) -> Tensor:
+    """A convolution of values, stride 1 and the size of the pictures unchanged; or the gradient of its input.
+
+    x: rows [T, B H W, C] of frames [T, B, C, H, W]; of the gradient those of its result. Returns such rows.
+    """
+    _threads()
+    y = torch.empty(*x.shape[:2], weight.shape[1 if to_input else 0])
+    _training.convolve(x, *shape[3:], _taps_in_a_row(weight), to_input, bias, y)
+    return y
+
+
+def weigh(x: Tensor, shape: torch.Size, to_y: Tensor, kernel: int) -> Tensor:
+    """The gradient of the weights [C', C, k, k] of `convolve` of x from that of its result, both rows."""
+    _threads()
+    inputs, out = x.shape[2], to_y.shape[2]
+    parts = torch.empty(_training.SLICES, kernel * kernel * inputs, out)
+    _training.weigh(x, *shape[3:], kernel, to_y, parts)
     return parts.sum(0).view(kernel, kernel, inputs, out).permute(3, 2, 0, 1)
+
+
+def deep(shape: torch.Size, weight: Tensor, padding: int) -> bool:
+    """Whether there are `depth` and `depth_weights` for frames [T, B, C, H, W] and weights [C, 1, k, k]."""
+    kernel, (channels, height, width) = weight.shape[2], shape[2:]
+    small = min(height, width) + 2 * padding < kernel
+    return kernel in (3, 5, 7) and channels >= _training.LANES and padding < kernel and not small
+
+
+def depth(x: Tensor, shape: torch.Size, weight: Tensor, padding: int) -> Tensor:
+    """A depthwise convolution with weights [C, 1, k, k], as rows.
+
+    x: rows [T, B H W, C] of frames of this shape, or what is kept of spikes.
+    """
+    _threads()
+    kernel = weight.shape[2]
+    y = torch.empty(shape[0], shape[1] * _after(shape, kernel, padding), shape[2])
+    _training.depth(*_deep(x, shape), kernel, padding, weight.reshape(len(weight), -1).t().contiguous(), y)
+    return y
+
+
+def depth_weights(x: Tensor, shape: torch.Size, to_y: Tensor, kernel: int, padding: int) -> Tensor:
+    """The gradient of the weights of `depth` from that of its result, rows."""
+    _threads()
+    parts = torch.empty(_training.SLICES, kernel * kernel, shape[2])
+    _training.depth_weights(*_deep(x, shape), kernel, padding, to_y, parts)
+    return parts.sum(0).t().reshape(shape[2], 1, kernel, kernel)
+
+
+def _deep(x: Tensor, shape: torch.Size) -> tuple[Any, ...]:
+    return (*((None, x) if x.dtype == torch.uint8 else (x, None)), *_sizes(shape))
+
+
+def _after(shape: torch.Size, kernel: int, padding: int) -> int:
+    height, width = (x + 2 * padding - kernel + 1 for x in shape[3:])
+    return height * width
+
+
+def _taps_in_a_row(weight: Tensor) -> Tensor:
+    kernel = weight.shape[2]
+    return weight if weight.stride(2) == kernel * weight.stride(3) else weight.contiguous()
 
 
 def _sizes(shape: torch.Size) -> tuple[int, int, int, int]:

@@ -247,7 +247,8 @@ class Projection:
         y = _norm(self.pad.bn, y, gamma, beta, first=first)
         if first:
             self.border = self.pad.border().to(y.dtype)
-        y = F.conv2d(F.conv2d(_Bordered.apply(y, self.border), depth, groups=len(depth)), mix)
+        y = Convolved.apply(_Bordered.apply(y, self.border)[None], depth, Convolution(groups=len(depth)), None)
+        y = Convolved.apply(y, mix, Convolution(), None)[0]
         return _norm(self.last, y, *affine, first=first).unflatten(0, inputs[0].shape[:2])
 
 

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from spikereel.errors import ConfigError
-from spikereel.ops.training import Affine, Unit, events_for, kernels_for, unpack
+from spikereel.ops.training import Affine, Unit, dense_for, events_for, kernels_for, unpack
 
 aten = torch.ops.aten
+
+_Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+"""Of the input, the weight and the bias."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +49,21 @@ class Input:
         rows = torch.Size((self.shape[0], self.shape.numel() // (self.shape[0] * self.shape[2]), self.shape[2]))
         return _frames(unpack(self.kept, rows, self.unit, self.dtype), self.shape)
 
+    @property
+    def binary(self) -> bool:
+        """Whether what is kept are bits."""
+        return self.unit is not None and not self.unit.integer
+
+    @property
+    def short(self) -> Tensor:
+        """What is kept of spikes, rows of what are none."""
+        return self.kept if self.binary else _rows(self.values)
+
     def events(self, part: "Convolution", weight: Tensor) -> Any:
         """What convolves these spikes by lists, None where a dense convolution is meant."""
-        if self.unit is None or self.unit.integer or not part.keeps_size(weight):
+        if not self.binary or not part.keeps_size(weight):
             return None
-        return None if torch.is_autocast_enabled(weight.device.type) else events_for(self.kept, self.shape, weight)
+        return events_for(self.kept, self.shape, weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,38 +91,72 @@ class Convolution:
         steps = {*self.stride, *self.dilation, self.groups}
         return steps == {1} and tuple(self.padding) == (weight.shape[2] // 2, weight.shape[3] // 2)
 
+    def deep(self, weight: Tensor) -> bool:
+        """Whether each channel is convolved by itself, pixel after pixel."""
+        steps, (out, inputs, height, width) = {*self.stride, *self.dilation}, weight.shape
+        alone = inputs == 1 and self.groups == out and not self.bias
+        return alone and steps == {1} and height == width and len({*self.padding}) == 1
+
     def __call__(self, x: Input | Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """[T, B, C', H', W'] of [T, B, C, H, W]."""
         weight = _square(weight)
-        if isinstance(x, Input):
-            if (by_lists := x.events(self, weight)) is not None:
-                rows = by_lists.events(x.kept, x.shape, weight, bias)
-                return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
-            x = x.values
+        if isinstance(x, Input) and (by_lists := x.events(self, weight)) is not None:
+            rows = by_lists.events(x.kept, x.shape, weight, bias)
+            return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
+        kernels = dense_for(weight) if x.dtype == weight.dtype else None
+        if kernels is not None and self.keeps_size(weight):
+            rows = kernels.convolve(_rows(_values(x)), x.shape, weight, bias)
+            return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
+        if kernels is not None and self.deep(weight) and kernels.deep(x.shape, weight, self.padding[0]):
+            rows = kernels.depth(_short(x), x.shape, weight, self.padding[0])
+            wider = 2 * self.padding[0] - weight.shape[2] + 1
+            return _frames(rows, torch.Size((*x.shape[:3], *(size + wider for size in x.shape[3:]))))
+        x = _values(x)
         y = torch.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)
         return y.unflatten(0, x.shape[:2])
 
     def gradients(self, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool) -> list[Tensor | None]:
         """Those of x (None where it is not asked for), of the weight and, where there is one, of the bias."""
         square = _square(weight)
-        by_lists = x.events(self, square) if isinstance(x, Input) else None
-        rest = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups)
-        sizes, flat = [len(weight)] if self.bias else None, to_y.flatten(0, 1)
-        if by_lists is not None:
-            assert isinstance(x, Input)
-            to_weight = by_lists.gather(x.kept, x.shape, _rows(to_y), square.shape[2])
-            wanted = [to_input, False, self.bias]
-            # only its shape matters
-            like = flat.new_empty(1).expand(x.shape).flatten(0, 1)
-            to_x, _, to_bias = aten.convolution_backward(flat, like, square, sizes, *rest, wanted)
+        kernels = dense_for(square) if to_y.dtype == square.dtype else None
+        if kernels is not None and self.keeps_size(square):
+            found = self._gradients(kernels, to_y, x, square, to_input=to_input)
+        elif kernels is not None and self.deep(square) and kernels.deep(x.shape, square, self.padding[0]):
+            found = self._deep_gradients(kernels, to_y, x, square, to_input=to_input)
         else:
-            values = x.values if isinstance(x, Input) else x
-            given = (values.flatten(0, 1).to(flat.dtype), square.to(flat.dtype))
-            to_x, to_weight, to_bias = aten.convolution_backward(
-                flat, *given, sizes, *rest, [to_input, True, self.bias]
-            )
-        own = [to_weight.reshape(weight.shape), *([to_bias] if self.bias else [])]
-        return [to_x.unflatten(0, to_y.shape[:2]) if to_input else None, *(x.to(weight.dtype) for x in own)]
+            found = self._any_gradients(to_y, x, square, [to_input, True, self.bias])
+        to_x, to_weight, to_bias = found
+        assert to_weight is not None
+        own = [to_weight.reshape(weight.shape), *([] if to_bias is None else [to_bias])]
+        return [to_x, *(x.to(weight.dtype) for x in own)]
+
+    def _gradients(
+        self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool
+    ) -> _Gradients:
+        rows, to_x = _rows(to_y), None
+        if to_input:
+            to_x = _frames(kernels.convolve(rows, to_y.shape, weight, to_input=True), x.shape)
+        if isinstance(x, Input) and x.binary and kernels.takes(x.shape, weight):
+            to_weight = kernels.gather(x.kept, x.shape, rows, weight.shape[2])
+        else:
+            to_weight = kernels.weigh(_rows(_values(x)), x.shape, rows, weight.shape[2])
+        return to_x, to_weight, rows.sum((0, 1)) if self.bias else None
+
+    def _deep_gradients(
+        self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool
+    ) -> _Gradients:
+        rows, to_x, (pad, kernel) = _rows(to_y), None, (self.padding[0], weight.shape[2])
+        if to_input:
+            to_x = _frames(kernels.depth(rows, to_y.shape, weight.flip(2, 3), kernel - 1 - pad), x.shape)
+        return to_x, kernels.depth_weights(_short(x), x.shape, rows, kernel, pad), None
+
+    def _any_gradients(self, to_y: Tensor, x: Input | Tensor, weight: Tensor, wanted: list[bool]) -> _Gradients:
+        flat = to_y.flatten(0, 1)
+        given = (_values(x).flatten(0, 1).to(flat.dtype), weight.to(flat.dtype))
+        rest = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups)
+        sizes = [len(weight)] if self.bias else None
+        to_x, *own = aten.convolution_backward(flat, *given, sizes, *rest, wanted)
+        return to_x.unflatten(0, to_y.shape[:2]) if wanted[0] else None, own[0], own[1] if wanted[2] else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,18 +191,22 @@ class Maps:
 
 
 class Convolved(torch.autograd.Function):
-    """A convolution of spikes inside of `Composed`: `Convolved.apply(place, weight, part, x)`, place that of x."""
+    """A convolution inside of `Composed`: `Convolved.apply(x, weight, part, spikes)`.
+
+    x: values; with spikes the place that their gradients come back to.
+    """
 
     @staticmethod
-    def forward(ctx, place, weight, part, x):
-        ctx.save_for_backward(weight)
-        ctx.part, ctx.x = part, x
-        return part(x, weight, None)
+    def forward(ctx, x, weight, part, spikes=None):
+        ctx.part, ctx.spikes = part, spikes
+        ctx.save_for_backward(weight, *([x] if spikes is None else []))
+        return part(x if spikes is None else spikes, weight, None)
 
     @staticmethod
     def backward(ctx, to_y):  # ty: ignore[incompatible-method-override]
-        (weight,) = ctx.saved_tensors
-        return *ctx.part.gradients(to_y, ctx.x, weight, to_input=True), None, None
+        weight, *x = ctx.saved_tensors
+        given = x[0] if x else ctx.spikes
+        return *ctx.part.gradients(to_y, given, weight, to_input=ctx.needs_input_grad[0]), None, None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,6 +401,14 @@ def _frames(rows: Tensor, shape: torch.Size) -> Tensor:
 def _place(like: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """Nothing but a shape, for gradients to come back to."""
     return like.new_empty(1, dtype=dtype).expand(shape)
+
+
+def _values(x: Input | Tensor) -> Tensor:
+    return x.values if isinstance(x, Input) else x
+
+
+def _short(x: Input | Tensor) -> Tensor:
+    return x.short if isinstance(x, Input) else _rows(x)
 
 
 def _square(weight: Tensor) -> Tensor:

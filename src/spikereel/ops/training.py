@@ -52,7 +52,7 @@ def describe() -> str:
 
     if training_native.available():
         return f"native, {training_native.describe()}; reference: ops.training"
-    return "reference (PyTorch): this installation has no native kernels"
+    return f"reference (PyTorch): {training_native.missing()}"
 
 
 def fire(x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit) -> tuple[Tensor, Tensor]:
@@ -119,14 +119,20 @@ EVENTS = 0.45
 """Firing rate up to which convolutions of spikes by lists of what fired are quicker than dense ones."""
 
 
-def events_for(kept: Tensor, shape: torch.Size, weight: Tensor) -> Any:
-    """The module with `events` and `gather` where these spikes and weights are for them, else None: a dense one."""
+def dense_for(weight: Tensor) -> Any:
+    """The module with `convolve`, `weigh` and those of depthwise convolutions for such weights; None for PyTorch."""
     from spikereel.kernels import training_native
 
     there = weight.device.type == "cpu" and weight.dtype == torch.float32 and training_native.available()
-    if not there or not training_native.takes(shape, weight):
+    return training_native if there and not torch.is_autocast_enabled("cpu") else None
+
+
+def events_for(kept: Tensor, shape: torch.Size, weight: Tensor) -> Any:
+    """The module with `events` and `gather` where these spikes and weights are for them, else None: a dense one."""
+    kernels = dense_for(weight)
+    if kernels is None or not kernels.takes(shape, weight):
         return None
-    return training_native if training_native.rate(kept, shape.numel()) <= EVENTS else None
+    return kernels if kernels.rate(kept, shape.numel()) <= EVENTS else None
 
 
 def pack(spikes: Tensor, unit: Unit) -> Tensor:

@@ -10,9 +10,12 @@
 #include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <dlfcn.h>
 #include <unistd.h>
+static void* function(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 static long process() { return static_cast<long>(getpid()); }
 #else
+static void* function(const char*) { return nullptr; }
 static long process() { return 0; }
 #endif
 
@@ -101,7 +104,25 @@ class Pool {
   bool stop_ = false;
 };
 
+// Runs a function on so many threads, that of the caller among them.
+using Team = void (*)(void (*)(void*), void*, unsigned, unsigned);
+
+struct Shared {
+  int64_t count;
+  Body body;
+  void* context;
+  std::atomic<int64_t> next{0};
+};
+
+void drain(void* given) {
+  Shared& all = *static_cast<Shared*>(given);
+  for (int64_t item; (item = all.next.fetch_add(1)) < all.count;) all.body(all.context, item);
+}
+
 std::mutex use;
+Team team = nullptr;
+// those of OpenMP do not outlive a fork
+long team_of = 0;
 Pool* pool = nullptr;
 // of the pool, which others may be using
 std::atomic<int> size{1};
@@ -114,10 +135,23 @@ struct Slot {
 
 thread_local Slot slots[6];
 
+bool teamed() { return team && team_of == process(); }
+
 }  // namespace
+
+bool join_openmp() {
+  std::lock_guard<std::mutex> lock(use);
+  team = reinterpret_cast<Team>(function("GOMP_parallel"));
+  team_of = process();
+  return team != nullptr;
+}
 
 void set_threads(int count) {
   std::lock_guard<std::mutex> lock(use);
+  if (teamed()) {
+    size.store(count < 1 ? 1 : count);
+    return;
+  }
   if (pool && pool->alive() && pool->size() == count) return;
   // after a fork the threads of the old pool are gone, and so is any way to end it
   if (pool && pool->alive()) delete pool;
@@ -127,6 +161,7 @@ void set_threads(int count) {
 
 int threads() {
   std::lock_guard<std::mutex> lock(use);
+  if (teamed()) return helpers();
   return pool && pool->alive() ? pool->size() : 1;
 }
 
@@ -134,6 +169,12 @@ int helpers() { return size.load(std::memory_order_relaxed); }
 
 void run_parallel(int64_t count, Body body, void* context) {
   std::unique_lock<std::mutex> lock(use, std::try_to_lock);
+  const int crew = helpers();
+  if (lock.owns_lock() && teamed() && crew > 1 && count > 1) {
+    Shared all{count, body, context};
+    team(drain, &all, static_cast<unsigned>(crew < count ? crew : count), 0);
+    return;
+  }
   if (lock.owns_lock() && pool && pool->alive() && pool->size() > 1 && count > 1) {
     pool->run(count, body, context);
     return;

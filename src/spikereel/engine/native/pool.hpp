@@ -12,6 +12,9 @@ using Body = void (*)(void* context, int64_t item);
 void run_parallel(int64_t count, Body body, void* context);
 
 void set_threads(int count);
+// The threads of OpenMP that this process has already, in place of a pool's own: threads of two kinds that wait for their
+// next work stand in each other's way. Whether there are any.
+bool join_openmp();
 int threads();
 // The same as it was last set, without waiting for a region under way: for the cutting of work, which changes no result.
 int helpers();

@@ -12,7 +12,10 @@ constexpr int kVector = 32;  // bytes of a register
 #define IVDEP _Pragma("GCC ivdep")
 #include "loops.hpp"
 #include "spikes.hpp"
-const TrainingKernels kernels = {"avx2", fire, unfire, moments, sums_of, affine, finish, unpack, events, gather};
+#include "dense.hpp"
+#include "depthwise.hpp"
+const TrainingKernels kernels = {"avx2",    fire,   unfire, moments,  sums_of, affine, finish, unpack,
+                                 events, gather, convolve, weigh, depth, depth_weights};
 }  // namespace
 
 const TrainingKernels* training_avx2() {

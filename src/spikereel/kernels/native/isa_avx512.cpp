@@ -14,7 +14,10 @@ constexpr int kVector = 64;  // bytes of a register
 #define IVDEP _Pragma("GCC ivdep")
 #include "loops.hpp"
 #include "spikes.hpp"
-const TrainingKernels kernels = {"avx512", fire, unfire, moments, sums_of, affine, finish, unpack, events, gather};
+#include "dense.hpp"
+#include "depthwise.hpp"
+const TrainingKernels kernels = {"avx512",    fire,   unfire, moments,  sums_of, affine, finish, unpack,
+                                 events, gather, convolve, weigh, depth, depth_weights};
 }  // namespace
 
 const TrainingKernels* training_avx512() {

@@ -23,6 +23,7 @@ using Values = nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  
 using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;    // [group, channel], or [row, channel]
 using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // [frame, bytes]
 using Line = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Square = nb::ndarray<float, nb::ndim<4>, nb::device::cpu>;                 // [out, in, k, k], in any order
 using Sums = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;     // [run, group, 2, channel]
 using Doubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Totals = nb::ndarray<double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  // [group, 2, channel]
@@ -160,22 +161,32 @@ SpikeMaps maps_of(const Bytes& bits, const Values& values, int pictures, int hei
   const int64_t frames = static_cast<int64_t>(bits.shape(0)), rows = static_cast<int64_t>(pictures) * height * width;
   require(kernel == 1 || kernel == 3, "kernel of 1 or 3");
   require(in > 0 && in % 8 == 0 && kernel * kernel * in < 65536, "channels of the input");
-  require(values.shape(2) % kLanes == 0 && values.shape(2) > 0, "channels of the output");
+  require(values.shape(2) > 0, "channels of the output");
   require(static_cast<int64_t>(bits.shape(1)) == (rows * in + 7) / 8, "bits of other pictures");
   require(static_cast<int64_t>(values.shape(0)) == frames && static_cast<int64_t>(values.shape(1)) == rows, "other rows");
   return {bits.data(), frames, pictures, height, width, in, static_cast<int32_t>(values.shape(2)), kernel};
 }
 
-void events(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& weights,
-            std::optional<Line> bias, const Values& out) {
-  const SpikeMaps a = maps_of(bits, out, pictures, height, width, in, kernel);
-  const int lanes = block_lanes(a.out, 128);
-  require(static_cast<int>(weights.shape(2)) == lanes && static_cast<int>(weights.shape(0)) == a.out / lanes &&
-              static_cast<int>(weights.shape(1)) == kernel * kernel * in, "size of the weights");
+// of weights [out, in, k, k] in any order of memory with the taps of a row next to each other; or, for the gradient of
+// the input, [in, out, k, k] with taps from the last one on
+Weights weights_of(const Square& weights, bool to_input) {
+  const auto kernel = static_cast<int64_t>(weights.shape(2));
+  require(weights.shape(3) == weights.shape(2), "a square kernel");
+  require(kernel == 1 || weights.stride(2) == kernel * weights.stride(3), "weights with gaps");
+  return {weights.data(), weights.stride(to_input ? 0 : 1), weights.stride(to_input ? 1 : 0),
+          kernel == 1 ? 0 : weights.stride(3), to_input};
+}
+
+void events(const Bytes& bits, int pictures, int height, int width, const Square& weights, std::optional<Line> bias,
+            const Values& out) {
+  const SpikeMaps a = maps_of(bits, out, pictures, height, width, static_cast<int>(weights.shape(1)),
+                              static_cast<int>(weights.shape(2)));
+  require(weights.shape(0) == out.shape(2), "size of the weights");
   require(!bias || static_cast<int>(bias->shape(0)) == a.out, "size of the bias");
+  const Weights w = weights_of(weights, false);
   const float* own = bias ? bias->data() : nullptr;
   nb::gil_scoped_release release;
-  kernels->events(a, weights.data(), lanes, own, out.data());
+  kernels->events(a, w, own, out.data());
 }
 
 void gather(const Bytes& bits, int pictures, int height, int width, int in, int kernel, const Values& to_out,
@@ -183,9 +194,80 @@ void gather(const Bytes& bits, int pictures, int height, int width, int in, int 
   const SpikeMaps a = maps_of(bits, to_out, pictures, height, width, in, kernel);
   require(static_cast<int>(to_weights.shape(0)) == kSlices &&
               static_cast<int>(to_weights.shape(1)) == kernel * kernel * in &&
-              static_cast<int>(to_weights.shape(2)) == a.out, "room for the gradients");
+              static_cast<int64_t>(to_weights.shape(2)) == whole_lanes(a.out), "room for the gradients");
   nb::gil_scoped_release release;
   kernels->gather(a, to_out.data(), to_weights.data());
+}
+
+DenseMaps dense_of(const Values& x, int height, int width, int out, int kernel) {
+  require(x.size() > 0 && out > 0, "no values");
+  require(height > 0 && width > 0 && x.shape(1) % (static_cast<size_t>(height) * width) == 0, "rows of other pictures");
+  require(kernel > 0 && kernel % 2 == 1, "an odd kernel");
+  const int64_t pictures = static_cast<int64_t>(x.shape(0) * x.shape(1)) / (static_cast<int64_t>(height) * width);
+  return {x.data(), pictures, height, width, static_cast<int32_t>(x.shape(2)), out, kernel};
+}
+
+void convolve(const Values& x, int height, int width, const Square& weights, bool to_input, std::optional<Line> bias,
+              const Values& out) {
+  const size_t from = to_input ? 0 : 1;
+  const int kernel = static_cast<int>(weights.shape(2));
+  const DenseMaps a = dense_of(x, height, width, static_cast<int>(weights.shape(1 - from)), kernel);
+  require(weights.shape(from) == x.shape(2), "weights of other channels");
+  require(out.shape(0) == x.shape(0) && out.shape(1) == x.shape(1) && static_cast<int>(out.shape(2)) == a.out, "other rows");
+  require(!bias || static_cast<int>(bias->shape(0)) == a.out, "size of the bias");
+  const Weights w = weights_of(weights, to_input);
+  const float* own = bias ? bias->data() : nullptr;
+  nb::gil_scoped_release release;
+  kernels->convolve(a, w, own, out.data());
+}
+
+void weigh(const Values& x, int height, int width, int kernel, const Values& to_out, const Values& to_weights) {
+  const DenseMaps a = dense_of(x, height, width, static_cast<int>(to_out.shape(2)), kernel);
+  require(to_out.shape(0) == x.shape(0) && to_out.shape(1) == x.shape(1), "other rows");
+  require(static_cast<int>(to_weights.shape(0)) == kSlices &&
+              to_weights.shape(1) == static_cast<size_t>(kernel) * kernel * x.shape(2) &&
+              to_weights.shape(2) == to_out.shape(2), "room for the gradients");
+  nb::gil_scoped_release release;
+  kernels->weigh(a, to_out.data(), to_weights.data());
+}
+
+DepthMaps depth_of(std::optional<Values>& x, std::optional<Bytes>& bits, int pictures, int height, int width, int channels,
+                   int kernel, int padding, const Values& out) {
+  require(x.has_value() != bits.has_value(), "values or bits");
+  require(kernel == 3 || kernel == 5 || kernel == 7, "kernel of 3, 5 or 7");
+  require(padding >= 0 && padding < kernel && height + 2 * padding >= kernel && width + 2 * padding >= kernel, "padding");
+  require(channels >= kLanes && pictures > 0 && height > 0, "channels");
+  const int64_t values = static_cast<int64_t>(pictures) * height * width * channels;
+  DepthMaps a{nullptr, nullptr, 0, pictures, height, width, channels, kernel, padding};
+  if (x) {
+    require(x->size() % (static_cast<size_t>(height) * width * channels) == 0 && static_cast<int>(x->shape(2)) == channels,
+            "values of other pictures");
+    a.x = x->data(), a.count = static_cast<int64_t>(x->size()) / (static_cast<int64_t>(height) * width * channels);
+  } else {
+    require(static_cast<int64_t>(bits->shape(1)) == (values + 7) / 8, "bits of other pictures");
+    a.bits = bits->data(), a.count = static_cast<int64_t>(bits->shape(0)) * pictures;
+  }
+  const int64_t rows = static_cast<int64_t>(height + 2 * padding - kernel + 1) * (width + 2 * padding - kernel + 1);
+  require(static_cast<int64_t>(out.shape(0) * out.shape(1)) == a.count * rows && static_cast<int>(out.shape(2)) == channels,
+          "other rows");
+  return a;
+}
+
+void depth(std::optional<Values> x, std::optional<Bytes> bits, int pictures, int height, int width, int channels, int kernel,
+           int padding, const Table& taps, const Values& out) {
+  const DepthMaps a = depth_of(x, bits, pictures, height, width, channels, kernel, padding, out);
+  require(static_cast<int>(taps.shape(0)) == kernel * kernel && static_cast<int>(taps.shape(1)) == channels, "size of the taps");
+  nb::gil_scoped_release release;
+  kernels->depth(a, taps.data(), out.data());
+}
+
+void depth_weights(std::optional<Values> x, std::optional<Bytes> bits, int pictures, int height, int width, int channels,
+                   int kernel, int padding, const Values& to_out, const Values& to_taps) {
+  const DepthMaps a = depth_of(x, bits, pictures, height, width, channels, kernel, padding, to_out);
+  require(static_cast<int>(to_taps.shape(0)) == kSlices && static_cast<int>(to_taps.shape(1)) == kernel * kernel &&
+              static_cast<int>(to_taps.shape(2)) == channels, "room for the gradients");
+  nb::gil_scoped_release release;
+  kernels->depth_weights(a, to_out.data(), to_taps.data());
 }
 
 int64_t count(const Bytes& bits) {
@@ -223,6 +305,7 @@ std::vector<std::string> instruction_sets() {
 NB_MODULE(_training, m) {
   using namespace spikereel;
   kernels = present().front();
+  join_openmp();
   m.attr("BLOCK") = kBlock;
   m.attr("RUN") = kBlock * kRun;
   nb::class_<Unit>(m, "Unit").def(
@@ -243,11 +326,17 @@ NB_MODULE(_training, m) {
   m.def("affine", &affine, "x"_a, "scale"_a, "shift"_a, "out"_a);
   m.def("finish", &finish, "x"_a, "other"_a, "mean"_a, "a"_a, "b"_a, "c"_a, "out"_a);
   m.def("unpack", &unpack, "bits"_a, "out"_a);
+  m.attr("ABI") = 2;
   m.attr("SLICES") = kSlices;
-  m.def("lanes", [](int out) { return block_lanes(out, 128); }, "out"_a);
-  m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "weights"_a, "bias"_a.none(),
-        "out"_a);
+  m.attr("LANES") = kLanes;
+  m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "weights"_a, "bias"_a.none(), "out"_a);
   m.def("gather", &gather, "bits"_a, "pictures"_a, "height"_a, "width"_a, "in"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
+  m.def("convolve", &convolve, "x"_a, "height"_a, "width"_a, "weights"_a, "to_input"_a, "bias"_a.none(), "out"_a);
+  m.def("weigh", &weigh, "x"_a, "height"_a, "width"_a, "kernel"_a, "to_out"_a, "to_weights"_a);
+  m.def("depth", &depth, "x"_a.none(), "bits"_a.none(), "pictures"_a, "height"_a, "width"_a, "channels"_a, "kernel"_a,
+        "padding"_a, "taps"_a, "out"_a);
+  m.def("depth_weights", &depth_weights, "x"_a.none(), "bits"_a.none(), "pictures"_a, "height"_a, "width"_a, "channels"_a,
+        "kernel"_a, "padding"_a, "to_out"_a, "to_taps"_a);
   m.def("count", &count, "bits"_a);
   m.def("set_threads", &set_threads, "count"_a);
   m.def("instruction_sets", &instruction_sets);

@@ -27,23 +27,46 @@ typedef float V __attribute__((vector_size(kVector), aligned(4), may_alias));
 #define UNROLLED _Pragma("GCC unroll 32")
 
 template <int Lanes>
-static inline void add_rows(const uint16_t* list, int64_t count, const float* weights, const float* bias, float* out) {
+static inline void add_rows(const uint16_t* list, int64_t count, const float* weights, const float* bias, int some,
+                            float* out) {
   constexpr int n = Lanes * 4 / kVector, width = kVector / 4;
   V total[n];
   UNROLLED
-  for (int i = 0; i < n; i++) total[i] = bias ? *reinterpret_cast<const V*>(bias + i * width) : V{};
+  for (int i = 0; i < n; i++) total[i] = *reinterpret_cast<const V*>(bias + i * width);
   for (int64_t e = 0; e < count; e++) {
     const float* row = weights + static_cast<int64_t>(list[e]) * Lanes;
     UNROLLED
     for (int i = 0; i < n; i++) total[i] += *reinterpret_cast<const V*>(row + i * width);
   }
+  if (some == Lanes) {
+    UNROLLED
+    for (int i = 0; i < n; i++) *reinterpret_cast<V*>(out + i * width) = total[i];
+    return;
+  }
+  float all[Lanes];
   UNROLLED
-  for (int i = 0; i < n; i++) *reinterpret_cast<V*>(out + i * width) = total[i];
+  for (int i = 0; i < n; i++) *reinterpret_cast<V*>(all + i * width) = total[i];
+  __builtin_memcpy(out, all, sizeof(float) * static_cast<size_t>(some));
+}
+
+// Weights as rows of inputs, [block][tap][input][lanes], zeros beyond the last output.
+static void rows_of(const SpikeMaps& a, const Weights& w, float* rows) {
+  const int64_t taps = static_cast<int64_t>(a.kernel) * a.kernel, depth = taps * a.in;
+  parallel(blocks_of(a.out, 128), [&](int64_t item) {
+    const Outputs block = block_of(a.out, 128, item);
+    float* to = rows + block.first * depth;
+    for (int64_t tap = 0; tap < taps; tap++) {
+      const float* from = w.values + tap * w.tap + block.first * w.out;
+      float* own = to + tap * a.in * block.lanes;
+      for (int j = 0; j < block.lanes; j++)
+        for (int64_t i = 0; i < a.in; i++)
+          own[i * block.lanes + j] = j < block.some ? from[j * w.out + i * w.in] : 0.0f;
+    }
+  });
 }
 
 constexpr int kBand = 4;  // rows of a picture whose lists are made at once
 
-template <int Lanes>
 static void events_band(const SpikeMaps& a, const float* weights, const float* bias, float* out, int64_t picture, int top) {
   const int k = a.kernel, half = k / 2, rows = static_cast<int>(less(kBand, a.height - top)), w = a.width;
   const int64_t depth = static_cast<int64_t>(k) * k * a.in, row_values = static_cast<int64_t>(w) * a.in;
@@ -76,24 +99,30 @@ static void events_band(const SpikeMaps& a, const float* weights, const float* b
     }
     window_begin[w] = static_cast<uint32_t>(to - window);
     float* row = out + (picture * a.height + top + y) * static_cast<int64_t>(w) * a.out;
-    for (int first = 0; first < a.out; first += Lanes)
-      for (int x = 0; x < w; x++)
-        add_rows<Lanes>(window + window_begin[x], window_begin[x + 1] - window_begin[x], weights + first * depth,
-                        bias ? bias + first : nullptr, row + static_cast<int64_t>(x) * a.out + first);
+    const int64_t blocks = blocks_of(a.out, 128);
+    for (int64_t b = 0; b < blocks; b++) {
+      const Outputs block = block_of(a.out, 128, b);
+      float own_bias[128] = {};
+      for (int i = 0; bias && i < block.some; i++) own_bias[i] = bias[block.first + i];
+      const auto all = [&](auto add) {
+        for (int x = 0; x < w; x++)
+          add(window + window_begin[x], window_begin[x + 1] - window_begin[x], weights + block.first * depth, own_bias,
+              block.some, row + static_cast<int64_t>(x) * a.out + block.first);
+      };
+      if (block.lanes == 128) all(add_rows<128>);
+      else if (block.lanes == 64) all(add_rows<64>);
+      else if (block.lanes == 32) all(add_rows<32>);
+      else all(add_rows<16>);
+    }
   }
 }
 
-static void events(const SpikeMaps& a, const float* weights, int lanes, const float* bias, float* out) {
-  const int64_t bands = (a.height + kBand - 1) / kBand;
+static void events(const SpikeMaps& a, const Weights& weights, const float* bias, float* out) {
+  const int64_t bands = (a.height + kBand - 1) / kBand, depth = static_cast<int64_t>(a.kernel) * a.kernel * a.in;
+  float* rows = static_cast<float*>(scratch(4, sizeof(float) * static_cast<size_t>(depth * whole_lanes(a.out))));
+  rows_of(a, weights, rows);
   parallel(a.frames * a.pictures * bands, [&](int64_t item) {
-    const int64_t picture = item / bands;
-    const int top = static_cast<int>(item % bands) * kBand;
-    switch (lanes) {
-      case 128: return events_band<128>(a, weights, bias, out, picture, top);
-      case 64: return events_band<64>(a, weights, bias, out, picture, top);
-      case 32: return events_band<32>(a, weights, bias, out, picture, top);
-      default: return events_band<16>(a, weights, bias, out, picture, top);
-    }
+    events_band(a, rows, bias, out, item / bands, static_cast<int>(item % bands) * kBand);
   });
 }
 
@@ -121,7 +150,7 @@ static inline void add_places(const uint16_t* list, int count, const float* from
 // One tile: its gradients with the pixels around them, its lists of places for each channel, and their sums.
 template <int Lanes, int K>
 static void gather_tile(const SpikeMaps& a, const float* to_out, float* to_weights, int64_t picture, int top, int left,
-                        int first) {
+                        int first, int some) {
   constexpr int half = K / 2, wide = kSide + 2 * half;
   const int rows = static_cast<int>(less(kSide, a.height - top)), columns = static_cast<int>(less(kSide, a.width - left));
   float* around = static_cast<float*>(scratch(0, sizeof(float) * wide * wide * Lanes));
@@ -129,12 +158,13 @@ static void gather_tile(const SpikeMaps& a, const float* to_out, float* to_weigh
     for (int x = 0; x < columns + 2 * half; x++) {
       const int py = top + y - half, px = left + x - half;
       float* to = around + (y * wide + x) * Lanes;
-      if (py < 0 || px < 0 || py >= a.height || px >= a.width) {
-        for (int i = 0; i < Lanes; i++) to[i] = 0.0f;
-        continue;
-      }
+      const bool inside = py >= 0 && px >= 0 && py < a.height && px < a.width;
       const float* from = to_out + ((picture * a.height + py) * a.width + px) * a.out + first;
-      for (int i = 0; i < Lanes; i++) to[i] = from[i];
+      if (inside && some == Lanes) {
+        for (int i = 0; i < Lanes; i++) to[i] = from[i];
+      } else {
+        for (int i = 0; i < Lanes; i++) to[i] = inside && i < some ? from[i] : 0.0f;
+      }
     }
   const int64_t row_values = static_cast<int64_t>(a.width) * a.in;
   const int64_t frame = picture / a.pictures, inside = picture % a.pictures;
@@ -161,39 +191,31 @@ static void gather_tile(const SpikeMaps& a, const float* to_out, float* to_weigh
       // an input is seen by outputs above it through the last row of weights; so from left to right
       float* into[K];
       for (int kx = 0; kx < K; kx++)
-        into[kx] = to_weights + ((static_cast<int64_t>(ky) * K + (K - 1 - kx)) * a.in + c) * a.out + first;
+        into[kx] = to_weights + ((static_cast<int64_t>(ky) * K + (K - 1 - kx)) * a.in + c) * whole_lanes(a.out) + first;
       add_places<Lanes, K>(lists + c * kSide * kSide, counts[c], around + (K - 1 - ky) * wide * Lanes, into);
     }
   }
 }
 
-template <int Lanes, int K>
-static void gather_all(const SpikeMaps& a, const float* to_out, float* to_weights) {
-  const int64_t across = (a.width + kSide - 1) / kSide, down = (a.height + kSide - 1) / kSide;
-  const int64_t tiles = a.frames * a.pictures * across * down, size = static_cast<int64_t>(K) * K * a.in * a.out;
-  const int64_t blocks = a.out / Lanes;
-  parallel(kSlices * blocks, [&](int64_t item) {
-    const int64_t slice = item / blocks;
-    const int first = static_cast<int>(item % blocks) * Lanes;
-    float* own = to_weights + slice * size;
-    for (int64_t row = 0; row < static_cast<int64_t>(K) * K * a.in; row++)
-      __builtin_memset(own + row * a.out + first, 0, sizeof(float) * Lanes);
-    for (int64_t tile = tiles * slice / kSlices; tile < tiles * (slice + 1) / kSlices; tile++) {
-      const int64_t picture = tile / (across * down), place = tile % (across * down);
-      gather_tile<Lanes, K>(a, to_out, own, picture, static_cast<int>(place / across) * kSide,
-                            static_cast<int>(place % across) * kSide, first);
-    }
-  });
-}
-
 template <int K>
 static void gather_kernel(const SpikeMaps& a, const float* to_out, float* to_weights) {
-  switch (block_lanes(a.out, K == 1 ? 128 : 64)) {
-    case 128: return gather_all<128, K>(a, to_out, to_weights);
-    case 64: return gather_all<64, K>(a, to_out, to_weights);
-    case 32: return gather_all<32, K>(a, to_out, to_weights);
-    default: return gather_all<16, K>(a, to_out, to_weights);
-  }
+  constexpr int most = K == 1 ? 128 : 64;
+  const int64_t across = (a.width + kSide - 1) / kSide, down = (a.height + kSide - 1) / kSide, pitch = whole_lanes(a.out);
+  const int64_t tiles = a.frames * a.pictures * across * down, rows = static_cast<int64_t>(K) * K * a.in;
+  const int64_t blocks = blocks_of(a.out, most);
+  parallel(kSlices * blocks, [&](int64_t item) {
+    const int64_t slice = item / blocks;
+    const Outputs block = block_of(a.out, most, item % blocks);
+    float* own = to_weights + slice * rows * pitch;
+    for (int64_t row = 0; row < rows; row++) __builtin_memset(own + row * pitch + block.first, 0, sizeof(float) * block.lanes);
+    for (int64_t tile = tiles * slice / kSlices; tile < tiles * (slice + 1) / kSlices; tile++) {
+      const int64_t picture = tile / (across * down), place = tile % (across * down);
+      const int top = static_cast<int>(place / across) * kSide, left = static_cast<int>(place % across) * kSide;
+      const auto one = block.lanes == 64 ? gather_tile<64, K> : block.lanes == 32 ? gather_tile<32, K> :
+                       block.lanes == 16 ? gather_tile<16, K> : gather_tile<most, K>;
+      one(a, to_out, own, picture, top, left, block.first, block.some);
+    }
+  });
 }
 
 static void gather(const SpikeMaps& a, const float* to_out, float* to_weights) {

@@ -54,17 +54,59 @@ struct Rows {
 struct SpikeMaps {
   const uint8_t* bits;
   int64_t frames, pictures;
-  int32_t height, width, in, out, kernel;  // in: whole bytes of channels; out: whole vectors; kernel: 1 or 3
+  int32_t height, width, in, out, kernel;  // in: whole bytes of channels; kernel: 1 or 3
+};
+
+// A convolution of values that keeps the size of its pictures, [picture][height][width][channel]; or rows, kernel 1.
+struct DenseMaps {
+  const float* x;
+  int64_t pictures;
+  int32_t height, width, in, out, kernel;  // kernel: odd
+};
+
+// Where the weight of an input, an output and a tap lies; turned: taps are taken from the last one on.
+struct Weights {
+  const float* values;
+  int64_t in, out, tap;
+  bool turned;
+};
+
+// A depthwise convolution of `count` pictures: of values, or of bits whose frames hold `pictures` of them.
+struct DepthMaps {
+  const float* x;
+  const uint8_t* bits;
+  int64_t count, pictures;
+  int32_t height, width, channels, kernel, padding;  // kernel: 3, 5 or 7; channels: 16 or more
 };
 
 constexpr int kLanes = 16;
 constexpr int kSlices = 4;  // parts of the pictures whose gradients of weights are added up one after the other
 
-inline int block_lanes(int out, int most) {
+// Outputs are worked on in blocks of 16 to 128; the last one may have some lanes too many.
+struct Outputs {
+  int first, lanes, some;
+};
+
+inline int lanes_at(int out, int first, int most) {
   int lanes = most;
-  while (out % lanes) lanes /= 2;
+  while (lanes > kLanes && lanes > out - first) lanes /= 2;
   return lanes;
 }
+
+inline Outputs block_of(int out, int most, int64_t block) {
+  int first = 0;
+  for (; block > 0; block--) first += lanes_at(out, first, most);
+  const int lanes = lanes_at(out, first, most);
+  return {first, lanes, lanes < out - first ? lanes : out - first};
+}
+
+inline int64_t blocks_of(int out, int most) {
+  int64_t blocks = 0;
+  for (int first = 0; first < out; blocks++) first += lanes_at(out, first, most);
+  return blocks;
+}
+
+inline int64_t whole_lanes(int out) { return static_cast<int64_t>(out + kLanes - 1) / kLanes * kLanes; }
 
 struct TrainingKernels {
   const char* name;
@@ -77,10 +119,15 @@ struct TrainingKernels {
   void (*finish)(const Rows&, const float* other, const float* mean, const float* a, const float* b, const float* c,
                  float* out);
   void (*unpack)(const uint8_t* bits, int64_t frames, int64_t values, float* out);
-  // rows of weights [block][kernel * kernel * in][lanes] of the inputs that are set, added up; bias may be null
-  void (*events)(const SpikeMaps&, const float* weights, int lanes, const float* bias, float* out);
-  // the other way round: rows of a gradient [..][out] added up for each input; out: [slice][kernel * kernel][in][out]
+  // rows of weights of the inputs that are set, added up; bias may be null
+  void (*events)(const SpikeMaps&, const Weights&, const float* bias, float* out);
+  // the other way round: rows of a gradient [..][out] added up for each input; out: [slice][kernel * kernel][in][lanes],
+  // with whole vectors of lanes
   void (*gather)(const SpikeMaps&, const float* to_out, float* to_weights);
+  void (*convolve)(const DenseMaps&, const Weights&, const float* bias, float* out);  // bias may be null
+  void (*weigh)(const DenseMaps&, const float* to_out, float* to_weights);            // out: [slice][tap][in][out]
+  void (*depth)(const DepthMaps&, const float* taps, float* out);                     // taps: [kernel * kernel][channels]
+  void (*depth_weights)(const DepthMaps&, const float* to_out, float* to_taps);       // out: [slice], as the taps
 };
 
 inline int64_t runs_of(int64_t values) { return (values + kBlock * kRun - 1) / (kBlock * kRun); }
