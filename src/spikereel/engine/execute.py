@@ -107,7 +107,8 @@ def run_layer(layer: Layer, call: Call, t0: int, t1: int) -> None:
 
 def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
     """Where the results of these frames go."""
-    norm = norm_of(layer, call.layout)
+    coarse = isinstance(layer, SpikeConv) and layer.choice == "coarse"
+    norm = layer.coarse if coarse else norm_of(layer, call.layout)
     moves = norm is not None and len(norm.scale) > 1
     norm = None if norm is None else norm.at(call.first + t0, t1 - t0)
     neuron = layer.neuron or SILENT
@@ -131,11 +132,11 @@ def target(layer: Layer, call: Call, t0: int, t1: int) -> object:
 
 
 def norm_of(layer: Layer, layout: Layout) -> Norm | None:
-    """The norm of a layer in calls of this shape."""
+    """The norm of a layer in calls of this shape, of sums of its weights as they are."""
     if isinstance(layer, AttendApply):
         height, width = layout.input_sizes[id(layer)]
         return layer.norm_in(layout.frames, height * width)
-    return layer.coarse if isinstance(layer, SpikeConv) and layer.choice == "coarse" else layer.norm
+    return layer.norm
 
 
 def pack(layer: SpikeConv, choice: str) -> NDArray:

@@ -16,16 +16,22 @@ from spikereel.runs.splits import official, own_split, root_of
 
 def actions(spec: DataSpec, ask: Ask) -> Any:
     """UTD-MHAD in depth, for its actions."""
-    root, reading = root_of(spec), readings.depth_reading(spec, train=ask.split == "train", seed=ask.seed)
     if spec.protocol == "official":
+        root, reading = root_of(spec), readings.depth_reading(spec, train=ask.split == "train", seed=ask.seed)
         load = lambda own: utd_mhad.UTDMHAD(root, reading, subjects=utd_mhad.OFFICIAL[own])  # noqa: E731
         return official(spec, ask.split, load)
+    return _of_others(spec, ask)
+
+
+def _of_others(spec: DataSpec, ask: Ask) -> utd_mhad.UTDMHAD:
+    """Actions, one subject left out."""
+    root, reading = root_of(spec), readings.depth_reading(spec, train=ask.split == "train", seed=ask.seed)
     return utd_mhad.UTDMHAD(root, reading, subjects=_subjects(spec, ask.split))
 
 
 def chains(spec: DataSpec, ask: Ask) -> Chains:
     """Chains of the actions of one person each."""
-    return chained(spec, ask, actions, lambda clips: clips.subjects)
+    return chained(spec, ask, _of_others, lambda clips: clips.subjects)
 
 
 def poses(spec: DataSpec, ask: Ask) -> PoseClips:

@@ -1,7 +1,7 @@
 """Who builds clips of event recordings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from copy import copy
 from typing import Any
 
 from spikereel.data.events.reading import EventReading
@@ -78,21 +78,22 @@ def objects(spec: DataSpec, ask: Ask, reading: Any) -> Any:
 
 def chained(spec: DataSpec, ask: Ask, load: Build, people: Callable[[Any], Sequence[int]] | None = None) -> Chains:
     """Chains of the clips of another kind. load: makes those; people: of whom each is."""
-    clips = load(replace(spec, frames=whole_frames(spec.frames, spec.chain_length)), ask)
-    labels, train = labels_of(clips), ask.split == "train"
+    train = ask.split == "train"
+    options: Any = {
+        "frames": spec.frames,
+        "length": spec.chain_length,
+        "kinds": spec.chain_gestures,
+        "repeat": spec.chain_repeat,
+        "count": spec.train_length if train else spec.test_length,
+        "seed": spec.seed + SPLITS.index(ask.split),
+    }
+    own = copy(spec)
+    # `replace` would read every option, and so hide those that nothing reads
+    object.__setattr__(own, "frames", whole_frames(spec.frames, spec.chain_length))
+    clips = load(own, ask)
+    labels = labels_of(clips)
     assert labels is not None
-    return Chains(
-        clips,
-        labels,
-        frames=spec.frames,
-        length=spec.chain_length,
-        kinds=spec.chain_gestures,
-        repeat=spec.chain_repeat,
-        count=spec.train_length if train else spec.test_length,
-        seed=spec.seed + SPLITS.index(ask.split),
-        fresh=train,
-        people=None if people is None else people(clips),
-    )
+    return Chains(clips, labels, fresh=train, people=None if people is None else people(clips), **options)
 
 
 def chains_of_digits(spec: DataSpec, ask: Ask) -> Chains:
