@@ -117,12 +117,12 @@ class UTDMHAD(SeededClips[int]):
     def __init__(self, root: str | PathLike, reading: DepthReading, *, subjects: Collection[int] | None = None):
         super().__init__(reading.seed)
         self.root, self.reading = Path(root), reading
-        self.samples = [(p, label) for p, label, who in find_clips(self.root) if subjects is None or who in subjects]
+        found = [clip for clip in find_clips(self.root) if subjects is None or clip[2] in subjects]
+        self.samples = [(path, label) for path, label, _ in found]
         if not self.samples:
             raise DataError(f"{root}: has no clips of subjects {sorted(subjects or ())}; give the folder that has them")
         self.labels = [label for _, label in self.samples]
-        who = {path: subject for path, _, subject in find_clips(self.root)}
-        self.subjects = [who[path] for path, _ in self.samples]
+        self.subjects = [subject for _, _, subject in found]
         self._pictures: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
