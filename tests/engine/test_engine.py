@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from spikereel.models.segmentation import SegmentationConfig
 from tiny import clip, tiny_model, tiny_svformer
 
 import spikereel
-from spikereel.engine import memory
+from spikereel.engine import files, memory
 from spikereel.engine.choose import engine_for
 from spikereel.engine.engine import Engine, compile
 from spikereel.engine.execute import choices, pack
@@ -215,6 +216,23 @@ def test_a_saved_engine_keeps_what_its_contrast_front_learnt(tmp_path):
     wanted = engine(clip().float())
     engine.save(tmp_path / "a.engine")
     assert_same(Engine.load(tmp_path / "a.engine")(clip().float()), wanted)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_python_collects_no_garbage_while_a_file_opens(collects, tmp_path, monkeypatch):
+    engine = settle(compile(model_of("joint")[1]))
+    engine(clip().float())
+    engine.save(tmp_path / "a.engine")
+    collected, shell = [], files._shell
+    monkeypatch.setattr(files, "_shell", lambda *parts: (collected.append(gc.isenabled()), shell(*parts))[1])
+    try:
+        if not collects:
+            gc.disable()
+        Engine.load(tmp_path / "a.engine")
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()
+    assert collected == [False]
 
 
 def test_files_that_are_no_engines(tmp_path):

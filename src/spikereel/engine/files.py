@@ -1,8 +1,11 @@
 """Engines as files: the packed weights, the kernels chosen and the head, memory-mapped when read."""
 
 import dataclasses
+import gc
 import json
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,23 @@ def write(path: Path, program: Program, model: VideoModel, head: dict[str, Tenso
 
 def read(path: Path) -> tuple[Program, VideoModel, str]:
     """The program, a model that holds its head alone, and the instruction set that the kernels were chosen for."""
+    with _no_collection():
+        return _read(path)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's garbage collector waits: all that is made here stays, and a look at all of PyTorch takes 80 ms."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _read(path: Path) -> tuple[Program, VideoModel, str]:
     header, content = _open(path)
 
     def array(place: dict[str, Any]) -> NDArray:
