@@ -265,6 +265,8 @@ def main() -> None:
         peers = "-".join(["", *options.peers]) if options.peers else ""
         shape = "-T" + "-".join(str(x) for x in options.frames) if options.frames != [8] else ""
         shape += "-threads" + "-".join(str(x) for x in options.threads) if options.threads != [1, 2] else ""
+        partly = options.command == "curves" and options.curves != list(CURVES)
+        shape += "-of-" + "-".join(options.curves) if partly else ""
         shape += f"-{options.rates}" if options.rates != "drawn" else ""
         save(f"engine-{options.command}{shape}{peers}", outcome, "engine.py")
 

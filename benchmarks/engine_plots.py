@@ -21,14 +21,14 @@ def draw() -> list[Path]:
     import matplotlib
 
     matplotlib.use("Agg")
-    drawn = [_curves(_newest("engine-curves"))]
+    drawn = [_curves(_newest("engine-curves-threads2_"))]
     if roof := _newest("engine-roofline", needed=False):
         drawn.append(_roofline(roof))
     return drawn
 
 
 def _newest(name: str, *, needed: bool = True) -> dict[str, Any] | None:
-    found = sorted(RESULTS.glob(f"{name}*.json"), key=lambda path: path.stat().st_mtime)
+    found = sorted(RESULTS.glob(f"{name}*.json"), key=lambda path: path.stem.rpartition("_")[2])
     if not found and needed:
         raise FileNotFoundError(f"no {name}*.json in {RESULTS}; run `python benchmarks/run.py curves` first")
     return json.loads(found[-1].read_text()) if found else None
