@@ -218,6 +218,23 @@ def test_a_saved_engine_keeps_what_its_contrast_front_learnt(tmp_path):
     assert_same(Engine.load(tmp_path / "a.engine")(clip().float()), wanted)
 
 
+@pytest.mark.parametrize("case", ["joint", "pose"])
+def test_modules_behind_the_kernels_run_on_one_thread_and_leave_the_number_as_it_was(case):
+    engine, seen = compile(model_of(case)[1]), []
+    own = engine.front.get_submodule("head")
+    own.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        engine(clip().float())
+        assert seen == [1]
+        with pytest.raises(DataError):
+            engine(clip().float() * torch.nan)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("collects", [True, False])
 def test_python_collects_no_garbage_while_a_file_opens(collects, tmp_path, monkeypatch):
     engine = settle(compile(model_of("joint")[1]))

@@ -1,6 +1,7 @@
 """Kernels that are chosen anew while a stream goes on."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ def dim_and_bright():
 
 def test_rates_that_move_settle_layers_anew_and_change_no_bit(monkeypatch):
     monkeypatch.setattr(tune, "EVERY", 2)
+    monkeypatch.setattr(tune, "SOON", 2)
     model = tiny_model(attention="causal").float()
     dim, bright = dim_and_bright()
     engine, still = compile(model), compile(copy.deepcopy(model))
@@ -50,7 +52,7 @@ def test_rates_that_move_settle_layers_anew_and_change_no_bit(monkeypatch):
 
 
 def test_one_layer_at_a_look(monkeypatch):
-    monkeypatch.setattr(tune, "EVERY", 4)
+    monkeypatch.setattr(tune, "SOON", 4)
     settled, own = [], tune.settle
     monkeypatch.setattr(
         tune, "settle", lambda layer, *args, **more: settled.append(layer.name) or own(layer, *args, **more)
@@ -65,6 +67,40 @@ def test_one_layer_at_a_look(monkeypatch):
         _, state = stream(engine, bright, 4, state)
         assert len(settled) == looks
     assert len(set(settled)) == 2
+
+
+def test_a_layer_of_restless_rates_is_settled_ever_more_rarely(monkeypatch):
+    monkeypatch.setattr(tune, "moved", lambda *_: True)
+    own, settled, now = tune.settle, {}, [0]
+
+    def noted(layer, *args, **more):
+        settled.setdefault(layer.name, []).append(now[0])
+        return own(layer, *args, **more)
+
+    dim, bright = dim_and_bright()
+    engine, state = compile(tiny_model(attention="causal").float()), None
+    engine.tune(dim)
+    monkeypatch.setattr(tune, "settle", noted)
+    for now[0] in range(8 * tune.EVERY):
+        _, state = engine(bright[now[0] % 8][None], state)
+    for calls in settled.values():
+        waits = [b - a for a, b in itertools.pairwise(calls)]
+        assert all(wait >= tune.EVERY * 2**i for i, wait in enumerate(waits))
+    assert max(len(calls) for calls in settled.values()) == 4  # calls 4, 36, 100 and 228
+
+
+def test_looks_are_rare_while_nothing_moves():
+    _, bright = dim_and_bright()
+    engine = compile(tiny_model(attention="causal").float())
+    engine.tune(bright[:1])
+    retuner = engine._retuner
+    retuner.settled = dict.fromkeys(retuner.settled, None)
+    looks, state = [], None
+    for call in range(2 * tune.EVERY):
+        _, state = engine(bright[call % 8][None], state)
+        if retuner.next > call + 1 + tune.EVERY - 1:
+            looks.append(call + 1)
+    assert looks == [tune.SOON, tune.SOON + tune.EVERY]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +123,7 @@ def test_what_counts_as_moved(rate, frames, wanted):
 
 
 def test_engines_of_files_keep_their_kernels(monkeypatch, tmp_path):
-    monkeypatch.setattr(tune, "EVERY", 1)
+    monkeypatch.setattr(tune, "SOON", 1)
     dim, bright = dim_and_bright()
     engine = compile(tiny_model(attention="causal").float())
     engine.tune(dim)

@@ -16,8 +16,11 @@ CLOSE = 1.5
 """Times over the best at which a kernel may still turn out the fastest."""
 BUSY = 0.3
 """Firing rate above which event lists of few outputs at a time are not worth a try."""
-EVERY = 32
-"""Calls from one look at the rates of a stream to the next."""
+EVERY, SOON = 32, 4
+"""Calls from one look at the rates of a stream to the next: where no kernel was chosen anew, and where one was."""
+LONGEST = 1024
+"""A layer keeps a new kernel for EVERY calls, the next for twice as many, ..., and for so many at most: in some streams
+rates go up and down for ever."""
 MOVED, STILL, LONGER = 1.3, 0.005, 3
 """A kernel is chosen anew where a rate is so many times what it was and so much more besides, or where a call has more
 than so many times the frames, or so many times fewer."""
@@ -41,32 +44,44 @@ class Tuner:
 class Retuner:
     """Looks at the firing rates of a stream now and then, and settles a layer anew whose rate has moved.
 
-    One layer at a time, so that no frame is late by more than that takes. The kernels give the same spikes.
+    One layer at a time, so that no frame is late by more than that takes; the next one soon, as a stream that begins
+    with membranes at rest fires otherwise in every layer once it runs. The kernels give the same spikes.
     """
 
     def __init__(self) -> None:
         self.settled: dict[str, tuple[float, int]] = {}
         """{layer: firing rate, frames of the call} when its kernel was chosen."""
-        self.calls = 0
+        self.kept: dict[str, tuple[int, int]] = {}
+        """{layer: call up to which its kernel stays, calls for which the next one will}."""
+        self.calls, self.next = 0, SOON
         self.done = True
 
     def start(self, rates: Mapping[str, float], frames: int) -> None:
         """The kernels were chosen at these rates."""
-        self.settled, self.calls = {name: (rate, frames) for name, rate in rates.items()}, 0
+        self.settled = {name: (rate, frames) for name, rate in rates.items()}
+        self.kept, self.calls, self.next = {}, 0, SOON
 
     def due(self) -> Before | None:
-        """`before` of the call that comes, at every so many calls."""
+        """`before` of the call that comes, where it is time for a look."""
         self.calls += 1
-        self.done = self.calls % EVERY > 0
-        return None if self.done else self._look
+        self.done = self.calls < self.next
+        if self.done:
+            return None
+        self.next = self.calls + EVERY
+        return self._look
 
     def _look(self, layer: Layer, call: Call, t0: int, t1: int) -> None:
         if self.done or not isinstance(layer, SpikeConv) or t0 or layer.weight is None:
+            return
+        until, calls = self.kept.get(layer.name, (0, EVERY))
+        if self.calls < until:
             return
         rate, frames = rate_of(layer, call, t0, t1), call.layout.frames
         if moved(self.settled.get(layer.name), rate, frames):
             settle(layer, call, t0, t1, rate, rounds=1)
             self.settled[layer.name], self.done = (rate, frames), True
+            self.kept[layer.name] = self.calls + calls, min(2 * calls, LONGEST)
+            self.next = self.calls + SOON
 
 
 def moved(before: tuple[float, int] | None, rate: float, frames: int) -> bool:
