@@ -4,7 +4,7 @@ import dataclasses
 import gc
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def read(path: Path) -> tuple[Program, VideoModel, str]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None]:
     """Python's garbage collector waits: all that is made here stays, and a look at all of PyTorch takes 80 ms."""
     collects = gc.isenabled()
     gc.disable()
