@@ -1,17 +1,17 @@
 """The engine: a compiled model, called as the model is."""
 
 import copy
-import functools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikereel.cores import on_one_thread
 from spikereel.engine import files, lower_spikevideoformer, lower_svformer
 from spikereel.engine.execute import TABLES, Before, Call, Watch, run
 from spikereel.engine.loaded import native
@@ -30,8 +30,6 @@ from spikereel.models.svformer import SVFormer
 from spikereel.models.wrappers import require_module
 
 FRAMES_AT_ONCE = 8
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Engine:
@@ -82,7 +80,7 @@ class Engine:
         object.__setattr__(self._front, "state_names", lambda: names)
         if isinstance(model, SpikeVideoFormer):
             for small in ("readout", "pooled"):
-                object.__setattr__(self._front, small, _alone(getattr(self._front, small)))
+                object.__setattr__(self._front, small, on_one_thread(getattr(self._front, small)))
             object.__setattr__(self._front, "pyramid", self._pyramid)
             if "head" in program.taps:
                 object.__setattr__(self._front, "small_maps", self._small_maps)
@@ -186,7 +184,7 @@ class Engine:
     def _check_video(self, video: Tensor) -> None:
         """In place of the model's, which takes the memory of a second clip: a few frames at a time."""
         whole_or_none = not isinstance(video, Tensor) or not video.ndim or not len(video)
-        check = _alone(self.model.check_video)
+        check = on_one_thread(self.model.check_video)
         for frames in (video,) if whole_or_none else video.split(FRAMES_AT_ONCE):
             check(frames)
 
@@ -325,21 +323,6 @@ class Engine:
                 after[name] = own if index == 0 else torch.cat([after[name], own])
             if grouping == "past":
                 after[f"{module}.frames"] = torch.tensor(call.first + call.layout.frames)
-
-
-def _alone(run: Callable[P, R]) -> Callable[P, R]:
-    """The same on one thread of PyTorch's: after work of many, they spin for milliseconds on the cores of ours."""
-
-    @functools.wraps(run)
-    def alone(*args: P.args, **more: P.kwargs) -> R:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return run(*args, **more)
-        finally:
-            torch.set_num_threads(threads)
-
-    return alone
 
 
 def compile(model: VideoModel, *, exact: bool = True, reproducible: bool = True, threads: int | None = None) -> Engine:

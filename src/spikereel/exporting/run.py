@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikereel.cores import on_one_thread
 from spikereel.errors import DataError, StateError
 from spikereel.exporting.contract import Contract
 from spikereel.exporting.flat import BEGUN, DIVIDES
@@ -132,7 +133,7 @@ def check_video(contract: Contract, video: Tensor) -> None:
         good = good and tuple(video.shape[3:]) == c.size
     if not good or not video.is_floating_point():
         raise DataError(f"this file takes float32 video {wanted}, got {video.dtype} {list(video.shape)}")
-    if video.numel() and not all(isfinite(float(x)) for x in video.detach().aminmax()):
+    if video.numel() and not all(isfinite(float(x)) for x in on_one_thread(video.detach().aminmax)()):
         raise DataError("video holds NaN or infinite values; check how it was decoded and normalised")
 
 
