@@ -130,15 +130,27 @@ function storedSize(video) {
   return turned ? [height, width] : [width, height];
 }
 
+// Ends when the frame of that second is the one that is shown, which on a busy machine is after "seeked". long: a frame, in
+// seconds. A browser that does not tell, or had the frame already, gets half a second.
+async function showing(video, second, long) {
+  const seeked = new Promise(resolve => video.addEventListener("seeked", resolve, {once: true}));
+  const shown = new Promise(resolve => {
+    const look = (_, {mediaTime}) => Math.abs(mediaTime - second) <= long ? resolve() : ask();
+    const ask = () => video.requestVideoFrameCallback?.(look);
+    ask();
+  });
+  video.currentTime = second;
+  await seeked;
+  await Promise.race([shown, new Promise(resolve => setTimeout(resolve, 500))]);
+}
+
 // Frames of a video element, by number, each ImageData. fps: of the file, which a browser does not tell. aspect: whether
 // the network sees pixels as they are stored or as they are shown.
 export async function* videoFrames(video, indices, fps, {aspect}) {
   const canvas = document.createElement("canvas"), pen = canvas.getContext("2d", {willReadFrequently: true});
   let size;
   for (const index of indices) {
-    const seeked = new Promise(resolve => video.addEventListener("seeked", resolve, {once: true}));
-    video.currentTime = (index + 0.5) / fps;
-    await seeked;
+    await showing(video, (index + 0.5) / fps, 1 / fps);
     if (!size) {
       size = aspect === "shown" ? [video.videoWidth, video.videoHeight] : storedSize(video);
       [canvas.width, canvas.height] = size;
