@@ -199,8 +199,9 @@ def streams(options: argparse.Namespace) -> dict[str, Any]:
     pairs = zip(means["causal"]["values"], means["joint"]["values"], strict=True)
     apart = [causal - joint for causal, joint in pairs]
     mean, half = interval(apart)
-    print(f"causal less joint {mean:+.1f} +- {half:.1f}")
-    return {"recipe": options.recipe, "rows": rows, "top1": means, "causal_less_joint": apart, "interval": [mean, half]}
+    print(f"causal less joint {mean:+.1f}" + (f" +- {half:.1f}" if len(apart) > 1 else ", one seed"))
+    within = [mean, half if len(apart) > 1 else None]
+    return {"recipe": options.recipe, "rows": rows, "top1": means, "causal_less_joint": apart, "interval": within}
 
 
 def events(options: argparse.Namespace) -> dict[str, Any]:

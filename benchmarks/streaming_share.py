@@ -29,7 +29,9 @@ def share(options: argparse.Namespace) -> dict[str, Any]:
         spec = data_spec_of(model.metadata)
         if options.root:
             spec = dataclasses.replace(spec, root=options.root)
-        clips = build_dataset(spec, "test")
+        # clips that the weights have not seen: those of the fold that was left out
+        split = "test" if spec.fold is None else "val"
+        clips = build_dataset(spec, split)
         count = min(options.clips, len(clips))
         chances, labels = [], []
         for i in range(count):
@@ -38,7 +40,12 @@ def share(options: argparse.Namespace) -> dict[str, Any]:
             labels.append(int(label))
         passport = measure(model, [clips[i][0][:, None] for i in range(min(count, 16))])
         run = model.metadata.training.get("recipe", {})
-        trained = {"recipe": run.get("name", name), "seed": run.get("run", {}).get("seed"), "clips": count}
+        trained = {
+            "recipe": run.get("name", name),
+            "seed": run.get("run", {}).get("seed"),
+            "split": split,
+            "clips": count,
+        }
         energy = passport.energy_per_frame_mj("paper")
         rows.append(trained | _shares(Path(name).name, torch.stack(chances), torch.tensor(labels), energy))
     means = _means(rows)
