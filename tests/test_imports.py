@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "data": {"body", "files", "cores"},
     "hub": {"tasks", "models", "layers", "ops"},
     "energy": {"models", "layers", "ops"},
-    "engine": {"models", "layers", "ops"},
+    "engine": {"models", "layers", "ops", "cores"},
     "exporting": {"models", "layers", "ops", *TOOLS},
     "runs": {"hub", "engine", "tasks", "models", "data", "layers", "ops", "body"},
     "train": {"runs", "files", "hub", "tasks", "models", "data", "layers", "ops", "body"},
