@@ -130,7 +130,8 @@ class Where:
     """A broken file stops the run, or is left out and reported."""
     cache: str | None = None
     """Folder that keeps what is slow to read. Videos: frames decoded once, shrunk so far that the smallest random crop
-    still has `size` pixels; augmentation then sees these. dvs128_gesture, sl_animals: what was cut out.
+    still has `size` pixels; augmentation then sees these. The word memory keeps them in each of the `workers`,
+    2 GiB of them. dvs128_gesture, sl_animals: what was cut out.
     Shards of another machine: whole shards, `cache_gb` of them."""
     cache_gb: float = 20.0
     """shards: gigabytes (10^9 bytes) that `cache` may hold; what was not used for longest makes room."""
@@ -337,6 +338,11 @@ LEAST = {
 }
 
 
+MEMORY = "memory"
+"""`cache` that is no folder."""
+CACHED_IN_FOLDERS = frozenset({"dvs128_gesture", "dvs_gesture_chain", "sl_animals", "shards"})
+
+
 # the bases stand in reverse: fields are listed from the last one on
 @dataclass(frozen=True, kw_only=True)
 class DataSpec(Masks, Made, Views, EventOptions, Pixels, Sampling, Where):
@@ -358,6 +364,8 @@ class DataSpec(Masks, Made, Views, EventOptions, Pixels, Sampling, Where):
                 raise ConfigError(f"data.{name} must be one value, three or none, got {list(getattr(self, name))}")
         if not all(isfinite(value) for value in self.mean):
             raise ConfigError(f"data.mean must be finite, got {list(self.mean)}")
+        if self.cache == MEMORY and self.kind in CACHED_IN_FOLDERS:
+            raise ConfigError(f"data.cache=memory is for videos, not for {self.kind}: give a folder")
         if self.representation and self.form not in ("frames", self.representation):
             raise ConfigError(f"data.form is {self.form} and data.representation {self.representation}: give one")
         if not all(0 < value < inf for value in self.std):

@@ -22,7 +22,7 @@ from spikereel.data.video.clip import Reading
 from spikereel.data.video.rendering import Rendering
 from spikereel.data.warp import Warping
 from spikereel.errors import ConfigError
-from spikereel.runs.data import SPLITS, DataSpec, Split
+from spikereel.runs.data import MEMORY, SPLITS, DataSpec, Split
 
 POSE_STRIDE = 2
 """data.stride of poses where none is given."""
@@ -78,9 +78,8 @@ def _cache(spec: DataSpec, train: bool) -> FrameCache | None:
     """
     if spec.cache is None or (spec.whole and not train):
         return None
-    return FrameCache(
-        Path(spec.cache), ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size, rendering_of(spec)
-    )
+    folder = None if spec.cache == MEMORY else Path(spec.cache)
+    return FrameCache(folder, ceil(spec.size / spec.crop_area[0] ** 0.5) if train else spec.size, rendering_of(spec))
 
 
 def rendering_of(spec: DataSpec) -> Rendering:

@@ -9,7 +9,7 @@ from small import DATA, video_file, video_folder
 from torch.utils.data import DataLoader
 
 from spikereel.data.sets import folder
-from spikereel.data.video import clip
+from spikereel.data.video import cache, clip
 from spikereel.errors import ConfigError
 from spikereel.runs.clips import build_dataset
 
@@ -22,8 +22,6 @@ def spec(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    from spikereel.data.video import cache
-
     seen, read = [], cache.read_frames
     monkeypatch.setattr(cache, "read_frames", lambda path, *a, **k: seen.append(path) or read(path, *a, **k))
     return seen
@@ -132,3 +130,24 @@ def test_trails_of_kept_frames_ask_a_file_for_its_times_once(spec, monkeypatch):
     clips.set_epoch(1)
     _ = [clips[i] for i in range(len(clips))]
     assert not asked
+
+
+def test_frames_in_memory_are_those_of_a_folder(spec, tmp_path, reads):
+    spec = replace(spec, flip=True, stride=1)
+    held, kept = build_dataset(replace(spec, cache="memory"), "train"), build_dataset(spec, "train")
+    for _ in range(2):
+        assert all(torch.equal(held[i][0], kept[i][0]) for i in range(len(held)))
+    assert len(reads) == 4 * len(held)  # first frame, then all of them, for either
+    assert not any(path.name == "memory" for path in (tmp_path, *tmp_path.iterdir()))
+
+
+def test_what_has_no_room_in_memory_is_decoded_again(spec, reads, monkeypatch):
+    monkeypatch.setattr(cache, "MOST_IN_MEMORY", 0)
+    held = build_dataset(replace(spec, cache="memory"), "test")
+    assert torch.equal(held[0][0], held[0][0])
+    assert len(reads) == 4
+
+
+def test_memory_is_for_videos():
+    with pytest.raises(ConfigError, match="give a folder"):
+        replace(DATA, kind="dvs128_gesture", cache="memory")

@@ -1,4 +1,4 @@
-"""Decoded frames of videos, shrunk and kept on disk: a file is decoded once, whatever the number of epochs."""
+"""Decoded frames of videos, shrunk and kept: a file is decoded once, whatever the number of epochs."""
 
 import hashlib
 from dataclasses import astuple, dataclass, field
@@ -18,28 +18,35 @@ from spikereel.files import whole
 MOST_BYTES = 4 << 30
 """Of one file's frames."""
 
+MOST_IN_MEMORY = 2 << 30
+"""Bytes of frames that a process keeps in memory; what comes then is decoded every time, to the same frames."""
+
 
 @dataclass(frozen=True)
 class FrameCache:
     """A folder of arrays uint8 [N, H, W, 3], one for each video and way of reading it, made when first asked for.
 
-    They are named for the content of the video, so a changed file is read anew and a moved one is found again; written
-    whole or not at all, so any number of processes may share the folder; one that is not whole, or no such array, is
-    replaced.
+    Without a folder they are in the memory of the process, `MOST_IN_MEMORY` bytes of them. In a folder they are named
+    for the content of the video, so a changed file is read anew and a moved one is found again; written whole or not at
+    all, so any number of processes may share the folder; one that is not whole, or no such array, is replaced.
     """
 
-    folder: Path
+    folder: Path | None
     short_side: int
     """Short side of the frames kept, in pixels; smaller videos keep their size."""
     rendering: Rendering = AS_STORED
     """Colours and shape of the pixels."""
     _hashes: dict[tuple[Path, int, int], str] = field(default_factory=dict, compare=False, repr=False)
+    _held: dict[tuple[Path, int | None], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def frames(self, path: Path, count: int | None) -> Tensor:
         """uint8 [N, 3, H, W], not yet in memory: `count` frames spread over the video, or all at equal steps of time.
 
         Raises DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """
+        if self.folder is None:
+            array = self._remembered(path, count)
+            return torch.from_numpy(array).permute(0, 3, 1, 2)
         own = "" if self.rendering == AS_STORED else "_" + "_".join(astuple(self.rendering))
         place = self.folder / f"{self._hash(path)}_{count or 'all'}_{self.short_side}{own}.npy"
         array = self._kept(place, count)
@@ -47,6 +54,15 @@ class FrameCache:
             array = self._make(path, count)
             self._write(place, array)
         return torch.from_numpy(array).permute(0, 3, 1, 2)
+
+    def _remembered(self, path: Path, count: int | None) -> np.ndarray:
+        """From memory, and there for the next time while there is room."""
+        array = self._held.get((path, count))
+        if array is None:
+            array = self._make(path, count)
+            if array.nbytes + sum(held.nbytes for held in self._held.values()) <= MOST_IN_MEMORY:
+                self._held[path, count] = array
+        return array
 
     def _kept(self, place: Path, count: int | None) -> np.ndarray | None:
         """The entry at a place; None if there is none, or one that is not whole or not ours."""

@@ -27,53 +27,96 @@ static inline V take(const float* p) { return *reinterpret_cast<const V*>(p); }
 static inline void put(float* p, V x) { *reinterpret_cast<V*>(p) = x; }
 
 constexpr int kWide = kVector / 4;     // floats of a register
-constexpr int kPanel = 2 * kWide;      // outputs that are worked on at once
+constexpr int kFewest = kWide < 8 ? kWide : 8;  // outputs that are worked on at once, at least: in half a register of 16
+constexpr int kMost = 2 * kWide;                // at most
 constexpr int kTile = kVector == 64 ? 14 : 6;  // pixels, or inputs, that are worked on at once
 constexpr int kDepth = 128;            // products that are added up before the next pixels: their weights stay near
 constexpr int kPixels = 112;           // about as many pixels share what is read of the weights
 constexpr int kGap = 16;               // floats between rows, which would else meet in the same part of a cache
 
-// sums[r][kPanel] += a(r, k) w[k][kPanel]; a(r, k) is a[r * row + k], or turned a[r + k * row].
-template <int R, bool Turned>
-static inline void tile(const float* a, int64_t row, int64_t depth, const float* w, float* sums) {
-  V s[R][2];
-  UNROLLED
-  for (int r = 0; r < R; r++) s[r][0] = take(sums + r * kPanel), s[r][1] = take(sums + r * kPanel + kWide);
-  for (int64_t k = 0; k < depth; k++) {
-    const V first = take(w + k * kPanel), second = take(w + k * kPanel + kWide);
+// As many floats as a panel has, in registers.
+template <int Panel>
+struct Lanes {
+  static constexpr int kCount = Panel / kWide;
+  V of[kCount];
+  inline void read(const float* p) {
     UNROLLED
-    for (int r = 0; r < R; r++) {
-      const V x = every(Turned ? a[k * row + r] : a[r * row + k]);
-      s[r][0] = fused(x, first, s[r][0]);
-      s[r][1] = fused(x, second, s[r][1]);
-    }
+    for (int i = 0; i < kCount; i++) of[i] = take(p + i * kWide);
+  }
+  inline void write(float* p) const {
+    UNROLLED
+    for (int i = 0; i < kCount; i++) put(p + i * kWide, of[i]);
+  }
+  inline void add(float x, const Lanes& w) {
+    const V value = every(x);
+    UNROLLED
+    for (int i = 0; i < kCount; i++) of[i] = fused(value, w.of[i], of[i]);
+  }
+};
+
+#if defined(SPIKEREEL_AVX512)
+// half a register, of which there are two in the time of a whole one
+template <>
+struct Lanes<8> {
+  __m256 of;
+  inline void read(const float* p) { of = _mm256_loadu_ps(p); }
+  inline void write(float* p) const { _mm256_storeu_ps(p, of); }
+  inline void add(float x, const Lanes& w) { of = _mm256_fmadd_ps(_mm256_set1_ps(x), w.of, of); }
+};
+#endif
+
+// sums[r][Panel] += a(r, k) w[k][Panel]; a(r, k) is a[r * row + k], or turned a[r + k * row].
+template <int R, int Panel, bool Turned>
+static inline void tile(const float* a, int64_t row, int64_t depth, const float* w, float* sums) {
+  Lanes<Panel> s[R], own;
+  UNROLLED
+  for (int r = 0; r < R; r++) s[r].read(sums + r * Panel);
+  for (int64_t k = 0; k < depth; k++) {
+    own.read(w + k * Panel);
+    UNROLLED
+    for (int r = 0; r < R; r++) s[r].add(Turned ? a[k * row + r] : a[r * row + k], own);
   }
   UNROLLED
-  for (int r = 0; r < R; r++) put(sums + r * kPanel, s[r][0]), put(sums + r * kPanel + kWide, s[r][1]);
+  for (int r = 0; r < R; r++) s[r].write(sums + r * Panel);
 }
 
-template <int R, bool Turned>
+template <int R, int Panel, bool Turned>
 static inline void tile_of(int rows, const float* a, int64_t row, int64_t depth, const float* w, float* sums) {
-  if (rows == R) return tile<R, Turned>(a, row, depth, w, sums);
-  if constexpr (R > 1) tile_of<R - 1, Turned>(rows, a, row, depth, w, sums);
+  if (rows == R) return tile<R, Panel, Turned>(a, row, depth, w, sums);
+  if constexpr (R > 1) tile_of<R - 1, Panel, Turned>(rows, a, row, depth, w, sums);
 }
 
-// Weights as [panel][tap][input][kPanel], zeros beyond the last output.
+template <int Panel>
+struct Panels {
+  static constexpr int kFloats = Panel;
+};
+
+// Calls with the smallest panel that holds all outputs, or else with the largest.
+template <class Call>
+static inline void with_panels(int out, const Call& call) {
+  if constexpr (kFewest < kWide)
+    if (out <= kFewest) return call(Panels<kFewest>());
+  if (out <= kWide) return call(Panels<kWide>());
+  call(Panels<kMost>());
+}
+
+// Weights as [panel][tap][input][Panel], zeros beyond the last output.
+template <int Panel>
 static void panels_of(const DenseMaps& a, const Weights& w, float* panels) {
-  const int64_t taps = static_cast<int64_t>(a.kernel) * a.kernel, size = taps * a.in * kPanel;
-  parallel((a.out + kPanel - 1) / kPanel, [&](int64_t panel) {
-    const int first = static_cast<int>(panel) * kPanel, some = static_cast<int>(less(kPanel, a.out - first));
+  const int64_t taps = static_cast<int64_t>(a.kernel) * a.kernel, size = taps * a.in * Panel;
+  parallel((a.out + Panel - 1) / Panel, [&](int64_t panel) {
+    const int first = static_cast<int>(panel) * Panel, some = static_cast<int>(less(Panel, a.out - first));
     for (int64_t tap = 0; tap < taps; tap++) {
       const float* from = w.values + (w.turned ? taps - 1 - tap : tap) * w.tap + first * w.out;
-      float* to = panels + panel * size + tap * a.in * kPanel;
+      float* to = panels + panel * size + tap * a.in * Panel;
       if (w.out == 1) {
         for (int64_t i = 0; i < a.in; i++) {
-          for (int j = 0; j < some; j++) to[i * kPanel + j] = from[i * w.in + j];
-          for (int j = some; j < kPanel; j++) to[i * kPanel + j] = 0.0f;
+          for (int j = 0; j < some; j++) to[i * Panel + j] = from[i * w.in + j];
+          for (int j = some; j < Panel; j++) to[i * Panel + j] = 0.0f;
         }
       } else {
-        for (int j = 0; j < kPanel; j++)
-          for (int64_t i = 0; i < a.in; i++) to[i * kPanel + j] = j < some ? from[j * w.out + i * w.in] : 0.0f;
+        for (int j = 0; j < Panel; j++)
+          for (int64_t i = 0; i < a.in; i++) to[i * Panel + j] = j < some ? from[j * w.out + i * w.in] : 0.0f;
       }
     }
   });
@@ -90,34 +133,38 @@ static inline void bordered(const DenseMaps& a, const float* picture, int top, i
     }
 }
 
+template <int Panel>
 static void convolve_band(const DenseMaps& a, const float* panels, const float* bias, float* out, int64_t picture, int top,
                           int rows) {
   const int k = a.kernel, across = a.width + 2 * (k / 2), pixels = rows * a.width;
-  const int64_t pitch = a.in + kGap, taps = static_cast<int64_t>(k) * k;
+  // pixels of few inputs lie side by side: the taps of a line are one long sum
+  const bool beside = k > 1 && k * a.in <= kDepth;
+  const int64_t pitch = a.in + (beside ? 0 : kGap), taps = static_cast<int64_t>(k) * k;
+  const int lines = beside ? 1 : k, inputs = beside ? k * a.in : a.in;
   const float* own = a.x + picture * a.height * a.width * a.in;
   float* values = static_cast<float*>(scratch(0, sizeof(float) * pitch * across * (rows + 2 * (k / 2))));
-  float* sums = static_cast<float*>(scratch(1, sizeof(float) * kPanel * pixels));
+  float* sums = static_cast<float*>(scratch(1, sizeof(float) * Panel * pixels));
   bordered(a, own, top, rows, pitch, values);
   const int groups = (a.width + kTile - 1) / kTile;
-  for (int first = 0; first < a.out; first += kPanel) {
+  for (int first = 0; first < a.out; first += Panel) {
     const float* w = panels + first * taps * a.in;
-    const int some = static_cast<int>(less(kPanel, a.out - first));
-    for (int j = 0; j < kPanel; j++) sums[j] = bias && j < some ? bias[first + j] : 0.0f;
-    for (int i = 1; i < pixels; i++) __builtin_memcpy(sums + i * kPanel, sums, sizeof(float) * kPanel);
+    const int some = static_cast<int>(less(Panel, a.out - first));
+    for (int j = 0; j < Panel; j++) sums[j] = bias && j < some ? bias[first + j] : 0.0f;
+    for (int i = 1; i < pixels; i++) __builtin_memcpy(sums + i * Panel, sums, sizeof(float) * Panel);
     for (int ky = 0; ky < k; ky++)
-      for (int kx = 0; kx < k; kx++)
-        for (int c = 0; c < a.in; c += kDepth) {
-          const int64_t depth = less(kDepth, a.in - c);
-          const float* near = w + ((static_cast<int64_t>(ky) * k + kx) * a.in + c) * kPanel;
+      for (int kx = 0; kx < lines; kx++)
+        for (int c = 0; c < inputs; c += kDepth) {
+          const int64_t depth = less(kDepth, inputs - c);
+          const float* near = w + ((static_cast<int64_t>(ky) * k + kx) * a.in + c) * Panel;
           for (int y = 0; y < rows; y++)
             for (int g = 0; g < groups; g++) {
               const int x = a.width * g / groups, count = a.width * (g + 1) / groups - x;
-              tile_of<kTile, false>(count, values + (static_cast<int64_t>(y + ky) * across + x + kx) * pitch + c, pitch, depth,
-                                    near, sums + (y * a.width + x) * kPanel);
+              tile_of<kTile, Panel, false>(count, values + (static_cast<int64_t>(y + ky) * across + x + kx) * pitch + c, pitch, depth,
+                                    near, sums + (y * a.width + x) * Panel);
             }
         }
     float* to = out + (picture * a.height + top) * a.width * static_cast<int64_t>(a.out) + first;
-    for (int i = 0; i < pixels; i++) __builtin_memcpy(to + static_cast<int64_t>(i) * a.out, sums + i * kPanel, sizeof(float) * some);
+    for (int i = 0; i < pixels; i++) __builtin_memcpy(to + static_cast<int64_t>(i) * a.out, sums + i * Panel, sizeof(float) * some);
   }
 }
 
@@ -152,10 +199,11 @@ static inline void spread_square(const float* const* from, int c, float* to, int
   for (int i = 0; i < kSquares; i++) write(to + i * plane + c, whole[i]);
 }
 
-// Panels of taps as panels of squares, [panel][square][input][kPanel].
+// Panels of taps as panels of squares, [panel][square][input][Panel].
+template <int Panel>
 static void squared(const DenseMaps& a, const float* panels, float* squares) {
-  const int64_t size = static_cast<int64_t>(a.in) * kPanel;
-  parallel((a.out + kPanel - 1) / kPanel, [&](int64_t panel) {
+  const int64_t size = static_cast<int64_t>(a.in) * Panel;
+  parallel((a.out + Panel - 1) / Panel, [&](int64_t panel) {
     const float* from = panels + panel * 9 * size;
     float* to = squares + panel * kSquares * size;
     for (int64_t i = 0; i < size; i += kWide) {
@@ -178,9 +226,10 @@ static void squared(const DenseMaps& a, const float* panels, float* squares) {
   });
 }
 
+template <int Panel>
 static void convolve_fours(const DenseMaps& a, const float* squares, float* out, int64_t picture, int top, int rows) {
   const int wide = (a.width + 1) / 2, fours = rows * wide;
-  const int64_t pitch = a.in + kGap, plane = fours * pitch, sum_plane = static_cast<int64_t>(fours) * kPanel;
+  const int64_t pitch = a.in + kGap, plane = fours * pitch, sum_plane = static_cast<int64_t>(fours) * Panel;
   const float* own = a.x + picture * a.height * a.width * a.in;
   float* values = static_cast<float*>(scratch(0, sizeof(float) * kSquares * plane));
   float* sums = static_cast<float*>(scratch(1, sizeof(float) * kSquares * sum_plane));
@@ -199,26 +248,26 @@ static void convolve_fours(const DenseMaps& a, const float* squares, float* out,
     for (; c < a.in; c++) spread_square<float>(from, c, values + f * pitch, plane);
   }
   const int groups = (fours + kTile - 1) / kTile;
-  for (int first = 0; first < a.out; first += kPanel) {
-    const int some = static_cast<int>(less(kPanel, a.out - first));
+  for (int first = 0; first < a.out; first += Panel) {
+    const int some = static_cast<int>(less(Panel, a.out - first));
     __builtin_memset(sums, 0, sizeof(float) * kSquares * sum_plane);
     for (int s = 0; s < kSquares; s++)
       for (int c = 0; c < a.in; c += kDepth) {
-        const float* near = squares + (static_cast<int64_t>(first / kPanel) * kSquares + s) * a.in * kPanel + c * kPanel;
+        const float* near = squares + (static_cast<int64_t>(first / Panel) * kSquares + s) * a.in * Panel + c * Panel;
         for (int g = 0; g < groups; g++) {
           const int f = fours * g / groups, count = fours * (g + 1) / groups - f;
-          tile_of<kTile, false>(count, values + s * plane + f * pitch + c, pitch, less(kDepth, a.in - c), near,
-                                sums + s * sum_plane + f * kPanel);
+          tile_of<kTile, Panel, false>(count, values + s * plane + f * pitch + c, pitch, less(kDepth, a.in - c), near,
+                                sums + s * sum_plane + f * Panel);
         }
       }
     for (int f = 0; f < fours; f++) {
-      alignas(64) float four[4][kPanel];
+      alignas(64) float four[4][Panel];
       UNROLLED
-      for (int i = 0; i < kPanel; i += kWide) {
+      for (int i = 0; i < Panel; i += kWide) {
         V m[2][4];
         UNROLLED
         for (int x = 0; x < 4; x++) {
-          const float* at = sums + x * sum_plane + f * kPanel + i;
+          const float* at = sums + x * sum_plane + f * Panel + i;
           const V one = take(at + 4 * sum_plane), two = take(at + 8 * sum_plane);
           m[0][x] = take(at) + one + two, m[1][x] = one - two - take(at + 12 * sum_plane);
         }
@@ -239,26 +288,29 @@ static void convolve_fours(const DenseMaps& a, const float* squares, float* out,
 }
 
 // A gradient of the input of a 3 x 3 convolution.
+template <int Panel>
 static void convolve_in_fours(const DenseMaps& a, const float* panels, float* out) {
-  const int64_t all = static_cast<int64_t>((a.out + kPanel - 1) / kPanel) * kSquares * a.in * kPanel;
+  const int64_t all = static_cast<int64_t>((a.out + Panel - 1) / Panel) * kSquares * a.in * Panel;
   float* squares = static_cast<float*>(scratch(5, sizeof(float) * all));
-  squared(a, panels, squares);
+  squared<Panel>(a, panels, squares);
   const int high = (a.height + 1) / 2, wide = (a.width + 1) / 2;
   const int rows = static_cast<int>(less(high, kFours / wide > 1 ? kFours / wide : 1));
   const int64_t bands = (high + rows - 1) / rows;
   parallel(a.pictures * bands, [&](int64_t item) {
     const int top = static_cast<int>(item % bands) * rows;
-    convolve_fours(a, squares, out, item / bands, top, static_cast<int>(less(rows, high - top)));
+    convolve_fours<Panel>(a, squares, out, item / bands, top, static_cast<int>(less(rows, high - top)));
   });
 }
 
-static void convolve(const DenseMaps& given, const Weights& weights, const float* bias, float* out) {
-  DenseMaps a = given;
-  const int64_t panels = (a.out + kPanel - 1) / kPanel, taps = static_cast<int64_t>(a.kernel) * a.kernel;
-  float* w = static_cast<float*>(scratch(4, sizeof(float) * panels * taps * a.in * kPanel));
-  panels_of(a, weights, w);
+template <int Panel>
+static void convolve_by(const DenseMaps& a, const Weights& weights, const float* bias, float* out) {
+  const int64_t panels = (a.out + Panel - 1) / Panel, taps = static_cast<int64_t>(a.kernel) * a.kernel;
+  float* w = static_cast<float*>(scratch(4, sizeof(float) * panels * taps * a.in * Panel));
+  panels_of<Panel>(a, weights, w);
   // of few channels the products are not what takes the time
-  if (a.kernel == 3 && weights.turned && !bias && a.in >= kLanes && a.out >= kLanes) return convolve_in_fours(a, w, out);
+  if constexpr (Panel >= kLanes)
+    if (a.kernel == 3 && weights.turned && !bias && a.in >= kLanes && a.out >= kLanes)
+      return convolve_in_fours<Panel>(a, w, out);
   if (a.kernel == 1) {
     // pixels have no neighbours: one long row
     const int64_t pixels = a.pictures * a.height * a.width, bands = (pixels + kPixels - 1) / kPixels;
@@ -266,21 +318,26 @@ static void convolve(const DenseMaps& given, const Weights& weights, const float
       DenseMaps part = a;
       part.x = a.x + band * kPixels * a.in;
       part.height = 1, part.width = static_cast<int32_t>(less(kPixels, pixels - band * kPixels));
-      convolve_band(part, w, bias, out + band * kPixels * a.out, 0, 0, 1);
+      convolve_band<Panel>(part, w, bias, out + band * kPixels * a.out, 0, 0, 1);
     });
   }
   const int rows = static_cast<int>(less(a.height, kPixels / a.width > 1 ? kPixels / a.width : 1));
   const int64_t bands = (a.height + rows - 1) / rows;
   parallel(a.pictures * bands, [&](int64_t item) {
     const int top = static_cast<int>(item % bands) * rows;
-    convolve_band(a, w, bias, out, item / bands, top, static_cast<int>(less(rows, a.height - top)));
+    convolve_band<Panel>(a, w, bias, out, item / bands, top, static_cast<int>(less(rows, a.height - top)));
   });
 }
 
+static void convolve(const DenseMaps& a, const Weights& weights, const float* bias, float* out) {
+  with_panels(a.out, [&](auto panels) { convolve_by<panels.kFloats>(a, weights, bias, out); });
+}
+
 // The gradient of weights: [slice][tap][in][out] of pictures x and of rows [picture, pixel][out].
-static void weigh(const DenseMaps& a, const float* to_out, float* to_weights) {
+template <int Panel>
+static void weigh_by(const DenseMaps& a, const float* to_out, float* to_weights) {
   const int64_t size = static_cast<int64_t>(a.height) * a.width, rows = a.pictures * size;
-  const int64_t panels = (a.out + kPanel - 1) / kPanel, taps = static_cast<int64_t>(a.kernel) * a.kernel;
+  const int64_t panels = (a.out + Panel - 1) / Panel, taps = static_cast<int64_t>(a.kernel) * a.kernel;
   constexpr int kSome = 128, kInputs = 8 * kTile, kPitch = kInputs + kGap;
   const int64_t blocks = (a.in + kInputs - 1) / kInputs;
   parallel(kSlices * taps * blocks, [&](int64_t item) {
@@ -288,10 +345,10 @@ static void weigh(const DenseMaps& a, const float* to_out, float* to_weights) {
     const int from = static_cast<int>(item % blocks) * kInputs, count = static_cast<int>(less(kInputs, a.in - from));
     const int down = static_cast<int>(tap) / a.kernel - a.kernel / 2, along = static_cast<int>(tap) % a.kernel - a.kernel / 2;
     const int tiles = (count + kTile - 1) / kTile;
-    float* sums = static_cast<float*>(scratch(0, sizeof(float) * kInputs * panels * kPanel));
+    float* sums = static_cast<float*>(scratch(0, sizeof(float) * kInputs * panels * Panel));
     float* x = static_cast<float*>(scratch(1, sizeof(float) * kSome * kPitch));
-    float* y = static_cast<float*>(scratch(2, sizeof(float) * kSome * kPanel));
-    __builtin_memset(sums, 0, sizeof(float) * kInputs * panels * kPanel);
+    float* y = static_cast<float*>(scratch(2, sizeof(float) * kSome * Panel));
+    __builtin_memset(sums, 0, sizeof(float) * kInputs * panels * Panel);
     for (int64_t row = rows * slice / kSlices; row < end; row += kSome) {
       const int some = static_cast<int>(less(kSome, end - row));
       for (int i = 0; i < some; i++) {
@@ -302,22 +359,26 @@ static void weigh(const DenseMaps& a, const float* to_out, float* to_weights) {
         else __builtin_memset(x + i * kPitch, 0, sizeof(float) * count);
       }
       for (int64_t panel = 0; panel < panels; panel++) {
-        const int first = static_cast<int>(panel) * kPanel, valid = static_cast<int>(less(kPanel, a.out - first));
-        if (valid < kPanel) __builtin_memset(y, 0, sizeof(float) * kSome * kPanel);
+        const int first = static_cast<int>(panel) * Panel, valid = static_cast<int>(less(Panel, a.out - first));
+        if (valid < Panel) __builtin_memset(y, 0, sizeof(float) * kSome * Panel);
         for (int i = 0; i < some; i++)
-          __builtin_memcpy(y + i * kPanel, to_out + (row + i) * a.out + first, sizeof(float) * valid);
+          __builtin_memcpy(y + i * Panel, to_out + (row + i) * a.out + first, sizeof(float) * valid);
         for (int t = 0; t < tiles; t++) {
           const int begin = count * t / tiles, inputs = count * (t + 1) / tiles - begin;
-          tile_of<kTile, true>(inputs, x + begin, kPitch, some, y, sums + (panel * kInputs + begin) * kPanel);
+          tile_of<kTile, Panel, true>(inputs, x + begin, kPitch, some, y, sums + (panel * kInputs + begin) * Panel);
         }
       }
     }
     float* to = to_weights + (slice * taps + tap) * static_cast<int64_t>(a.in) * a.out;
     for (int64_t panel = 0; panel < panels; panel++) {
-      const int first = static_cast<int>(panel) * kPanel, valid = static_cast<int>(less(kPanel, a.out - first));
+      const int first = static_cast<int>(panel) * Panel, valid = static_cast<int>(less(Panel, a.out - first));
       for (int i = 0; i < count; i++)
-        __builtin_memcpy(to + static_cast<int64_t>(from + i) * a.out + first, sums + (panel * kInputs + i) * kPanel,
+        __builtin_memcpy(to + static_cast<int64_t>(from + i) * a.out + first, sums + (panel * kInputs + i) * Panel,
                          sizeof(float) * valid);
     }
   });
+}
+
+static void weigh(const DenseMaps& a, const float* to_out, float* to_weights) {
+  with_panels(a.out, [&](auto panels) { weigh_by<panels.kFloats>(a, to_out, to_weights); });
 }

@@ -20,6 +20,7 @@ def ut_interaction() -> Recipe:
             time_warp=0.5,
             crop_area=(0.6, 1.0),
             flip=True,
+            cache="memory",
         ),
         optim=OptimSpec(
             lr=3e-3, epochs=120, batch=9, weight_decay=0.05, smoothing=0.1, clip_norm=10.0, precise_norms=54
