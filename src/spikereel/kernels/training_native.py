@@ -14,7 +14,7 @@ except ImportError:
     _training = None
 
 
-ABI = 2
+ABI = 3
 """What this version calls; a module that was built for another one is not used."""
 
 
@@ -103,6 +103,14 @@ def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
     _threads()
     out = torch.empty(shape)
     _training.unpack(bits, out)
+    return out
+
+
+def uncount(kept: Tensor, shape: torch.Size, per: float) -> Tensor:
+    """Counts, a byte each, over `per`: float32 of a shape [T, R, C]."""
+    _threads()
+    out = torch.empty(shape)
+    _training.uncount(kept, per, out)
     return out
 
 

@@ -148,13 +148,14 @@ def pack(spikes: Tensor, unit: Unit) -> Tensor:
 def unpack(kept: Tensor, shape: torch.Size, unit: Unit, dtype: torch.dtype) -> Tensor:
     """The spikes [T, R, C] that `pack` was given."""
     values = shape[1] * shape[2]
-    if unit.integer:
-        return (kept.to(dtype) / unit.per).view(shape)
     if dtype == torch.float32 and kept.device.type == "cpu":
         from spikereel.kernels import training_native
 
         if training_native.available():
-            return training_native.unpack(kept, shape)
+            whole = unit.integer
+            return training_native.uncount(kept, shape, unit.per) if whole else training_native.unpack(kept, shape)
+    if unit.integer:
+        return (kept.to(dtype) / unit.per).view(shape)
     if dtype == torch.float32 and kept.device.type == "cuda":
         from spikereel.kernels import dispatch, training_triton
 

@@ -16,7 +16,7 @@ constexpr int kVector = 64;  // bytes of a register
 #include "spikes.hpp"
 #include "dense.hpp"
 #include "depthwise.hpp"
-const TrainingKernels kernels = {"avx512",    fire,   unfire, moments,  sums_of, affine, finish, unpack,
+const TrainingKernels kernels = {"avx512",    fire,   unfire, moments,  sums_of, affine, finish, unpack, uncount,
                                  events, gather, convolve, weigh, depth, depth_weights};
 }  // namespace
 

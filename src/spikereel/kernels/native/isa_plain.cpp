@@ -10,7 +10,7 @@ constexpr int kVector = 16;  // bytes of a register
 #include "spikes.hpp"
 #include "dense.hpp"
 #include "depthwise.hpp"
-const TrainingKernels kernels = {"plain",    fire,   unfire, moments,  sums_of, affine, finish, unpack,
+const TrainingKernels kernels = {"plain",    fire,   unfire, moments,  sums_of, affine, finish, unpack, uncount,
                                  events, gather, convolve, weigh, depth, depth_weights};
 }  // namespace
 

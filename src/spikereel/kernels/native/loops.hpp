@@ -377,3 +377,12 @@ static void unpack(const uint8_t* bits, int64_t frames, int64_t values, float* o
     for (; i < n; i++) to[i] = static_cast<float>(from[i / 8] >> (i & 7) & 1);
   });
 }
+
+static void uncount(const uint8_t* counts, int64_t values, float per, float* out) {
+  const int64_t chunk = 32768;
+  parallel((values + chunk - 1) / chunk, [&](int64_t item) {
+    const int64_t end = less(values, (item + 1) * chunk);
+    IVDEP
+    for (int64_t i = item * chunk; i < end; i++) out[i] = static_cast<float>(counts[i]) / per;
+  });
+}

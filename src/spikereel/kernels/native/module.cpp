@@ -157,6 +157,12 @@ void unpack(const Bytes& bits, const Values& out) {
   kernels->unpack(bits.data(), static_cast<int64_t>(out.shape(0)), values, out.data());
 }
 
+void uncount(const Bytes& counts, float per, const Values& out) {
+  require(counts.size() == out.size(), "counts of other values");
+  nb::gil_scoped_release release;
+  kernels->uncount(counts.data(), static_cast<int64_t>(counts.size()), per, out.data());
+}
+
 SpikeMaps maps_of(const Bytes& bits, const Values& values, int pictures, int height, int width, int in, int kernel) {
   const int64_t frames = static_cast<int64_t>(bits.shape(0)), rows = static_cast<int64_t>(pictures) * height * width;
   require(kernel == 1 || kernel == 3, "kernel of 1 or 3");
@@ -326,7 +332,8 @@ NB_MODULE(_training, m) {
   m.def("affine", &affine, "x"_a, "scale"_a, "shift"_a, "out"_a);
   m.def("finish", &finish, "x"_a, "other"_a, "mean"_a, "a"_a, "b"_a, "c"_a, "out"_a);
   m.def("unpack", &unpack, "bits"_a, "out"_a);
-  m.attr("ABI") = 2;
+  m.def("uncount", &uncount, "counts"_a, "per"_a, "out"_a);
+  m.attr("ABI") = 3;
   m.attr("SLICES") = kSlices;
   m.attr("LANES") = kLanes;
   m.def("events", &events, "bits"_a, "pictures"_a, "height"_a, "width"_a, "weights"_a, "bias"_a.none(), "out"_a);

@@ -119,6 +119,7 @@ struct TrainingKernels {
   void (*finish)(const Rows&, const float* other, const float* mean, const float* a, const float* b, const float* c,
                  float* out);
   void (*unpack)(const uint8_t* bits, int64_t frames, int64_t values, float* out);
+  void (*uncount)(const uint8_t* counts, int64_t values, float per, float* out);
   // rows of weights of the inputs that are set, added up; bias may be null
   void (*events)(const SpikeMaps&, const Weights&, const float* bias, float* out);
   // the other way round: rows of a gradient [..][out] added up for each input; out: [slice][kernel * kernel][in][lanes],
