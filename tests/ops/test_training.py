@@ -79,6 +79,27 @@ def test_statistics_of_norms_and_their_gradients(groups, isa):
             torch.testing.assert_close(fast.double(), own.double(), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.parametrize("momentum", [0.1, 0.75])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_norms_natively_and_by_the_reference(groups, momentum, isa):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(groups, 37, 20, generator=generator) + 5
+    # parts of larger numbers, as three norms in one have them
+    gamma, beta, *before = (torch.rand(groups, 60, generator=generator)[:, 20:40] for _ in range(4))
+    found = []
+    for module in (training_native, training):
+        running = before[0].clone(), before[1].clone()
+        tables, inverse = module.normalise(x, gamma, beta, running, momentum, 1e-5)
+        to_z = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+        norm = Affine(*tables)
+        grads = module.through_norm(to_z, x, norm, gamma, inverse, module.sums(to_z, x, norm.mean))
+        found.append([*tables, inverse, *running, *grads])
+    for fast, plain in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-5, atol=2e-5)
+    exact = x.double().var(1, correction=0).add(1e-5).rsqrt()
+    torch.testing.assert_close(found[0][3], exact, rtol=2e-6, atol=0)
+
+
 @pytest.mark.parametrize("name", ["hard", "integer"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_kept_gives_the_spikes_back(name, dtype, isa):

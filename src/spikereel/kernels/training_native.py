@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikereel.kernels import training_norm
+from spikereel.kernels.training_norm import Running, Tables
 from spikereel.kernels.training_unit import Affine, Unit
 
 _training: Any
@@ -40,7 +42,7 @@ def fire(x: Tensor, norm: Affine | None, start: Tensor | None, unit: Unit) -> tu
     _threads()
     values, membrane = x[0].numel(), torch.empty_like(x[0])
     kept = x.new_empty(len(x), values if unit.integer else (values + 7) // 8, dtype=torch.uint8)
-    _training.fire(x, *_tables(norm), start, _rest(unit), _unit(unit), kept, membrane)
+    _training.fire(x, *_numbers(norm), start, _rest(unit), _unit(unit), kept, membrane)
     return kept, membrane
 
 
@@ -59,7 +61,7 @@ def unfire(
     runs = -(-x[0].numel() // _training.RUN)
     sums = None if norm is None else x.new_empty(runs, len(norm.scale), 2, x.shape[2])
     to_decay = x.new_empty(runs, dtype=torch.float64) if learnt else None
-    given = (x, *_tables(norm), start, _rest(unit), _unit(unit), to_spikes, to_membrane)
+    given = (x, *_numbers(norm), start, _rest(unit), _unit(unit), to_spikes, to_membrane)
     _training.unfire(*given, to_z, to_start, sums, to_decay)
     total = None if sums is None else sums.sum(0, dtype=torch.float64)
     return to_z, to_start, total, None if to_decay is None else to_decay.sum()
@@ -72,6 +74,32 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     _training.moments(x, sums)
     off, square = (sums / x.shape[1]).unbind(1)
     return x[:, 0].double() + off, square - off * off
+
+
+def normalise(
+    x: Tensor, gamma: Tensor, beta: Tensor, running: Running, momentum: float, eps: float
+) -> tuple[Tables, Tensor]:
+    """As `spikereel.ops.training.normalise`."""
+    if gamma.dtype != x.dtype or (running is not None and running[0].dtype != x.dtype) or x.shape[1] < 2:
+        return training_norm.tables(x, gamma, beta, running, momentum, eps, moments)
+    _threads()
+    found = x.new_empty(3, len(x), x.shape[2])
+    inverse = x.new_empty(len(x), x.shape[2], dtype=torch.float64)
+    mean, var = (None, None) if running is None else running
+    _training.normalise(x, gamma.detach(), beta.detach(), mean, var, momentum, eps, found, inverse)
+    return (found[0], found[1], found[2]), inverse
+
+
+def through_norm(
+    grads: Tensor, x: Tensor, norm: Affine, gamma: Tensor, inverse: Tensor, sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `spikereel.ops.training.through_norm`."""
+    if gamma.dtype != x.dtype:
+        return training_norm.through(grads, x, norm.mean, gamma, inverse, sums, finish)
+    _threads()
+    to_x, to_own = torch.empty_like(x), x.new_empty(2, len(x), x.shape[2])
+    _training.through_norm(grads, x, norm.mean, inverse, gamma.detach(), sums, to_x, *to_own)
+    return to_x, to_own[0], to_own[1]
 
 
 def sums(x: Tensor, other: Tensor, mean: Tensor) -> Tensor:
@@ -238,12 +266,5 @@ def _rest(unit: Unit) -> float:
     return 0.0 if unit.integer or c.reset == "soft" else c.v_reset
 
 
-def _tables(norm: Affine | None) -> tuple[Tensor | None, ...]:
-    """Numbers per channel, continued by those of a block, so that any part of the rows finds its own in one piece."""
-    if norm is None:
-        return None, None, None
-    channels = norm.scale.shape[1]
-    repeats = -(-(channels + _training.BLOCK) // channels)
-    return tuple(
-        x.repeat(1, repeats)[:, : channels + _training.BLOCK].contiguous() for x in (norm.scale, norm.shift, norm.mean)
-    )
+def _numbers(norm: Affine | None) -> tuple[Tensor | None, ...]:
+    return (None, None, None) if norm is None else (norm.scale, norm.shift, norm.mean)

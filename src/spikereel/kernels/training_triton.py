@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikereel.kernels import training_norm
+from spikereel.kernels.training_norm import Running, Tables
 from spikereel.kernels.training_unit import Affine, Unit
 
 if find_spec("triton") is not None:
@@ -111,6 +113,20 @@ def finish(x: Tensor, other: Tensor, mean: Tensor, a: Tensor, b: Tensor, c: Tens
         x.contiguous(), other.contiguous(), *tables, out, count, x.shape[1] * x.shape[2], x.shape[2], BLOCK=BLOCK
     )
     return out
+
+
+def normalise(
+    x: Tensor, gamma: Tensor, beta: Tensor, running: Running, momentum: float, eps: float
+) -> tuple[Tables, Tensor]:
+    """As `spikereel.ops.training.normalise`."""
+    return training_norm.tables(x, gamma, beta, running, momentum, eps, moments)
+
+
+def through_norm(
+    grads: Tensor, x: Tensor, norm: Affine, gamma: Tensor, inverse: Tensor, sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `spikereel.ops.training.through_norm`."""
+    return training_norm.through(grads, x, norm.mean, gamma, inverse, sums, finish)
 
 
 def unpack(kept: Tensor, shape: torch.Size) -> Tensor:

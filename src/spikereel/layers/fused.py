@@ -11,17 +11,17 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikereel.errors import ConfigError
 from spikereel.layers.attention import SpikeAttention
-from spikereel.layers.conv import ConvBlock, Downsample, RepConv, SepConv, _Bordered
+from spikereel.layers.conv import ConvBlock, Downsample, RepConv, SepConv
 from spikereel.layers.mlp import MLP
 from spikereel.layers.neuron import Neuron
 from spikereel.layers.norm import ClipNorm, SyncedClipNorm, SyncedNorm
-from spikereel.ops.blocks import Composed, Convolution, Convolved, Input, Maps, Norm, Spikes, block
+from spikereel.ops.blocks import Body, Composed, Convolution, Maps, Norm, Spikes, block
 from spikereel.ops.lif import constants_of
+from spikereel.ops.projection import Projected
 from spikereel.ops.training import Unit
 
 Memory = Literal["plain", "fast", "lean"]
@@ -109,7 +109,7 @@ class Runner:
         return self.composed_fire(body, [x], weights, norm, neuron, v, keep=self._keeps(layers))
 
     def composed(
-        self, body: Maps | Composed, x: Sequence[Spikes], weights: Sequence[Tensor], norm: Any, *, keep: bool = False
+        self, body: Body, x: Sequence[Spikes], weights: Sequence[Tensor], norm: Any, *, keep: bool = False
     ) -> Tensor:
         """A body of `spikereel.ops.blocks` and a norm."""
         given, affine = norm_of(norm)
@@ -117,7 +117,7 @@ class Runner:
 
     def composed_fire(
         self,
-        body: Maps | Composed,
+        body: Body,
         x: Sequence[Spikes],
         weights: Sequence[Tensor],
         norm: Any,
@@ -230,38 +230,14 @@ def mlp(run: Runner, m: MLP, x: Tensor, state: dict | None = None) -> tuple[Tens
     return run.linear([m.fc2_conv], m.fc2_bn, s), after
 
 
-class Projection:
-    """`conv.projection` up to its outer norm, for `Composed`: computed again it sees the statistics of its batch."""
-
-    def __init__(self, rep: RepConv):
-        first, pad, tail = cast(Any, rep.body)
-        self.weights = [first.weight, pad.bn.weight, pad.bn.bias, tail[0].weight, tail[1].weight, *_affine(tail[2])]
-        self.pad, self.last, self.border = pad, tail[2], torch.empty(0)
-
-    def __call__(
-        self, places: Sequence[Tensor], inputs: Sequence[Input], weights: Sequence[Tensor], *, first: bool
-    ) -> Tensor:
-        """[T, B, D, H, W] to the same shape."""
-        point, gamma, beta, depth, mix, *affine = weights
-        y = Convolved.apply(places[0], point, Convolution(), inputs[0]).flatten(0, 1)
-        y = _norm(self.pad.bn, y, gamma, beta, first=first)
-        if first:
-            self.border = self.pad.border().to(y.dtype)
-        y = Convolved.apply(_Bordered.apply(y, self.border)[None], depth, Convolution(groups=len(depth)), None)
-        y = Convolved.apply(y, mix, Convolution(), None)[0]
-        return _norm(self.last, y, *affine, first=first).unflatten(0, inputs[0].shape[:2])
-
-
-def _affine(norm: Any) -> tuple[Tensor, Tensor]:
-    return norm.weight, norm.bias
-
-
-def _norm(norm: Any, x: Tensor, gamma: Tensor, beta: Tensor, *, first: bool) -> Tensor:
-    if not first:
-        return F.batch_norm(x, None, None, gamma, beta, True, 0.0, norm.eps)
-    norm.num_batches_tracked.add_(1)
-    momentum = 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    return F.batch_norm(x, norm.running_mean, norm.running_var, gamma, beta, True, momentum, norm.eps)
+def projected(rep: RepConv) -> tuple[Projected, list[Tensor]]:
+    """`conv.projection` up to its outer norm, with its weights."""
+    first, pad, (deep, mix, outer) = cast(Any, rep.body)
+    (inner, _), (last, _) = norm_of(pad.bn), norm_of(outer)
+    assert inner is not None
+    assert last is not None
+    norms = [pad.bn.weight, pad.bn.bias], [outer.weight, outer.bias]
+    return Projected(inner=inner, last=last), [first.weight, *norms[0], deep.weight, mix.weight, *norms[1]]
 
 
 def spike_attention(run: Runner, m: SpikeAttention, x: Tensor, state: dict | None = None) -> tuple[Tensor, dict]:
@@ -273,18 +249,16 @@ def spike_attention(run: Runner, m: SpikeAttention, x: Tensor, state: dict | Non
         qkv = []
         for part in "qkv":
             rep, outer = cast(nn.Sequential, m.get_submodule(f"{part}_conv{suffix}"))
-            name, body = f"{part}_lif{suffix}", Projection(cast(RepConv, rep))
+            name, (body, weights) = f"{part}_lif{suffix}", projected(cast(RepConv, rep))
             neuron = m.get_submodule(name)
-            fired, after[name] = run.composed_fire(
-                Composed(call=body, dense=False), [s], body.weights, outer, neuron, state.get(name)
-            )
+            fired, after[name] = run.composed_fire(body, [s], weights, outer, neuron, state.get(name))
             qkv.append(fired)
         norm = m.get_submodule(f"attn_bn{suffix}") if m.similarity == "hamming" else None
         if grouping in ("past", "recent"):
             a = m._attend(*(run.values(part) for part in qkv), grouping, state, after).to(x.dtype)
             parts.append((Maps(), [Spikes(dense=a)], norm))
         else:
-            parts.append((Composed(call=_attending(m, grouping, x.dtype), dense=True), qkv, norm))
+            parts.append((Composed(call=_attending(m, grouping, x.dtype)), qkv, norm))
     if len(parts) == 1:
         body, inputs, norm = parts[0]
     else:
@@ -292,12 +266,12 @@ def spike_attention(run: Runner, m: SpikeAttention, x: Tensor, state: dict | Non
         body, inputs, norm = Maps(), [Spikes(dense=cast(Tensor, total))], None
     s, after["attn_lif"] = run.composed_fire(body, inputs, [], norm, m.attn_lif, state.get("attn_lif"))
     rep, outer = m.proj_conv
-    body = Projection(cast(RepConv, rep))
-    return run.composed(Composed(call=body, dense=False), [s], body.weights, outer), after
+    body, weights = projected(cast(RepConv, rep))
+    return run.composed(body, [s], weights, outer), after
 
 
 def _attending(m: SpikeAttention, grouping: Any, dtype: torch.dtype) -> Callable[..., Tensor]:
-    def call(places: Sequence[Tensor], inputs: Any, weights: Any, *, first: bool) -> Tensor:
-        return m._attend(*places, grouping, {}, {}).to(dtype)
+    def call(qkv: Sequence[Tensor]) -> Tensor:
+        return m._attend(*qkv, grouping, {}, {}).to(dtype)
 
     return call

@@ -68,17 +68,13 @@ def self_attention(run: Runner, m: SelfAttention, x: Tensor, state: dict | None,
         fired, after[name] = run.linear_fire([m.qkv], norm, s, m.get_submodule(name), state.get(name), own)
         heads.append(fired)
 
-    def attend(places: Sequence[Tensor], inputs: Any, weights: Any, *, first: bool) -> Tensor:
+    def attend(qkv: Sequence[Tensor]) -> Tensor:
         a = attention(
-            *(x.flatten(3).unflatten(2, (-1, m.head_dim)).mT for x in places),
-            similarity=m.product,
-            scale=m.head_dim**0.5,
+            *(x.flatten(3).unflatten(2, (-1, m.head_dim)).mT for x in qkv), similarity=m.product, scale=m.head_dim**0.5
         )
-        return a.mT.flatten(2, 3).unflatten(3, places[0].shape[3:]).to(places[0].dtype)
+        return a.mT.flatten(2, 3).unflatten(3, qkv[0].shape[3:]).to(qkv[0].dtype)
 
-    s, after["proj_lif"] = run.composed_fire(
-        Composed(call=attend, dense=True), heads, [], None, m.proj_lif, state.get("proj_lif")
-    )
+    s, after["proj_lif"] = run.composed_fire(Composed(call=attend), heads, [], None, m.proj_lif, state.get("proj_lif"))
     return run.linear([m.proj], NormPart(m.norm2, first, len(x)), s), after
 
 

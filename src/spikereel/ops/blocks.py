@@ -7,7 +7,7 @@ the norm's input; everything else is computed again, membranes inside the kernel
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class Input:
         if self.unit is None:
             return self.kept
         rows = torch.Size((self.shape[0], self.shape.numel() // (self.shape[0] * self.shape[2]), self.shape[2]))
-        return _frames(unpack(self.kept, rows, self.unit, self.dtype), self.shape)
+        return frames_of(unpack(self.kept, rows, self.unit, self.dtype), self.shape)
 
     @property
     def binary(self) -> bool:
@@ -57,7 +57,7 @@ class Input:
     @property
     def short(self) -> Tensor:
         """What is kept of spikes, rows of what are none."""
-        return self.kept if self.binary else _rows(self.values)
+        return self.kept if self.binary else rows_of(self.values)
 
     def events(self, part: "Convolution", weight: Tensor) -> Any:
         """What convolves these spikes by lists, None where a dense convolution is meant."""
@@ -102,15 +102,15 @@ class Convolution:
         weight = _square(weight)
         if isinstance(x, Input) and (by_lists := x.events(self, weight)) is not None:
             rows = by_lists.events(x.kept, x.shape, weight, bias)
-            return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
+            return frames_of(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
         kernels = dense_for(weight) if x.dtype == weight.dtype else None
         if kernels is not None and self.keeps_size(weight):
-            rows = kernels.convolve(_rows(_values(x)), x.shape, weight, bias)
-            return _frames(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
+            rows = kernels.convolve(rows_of(_values(x)), x.shape, weight, bias)
+            return frames_of(rows, torch.Size((*x.shape[:2], len(weight), *x.shape[3:])))
         if kernels is not None and self.deep(weight) and kernels.deep(x.shape, weight, self.padding[0]):
             rows = kernels.depth(_short(x), x.shape, weight, self.padding[0])
             wider = 2 * self.padding[0] - weight.shape[2] + 1
-            return _frames(rows, torch.Size((*x.shape[:3], *(size + wider for size in x.shape[3:]))))
+            return frames_of(rows, torch.Size((*x.shape[:3], *(size + wider for size in x.shape[3:]))))
         x = _values(x)
         y = torch.conv2d(x.flatten(0, 1), weight, bias, self.stride, self.padding, self.dilation, self.groups)
         return y.unflatten(0, x.shape[:2])
@@ -133,21 +133,21 @@ class Convolution:
     def _gradients(
         self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool
     ) -> _Gradients:
-        rows, to_x = _rows(to_y), None
+        rows, to_x = rows_of(to_y), None
         if to_input:
-            to_x = _frames(kernels.convolve(rows, to_y.shape, weight, to_input=True), x.shape)
+            to_x = frames_of(kernels.convolve(rows, to_y.shape, weight, to_input=True), x.shape)
         if isinstance(x, Input) and x.binary and kernels.takes(x.shape, weight):
             to_weight = kernels.gather(x.kept, x.shape, rows, weight.shape[2])
         else:
-            to_weight = kernels.weigh(_rows(_values(x)), x.shape, rows, weight.shape[2])
+            to_weight = kernels.weigh(rows_of(_values(x)), x.shape, rows, weight.shape[2])
         return to_x, to_weight, rows.sum((0, 1)) if self.bias else None
 
     def _deep_gradients(
         self, kernels: Any, to_y: Tensor, x: Input | Tensor, weight: Tensor, *, to_input: bool
     ) -> _Gradients:
-        rows, to_x, (pad, kernel) = _rows(to_y), None, (self.padding[0], weight.shape[2])
+        rows, to_x, (pad, kernel) = rows_of(to_y), None, (self.padding[0], weight.shape[2])
         if to_input:
-            to_x = _frames(kernels.depth(rows, to_y.shape, weight.flip(2, 3), kernel - 1 - pad), x.shape)
+            to_x = frames_of(kernels.depth(rows, to_y.shape, weight.flip(2, 3), kernel - 1 - pad), x.shape)
         return to_x, kernels.depth_weights(_short(x), x.shape, rows, kernel, pad), None
 
     def _any_gradients(self, to_y: Tensor, x: Input | Tensor, weight: Tensor, wanted: list[bool]) -> _Gradients:
@@ -190,62 +190,51 @@ class Maps:
         return [to_x, *grads]
 
 
-class Convolved(torch.autograd.Function):
-    """A convolution inside of `Composed`: `Convolved.apply(x, weight, part, spikes)`.
-
-    x: values; with spikes the place that their gradients come back to.
-    """
-
-    @staticmethod
-    def forward(ctx, x, weight, part, spikes=None):
-        ctx.part, ctx.spikes = part, spikes
-        ctx.save_for_backward(weight, *([x] if spikes is None else []))
-        return part(x if spikes is None else spikes, weight, None)
-
-    @staticmethod
-    def backward(ctx, to_y):  # ty: ignore[incompatible-method-override]
-        weight, *x = ctx.saved_tensors
-        given = x[0] if x else ctx.spikes
-        return *ctx.part.gradients(to_y, given, weight, to_input=ctx.needs_input_grad[0]), None, None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """Any function of inputs and weights, differentiated by autograd when it is computed again.
+    """Any function of inputs, differentiated by autograd when it is computed again: `call(values)` gives the result."""
 
-    `call(places, inputs, weights, first)` has inputs, places for their gradients, and `first` set once, when it may
-    bring running statistics up to date. Places have the values of their inputs where it is `dense`.
-    """
-
-    call: Callable[..., Tensor]
-    dense: bool
+    call: Callable[[Sequence[Tensor]], Tensor]
 
     def run(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor, Any]:
         """As of `Maps`, but always whole."""
-        places = [self._place(x, weights).detach().requires_grad_() for x in inputs]
-        own = [x.detach().requires_grad_() for x in weights]
+        values = [x.values.detach().requires_grad_() for x in inputs]
         with torch.enable_grad():
-            y = self.call(places, inputs, own, first=False)
-        return y.detach(), (y, [*places, *own])
+            y = self.call(values)
+        return y.detach(), (y, values)
 
     def first(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Tensor, Any]:
         """The first time."""
-        return self.call([self._place(x, weights) for x in inputs], inputs, weights, first=True), None
+        return self.call([x.values for x in inputs]), None
 
     def back(self, tape: Any, to_y: Tensor, *, to_input: bool) -> list[Tensor | None]:
-        """Gradients of inputs and weights."""
-        y, given = tape
-        return list(torch.autograd.grad(y, given, to_y))
+        """Gradients of inputs."""
+        y, values = tape
+        return list(torch.autograd.grad(y, values, to_y))
 
-    def _place(self, x: Input, weights: Sequence[Tensor]) -> Tensor:
-        return x.values if self.dense else _place(x.kept, x.shape, x.dtype)
+
+@runtime_checkable
+class Body(Protocol):
+    """What an operation does before its norm."""
+
+    def first(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Any, Any]:
+        """The result in the forward pass, and nothing else that counts."""
+        ...
+
+    def run(self, inputs: Sequence[Input], weights: Sequence[Tensor], *, whole: bool) -> tuple[Any, Any]:
+        """The result again, which may be None unless it is meant as a whole, and what `back` needs."""
+        ...
+
+    def back(self, tape: Any, to_y: Tensor, *, to_input: bool) -> list[Tensor | None]:
+        """Gradients of the inputs, then of the weights."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What an operation is, besides its tensors."""
 
-    body: Maps | Composed
+    body: Body
     shapes: tuple[torch.Size, ...]
     units: tuple[Unit | None, ...]
     """Of the spikes that come in, None for values."""
@@ -263,7 +252,7 @@ class Plan:
 
 
 def block(
-    body: Maps | Composed,
+    body: Body,
     inputs: Sequence[Spikes],
     weights: Sequence[Tensor] = (),
     *,
@@ -304,20 +293,20 @@ class _Block(torch.autograd.Function):
         dense, kept, weights = tensors[:n], tensors[n : 2 * n], tensors[2 * n :]
         given = [x if bits is None else bits for x, bits in zip(dense, kept, strict=True)]
         y, _ = plan.body.first(plan.inputs(given), weights, whole=True)
-        rows = _rows(y)
+        rows = rows_of(y)
         kernels, norm, scale, bits, after = kernels_for(rows), None, None, None, None
         if plan.norm is not None:
-            norm, scale = _normalising(plan.norm, rows, gamma, beta, kernels)
-        start = None if v is None else _rows(v[None])[0]
+            norm, scale = normalising(plan.norm, rows, gamma, beta, kernels)
+        start = None if v is None else rows_of(v[None])[0]
         if plan.unit is not None:
             bits, end = kernels.fire(rows, norm, start, plan.unit)
-            after = _frames(end[None], y[:1].shape)[0]
+            after = frames_of(end[None], y[:1].shape)[0]
             out = _place(rows, y.shape, plan.dtype)
             ctx.mark_non_differentiable(bits)
         else:
             if norm is not None:
                 rows = kernels.affine(rows.view(len(norm.scale), -1, rows.shape[2]), norm.scale, norm.shift)
-            out = _frames(rows, y.shape).to(plan.dtype)
+            out = frames_of(rows, y.shape).to(plan.dtype)
             out = out.clone() if out.untyped_storage()._cdata == given[0].untyped_storage()._cdata else out
         ctx.set_materialize_grads(False)
         ctx.plan = plan
@@ -338,62 +327,47 @@ class _Block(torch.autograd.Function):
             again, tape = plan.body.run(inputs, weights, whole=y is None)
         y = again if y is None else y
         del inputs, again
-        rows = _rows(y)
+        rows = rows_of(y)
         kernels, affine = kernels_for(rows), None if norm[0] is None else Affine(*norm)
         to_start = to_decay = to_gamma = to_beta = sums = None
-        grads = torch.zeros_like(rows) if to_out is None else _rows(to_out).to(rows.dtype)
+        grads = torch.zeros_like(rows) if to_out is None else rows_of(to_out).to(rows.dtype)
         if plan.unit is not None:
-            to_v = None if to_after is None else _rows(to_after[None])[0].to(rows.dtype)
+            to_v = None if to_after is None else rows_of(to_after[None])[0].to(rows.dtype)
             grads, to_start, sums, to_decay = kernels.unfire(
                 rows, affine, start, plan.unit, grads, to_v, decay is not None
             )
         if affine is not None:
             grouped = (grads.view(len(scale), -1, rows.shape[2]), rows.view(len(scale), -1, rows.shape[2]))
             sums = kernels.sums(*grouped, affine.mean) if sums is None else sums
-            grads, to_gamma, to_beta = _through_norm(*grouped, affine, gamma, scale, sums, kernels)
-        to_y = _frames(grads, y.shape).to(y.dtype)
+            grads, to_gamma, to_beta = kernels.through_norm(*grouped, affine, gamma, scale, sums)
+        to_y = frames_of(grads, y.shape).to(y.dtype)
         del grads, rows
         to_inputs = plan.body.back(tape, to_y, to_input=any(ctx.needs_input_grad[5 : 5 + n]))
-        to_start = None if start is None or to_start is None else _frames(to_start[None], y[:1].shape)[0]
+        to_start = None if start is None or to_start is None else frames_of(to_start[None], y[:1].shape)[0]
         to_decay = None if to_decay is None else to_decay.to(decay.dtype)
         own = (to_start, to_decay, to_gamma, to_beta)
         return None, *own, *to_inputs[:n], *[None] * n, *to_inputs[n:]
 
 
-def _normalising(norm: Norm, rows: Tensor, gamma: Tensor, beta: Tensor, kernels: Any) -> tuple[Affine, Tensor]:
+def normalising(
+    norm: Norm, rows: Tensor, gamma: Tensor, beta: Tensor, kernels: Any, *, update: bool = True
+) -> tuple[Affine, Tensor]:
     """What the norm does to these rows, and 1 / std [G, C]; running statistics are brought up to date."""
     grouped = rows.view(len(norm.mean), -1, rows.shape[2])
-    count = grouped.shape[1]
-    if count < 2:
-        raise ValueError(f"a norm in training needs more than 1 value per channel, got {list(grouped.shape)}")
-    mean, var = kernels.moments(grouped)
-    norm.mean.lerp_(mean.to(norm.mean.dtype), norm.momentum)
-    norm.var.lerp_((var * (count / (count - 1))).to(norm.var.dtype), norm.momentum)
-    inverse = (var + norm.eps).rsqrt()
-    scale = gamma.double() * inverse
-    shift = beta.double() - mean * scale
-    return Affine(*(x.to(rows.dtype) for x in (scale, shift, mean))), inverse
+    running = (norm.mean, norm.var) if update else None
+    found, inverse = kernels.normalise(grouped, gamma, beta, running, norm.momentum, norm.eps)
+    return Affine(*found), inverse
 
 
-def _through_norm(
-    grads: Tensor, rows: Tensor, affine: Affine, gamma: Tensor, inverse: Tensor, sums: Tensor, kernels: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the norm's input, weight and bias from that of its output, over the statistics of the batch."""
-    total, along = sums.unbind(1)
-    count = grads.shape[1]
-    a = gamma.double() * inverse
-    b, c = -a * inverse.square() * along / count, -a * total / count
-    to_rows = kernels.finish(grads, rows, affine.mean, *(x.to(rows.dtype) for x in (a, b, c)))
-    return to_rows, (along * inverse).to(gamma.dtype), total.to(gamma.dtype)
-
-
-def _rows(x: Tensor) -> Tensor:
+def rows_of(x: Tensor) -> Tensor:
     """[T, B, C, ...] as rows of channels [T, R, C], in float32 or wider."""
     rows = x.movedim(2, -1).reshape(len(x), -1, x.shape[2])
-    return rows.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    if rows.dtype not in (torch.float32, torch.float64):
+        rows = rows.float()
+    return rows.contiguous()
 
 
-def _frames(rows: Tensor, shape: torch.Size) -> Tensor:
+def frames_of(rows: Tensor, shape: torch.Size) -> Tensor:
     """Rows as [T, B, C, ...] of this shape, channels last in memory."""
     return rows.view(*shape[:2], *shape[3:], shape[2]).movedim(-1, 2)
 
@@ -408,7 +382,7 @@ def _values(x: Input | Tensor) -> Tensor:
 
 
 def _short(x: Input | Tensor) -> Tensor:
-    return x.short if isinstance(x, Input) else _rows(x)
+    return x.short if isinstance(x, Input) else rows_of(x)
 
 
 def _square(weight: Tensor) -> Tensor:

@@ -115,6 +115,28 @@ def finish(x: Tensor, other: Tensor, mean: Tensor, a: Tensor, b: Tensor, c: Tens
     return a[:, None] * x + b[:, None] * (other - mean[:, None]) + c[:, None]
 
 
+def normalise(
+    x: Tensor, gamma: Tensor, beta: Tensor, running: tuple[Tensor, Tensor] | None, momentum: float, eps: float
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """What a norm in training does to x [G, N, C], as numbers of an `Affine`, and 1 / std [G, C] in float64.
+
+    gamma, beta [G, C]; running: mean and variance [G, C] that are brought up to date in place. Raises ValueError for
+    less than two values a channel.
+    """
+    from spikereel.kernels import training_norm
+
+    return training_norm.tables(x, gamma, beta, running, momentum, eps, moments)
+
+
+def through_norm(
+    grads: Tensor, x: Tensor, norm: Affine, gamma: Tensor, inverse: Tensor, sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, gamma and beta from those of what `normalise` makes of x, and their `sums`."""
+    from spikereel.kernels import training_norm
+
+    return training_norm.through(grads, x, norm.mean, gamma, inverse, sums, finish)
+
+
 EVENTS = 0.45
 """Firing rate up to which convolutions of spikes by lists of what fired are quicker than dense ones."""
 

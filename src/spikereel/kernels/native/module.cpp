@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -21,6 +22,8 @@ namespace {
 
 using Values = nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;   // [frame or group, row, channel]
 using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;    // [group, channel], or [row, channel]
+using Numbers = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;                // [group, channel], in any order
+using Exact = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;   // [group, channel]
 using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;  // [frame, bytes]
 using Line = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Square = nb::ndarray<float, nb::ndim<4>, nb::device::cpu>;                 // [out, in, k, k], in any order
@@ -41,8 +44,23 @@ std::vector<const TrainingKernels*> present() {
   return found;
 }
 
+// Numbers of channels continued by those of a block, so that any part of the rows finds its own in one piece.
+const float* continued(const Table& table, std::vector<float>& room) {
+  const size_t channels = table.shape(1), line = channels + kBlock;
+  room.resize(table.shape(0) * line);
+  for (size_t g = 0; g < table.shape(0); g++)
+    for (size_t i = 0; i < line; i++) room[g * line + i] = table.data()[g * channels + i % channels];
+  return room.data();
+}
+
+// Tables of a norm, as neurons read them.
+struct Room {
+  std::vector<float> scale, shift, mean;
+};
+
 Neurons neurons_of(const Values& x, const std::optional<Table>& scale, const std::optional<Table>& shift,
-                   const std::optional<Table>& mean, const std::optional<Table>& start, float rest, const Unit& unit) {
+                   const std::optional<Table>& mean, const std::optional<Table>& start, float rest, const Unit& unit,
+                   Room& room) {
   Neurons a{};
   a.x = x.data(), a.frames = static_cast<int64_t>(x.shape(0));
   a.values = static_cast<int64_t>(x.shape(1) * x.shape(2)), a.channels = static_cast<int32_t>(x.shape(2));
@@ -51,12 +69,12 @@ Neurons neurons_of(const Values& x, const std::optional<Table>& scale, const std
   if (scale) {
     require(shift && mean, "a norm is a scale, a shift and a mean");
     for (const Table* table : {&*scale, &*shift, &*mean}) {
-      require(table->shape(1) == x.shape(2) + kBlock, "a norm of other channels");
+      require(table->shape(1) == x.shape(2), "a norm of other channels");
       require(table->shape(0) == 1 || table->shape(0) == x.shape(0), "a norm of other frames");
       require(table->shape(0) == scale->shape(0), "a norm of uneven parts");
     }
     a.groups = static_cast<int32_t>(scale->shape(0));
-    a.scale = scale->data(), a.shift = shift->data(), a.mean = mean->data();
+    a.scale = continued(*scale, room.scale), a.shift = continued(*shift, room.shift), a.mean = continued(*mean, room.mean);
   }
   if (start) {
     require(start->shape(0) == x.shape(1) && start->shape(1) == x.shape(2), "membranes of other rows");
@@ -71,7 +89,8 @@ void same(const Values& x, const Values& y) {
 
 void fire(const Values& x, std::optional<Table> scale, std::optional<Table> shift, std::optional<Table> mean,
           std::optional<Table> start, float rest, const Unit& unit, const Bytes& kept, const Table& membrane) {
-  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit);
+  Room tables;
+  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit, tables);
   const int64_t bytes = unit.integer ? a.values : (a.values + 7) / 8;
   require(static_cast<int64_t>(kept.shape(0)) == a.frames && static_cast<int64_t>(kept.shape(1)) == bytes,
           "no room for the bits");
@@ -85,7 +104,8 @@ void unfire(const Values& x, std::optional<Table> scale, std::optional<Table> sh
             std::optional<Table> start, float rest, const Unit& unit, const Values& to_spikes,
             std::optional<Table> to_membrane, const Values& to_z, std::optional<Table> to_start,
             std::optional<Sums> sums, std::optional<Doubles> to_decay) {
-  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit);
+  Room tables;
+  const Neurons a = neurons_of(x, scale, shift, mean, start, rest, unit, tables);
   same(x, to_spikes), same(x, to_z);
   Gradients out{};
   out.to_spikes = to_spikes.data(), out.to_z = to_z.data();
@@ -119,6 +139,77 @@ void fits(const Values& x, const Table& table) {
 
 void room(const Values& x, const Totals& sums) {
   require(sums.shape(0) == x.shape(0) && sums.shape(1) == 2 && sums.shape(2) == x.shape(2), "no room for the sums");
+}
+
+bool as_large(const Values& x, const Numbers& numbers) {
+  return numbers.shape(0) == x.shape(0) && numbers.shape(1) == x.shape(2);
+}
+
+float& at(const Numbers& numbers, size_t g, size_t c) {
+  return numbers.data()[static_cast<int64_t>(g) * numbers.stride(0) + static_cast<int64_t>(c) * numbers.stride(1)];
+}
+
+// As torch.lerp has it.
+float between(float from, float to, float share) {
+  return share < 0.5f ? from + share * (to - from) : to - (to - from) * (1.0f - share);
+}
+
+// What a norm in training does to x, [3][group][channel] (scale, shift, mean), and 1 / std; running statistics follow.
+void normalise(const Values& x, const Numbers& gamma, const Numbers& beta, std::optional<Numbers> running_mean,
+               std::optional<Numbers> running_var, double momentum, double eps, const Values& affine, const Exact& inverse) {
+  const Rows a = rows_of(x);
+  const size_t groups = x.shape(0), channels = x.shape(2), size = groups * channels;
+  require(as_large(x, gamma) && as_large(x, beta), "numbers of other channels");
+  require(running_mean.has_value() == running_var.has_value(), "running statistics are a mean and a variance");
+  if (running_mean) require(as_large(x, *running_mean) && as_large(x, *running_var), "running statistics of other channels");
+  require(affine.shape(0) == 3 && affine.shape(1) == groups && affine.shape(2) == channels, "no room for the norm");
+  require(inverse.shape(0) == groups && inverse.shape(1) == channels, "no room for the deviations");
+  nb::gil_scoped_release release;
+  std::vector<double> sums(2 * size);
+  kernels->moments(a, sums.data());
+  const auto count = static_cast<double>(a.rows);
+  for (size_t g = 0; g < groups; g++)
+    for (size_t c = 0; c < channels; c++) {
+      const double off = sums[2 * g * channels + c] / count, square = sums[(2 * g + 1) * channels + c] / count;
+      const double mean = static_cast<double>(x.data()[g * a.rows * channels + c]) + off, var = square - off * off;
+      if (running_mean) {
+        float& own = at(*running_mean, g, c);
+        own = between(own, static_cast<float>(mean), static_cast<float>(momentum));
+        float& spread = at(*running_var, g, c);
+        spread = between(spread, static_cast<float>(var * (count / (count - 1))), static_cast<float>(momentum));
+      }
+      const double one = 1.0 / std::sqrt(var + eps), scale = static_cast<double>(at(gamma, g, c)) * one;
+      inverse.data()[g * channels + c] = one;
+      float* to = affine.data() + g * channels + c;
+      to[0] = static_cast<float>(scale);
+      to[size] = static_cast<float>(static_cast<double>(at(beta, g, c)) - mean * scale);
+      to[2 * size] = static_cast<float>(mean);
+    }
+}
+
+// The gradients through `normalise`, from the sums of dz and of dz (x - mean).
+void through_norm(const Values& grads, const Values& x, const Table& mean, const Exact& inverse, const Numbers& gamma,
+                  const Totals& sums, const Values& to_x, const Table& to_gamma, const Table& to_beta) {
+  const Rows a = rows_of(grads);
+  same(grads, x), same(grads, to_x), fits(x, mean), fits(x, to_gamma), fits(x, to_beta), room(x, sums);
+  require(as_large(x, gamma) && inverse.shape(0) == x.shape(0) && inverse.shape(1) == x.shape(2), "numbers of other channels");
+  nb::gil_scoped_release release;
+  const size_t channels = x.shape(2), size = x.shape(0) * channels;
+  const auto count = static_cast<double>(a.rows);
+  std::vector<float> factors(3 * size);
+  for (size_t g = 0; g < x.shape(0); g++)
+    for (size_t c = 0; c < channels; c++) {
+      const size_t i = g * channels + c;
+      const double total = sums.data()[2 * g * channels + c], along = sums.data()[(2 * g + 1) * channels + c];
+      const double one = inverse.data()[i], factor = static_cast<double>(at(gamma, g, c)) * one;
+      factors[i] = static_cast<float>(factor);
+      factors[size + i] = static_cast<float>(-factor * (one * one) * along / count);
+      factors[2 * size + i] = static_cast<float>(-factor * total / count);
+      to_gamma.data()[i] = static_cast<float>(along * one);
+      to_beta.data()[i] = static_cast<float>(total);
+    }
+  const float* f = factors.data();
+  kernels->finish(a, x.data(), mean.data(), f, f + size, f + 2 * size, to_x.data());
 }
 
 void moments(const Values& x, const Totals& sums) {
@@ -331,6 +422,10 @@ NB_MODULE(_training, m) {
   m.def("sums", &sums, "x"_a, "other"_a, "mean"_a, "out"_a);
   m.def("affine", &affine, "x"_a, "scale"_a, "shift"_a, "out"_a);
   m.def("finish", &finish, "x"_a, "other"_a, "mean"_a, "a"_a, "b"_a, "c"_a, "out"_a);
+  m.def("normalise", &normalise, "x"_a, "gamma"_a, "beta"_a, "running_mean"_a.none(), "running_var"_a.none(), "momentum"_a,
+        "eps"_a, "affine"_a, "inverse"_a);
+  m.def("through_norm", &through_norm, "grads"_a, "x"_a, "mean"_a, "inverse"_a, "gamma"_a, "sums"_a, "to_x"_a, "to_gamma"_a,
+        "to_beta"_a);
   m.def("unpack", &unpack, "bits"_a, "out"_a);
   m.def("uncount", &uncount, "counts"_a, "per"_a, "out"_a);
   m.attr("ABI") = 3;
