@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import clip, tiny_model, tiny_svformer
 
 import spikereel
+from spikereel.exporting.run import open_export
 from spikereel.layers.neuron import NeuronConfig
 
 MODELS = {
@@ -75,3 +77,12 @@ def test_it_is_clean_under_sanitizers_and_for_arm_prints_the_same(exported):
         if shutil.which(compiler) and shutil.which(emulator):
             program = built(exported, compiler, f"CC={compiler}", "CFLAGS=-O1 -static -std=c99 -ffp-contract=off")
             assert run(shutil.which(emulator), program, exported).stdout.decode() == expected, compiler
+
+
+def test_a_state_of_more_than_a_million_words_is_none_too_large(tmp_path):
+    """The frames seen lie behind all membranes: their place is no size of an operation."""
+    path = tmp_path / "net.spkc"
+    spikereel.export(tiny_model(attention="causal").float(), path, size=(320, 448), grid=False)
+    logits, _ = open_export(path)(torch.rand(1, 1, 3, 320, 448))
+    assert logits.isfinite().all()
+    assert struct.unpack_from("<i", path.read_bytes(), 16)[0] > 1 << 20

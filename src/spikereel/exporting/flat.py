@@ -145,7 +145,7 @@ class Flat(nn.Module):
             for part in self.parts
         )
         video = {**({1: clips} if batch else {}), **({3: Dim.DYNAMIC, 4: Dim.DYNAMIC} if self.any_size else {})}
-        return (video,) if self.whole else (video, states)
+        return (video, states) if self.parts and not self.whole else (video,)
 
 
 def flat(model: VideoModel, *, steps: int, batch: int = 1, size: tuple[int, int], any_size: bool = False) -> Flat:

@@ -210,7 +210,9 @@ static int inside(int64_t at, int64_t count, int64_t room) { return at >= 0 && c
 static int sound(const sr_model *m, const int32_t *op) {
     const int64_t work = m->work_words, weights = m->weight_count, state = m->state_words;
     int64_t in = op[A], out = op[A];
-    for (int i = C_IN; i <= PAD; i++)
+    /* of other operations stride is a place in the state */
+    const int last = op[KIND] == CONV || op[KIND] == DEPTHWISE ? PAD : K;
+    for (int i = C_IN; i <= last; i++)
         if (op[i] < 0 || op[i] > 1 << 20) return 0;
     switch (op[KIND]) {
     case CONV:
