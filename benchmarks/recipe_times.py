@@ -58,8 +58,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for way, times in found.items():
         shares = [own["batch"] / base["batch"] for own, base in zip(times, found[options.ways[0]], strict=True)]
-        rows.append({"way": way, "assignments": WAYS[way], "rounds": times, "share_of_first": statistics.median(shares)})
-        print(f"{way:20} {statistics.median(x['batch'] for x in times):.3f} s a batch, {rows[-1]['share_of_first']:.2f}")
+        share = statistics.median(shares)
+        rows.append({"way": way, "assignments": WAYS[way], "rounds": times, "share_of_first": share})
+        print(f"{way:20} {statistics.median(x['batch'] for x in times):.3f} s a batch, {share:.2f} of the first")
     save(f"recipe_times_{options.recipe}", {"epochs": options.epochs, "rows": rows}, script="recipe_times.py")
 
 
