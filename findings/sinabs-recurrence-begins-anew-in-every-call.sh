@@ -8,7 +8,7 @@
 # trained on recordings is then another one on the stream.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-python3 -m venv env && env/bin/pip install -q torch==2.13.0 numpy==2.4.6 pbr==7.1.3
+python3 -m venv env && env/bin/pip install -q torch==2.13.0 numpy==2.4.6 pbr==7.1.3 matplotlib==3.11.2 nir==1.0.8 nirtorch==2.6
 env/bin/pip install -q --no-deps sinabs==3.1.3
 env/bin/python - <<'P'
 from importlib.metadata import version
