@@ -43,16 +43,7 @@ EXPORTED: dict[str, tuple[str, ...]] = {
 }
 """The same of environments that run exported files."""
 
-UNPINNED = {"litert": ("huggingface_hub",)}
-"""Pins of constraints.txt that would bring it a release years old: of transformers, with a tokenizer to be compiled."""
-
 ROOT = Path(__file__).parents[2]
-
-
-def constraints_of(name: str) -> str:
-    """The lines of constraints.txt that hold for an environment."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines(keepends=True)
-    return "".join(line for line in lines if line.partition("==")[0] not in UNPINNED.get(name, ()))
 
 
 def python_of(folder: Path, name: str) -> Path:
@@ -66,8 +57,6 @@ def python_of(folder: Path, name: str) -> Path:
         if not program.exists():
             subprocess.run([sys.executable, "-m", "venv", home], check=True)
         pip = [program, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        pins = home / "constraints.txt"
-        pins.write_text(constraints_of(name))
-        subprocess.run([*pip, "-c", pins, TORCH, *packages], check=True)
+        subprocess.run([*pip, "-c", ROOT / "constraints.txt", TORCH, *packages], check=True)
         done.write_text("\n".join(packages) + "\n")
     return program

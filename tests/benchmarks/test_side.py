@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import counters
 import porting
-from side.environments import EXPORTED, PACKAGES, UNPINNED, constraints_of, python_of
+from side.environments import PACKAGES, python_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -94,11 +94,3 @@ def test_the_docs_hold_the_tables_of_the_results(said):
 def test_side_networks_run_without_this_library():
     code = "import networks, torch, sys; networks.network('attention'); assert 'spikereel' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS / "side")
-
-
-def test_pins_that_would_bring_a_release_years_old_are_left_out():
-    """transformers of litert-torch takes huggingface_hub below 1 alone."""
-    whole = Path(BENCHMARKS.parent, "constraints.txt").read_text()
-    assert all(constraints_of(name) == whole for name in (PACKAGES | EXPORTED).keys() - UNPINNED)
-    (gone,) = set(whole.splitlines()) - set(constraints_of("litert").splitlines())
-    assert gone.startswith("huggingface_hub==")
