@@ -43,7 +43,16 @@ EXPORTED: dict[str, tuple[str, ...]] = {
 }
 """The same of environments that run exported files."""
 
+PINS = {"litert": ("numpy", "safetensors", "scipy", "fsspec")}
+"""Of constraints.txt, what alone holds for an environment: with all of them pip finds no set for it."""
+
 ROOT = Path(__file__).parents[2]
+
+
+def constraints_of(name: str) -> str:
+    """The lines of constraints.txt that hold for an environment."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if name not in PINS or line.partition("==")[0] in PINS[name])
 
 
 def python_of(folder: Path, name: str) -> Path:
@@ -57,6 +66,8 @@ def python_of(folder: Path, name: str) -> Path:
         if not program.exists():
             subprocess.run([sys.executable, "-m", "venv", home], check=True)
         pip = [program, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        subprocess.run([*pip, "-c", ROOT / "constraints.txt", TORCH, *packages], check=True)
+        pins = home / "constraints.txt"
+        pins.write_text(constraints_of(name))
+        subprocess.run([*pip, "-c", pins, TORCH, *packages], check=True)
         done.write_text("\n".join(packages) + "\n")
     return program

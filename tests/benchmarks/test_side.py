@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import counters
 import porting
-from side.environments import PACKAGES, python_of
+from side.environments import EXPORTED, PACKAGES, PINS, constraints_of, python_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -94,3 +94,12 @@ def test_the_docs_hold_the_tables_of_the_results(said):
 def test_side_networks_run_without_this_library():
     code = "import networks, torch, sys; networks.network('attention'); assert 'spikereel' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS / "side")
+
+
+def test_an_environment_with_pins_of_its_own_has_those_alone():
+    """pip finds no set of litert-torch, transformers and what they need with all of constraints.txt."""
+    whole = Path(BENCHMARKS.parent, "constraints.txt").read_text()
+    assert all(constraints_of(name) == whole for name in (PACKAGES | EXPORTED).keys() - PINS)
+    kept = constraints_of("litert").splitlines()
+    assert {line.partition("==")[0] for line in kept} == set(PINS["litert"])
+    assert set(kept) < set(whole.splitlines())
