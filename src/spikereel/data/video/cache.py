@@ -40,7 +40,7 @@ class FrameCache:
     _held: dict[tuple[Path, int | None], np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def frames(self, path: Path, count: int | None) -> Tensor:
-        """uint8 [N, 3, H, W], not yet in memory: `count` frames spread over the video, or all at equal steps of time.
+        """uint8 [N, 3, H, W], to read alone: `count` frames spread over the video, or all at equal steps of time.
 
         Raises DataError as `read_frames`; ConfigError for a folder that cannot be written, and a video too long.
         """

@@ -403,7 +403,6 @@ NB_MODULE(_training, m) {
   using namespace spikereel;
   kernels = present().front();
   join_openmp();
-  m.attr("BLOCK") = kBlock;
   m.attr("RUN") = kBlock * kRun;
   nb::class_<Unit>(m, "Unit").def(
       "__init__",
